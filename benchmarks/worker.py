@@ -1,0 +1,74 @@
+"""The child process: settles on one core, proves that one library does one workload right, and times it on request.
+
+Run as ``python -m benchmarks.worker compare WORKLOAD LIBRARY [--core N]`` it answers each line on its standard input
+(a number of seconds) with one line of JSON; as ``... study NAME [--core N] [--quick]`` it answers once.
+``processes.py`` is the other end.
+"""
+
+import argparse
+import json
+import os
+import sys
+from dataclasses import asdict
+from typing import Any, TextIO
+
+
+def main() -> None:
+    """Do what the command line asks; every failure is an answer, not a traceback on the way out."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("kind", choices=("compare", "study"))
+    parser.add_argument("names", nargs="+")
+    parser.add_argument("--core", type=int)
+    parser.add_argument("--quick", action="store_true")
+    options = parser.parse_args()
+
+    # Before NumPy is imported: it and its kin count the cores they may use when they are loaded.
+    if options.core is not None and sys.platform == "linux":
+        os.sched_setaffinity(0, {options.core})
+
+    answers = _private_output()
+    try:
+        if options.kind == "compare":
+            _compare(answers, *options.names)
+        else:
+            _study(answers, options.names[0], options.quick)
+    except Exception as error:
+        status = "wrong" if type(error).__name__ == "WrongResultError" else "failed"
+        _answer(answers, status=status, message=f"{type(error).__name__}: {error}")
+
+
+def _private_output() -> TextIO:
+    """Keep the pipe to the parent for answers only: whatever a library prints goes to standard error instead."""
+    pipe = os.fdopen(os.dup(sys.stdout.fileno()), "w", buffering=1)
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    return pipe
+
+
+def _answer(answers: TextIO, **content: Any) -> None:
+    answers.write(json.dumps(content) + "\n")
+    answers.flush()
+
+
+def _compare(answers: TextIO, workload_name: str, library: str) -> None:
+    from .checking import check
+    from .timing import median_ns, warm_up
+    from .workloads import WORKLOADS
+
+    workload = next(workload for workload in WORKLOADS if workload.name == workload_name)
+    candidate = workload.libraries[library]()
+    check(workload, candidate)
+    warm_up(candidate.step, seconds=0.3)
+    _answer(answers, status="ready")
+    for line in sys.stdin:
+        _answer(answers, status="measured", nanoseconds=median_ns(candidate.step, float(line)))
+
+
+def _study(answers: TextIO, name: str, quick: bool) -> None:
+    from .studies import STUDIES
+
+    study = next(study for study in STUDIES if study.name == name)
+    _answer(answers, status="measured", table=asdict(study.measure(quick)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,10 @@
+"""The rows of the ratio table, one file each.
+
+To add one: write a file like ``small_op_chain.py`` (a function per library, each returning a ``Candidate``; a
+``WORKLOAD`` at the end that names them) and append it here.
+"""
+
+from ..workload import Workload
+from . import mlp_step, small_op_chain
+
+WORKLOADS: tuple[Workload, ...] = (mlp_step.WORKLOAD, small_op_chain.WORKLOAD)

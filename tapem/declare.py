@@ -1,0 +1,175 @@
+"""How an op is declared: `primitive` and `elementwise` turn a NumPy implementation into an op.
+
+The classes below are one Primitive, seen with one, two or three operands. They exist for type checkers, which learn
+from them what each door gives: arrays in, array out; anything else (a Ref, a step) in, a step out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Protocol, TypeAlias, overload
+
+import numpy as np
+
+from tapem.node import Array, Scalar
+from tapem.primitive import Primitive, Rule, Rules
+from tapem.signature import Signature
+
+if TYPE_CHECKING:  # the types that ops promise; the doors behind them are registered from above
+    from tapem.monad import TapeM
+    from tapem.tape import Ref
+
+P = ParamSpec("P")
+
+Numeric: TypeAlias = "Array | Scalar | Sequence[Any]"
+Operand: TypeAlias = "Ref | TapeM[Ref] | Array | Scalar | Sequence[Any]"
+
+
+class Unary(Primitive, Generic[P]):
+    """An op of one operand."""
+
+    if TYPE_CHECKING:
+
+        @overload
+        def __call__(self, x: Numeric, /, *args: P.args, **static: P.kwargs) -> Array: ...
+        @overload
+        def __call__(self, x: Operand, /, *args: P.args, **static: P.kwargs) -> TapeM[Ref]: ...
+        def __call__(self, *operands: Any, **static: Any) -> Any: ...
+
+
+class Binary(Primitive, Generic[P]):
+    """An op of two operands."""
+
+    if TYPE_CHECKING:
+
+        @overload
+        def __call__(self, x: Numeric, y: Numeric, /, *args: P.args, **static: P.kwargs) -> Array: ...
+        @overload
+        def __call__(self, x: Operand, y: Operand, /, *args: P.args, **static: P.kwargs) -> TapeM[Ref]: ...
+        def __call__(self, *operands: Any, **static: Any) -> Any: ...
+
+
+class Ternary(Primitive, Generic[P]):
+    """An op of three operands."""
+
+    if TYPE_CHECKING:
+
+        @overload
+        def __call__(self, x: Numeric, y: Numeric, z: Numeric, /, *args: P.args, **static: P.kwargs) -> Array: ...
+        @overload
+        def __call__(
+            self, x: Operand, y: Operand, z: Operand, /, *args: P.args, **static: P.kwargs
+        ) -> TapeM[Ref]: ...
+        def __call__(self, *operands: Any, **static: Any) -> Any: ...
+
+
+class Declaration(Protocol):
+    """What a declaring decorator does: an implementation in, an op of the right arity out."""
+
+    @overload
+    def __call__(self, implementation: Callable[Concatenate[Array, Array, Array, P], Any], /) -> Ternary[P]: ...
+    @overload
+    def __call__(self, implementation: Callable[Concatenate[Array, Array, P], Any], /) -> Binary[P]: ...
+    @overload
+    def __call__(self, implementation: Callable[Concatenate[Array, P], Any], /) -> Unary[P]: ...
+    @overload
+    def __call__(self, implementation: Callable[..., Any], /) -> Primitive: ...
+
+
+_BY_ARITY: Mapping[int, type[Primitive]] = {1: Unary, 2: Binary, 3: Ternary}
+
+
+def declare(implementation: Callable[..., Any], *, name: str | None = None, **fields: Any) -> Any:
+    """Make the op of an implementation; `fields` are those of `Primitive`."""
+    signature = Signature.of(implementation, name=name)
+    fixed = not any(operand.variadic for operand in signature.operands)
+    kind = _BY_ARITY.get(len(signature.operands), Primitive) if fixed else Primitive
+    return kind(implementation, signature, **fields)
+
+
+def primitive(
+    implementation: Callable[..., Any] | None = None,
+    /,
+    *,
+    rrule: Rules = None,
+    frule: Rules = None,
+    batch: Rule | None = None,
+    abstract: Rule | None = None,
+    residuals: bool = False,
+    differentiable: bool = True,
+    name: str | None = None,
+    numpy: Sequence[Callable[..., Any]] = (),
+) -> Any:
+    """Declare an op: decorate its NumPy implementation, whose annotations are its typed signature.
+
+    The tensor operands are the parameters annotated with a jaxtyping type; the others are static. The rules are those
+    of `Primitive`; each may also be given later with `defrrule`, `deffrule` and `defbatch`. An op without a rule works
+    until it is differentiated.
+
+    >>> import numpy as np, tapem as tm
+    >>> from jaxtyping import Float
+    >>> @tm.primitive(rrule=(lambda g, y, x: 3 * x**2 * g,), frule=(lambda t, y, x: 3 * x**2 * t,))
+    ... def cube(x: Float[tm.Tensor, "*shape"]) -> Float[tm.Tensor, "*shape"]:
+    ...     return x**3
+    >>> tm.grad(lambda x: np.sum(cube(x)))(np.array([1.0, 2.0]))
+    array([ 3., 12.])
+    """
+
+    def decorate(function: Callable[..., Any]) -> Any:
+        return declare(
+            function,
+            rrule=rrule,
+            frule=frule,
+            batch=batch,
+            abstract=abstract,
+            residuals=residuals,
+            differentiable=differentiable,
+            numpy=numpy,
+            name=name,
+        )
+
+    return decorate if implementation is None else decorate(implementation)
+
+
+def elementwise(*rules: Rule | None, numpy: Sequence[Callable[..., Any]] = (), name: str | None = None) -> Declaration:
+    """Declare an op that acts element by element, with NumPy's broadcasting.
+
+    Its Jacobian is diagonal, so one rule per operand, `(cotangent or tangent, value, *operands, **static)`, serves both
+    modes; it says what the partial derivative does to `g`.
+
+    >>> import numpy as np
+    >>> @elementwise(lambda g, y, x: g * np.cos(x))
+    ... def my_sin(x):
+    ...     return np.sin(x)
+    >>> float(my_sin(0.0))
+    0.0
+    """
+
+    def decorate(function: Callable[..., Any]) -> Any:
+        return declare(
+            function,
+            rrule=rules or None,
+            frule=rules or None,
+            batch=batch_elementwise,
+            elementwise=True,
+            differentiable=bool(rules),
+            numpy=numpy,
+            name=name,
+        )
+
+    return decorate
+
+
+def batch_elementwise(
+    op: Primitive, size: int, inputs: Sequence[Any], mapped: Sequence[bool], static: Mapping[str, Any]
+) -> Any:
+    """Line the operands up behind the batch axis, and let broadcasting do the rest."""
+    rank = max(np.ndim(x) - is_mapped for x, is_mapped in zip(inputs, mapped, strict=True) if x is not None)
+    aligned: list[Any] = []
+    for x, is_mapped in zip(inputs, mapped, strict=True):
+        missing = rank - (np.ndim(x) - 1) if is_mapped else 0
+        aligned.append(np.reshape(x, (size, *(1,) * missing, *np.shape(x)[1:])) if missing else x)
+    return op(*aligned, **static)
+
+
+__all__ = ["Binary", "Declaration", "Numeric", "Operand", "Ternary", "Unary", "elementwise", "primitive"]

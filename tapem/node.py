@@ -1,0 +1,223 @@
+"""Node: one line of a tape, as data; and Abstract, a value of which only shape and dtype are known.
+
+This file is the ground floor. It knows no op, no rule and no door: a Node only says which op was applied to which
+earlier nodes, and what came out. That is what makes a tape printable, picklable, batchable and compilable.
+"""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, NamedTuple, Protocol, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from tapem.errors import ConcretizationError, DTypeError
+from tapem.signature import type_text
+
+# Values of every dtype stand on a tape, so the dtype is Any.
+Array: TypeAlias = npt.NDArray[Any]
+DType: TypeAlias = np.dtype[Any]
+Shape: TypeAlias = tuple[int, ...]
+Scalar: TypeAlias = bool | int | float | np.generic
+
+NOTHING: Mapping[str, Any] = MappingProxyType({})
+"""No static arguments: one empty mapping, shared by every node that has none."""
+
+
+class Abstract(NamedTuple):
+    """A value of which only the shape and the dtype are known, as on an abstract tape.
+
+    >>> Abstract((2, 3), np.dtype("float32")).size
+    6
+    """
+
+    shape: Shape
+    dtype: DType
+
+    @property
+    def ndim(self) -> int:
+        """The number of axes."""
+        return len(self.shape)
+
+    @property
+    def size(self) -> int:
+        """The number of elements."""
+        return int(np.prod(self.shape, dtype=np.int64))
+
+    @staticmethod
+    def of(value: Any) -> "Abstract":
+        """Shape and dtype of anything that has them; Python scalars count as NumPy counts them.
+
+        >>> Abstract.of(2.0)
+        Abstract(shape=(), dtype=dtype('float64'))
+        """
+        if hasattr(value, "dtype"):
+            return Abstract(value.shape, value.dtype)
+        array = np.asarray(value)
+        return Abstract(array.shape, array.dtype)
+
+
+class Op(Protocol):
+    """What a Node needs to know of its op: a name."""
+
+    @property
+    def name(self) -> str:
+        """The name under which listings and errors show the op."""
+        ...
+
+
+class Leaf:
+    """The op of a node that has no parents: its value was given, not computed."""
+
+    name = "leaf"
+
+    def __repr__(self) -> str:
+        return "leaf"
+
+    def __reduce__(self) -> str:
+        return "LEAF"
+
+
+LEAF = Leaf()
+
+
+class Node(NamedTuple):
+    """One step of a straight-line program: an op, the earlier nodes it was applied to, and its value.
+
+    `parents` has one entry per operand: the id of an earlier node, or None where the operand was a constant. `inputs`
+    are the operands' values, constants included, so that a rule can be called without looking anything up. A node
+    with several results (`qr`, `eigh`, `scan`) holds a tuple of them.
+
+    >>> import tapem as tm
+    >>> x, tape = tm.Tape().leaf(np.array([1.0, 2.0]), name="x")
+    >>> y, tape = tape.record(tm.sin, x)
+    >>> node = tape[y]
+    >>> node.op.name, node.parents, node.shape, node.requires_grad
+    ('sin', (0,), (2,), True)
+    """
+
+    id: int
+    op: Op
+    parents: tuple[int | None, ...]
+    inputs: tuple[Any, ...]
+    static: Mapping[str, Any]
+    output: Any
+    residuals: Any
+    requires_grad: bool
+    name: str | None
+
+    # A node is a thing of its own, not the tuple of its fields: comparing fields would compare arrays.
+    __eq__ = object.__eq__
+    __hash__ = object.__hash__
+
+    @property
+    def value(self) -> Any:
+        """The node's value, read-only: an array, or a tuple of arrays.
+
+        Raises ConcretizationError on an abstract tape, where only shapes are known.
+        """
+        if type(self.output) is tuple:
+            return tuple(read_only(part, self) for part in self.output)
+        return read_only(self.output, self)
+
+    @property
+    def shape(self) -> Any:
+        """The shape of the value; a tuple of shapes where there are several results."""
+        if type(self.output) is tuple:
+            return tuple(np.shape(part) for part in self.output)
+        return Abstract.of(self.output).shape
+
+    @property
+    def dtype(self) -> Any:
+        """The dtype of the value; a tuple of dtypes where there are several results."""
+        if type(self.output) is tuple:
+            return tuple(Abstract.of(part).dtype for part in self.output)
+        return Abstract.of(self.output).dtype
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        fields = {**self._asdict(), "static": dict(self.static)}
+        return _restore, tuple(fields.values())
+
+    def __repr__(self) -> str:
+        return f"<Node {self.label()}: {self.op.name}{list(self.parents)}>"
+
+    def label(self) -> str:
+        """How errors and listings call this node: its id, and its name if it has one."""
+        return f"node {self.id}" if self.name is None else f"node {self.id} {self.name!r}"
+
+
+def _restore(*fields: Any) -> Node:
+    node = new_node(*fields)
+    return node._replace(static=MappingProxyType(node.static))
+
+
+def new_node(*fields: Any) -> Node:
+    """A Node from its nine fields in order; twice as fast as calling the class, and called once per op."""
+    return tuple.__new__(Node, fields)
+
+
+def read_only(value: Any, node: Node | None = None) -> Array:
+    """The value as an array that cannot be written to, sharing its memory; an error if there is no value."""
+    if type(value) is Abstract:
+        where = "" if node is None else f" of {node.label()} ({node.op.name})"
+        raise ConcretizationError(
+            f"the value{where} is not known: this tape is abstract and holds shapes only "
+            f"({type_text(value.shape, value.dtype)}). Read values outside of vmap, eval_shape and loop bodies."
+        )
+    view = np.asarray(value).view()
+    view.flags.writeable = False
+    return view
+
+
+NUMBERS = frozenset({bool, int, float, np.float64, np.float32, np.float16, np.int64, np.int32, np.bool_})
+
+
+def constant(value: Any, *, op: str = "leaf", argument: str | None = None) -> Array | Scalar | None:
+    """A value as a tape may hold it: never changed afterwards by whoever else holds the array.
+
+    A writeable array is copied, since a caller who changes it later would silently change gradients. Python scalars
+    stay as they are (and so stay weak under NumPy's promotion). Lists of numbers become arrays.
+
+    Raises DTypeError for whatever is no real-valued tensor: strings, None, ragged lists, objects, complex numbers.
+
+    >>> constant([1, 2])
+    array([1, 2])
+    """
+    kind = type(value)
+    if kind is np.ndarray:
+        if value.dtype.kind in "fiub":
+            # A read-only view may still show an array that somebody else can write to.
+            return value.copy() if value.flags.writeable or value.base is not None else value
+    elif kind in NUMBERS:
+        return value
+    return as_tensor(value, op=op, argument=argument).copy()
+
+
+def as_tensor(value: Any, *, op: str, argument: str | None = None) -> Array:
+    """Whatever stands for a real-valued array, as an array (not copied); DTypeError for anything else."""
+    what = f"{op}: {argument or 'its value'}"
+    shown = _shown(value)
+    if value is None or isinstance(value, str | bytes):
+        raise DTypeError(f"{what} is {shown}, which is not a tensor. Pass a NumPy array, a number, or a Ref.")
+    try:
+        array = np.asarray(value)
+    except ConcretizationError:
+        raise
+    except (ValueError, TypeError) as error:
+        raise DTypeError(
+            f"{what} is {shown}, which is not a tensor ({error}). All rows must have the same length."
+        ) from error
+    if array.dtype.kind in "fiub":
+        return array
+    if array.dtype.kind == "c":
+        raise DTypeError(f"{what} is complex ({array.dtype}). tapem differentiates real values: split it into parts.")
+    raise DTypeError(
+        f"{what} is {shown}, an array of dtype {array.dtype}, which is not a tensor of numbers. "
+        "Pass a NumPy array of floats, integers or bools."
+    )
+
+
+def _shown(value: Any) -> str:
+    """A value as an error quotes it: at most a line."""
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."

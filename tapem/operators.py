@@ -1,0 +1,137 @@
+"""Python's operators and NumPy's array methods, each by the op that it stands for.
+
+`Ref`, `TapeM` and `Tracer` share these. What they become, a step or a tracer, is decided by the op's door.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Generic, NoReturn, TypeVar
+
+from tapem.errors import MutationError
+from tapem.ops import arithmetic, comparison, indexing, linalg, reductions, shaping
+
+R = TypeVar("R")
+
+# The result type depends on the door of `self`, which the classes below state once as R.
+_apply: Callable[..., Any] = lambda op, *operands, **static: op(*operands, **static)  # noqa: E731
+
+
+class Operators(Generic[R]):
+    """Operators, indexing and methods of an array, building whatever R the operand's door builds."""
+
+    __slots__ = ()
+
+    # ndarray + self must come here, not be spread over the array's elements.
+    __array_priority__ = 1000.0
+
+    def __add__(self, other: Any) -> R:
+        return _apply(arithmetic.add, self, other)
+
+    def __radd__(self, other: Any) -> R:
+        return _apply(arithmetic.add, other, self)
+
+    def __sub__(self, other: Any) -> R:
+        return _apply(arithmetic.sub, self, other)
+
+    def __rsub__(self, other: Any) -> R:
+        return _apply(arithmetic.sub, other, self)
+
+    def __mul__(self, other: Any) -> R:
+        return _apply(arithmetic.mul, self, other)
+
+    def __rmul__(self, other: Any) -> R:
+        return _apply(arithmetic.mul, other, self)
+
+    def __truediv__(self, other: Any) -> R:
+        return _apply(arithmetic.div, self, other)
+
+    def __rtruediv__(self, other: Any) -> R:
+        return _apply(arithmetic.div, other, self)
+
+    def __pow__(self, other: Any) -> R:
+        return _apply(arithmetic.power, self, other)
+
+    def __rpow__(self, other: Any) -> R:
+        return _apply(arithmetic.power, other, self)
+
+    def __mod__(self, other: Any) -> R:
+        return _apply(arithmetic.remainder, self, other)
+
+    def __rmod__(self, other: Any) -> R:
+        return _apply(arithmetic.remainder, other, self)
+
+    def __floordiv__(self, other: Any) -> R:
+        return _apply(comparison.floor_divide, self, other)
+
+    def __rfloordiv__(self, other: Any) -> R:
+        return _apply(comparison.floor_divide, other, self)
+
+    def __matmul__(self, other: Any) -> R:
+        return _apply(linalg.matmul, self, other)
+
+    def __rmatmul__(self, other: Any) -> R:
+        return _apply(linalg.matmul, other, self)
+
+    def __neg__(self) -> R:
+        return _apply(arithmetic.neg, self)
+
+    def __pos__(self) -> R:
+        return _apply(arithmetic.identity, self)
+
+    def __abs__(self) -> R:
+        return _apply(arithmetic.abs, self)
+
+    def __lt__(self, other: Any) -> R:
+        return _apply(comparison.less, self, other)
+
+    def __le__(self, other: Any) -> R:
+        return _apply(comparison.less_equal, self, other)
+
+    def __gt__(self, other: Any) -> R:
+        return _apply(comparison.greater, self, other)
+
+    def __ge__(self, other: Any) -> R:
+        return _apply(comparison.greater_equal, self, other)
+
+    def __getitem__(self, index: Any) -> R:
+        return _apply(indexing.getitem, self, index)
+
+    def __setitem__(self, index: Any, value: Any) -> NoReturn:
+        raise MutationError(
+            f"x[{index!r}] = ... would change a {type(self).__name__} in place. Build a new value instead: "
+            "tm.scatter_set(x, indices, updates, axis), np.where(mask, new, x), or np.concatenate."
+        )
+
+    @property
+    def T(self) -> R:
+        """All axes in reverse order."""
+        return _apply(shaping.transpose, self)
+
+    def reshape(self, *shape: Any) -> R:
+        """The same elements in another shape."""
+        return _apply(shaping.reshape, self, shape[0] if len(shape) == 1 else shape)
+
+    def transpose(self, *axes: Any) -> R:
+        """The axes in another order; all reversed by default."""
+        return _apply(shaping.transpose, self, (axes[0] if len(axes) == 1 else axes) if axes else None)
+
+    def flatten(self) -> R:
+        """All elements along one axis."""
+        return _apply(shaping.flatten, self)
+
+    def sum(self, axis: Any = None, keepdims: bool = False) -> R:
+        """The sum over one, several or all axes."""
+        return _apply(reductions.sum, self, axis=axis, keepdims=keepdims)
+
+    def mean(self, axis: Any = None, keepdims: bool = False) -> R:
+        """The mean over one, several or all axes."""
+        return _apply(reductions.mean, self, axis=axis, keepdims=keepdims)
+
+    def max(self, axis: Any = None, keepdims: bool = False) -> R:
+        """The greatest element over one, several or all axes."""
+        return _apply(reductions.max, self, axis=axis, keepdims=keepdims)
+
+    def min(self, axis: Any = None, keepdims: bool = False) -> R:
+        """The least element over one, several or all axes."""
+        return _apply(reductions.min, self, axis=axis, keepdims=keepdims)

@@ -1,0 +1,1 @@
+"""The array primitives, by family: each op is one declaration that carries its rules."""

@@ -1,0 +1,1 @@
+"""The folds over a tape, one file each: reverse, forward, batch."""

@@ -1,0 +1,239 @@
+"""Reverse mode: one fold over a tape, from its end to its beginning.
+
+Every node hands its cotangent to its op's `rrule`, which answers with a cotangent for each parent. What a parent
+receives from several children is summed. Rules are plain NumPy: when the nodes are swept as arrays, the sweep runs at
+NumPy's speed; when they are swept as tracers, the sweep itself is recorded and can be swept again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, MutableMapping, Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from tapem.errors import DTypeError, NoRuleError, ShapeError, TapeError
+from tapem.node import Abstract, Node, Shape
+from tapem.primitive import Primitive
+from tapem.signature import type_text
+from tapem.tangents import DoesNotExist, InplaceableThunk, Thunk, Zero, add, extern
+
+# A node seen as the values that its rules are given: (value, residuals, inputs).
+View: TypeAlias = Callable[[Node], tuple[Any, Any, tuple[Any, ...]]]
+Watch: TypeAlias = Callable[[Node, Any, int, Any], None]
+
+
+def view_arrays(node: Node) -> tuple[Any, Any, tuple[Any, ...]]:
+    """A node as the arrays that it holds: the first-order sweep, which records nothing."""
+    return node.output, node.residuals, node.inputs
+
+
+def reverse(
+    nodes: Sequence[Node],
+    cotangents: MutableMapping[int, Any],
+    *,
+    active: Callable[[int], bool] | None = None,
+    view: View = view_arrays,
+    keep: bool = True,
+    first: int = 0,
+    watch: Watch | None = None,
+) -> MutableMapping[int, Any]:
+    """Pull cotangents back through the nodes with id >= first; the mapping that was passed in is filled and returned.
+
+    - `active`: which nodes are swept at all; by default those that require a gradient.
+    - `view`: how a node's values are shown to the rules, as arrays or as tracers.
+    - `keep`: whether the cotangents of op nodes are kept once they were used.
+    - `watch`: called with (node, cotangent, position, contribution) for every contribution to a parent.
+
+    Raises NoRuleError where an op on the way has no rule, ShapeError or DTypeError where a rule returns a cotangent
+    that does not fit its operand.
+    """
+    owned: set[int] = set()
+    if not cotangents:
+        return cotangents
+    for index in range(max(cotangents), first - 1, -1):
+        cotangent = cotangents.get(index)
+        if cotangent is None:
+            continue
+        node = nodes[index]
+        parents = node.parents
+        if not parents:
+            continue
+        if not keep:
+            del cotangents[index]
+        output, residuals, inputs = view(node)
+        if type(output) is tuple:
+            cotangent = filled(cotangent, output)
+        op: Any = node.op
+        rules = op.rrule
+        if rules is None:
+            raise missing_rule(node, "reverse")
+        static = node.static
+        arguments = (cotangent, output, residuals, *inputs) if op.residuals else (cotangent, output, *inputs)
+        jointly = None
+        if type(rules) is not tuple:
+            jointly = call_rule(node, "rrule", rules, arguments, static)
+            if type(jointly) is not tuple or len(jointly) != len(parents):
+                raise wrong_count(node, jointly)
+        for position, parent in enumerate(parents):
+            if parent is None or parent < first:
+                continue
+            if not (nodes[parent].requires_grad if active is None else active(parent)):
+                continue
+            if jointly is not None:
+                part = jointly[position]
+            else:
+                rule = rules[position] if position < len(rules) else None
+                if rule is None:
+                    if Abstract.of(inputs[position]).dtype.kind == "f":
+                        raise missing_rule(node, "reverse", position)
+                    continue
+                part = call_rule(node, "rrule", rule, arguments, static)
+            value = inputs[position]
+            if not (
+                type(part) is np.ndarray
+                and type(value) is np.ndarray
+                and part.shape == value.shape
+                and part.dtype is value.dtype
+            ):
+                part = fitted(part, value, node, position)
+                if part is None:
+                    continue
+            if watch is not None:
+                watch(node, cotangent, position, part)
+            before = cotangents.get(parent)
+            if before is None:
+                cotangents[parent] = part
+            elif parent in owned and type(before) is np.ndarray and type(part) is np.ndarray:
+                np.add(before, part, out=before)
+            else:
+                cotangents[parent] = total = add(before, part)
+                if type(total) is np.ndarray:
+                    owned.add(parent)  # the sum was made here, nobody else holds it: the next one may be added in place
+    return cotangents
+
+
+def call_rule(node: Node, kind: str, rule: Callable[..., Any], arguments: tuple[Any, ...], static: Any) -> Any:
+    """Call a rule; an exception that is not ours is told with the op and the rule in which it arose."""
+    try:
+        return rule(*arguments, **static)
+    except (TapeError, ArithmeticError, MemoryError, RecursionError):
+        raise
+    except Exception as error:
+        raise broken_rule(node, kind, error) from error
+
+
+def fitted(part: Any, value: Any, node: Node, position: int) -> Any:
+    """A cotangent with the shape and dtype of its operand, or None for nothing; wrong ones are an error.
+
+    Here, and only here, broadcasting is undone: whatever an elementwise op broadcast is summed.
+    """
+    while type(part) is Thunk or type(part) is InplaceableThunk:
+        part = part()
+    if part is None or type(part) is Zero or type(part) is DoesNotExist:
+        return None
+    if type(value) is tuple:
+        return part
+    operand, own = Abstract.of(value), Abstract.of(part)
+    op: Any = node.op
+    if own.dtype.kind != "f":
+        raise DTypeError(
+            f"the rrule of {op.name} returned a cotangent of dtype {own.dtype} for {op.argument(position)} "
+            f"({type_text(*operand)}, {node.label()}); a cotangent is a float array of its operand's dtype."
+        )
+    if operand.dtype.kind != "f":
+        raise DTypeError(
+            f"the rrule of {op.name} returned a cotangent for {op.argument(position)}, which has dtype {operand.dtype} "
+            f"({node.label()}) and cannot be perturbed; it should return DoesNotExist()."
+        )
+    if own.shape != operand.shape:
+        if not op.elementwise or not broadcasts_to(operand.shape, own.shape):
+            raise ShapeError(
+                f"the rrule of {op.name} returned a cotangent of shape {own.shape} for {op.argument(position)} "
+                f"of shape {operand.shape} ({node.label()})."
+            )
+        part = unbroadcast(part, own.shape, operand.shape)
+    if own.dtype != operand.dtype:
+        if Abstract.of(node.output if type(node.output) is not tuple else node.output[0]).dtype == operand.dtype:
+            raise DTypeError(
+                f"the rrule of {op.name} returned a cotangent of dtype {own.dtype} for {op.argument(position)} "
+                f"of dtype {operand.dtype} ({node.label()}); rules keep the dtype of what they are given."
+            )
+        # The op promoted this operand; its cotangent goes back to the dtype that it came from.
+        part = part.astype(operand.dtype)
+    return part
+
+
+def broadcasts_to(small: Shape, large: Shape) -> bool:
+    """Whether NumPy broadcasting can turn the small shape into the large one."""
+    return len(small) <= len(large) and all(
+        a in (1, b) for a, b in zip(reversed(small), reversed(large), strict=False)
+    )
+
+
+def unbroadcast(cotangent: Any, shape: Shape, to: Shape) -> Any:
+    """Undo broadcasting: sum over the axes that were added or stretched.
+
+    >>> unbroadcast(np.ones((4, 3)), (4, 3), (3,))
+    array([4., 4., 4.])
+    """
+    added = len(shape) - len(to)
+    axes = tuple(range(added)) + tuple(
+        added + axis for axis, size in enumerate(to) if size == 1 and shape[added + axis] != 1
+    )
+    if not axes:
+        return cotangent.reshape(to)
+    summed = np.sum(cotangent, axis=axes)
+    return summed if np.shape(summed) == to else np.reshape(summed, to)
+
+
+def filled(cotangent: Any, output: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The cotangent of a node with several results: a tuple, with zeros for results that nobody used."""
+    parts = cotangent if type(cotangent) is tuple else tuple(cotangent)
+    return tuple(
+        np.zeros(np.shape(value), Abstract.of(value).dtype) if type(part) is Zero else extern(part)
+        for part, value in zip(parts, output, strict=True)
+    )
+
+
+def reached(nodes: Sequence[Node], sources: Sequence[int], last: int) -> set[int]:
+    """The ids of the nodes, up to and including `last`, whose values depend on one of the sources."""
+    found = set(sources)
+    if not found:
+        return found
+    for index in range(min(found) + 1, last + 1):
+        node = nodes[index]
+        if node.requires_grad and not found.isdisjoint(node.parents):
+            found.add(index)
+    return found
+
+
+def missing_rule(node: Node, mode: str, position: int | None = None) -> NoRuleError:
+    """The error for an op that cannot be differentiated in this mode."""
+    op: Any = node.op
+    rule = {"reverse": "rrule", "forward": "frule"}[mode]
+    where = "" if position is None else f" with respect to {op.argument(position)}"
+    assert isinstance(op, Primitive)
+    return NoRuleError(
+        f"{op.usage()} ({node.label()}) cannot be differentiated{where} in {mode} mode: it has no {rule}. "
+        f"Give it one with tm.def{rule}, or keep it out of the derivative with tm.detach."
+    )
+
+
+def wrong_count(node: Node, given: Any) -> TapeError:
+    """The error for a joint rule that did not return one cotangent per operand."""
+    op: Any = node.op
+    count = len(given) if isinstance(given, tuple | list) else type(given).__name__
+    return ShapeError(
+        f"the rrule of {op.usage()} must return a tuple of {len(node.parents)} cotangents, one per operand, "
+        f"not {count} ({node.label()})."
+    )
+
+
+def broken_rule(node: Node, kind: str, error: Exception) -> TapeError:
+    """The error for a rule that raised."""
+    op: Any = node.op
+    return TapeError(f"the {kind} of {op.usage()} raised {type(error).__name__}: {error} ({node.label()})")
+
+
+__all__ = ["View", "reached", "reverse", "unbroadcast", "view_arrays"]

@@ -1,0 +1,247 @@
+"""The direct door: a tracer stands for a node while plain code runs, and speaks NumPy's own protocols.
+
+An op that meets a tracer is recorded at once, on the recorder of the tracer, and gives a tracer back. NumPy's functions
+come to the same ops by `__array_ufunc__` and `__array_function__`, so a plain NumPy function can be recorded as it is.
+What NumPy offers no hook for must raise, since it would lose the gradient without a word.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, ClassVar, NoReturn
+
+import numpy as np
+
+from tapem.errors import ConcretizationError, MutationError, NoRuleError
+from tapem.node import NUMBERS, Abstract, DType, Node, Shape, constant
+from tapem.numpy_api import FUNCTIONS, REDUCTIONS, UFUNCS
+from tapem.operators import Operators
+from tapem.ops.structure import pick
+from tapem.primitive import Primitive, register_door
+from tapem.recorder import WORK, Recorder
+from tapem.signature import type_text
+
+
+class Tracer(Operators["Tracer"]):
+    """A node that is being recorded, in the place of the array that plain code expects.
+
+    >>> import numpy as np, tapem as tm
+    >>> tm.grad(lambda x: np.sum(np.sin(x) * x[0]))(np.array([0.0, 1.0]))
+    array([0.84147098, 0.        ])
+    """
+
+    __slots__ = ("node", "recorder")
+
+    def __init__(self, recorder: Recorder, node: Node) -> None:
+        """Stand for a node of a recorder."""
+        self.recorder = recorder
+        self.node = node
+
+    @property
+    def shape(self) -> Shape:
+        """The shape of the value."""
+        return self.node.shape
+
+    @property
+    def dtype(self) -> DType:
+        """The dtype of the value."""
+        return self.node.dtype
+
+    @property
+    def ndim(self) -> int:
+        """The number of axes."""
+        return len(self.node.shape)
+
+    @property
+    def size(self) -> int:
+        """The number of elements."""
+        return int(np.prod(self.node.shape, dtype=np.int64))
+
+    @property
+    def nbytes(self) -> int:
+        """The size of the value in bytes."""
+        return self.size * self.dtype.itemsize
+
+    def __len__(self) -> int:
+        shape = self.node.shape
+        if not shape:
+            raise TypeError("len() of a tracer of shape ()")
+        return shape[0]
+
+    def __iter__(self) -> Iterator[Tracer]:
+        shape = self.node.shape
+        if not shape:
+            raise TypeError("a tracer of shape () cannot be iterated over")
+        return (self[index] for index in range(shape[0]))
+
+    def __repr__(self) -> str:
+        name = "" if self.node.name is None else f" {self.node.name!r}"
+        value = self.node.output
+        shown = "" if type(value) is Abstract or self.size > 10 else f" = {np.asarray(value).tolist()}"
+        return f"Tracer {self.node.id}{name} {type_text(self.shape, self.dtype)}{shown}"
+
+    def __eq__(self, other: object) -> Any:
+        return UFUNCS[np.equal](self, other)
+
+    def __ne__(self, other: object) -> Any:
+        return UFUNCS[np.not_equal](self, other)
+
+    __hash__ = None  # type: ignore[assignment]  # as for arrays, whose == is elementwise
+
+    # -- reading a value ------------------------------------------------------------------------------------------
+
+    def __bool__(self) -> bool:
+        value = self.node.output
+        if type(value) is Abstract:
+            raise ConcretizationError(
+                f"the truth of {self!r} was asked for, but inside vmap, eval_shape or a loop body only its shape is "
+                "known. Use tm.where(condition, a, b) or tm.cond(condition, f, g, ...) instead of if."
+            )
+        return bool(value)
+
+    def _refuse(self, what: str) -> NoReturn:
+        raise ConcretizationError(
+            f"{what} of {self!r} would lose its gradient. For a number that is not differentiated write "
+            f"{what}(tm.detach(x)), outside of vmap; to compute with it use tapem's or NumPy's functions (np.sin, not "
+            "math.sin)."
+        )
+
+    def __float__(self) -> float:
+        self._refuse("float")
+
+    def __int__(self) -> int:
+        self._refuse("int")
+
+    def __complex__(self) -> complex:
+        self._refuse("complex")
+
+    def __index__(self) -> int:
+        self._refuse("int")
+
+    def item(self) -> float:
+        """Refused, since a Python number has no gradient."""
+        self._refuse("float")
+
+    def tolist(self) -> list[Any]:
+        """Refused, since Python numbers have no gradient."""
+        self._refuse("list")
+
+    def __array__(self, dtype: Any = None, copy: Any = None) -> NoReturn:
+        raise ConcretizationError(
+            f"{self!r} cannot become a plain array: that would lose its gradient. Where you wrote np.array([x, y]) or "
+            "np.asarray(x), write np.stack([x, y]) or x; for values that are not differentiated, tm.detach(x)."
+        )
+
+    def __deepcopy__(self, memo: object) -> Tracer:
+        return self
+
+    def __reduce__(self) -> NoReturn:
+        raise ConcretizationError(f"{self!r} cannot be pickled: it only lives inside its transform.")
+
+    # -- NumPy's protocols ----------------------------------------------------------------------------------------
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
+        if options.get("out") is not None:
+            raise MutationError(
+                f"np.{ufunc.__name__} would write its result into an array (out=, or an operator such as += on an "
+                "array), which a tracer's value cannot be. Write y = y + x instead of y += x."
+            )
+        options.pop("out", None)
+        if method == "__call__":
+            op = UFUNCS.get(ufunc)
+            if op is not None and not options:
+                return op(*inputs)
+        else:
+            reduction = REDUCTIONS.get((ufunc, method))
+            if reduction is not None:
+                return reduction(*inputs, **{name: value for name, value in options.items() if value is not None})
+            op = None
+        raise no_rule(ufunc.__name__ if method == "__call__" else f"{ufunc.__name__}.{method}", op, options)
+
+    def __array_function__(
+        self, function: Callable[..., Any], types: object, arguments: tuple[Any, ...], options: Mapping[str, Any]
+    ) -> Any:
+        handler = FUNCTIONS.get(function)
+        if handler is None:
+            raise no_rule(getattr(function, "__name__", str(function)), None, {})
+        if options.get("out") is not None:
+            raise MutationError(f"np.{function.__name__}(..., out=...) would write into an array; use its result.")
+        return handler(*arguments, **options)
+
+    def astype(self, dtype: Any, copy: bool = True) -> Tracer:
+        """The same values in another dtype."""
+        return FUNCTIONS[np.astype](self, dtype)
+
+    def copy(self) -> Tracer:
+        """Itself: a tracer is immutable."""
+        return self
+
+    def __getattr__(self, name: str) -> Any:
+        # The less common array methods are NumPy's functions of the same name.
+        function = FUNCTIONS.get(getattr(np, name, None)) if not name.startswith("_") else None
+        if function is None:
+            raise AttributeError(f"a tracer has no attribute {name!r}")
+        return lambda *arguments, **options: function(self, *arguments, **options)
+
+
+def no_rule(name: str, op: Any, options: Mapping[str, Any]) -> NoRuleError:
+    """The error for a NumPy function, or an option of one, that tapem does not know."""
+    if op is None:
+        return NoRuleError(
+            f"np.{name} has no rule in tapem, so its result would lose the gradient. Write it with functions that "
+            "have one, declare it with tm.primitive, or call it on tm.detach(x)."
+        )
+    return NoRuleError(f"np.{name} with {', '.join(options)} has no rule in tapem; call it without.")
+
+
+class DirectDoor:
+    """Record the op at once, on the highest recorder among the operands."""
+
+    rank: ClassVar[int] = 1
+
+    @staticmethod
+    def apply(op: Primitive, operands: tuple[Any, ...], static: Mapping[str, Any]) -> Any:
+        """The tracer of the recorded op; a plain array where no derivative can depend on the result."""
+        recorder: Any = None
+        for operand in operands:
+            if type(operand) is Tracer:
+                own = operand.recorder
+                if own is not recorder:
+                    own.check_alive()
+                    if recorder is None or own.level > recorder.level:
+                        recorder = own
+                    elif own.level == recorder.level:
+                        own.refuse_mixing(recorder)
+        constants = WORK.get().constant
+        if not recorder.abstract and (constants or not op.differentiable):
+            return op.compute(tuple(x.node.output if type(x) is Tracer else x for x in operands), static)
+        parents: list[int | None] = []
+        inputs: list[Any] = []
+        requires_grad = False
+        for position, operand in enumerate(operands):
+            if type(operand) is Tracer:
+                if operand.recorder is recorder:
+                    node = operand.node
+                    parents.append(node.id)
+                    inputs.append(node.output)
+                    requires_grad = requires_grad or node.requires_grad
+                else:  # a tracer of a lower level is a constant up here
+                    parents.append(None)
+                    inputs.append(operand)
+            else:
+                parents.append(None)
+                inputs.append(
+                    operand
+                    if type(operand) in NUMBERS or (operand is None and op.accepts_none(position))
+                    else constant(operand, op=op.usage(), argument=op.argument(position))
+                )
+        node = recorder.record(
+            op, tuple(parents), tuple(inputs), static, requires_grad and not constants, operands
+        )
+        tracer = Tracer(recorder, node)
+        if type(node.output) is tuple:
+            return tuple(pick(tracer, index=index) for index in range(len(node.output)))
+        return tracer
+
+
+register_door(Tracer, DirectDoor)

@@ -1,0 +1,81 @@
+"""Trees of arrays: optree's, with dataclasses taken apart without having to be registered by hand."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import optree
+
+from tapem.errors import TreeError
+
+NAMESPACE = "tapem"
+
+Structure = optree.PyTreeSpec
+
+# Leaves of these types need no second look.
+_PLAIN = frozenset({np.ndarray, float, int, bool, np.float64, np.float32, np.int64})
+
+
+def flatten(tree: Any) -> tuple[list[Any], Structure]:
+    """The leaves of a tree and its structure; dict, list, tuple, NamedTuple, dataclass and None are nodes.
+
+    >>> flatten({"b": 1, "a": (2, 3)})[0]
+    [2, 3, 1]
+    """
+    leaves, structure = optree.tree_flatten(tree, namespace=NAMESPACE)
+    for leaf in leaves:
+        if type(leaf) not in _PLAIN and dataclasses.is_dataclass(leaf) and not isinstance(leaf, type):
+            register_dataclass(type(leaf))
+            return flatten(tree)
+    return leaves, structure
+
+
+def register_dataclass(cls: type) -> None:
+    """Teach optree to take a dataclass apart, field by field; it stays known for the life of the process."""
+    names = tuple(field.name for field in dataclasses.fields(cls))
+
+    def take_apart(value: Any) -> tuple[tuple[Any, ...], tuple[str, ...], tuple[str, ...]]:
+        return tuple(getattr(value, name) for name in names), names, names
+
+    def put_together(_: object, parts: Sequence[Any]) -> Any:
+        value = object.__new__(cls)  # a tree of tracers or of axes need not pass the checks of __post_init__
+        for name, part in zip(names, parts, strict=True):
+            object.__setattr__(value, name, part)
+        return value
+
+    try:
+        optree.register_pytree_node(cls, take_apart, put_together, namespace=NAMESPACE)
+    except ValueError:
+        pass  # another thread registered it at the same moment
+
+
+def unflatten(structure: Structure, leaves: Sequence[Any]) -> Any:
+    """The tree of this structure with these leaves."""
+    return optree.tree_unflatten(structure, leaves)
+
+
+def tree_map(f: Callable[..., Any], tree: Any, *others: Any, what: str = "trees") -> Any:
+    """Apply a function leaf by leaf; TreeError if the other trees have another structure.
+
+    >>> tree_map(lambda a, b: a + b, {"x": 1}, {"x": 10})
+    {'x': 11}
+    """
+    leaves, structure = flatten(tree)
+    rest = [leaves_like(structure, other, what) for other in others]
+    return unflatten(structure, [f(*row) for row in zip(leaves, *rest, strict=True)])
+
+
+def leaves_like(structure: Structure, tree: Any, what: str) -> list[Any]:
+    """The leaves of a tree that must have this structure; TreeError, naming `what`, if it has not."""
+    leaves, own = flatten(tree)
+    if own != structure:
+        raise TreeError(f"{what}: the structures differ: {shown(structure)} and {shown(own)}.")
+    return leaves
+
+
+def shown(structure: Structure) -> str:
+    """A structure as an error quotes it."""
+    return str(structure).removeprefix("PyTreeSpec(").removesuffix(")").removesuffix(", namespace='tapem'")
