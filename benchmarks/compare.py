@@ -26,8 +26,8 @@ class Effort:
 class Row:
     """What came of one workload.
 
-    ``reference_ns`` holds hand-written NumPy's medians, ``ratios`` every other library's, one per round; ``problems`` says
-    in a word or two why a library has none, and ``messages`` tells the details.
+    ``reference_ns`` holds hand-written NumPy's medians, ``ratios`` every other library's, one per round; ``problems``
+    says in a word or two why a library has none, and ``messages`` tells the details.
     """
 
     workload: Workload
@@ -64,7 +64,12 @@ def compare(
                         _give_up(row, name, error)
             for turn in range(effort.rounds):
                 say(f"{workload.name}: start {start + 1} of {effort.starts}, round {turn + 1} of {effort.rounds}")
-                _one_round(row, workers, effort.seconds, turn)
+                try:
+                    _one_round(row, workers, effort.seconds, turn)
+                except WorkerError as error:
+                    # Without the unit there is nothing to tell of the others either.
+                    _give_up(row, REFERENCE, error)
+                    return row
     return row
 
 

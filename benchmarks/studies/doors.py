@@ -4,6 +4,7 @@ The arrays are tiny, so that the doors are what is measured. The direct door sho
 """
 
 import statistics
+from collections.abc import Generator
 from typing import Any
 
 import numpy as np
@@ -22,11 +23,11 @@ def measure(quick: bool) -> Table:
     """The sum of ``tanh(weight @ x + bias)``, differentiated with respect to all three, in turn through each door."""
     import tapem as tm
 
-    def plain(weight: Any, bias: Any, x: Any) -> Any:
+    def plain(weight: Array, bias: Array, x: Array) -> Array:
         return tm.sum(tm.tanh(tm.add(tm.matmul(weight, x), bias)))
 
     @tm.do
-    def program(weight: Any, bias: Any, x: Any) -> Any:
+    def program(weight: Any, bias: Any, x: Any) -> Generator[Any, Any, Any]:
         product = yield tm.matmul(weight, x)
         shifted = yield tm.add(product, bias)
         bent = yield tm.tanh(shifted)

@@ -66,7 +66,7 @@ def direct_door(length: int) -> float:
     """Nanoseconds per node of ``tm.value_and_grad`` as a whole: it builds, sweeps and frees its tape itself."""
     import tapem as tm
 
-    def chain(x: Any) -> Any:
+    def chain(x: Array) -> Array:
         for _ in range(length):
             x = tm.sin(x)
         return x

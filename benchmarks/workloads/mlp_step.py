@@ -5,6 +5,7 @@ Two hidden layers with relu, then the mean softmax cross-entropy on integer labe
 ``x @ weight`` (autograd, MyGrad, JAX); BLAS takes both equally fast, and ``read`` turns them round for the check.
 """
 
+from collections.abc import Generator, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -132,7 +133,7 @@ def by_tapem() -> Candidate:
     import losses
     import tapem as tm
 
-    def loss_of(pairs: Any) -> Any:
+    def loss_of(pairs: Sequence[tuple[Array, Array]]) -> Array:
         *hidden, (last_weight, last_bias) = pairs
         h = IMAGES
         for weight, bias in hidden:
@@ -161,7 +162,7 @@ def by_tapem_monadic() -> Candidate:
     import tapem as tm
 
     @tm.do
-    def loss_and_gradients(values: Any) -> Any:
+    def loss_and_gradients(values: Any) -> Generator[Any, Any, Any]:
         refs: Any = yield tm.traverse(tm.param, values)
         w1, b1, w2, b2, w3, b3 = refs
         x = yield tm.const(IMAGES)

@@ -3,6 +3,7 @@
 The arrays are so small that hardly any arithmetic is done: what is measured is what a library costs per operation.
 """
 
+from collections.abc import Generator
 from typing import Any
 
 import numpy as np
@@ -63,7 +64,7 @@ def by_tapem() -> Candidate:
     """The direct door, with tapem's own ops."""
     import tapem as tm
 
-    def chain(x: Any) -> Any:
+    def chain(x: Array) -> Array:
         for _ in range(LENGTH):
             x = tm.sin(x) * FACTORS
         return tm.sum(x)
@@ -77,7 +78,7 @@ def by_tapem_monadic() -> Candidate:
     import tapem as tm
 
     @tm.do
-    def chain() -> Any:
+    def chain() -> Generator[Any, Any, Any]:
         start = yield tm.param(START)
         factors = yield tm.const(FACTORS)
         x = start
@@ -101,7 +102,7 @@ def by_tapem_numpy() -> Candidate:
     """The direct door, with the plain NumPy function."""
     import tapem as tm
 
-    def chain(x: Any) -> Any:
+    def chain(x: Array) -> Array:
         for _ in range(LENGTH):
             x = np.sin(x) * FACTORS
         return np.sum(x)
