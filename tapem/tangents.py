@@ -49,8 +49,8 @@ class Tangent(NDArrayOperatorsMixin):
             result = _ALGEBRA[ufunc](*inputs)
             if not out or isinstance(out[0], Tangent):  # `tangent += x`: it is immutable, so Python rebinds the name
                 return result
-            if result is not out[0]:  # `array += tangent`: whoever else holds the array must see the sum in it
-                np.copyto(out[0], extern(result), casting="same_kind")
+            # `array += tangent`: whoever else holds the array must see the sum in it.
+            np.copyto(out[0], extern(result), casting="same_kind")
             return out[0]
         values = tuple(map(_force, inputs))
         if any(isinstance(x, Tangent) for x in (*values, *out)):
@@ -301,7 +301,7 @@ def add(a: Operand, b: Operand) -> Operand:
     The result may be one of the operands itself, not a copy, since zeros add nothing. `accumulate` may work in place.
 
     Raises TangentError where the sum has no meaning: Composites of different types, a Composite and what is not of its
-    type, two plain tuples or lists, which Python would concatenate.
+    type, a tuple or list without a Composite, which Python would concatenate.
 
     >>> add(Zero(), np.ones(2)), add(One(), np.ones(2)), add(thunk(1), thunk(2))
     (array([1., 1.]), array([2., 2.]), 3)
@@ -322,7 +322,7 @@ def add(a: Operand, b: Operand) -> Operand:
         return _add_composites(a, b) if isinstance(b, Composite) else _perturb(b, a)
     if isinstance(b, Composite):
         return _perturb(a, b)
-    if type(a) in (tuple, list) and type(b) in (tuple, list):
+    if _is_plain(a) or _is_plain(b):
         raise _meaningless("+", a, b)
     return (1 if type(a) is One else a) + (1 if type(b) is One else b)
 
@@ -354,7 +354,7 @@ def multiply(a: Operand, b: Operand) -> Operand:
     None of these looks into a Thunk: Zero * Thunk is Zero, as ChainRulesCore settled it, and One * Thunk is the Thunk,
     both unevaluated. A Composite is multiplied by a scalar, field by field.
 
-    Raises TangentError for a Composite times anything but a scalar.
+    Raises TangentError for a Composite times anything but a scalar, and for a tuple or list, which Python would repeat.
 
     >>> multiply(Zero(), np.ones(2)), multiply(np.ones(2), One()), multiply(Composite(tuple, 1.0, One()), 3)
     (Zero(), array([1., 1.]), Composite(tuple, 3.0, 3))
@@ -377,14 +377,23 @@ def _product(a: Operand, b: Operand, symbol: str, times: Callable[[Operand, Oper
     if isinstance(b, Thunk):
         return _product(a, _force(b), symbol, times)
     c, factor = (a, b) if isinstance(a, Composite) else (b, a)
+    if _is_plain(a) or _is_plain(b):
+        raise _meaningless(symbol, a, b)
     if not isinstance(c, Composite):
         return times(a, b)
     if isinstance(factor, Composite) or symbol != "*" or np.ndim(factor) != 0:
         raise _meaningless(symbol, a, b)
-    return _map(lambda x: multiply(x, factor) if c is a else multiply(factor, x), c)
+    return _map(lambda x: multiply(x, factor), c)
+
+
+def _is_plain(x: Operand) -> bool:
+    return isinstance(x, tuple | list)
 
 
 def _subtract(a: Operand, b: Operand) -> Operand:
+    a = a if isinstance(b, AbstractZero) else _force(a)
+    if isinstance(a, Composite) and not isinstance(b, Tangent):
+        raise _meaningless("-", a, b)
     return add(a, _negative(b))
 
 
