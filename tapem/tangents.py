@@ -381,7 +381,7 @@ def _product(a: Operand, b: Operand, symbol: str, times: Callable[[Operand, Oper
         raise _meaningless(symbol, a, b)
     if not isinstance(c, Composite):
         return times(a, b)
-    if isinstance(factor, Composite) or symbol != "*" or np.ndim(factor) != 0:
+    if isinstance(factor, Composite) or symbol != "*" or getattr(factor, "ndim", 0) != 0:
         raise _meaningless(symbol, a, b)
     return _map(lambda x: multiply(x, factor), c)
 
@@ -421,7 +421,7 @@ def _not_equal(a: Operand, b: Operand) -> bool:
 
 
 def conj(x: Operand) -> Operand:
-    """Complex conjugate of a tangent; that of a Thunk is a Thunk, as in later ChainRulesCore.
+    """Complex conjugate of a tangent, which is itself if real; that of a Thunk is a Thunk, as in later ChainRulesCore.
 
     >>> conj(2 + 1j), conj(Zero()), conj(Composite(tuple, 1j)), extern(conj(thunk(1j)))
     ((2-1j), Zero(), Composite(tuple, -1j), -1j)
@@ -430,7 +430,9 @@ def conj(x: Operand) -> Operand:
         return Thunk(lambda: conj(x()))
     if isinstance(x, Tangent):
         return _map(conj, x) if isinstance(x, Composite) else x
-    return x.conjugate() if isinstance(x, int | float | complex) else np.conjugate(x)
+    if isinstance(x, int | float | complex):
+        return x.conjugate()
+    return np.conjugate(x) if x.dtype.kind == "c" else x
 
 
 def zero(x: Operand) -> Zero:

@@ -298,6 +298,7 @@ def test_negative_conj_and_zero() -> None:
         assert conj(symbol) is symbol and np.conj(symbol) is symbol
     assert conj(1 + 2j) == 1 - 2j and type(conj(2.0)) is float and type(conj(2)) is int
     assert conj(np.array([1j], "c8")).tolist() == [-1j] and conj(np.array([1j], "c8")).dtype == "c8"
+    assert conj(A) is A and np.conj(thunk(1j)) == -1j and conj(np.complex64(1j)).dtype == "c8"
     assert conj(Composite(tuple, 1j, Z)) == Composite(tuple, -1j, Z)
     assert all(zero(x) is Z for x in (*OPERANDS, 1j, "anything"))
 
