@@ -23,6 +23,7 @@ import numpy.typing as npt
 from beartype.door import is_bearable
 from jaxtyping import AbstractArray, AbstractDtype, Bool, Complex, Float, Int
 from jaxtyping import jaxtyped as _jaxtyped  # pyright: ignore[reportUnknownVariableType]
+
 from tapem.errors import DTypeError, ShapeError, TapeError
 
 __all__ = ["Operand", "Signature", "Tensor", "type_text"]
@@ -39,7 +40,7 @@ _EMPTY = inspect.Parameter.empty
 _CACHE_LIMIT = 100_000
 _NO_STATIC: Mapping[str, object] = types.MappingProxyType({})
 # Python numbers are 0-d tensors, as values and as annotations alike; bool comes first because it is also an int.
-_NUMBERS = {number: np.dtype(number) for number in (bool, int, float, complex)} | {int: np.dtype(np.int64)}
+_NUMBERS: dict[Any, np.dtype[Any]] = {t: np.dtype(t) for t in (bool, int, float, complex)} | {int: np.dtype(np.int64)}
 _COMMON = [np.dtype(name) for name in "float32 float64 int64 bool int32 uint8 float16 complex64 complex128".split()]
 _NUMBER_KINDS: dict[object, Any] = {bool: Bool, int: Int, float: Float, complex: Complex}
 
@@ -155,11 +156,10 @@ class Signature:
         >>> Signature.of(lambda x: x, name="f").key_of([np.zeros(3)], (1.0,))
         ((3,), dtype('float64'), (((), dtype('float64')),))
         """
-        key: list[object] = [part for x in inputs for part in _pair(x)]
-        if isinstance(result, (tuple, list)):
-            key.append(tuple(_pair(item) for item in cast("Sequence[object]", result)))
-        else:
-            key.extend(_pair(result))
+        key: list[object] = []
+        for x in inputs:
+            key += _pair(x)
+        key += (tuple(map(_pair, cast("Any", result))),) if isinstance(result, (tuple, list)) else _pair(result)
         if self.uses_static:
             key.append(tuple(static.get(name, self.static[name]) for name in self.static_names))
         return tuple(key)
@@ -172,7 +172,7 @@ class Signature:
         static: Mapping[str, object] = _NO_STATIC,
         labels: Sequence[str | None] = (),
     ) -> None:
-        """Ask jaxtyping whether the inputs, and the result unless it is None, fit; remember a yes in `accepted`.
+        """Ask jaxtyping, once for each key, whether the inputs and the result (unless it is None) fit.
 
         An input is anything with a shape and a dtype, a Python number, or None for an optional operand. Values are
         never looked at. `labels` say in messages where each input comes from, such as "node 3 'w1'".
@@ -188,20 +188,24 @@ class Signature:
           x: Float[Tensor, "n"]  f64[3]
           y: Float[Tensor, "n"]  f64[4]
         """
+        key = self.key_of(inputs, result, static=static)
+        try:
+            if key in self.accepted:
+                return
+        except TypeError:  # a static value that cannot be hashed: such a call is asked about every time
+            key = None
         operands = self._operand_slots(inputs, labels)
         slots = operands if result is None else operands + self._result_slots(result)
         scope = {**self.static, **static, **{slot.name: slot.value for slot in operands}}
         scope = {name: value for name, value in scope.items() if value is not _EMPTY and name.isidentifier()}
         misfit = self._first_misfit(slots, scope)
         if misfit is not None:
-            raise self._error(slots, misfit, len(operands), scope)
+            raise _refusal(str(self), slots, misfit, len(operands), scope, self._first_misfit)
         # No lock: every step on the set is atomic, and what two threads lose between them is only asked again.
         if len(self.accepted) >= _CACHE_LIMIT:
             self.accepted.clear()
-        try:
-            self.accepted.add(self.key_of(inputs, result, static=static))
-        except TypeError:  # a static value that cannot be hashed: such calls are asked about every time
-            pass
+        if key is not None:
+            self.accepted.add(key)
 
     def _operand_slots(self, inputs: Sequence[object], labels: Sequence[str | None]) -> list[_Slot]:
         """Pair every input with the operand it stands for; optional operands left out at the end are None."""
@@ -225,7 +229,6 @@ class Signature:
 
     def _first_misfit(self, slots: Sequence[_Slot], scope: Mapping[str, object]) -> int | None:
         """Find the first slot that jaxtyping refuses, all of them sharing one scope of axis names."""
-
         at = 0
 
         def ask(**_: object) -> int | None:
@@ -245,40 +248,6 @@ class Signature:
             complaint = f"the annotation {annotation} of {slots[at].name} cannot be evaluated: {reason}"
             raise TapeError(f"{self}: {complaint}") from error
 
-    def _error(self, slots: list[_Slot], misfit: int, inputs: int, scope: Mapping[str, object]) -> TapeError:
-        """Explain why slot `misfit` does not fit, given those before it; the first `inputs` slots are the operands."""
-        bound: _Bound = {}
-        for earlier in slots[:misfit]:
-            earlier.complaint(bound, scope)
-        slot = slots[misfit]
-        possible = slot.value is not None and any(_takes(leaf, slot.value.dtype) for leaf in slot.operand.leaves)
-        kind = ShapeError if possible else DTypeError
-        complaint = slot.complaint(bound, scope) or f"{slot.who} does not fit {slot.operand.text}"
-        if misfit >= inputs:
-            hint = "the inputs fit: the op or its return annotation is wrong"
-        else:
-            hint = self._transposition(slots[:inputs], misfit, scope) if possible else slot.conversion()
-        rows = [(f"{s.name}:", s.operand.text, s.found, s.label or "") for s in slots[: max(inputs, misfit + 1)]]
-        a, b, c = (max(map(len, column)) for column in list(zip(*rows, strict=True))[:3])
-        table = [f"  {name:{a}} {text:{b}}  {found:{c}}  {label}".rstrip() for name, text, found, label in rows]
-        if len(table) > 12:  # a long variadic call: the first tensors and the neighbours of the misfit tell enough
-            table = [line for i, line in enumerate(table) if i < 3 or abs(i - misfit) < 3]
-            table.append(f"  ({len(rows)} tensors in all)")
-        return kind("\n".join([f"{self}: {complaint}", *table, *([f"  hint: {hint}"] if hint else [])]))
-
-    def _transposition(self, slots: list[_Slot], misfit: int, scope: Mapping[str, object]) -> str:
-        """Find the operand whose transposition makes jaxtyping accept every operand; empty if there is none."""
-        for i in sorted(range(len(slots)), key=lambda i: i != misfit):
-            name, value = slots[i].name, slots[i].value
-            if value is None or value.ndim < 2:
-                continue
-            swapped = slots[i]._replace(value=np.swapaxes(value, -1, -2))
-            with suppress(TapeError):
-                if self._first_misfit([*slots[:i], swapped, *slots[i + 1 :]], scope) is None:
-                    advice = f"{name}.T" if value.ndim == 2 else f"np.swapaxes({name}, -1, -2)"
-                    return f"transpose {name}: {advice} fits"
-        return ""
-
 
 class _Slot(NamedTuple):
     """One tensor and the operand it stands for; `value` is its stand-in, None if it is not a tensor at all."""
@@ -292,56 +261,15 @@ class _Slot(NamedTuple):
     def name(self) -> str:
         return self.operand.name
 
+    @property
+    def who(self) -> str:
+        return f"{self.name} {self.value.shape}" if self.value is not None else self.name
+
     def fits(self) -> bool:
         if self.value is None:
             return self.operand.optional and self.given is None
         leaves = self.operand.leaves
         return not leaves or is_bearable(self.value, cast("Any", Union)[leaves])
-
-    @property
-    def found(self) -> str:
-        if self.value is not None:
-            return type_text(self.value.shape, self.value.dtype)
-        given: Any = self.given
-        if isinstance(given, tuple):
-            return f"a tuple of {len(cast('tuple[object, ...]', given))}"
-        if hasattr(given, "dtype"):
-            return f"an array of {given.dtype}"
-        return "None" if given is None else f"of type {type(given).__name__}"
-
-    @property
-    def who(self) -> str:
-        return f"{self.name} {self.value.shape}" if self.value is not None else self.name
-
-    def conversion(self) -> str:
-        """Advise how to get a dtype that fits; empty if it is not obvious."""
-        if self.value is None:
-            return f"use np.asarray({self.name})" if isinstance(self.given, list) else ""
-        fitting = [dtype for dtype in _COMMON if any(_takes(leaf, dtype) for leaf in self.operand.leaves)]
-        if type(self.given) in _NUMBERS:
-            return next((f"use {t.__name__}({self.name})" for t, dtype in _NUMBERS.items() if dtype in fitting), "")
-        if np.real(self.value).dtype in fitting:
-            return f"use {self.name}.real"
-        return f"use {self.name}.astype(np.{fitting[0].name})" if fitting else ""
-
-    def complaint(self, bound: _Bound, scope: Mapping[str, object]) -> str:
-        """Say what does not fit; empty where the tensor fits, and what its axes bind is then noted in `bound`."""
-        if self.value is None:
-            return "" if self.fits() else f"{self.name} is {self.found}, where {self.operand.text} is required"
-        leaves = self.operand.leaves
-        possible = [leaf for leaf in leaves if _takes(leaf, self.value.dtype)]
-        if leaves and not possible:
-            kinds = dict.fromkeys(leaf.dtype.__name__ if _is_jaxtyping(leaf) else _text(leaf) for leaf in leaves)
-            return f"{self.name} is {self.value.dtype.name}, where {' or '.join(kinds)} is required"
-        complaints: list[str] = []
-        for leaf in possible:
-            tried = bound.copy()
-            fault = _fault(leaf.dim_str, self, tried, scope) if _is_jaxtyping(leaf) else ""
-            if not fault:
-                bound.update(tried)
-                return ""
-            complaints.append(fault)
-        return " and ".join(complaints)
 
 
 # Reading annotations ----------------------------------------------------------------------------------------------
@@ -436,18 +364,24 @@ def _text(annotation: Any) -> str:
 
 
 def _pair(x: Any) -> tuple[Any, Any]:
-    if hasattr(x, "shape"):
+    """Give the shape and dtype of a tensor or a number, and no shape for anything else."""
+    dtype = _NUMBERS.get(x.__class__)
+    if dtype is not None or x is None:
+        return (None if x is None else ()), dtype
+    try:
         return x.shape, x.dtype
-    return (None, None) if x is None else ((), next(dtype for t, dtype in _NUMBERS.items() if isinstance(x, t)))
+    except AttributeError:
+        dtype = next((dtype for number, dtype in _NUMBERS.items() if isinstance(x, number)), None)
+        return (None if dtype is None else ()), dtype
 
 
 def _stand_in(x: object) -> Tensor | None:
     """Make an array with the shape and dtype of x and no memory; None if x is not a tensor of numbers."""
+    shape, dtype = _pair(x)
     try:
-        shape, dtype = _pair(x)
-        numeric = x is not None and np.dtype(dtype).kind not in "OSUmM"
-        return np.broadcast_to(np.zeros((), dtype), shape) if numeric else None
-    except (AttributeError, StopIteration, TypeError, ValueError):
+        numeric = isinstance(shape, tuple) and np.dtype(dtype).kind not in "OSUmM"
+        return np.broadcast_to(np.zeros((), dtype), cast("tuple[int, ...]", shape)) if numeric else None
+    except TypeError:  # a dtype of some other library
         return None
 
 
@@ -463,6 +397,92 @@ def _takes(leaf: Any, dtype: np.dtype[Any]) -> bool:
 
 
 # Explaining a refusal ---------------------------------------------------------------------------------------------
+
+
+def _refusal(
+    call: str,
+    slots: list[_Slot],
+    misfit: int,
+    inputs: int,
+    scope: Mapping[str, object],
+    first_misfit: Callable[[Sequence[_Slot], Mapping[str, object]], int | None],
+) -> TapeError:
+    """Explain why slot `misfit` does not fit, given those before it; the first `inputs` slots are the operands."""
+    bound: _Bound = {}
+    for earlier in slots[:misfit]:
+        _complaint(earlier, bound, scope)
+    kind, complaint = _complaint(slots[misfit], bound, scope)
+    if misfit >= inputs:
+        hint = "the inputs fit: the op or its return annotation is wrong"
+    elif kind is DTypeError:
+        hint = _conversion(slots[misfit])
+    else:
+        hint = _transposition(slots[:inputs], misfit, lambda changed: first_misfit(changed, scope) is None)
+    rows = [(f"{s.name}:", s.operand.text, _found(s), s.label or "") for s in slots[: max(inputs, misfit + 1)]]
+    a, b, c = (max(map(len, column)) for column in list(zip(*rows, strict=True))[:3])
+    lines = [f"  {name:{a}} {text:{b}}  {found:{c}}  {label}".rstrip() for name, text, found, label in rows]
+    if len(lines) > 12:  # a long variadic call: the first tensors and the neighbours of the misfit tell enough
+        lines = [line for i, line in enumerate(lines) if i < 3 or abs(i - misfit) < 3]
+        lines.append(f"  ({len(rows)} tensors in all)")
+    if hint:
+        lines.append(f"  hint: {hint}")
+    return kind("\n".join([f"{call}: {complaint}", *lines]))
+
+
+def _found(slot: _Slot) -> str:
+    given: Any = slot.given
+    if slot.value is not None:
+        return type_text(slot.value.shape, slot.value.dtype)
+    if isinstance(given, tuple):
+        return f"a tuple of {len(cast('tuple[object, ...]', given))}"
+    if hasattr(given, "dtype"):
+        return f"an array of {given.dtype}"
+    return "None" if given is None else f"of type {type(given).__name__}"
+
+
+def _conversion(slot: _Slot) -> str:
+    """Advise how to get a dtype that fits; empty if it is not obvious."""
+    if slot.value is None:
+        return f"use np.asarray({slot.name})" if isinstance(slot.given, list) else ""
+    fitting = [dtype for dtype in _COMMON if any(_takes(leaf, dtype) for leaf in slot.operand.leaves)]
+    if type(slot.given) in _NUMBERS:
+        return next((f"use {t.__name__}({slot.name})" for t, dtype in _NUMBERS.items() if dtype in fitting), "")
+    if np.real(slot.value).dtype in fitting:
+        return f"use {slot.name}.real"
+    return f"use {slot.name}.astype(np.{fitting[0].name})" if fitting else ""
+
+
+def _transposition(slots: list[_Slot], misfit: int, fit: Callable[[list[_Slot]], bool]) -> str:
+    """Advise to transpose the operand with which all would then fit, the misfit first; empty if there is none."""
+    candidates = [slot for slot in [slots[misfit], *slots] if slot.value is not None and slot.value.ndim >= 2]
+    for slot in candidates[:8]:
+        swapped = slot._replace(value=np.swapaxes(cast("Tensor", slot.value), -1, -2))
+        with suppress(TapeError):
+            if fit([swapped if other is slot else other for other in slots]):
+                flat = cast("Tensor", slot.value).ndim == 2
+                advice = f"{slot.name}.T" if flat else f"np.swapaxes({slot.name}, -1, -2)"
+                return f"transpose {slot.name}: {advice} fits"
+    return ""
+
+
+def _complaint(slot: _Slot, bound: _Bound, scope: Mapping[str, object]) -> tuple[type[TapeError], str]:
+    """Say what does not fit; where the tensor does, say nothing of use and note in `bound` what its axes bind."""
+    leaves = slot.operand.leaves
+    if slot.value is None:
+        return DTypeError, f"{slot.name} is {_found(slot)}, where {slot.operand.text} is required"
+    possible = [leaf for leaf in leaves if _takes(leaf, slot.value.dtype)]
+    if not possible:
+        kinds = dict.fromkeys(leaf.dtype.__name__ if _is_jaxtyping(leaf) else _text(leaf) for leaf in leaves)
+        return DTypeError, f"{slot.name} is {slot.value.dtype.name}, where {' or '.join(kinds)} is required"
+    faults: list[str] = []
+    for leaf in possible:
+        tried = bound.copy()
+        fault = _fault(leaf.dim_str, slot, tried, scope) if _is_jaxtyping(leaf) else ""
+        if not fault:
+            bound.update(tried)
+            return ShapeError, f"{slot.who} does not fit {slot.operand.text}"
+        faults.append(fault)
+    return ShapeError, " and ".join(faults)
 
 
 def _fault(dim_str: str, slot: _Slot, bound: _Bound, scope: Mapping[str, object]) -> str:
