@@ -1,7 +1,337 @@
-"""The transforms of functions: grad and value_and_grad.
+"""The transforms of derivatives: grad, value_and_grad, vjp, jvp, linearize.
 
-A transform uses the recorder at work, or opens one if there is none. Each differentiated input becomes a node of its
-own, so the same array passed twice is never confused. The sweep walks the nodes from those inputs to the output. If the
-transform opened the recorder itself, the rules run on arrays and nothing more is recorded; if it found one at work, the
-rules run on tracers, so the sweep is recorded and an outer sweep can walk it.
+A program may be a plain NumPy function, a function of ops, or a `do` program. Arguments may be trees. All transforms
+nest in any order; how, is told in `tracing`.
 """
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import numpy as np
+
+from tapem.errors import ArgumentError, DTypeError, ShapeError, TreeError
+from tapem.node import Abstract, constant
+from tapem.signature import type_text
+from tapem.sweeps.forward import forward
+from tapem.sweeps.reverse import reverse
+from tapem.tracer import Tracer
+from tapem.tracing import Trace, plain, scalar_output, trace
+from tapem.tree import Structure, flatten, leaves_like, shown, unflatten
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def value_and_grad(
+    f: Callable[..., Any] | None = None,
+    argnums: int | Sequence[int] = 0,
+    has_aux: bool = False,
+    allow_int: bool = False,
+) -> Callable[..., Any]:
+    """The function that computes `f`, a scalar, together with its gradient.
+
+    The gradient has the structure, shapes and dtypes of the arguments that `argnums` selects (a tuple of gradients for
+    a tuple of numbers); arguments that f does not use get zeros. With `has_aux`, f returns `(y, aux)`, and so does the
+    value: `((y, aux), gradient)`. Integer and bool leaves are an error, or get None with `allow_int`.
+
+    Raises NotScalarError if f's output is not of shape (), DTypeError for an integer input, ArgumentError for an
+    argnum out of range.
+
+    >>> import numpy as np
+    >>> value, gradient = value_and_grad(lambda x: np.sum(x**2))(np.array([1.0, 2.0]))
+    >>> float(value), gradient
+    (5.0, array([2., 4.]))
+    """
+    if f is None:
+        return functools.partial(value_and_grad, argnums=argnums, has_aux=has_aux, allow_int=allow_int)
+    function = f
+
+    @functools.wraps(function)
+    def with_gradient(*arguments: Any, **options: Any) -> Any:
+        selected = select(arguments, argnums)
+        chosen: Any = arguments[selected] if isinstance(selected, int) else tuple(arguments[i] for i in selected)
+        leaves, structure = flatten(chosen)
+        positions = differentiable(leaves, structure, allow_int)
+
+        def call(tracers: list[Any]) -> Any:
+            inside = unflatten(structure, merge(leaves, positions, tracers))
+            return function(*replace(arguments, selected, inside), **options)
+
+        inputs = leaves if positions is None else [leaves[position] for position in positions]
+        traced = trace(call, inputs, has_aux=has_aux, copy=False)
+        output = scalar_output(traced, "grad")
+        gradients = pull_back(traced, [output], [None], copy=False)
+        gradient = unflatten(structure, merge([None] * len(leaves), positions, gradients))
+        value = output if traced.nested else plain(output, traced.recorder)
+        return ((value, traced.aux) if has_aux else value), gradient
+
+    return with_gradient
+
+
+def grad(
+    f: Callable[..., Any] | None = None,
+    argnums: int | Sequence[int] = 0,
+    has_aux: bool = False,
+    allow_int: bool = False,
+) -> Callable[..., Any]:
+    """The function that computes the gradient of the scalar function `f`; as `value_and_grad`, without the value.
+
+    With `has_aux` it gives `(gradient, aux)`. Usable as a decorator.
+
+    >>> import numpy as np
+    >>> grad(np.sin)(0.0)
+    np.float64(1.0)
+    >>> grad(grad(np.sin))(0.5) == -np.sin(0.5)
+    np.True_
+    """
+    if f is None:
+        return functools.partial(grad, argnums=argnums, has_aux=has_aux, allow_int=allow_int)
+    both = value_and_grad(f, argnums, has_aux, allow_int)
+
+    @functools.wraps(f)
+    def gradient(*arguments: Any, **options: Any) -> Any:
+        value, found = both(*arguments, **options)
+        return (found, value[1]) if has_aux else found
+
+    return gradient
+
+
+def vjp(f: Callable[..., Any], *primals: Any, has_aux: bool = False) -> Any:
+    """The value of `f` at the primals, and its pullback: `(y, pullback)`, or `(y, pullback, aux)` with `has_aux`.
+
+    `pullback(cotangent)` takes a cotangent like y, and returns a tuple with one cotangent per primal. It can be called
+    any number of times. Raises ShapeError, DTypeError or TreeError for a cotangent that does not fit y.
+
+    >>> import numpy as np
+    >>> y, pullback = vjp(lambda x, w: np.sin(x) * w, np.array([0.0, 1.0]), 2.0)
+    >>> pullback(np.array([1.0, 0.0]))
+    (array([2., 0.]), np.float64(0.0))
+    """
+    leaves, structure = flatten(primals)
+    positions = differentiable(leaves, structure, allow_int=True)
+
+    def call(tracers: list[Any]) -> Any:
+        return f(*unflatten(structure, merge(leaves, positions, tracers)))
+
+    traced = trace(call, leaves if positions is None else [leaves[i] for i in positions], has_aux=has_aux)
+
+    def pullback(cotangent: Any) -> Any:
+        traced.check()
+        given = leaves_like(traced.structure, cotangent, "the cotangent of vjp and the output of f")
+        fitted = [like(ct, out, "the cotangent") for ct, out in zip(given, traced.outputs, strict=True)]
+        gradients = pull_back(traced, traced.outputs, fitted, copy=True)
+        return unflatten(structure, merge([None] * len(leaves), positions, gradients))
+
+    return (traced.result(), pullback, traced.aux) if has_aux else (traced.result(), pullback)
+
+
+def jvp(f: Callable[..., Any], primals: Any, tangents: Any, has_aux: bool = False) -> Any:
+    """The value of `f` and its derivative along the tangents: `(y, dy)`, or `(y, dy, aux)` with `has_aux`.
+
+    `primals` and `tangents` are tuples, one entry per argument. Raises ShapeError, DTypeError or TreeError for a
+    tangent that does not fit its primal.
+
+    >>> import numpy as np
+    >>> y, dy = jvp(np.sin, (0.0,), (2.0,))
+    >>> float(y), float(dy)
+    (0.0, 2.0)
+    """
+    primals, tangents = as_arguments(primals, "primals"), as_arguments(tangents, "tangents")
+    given, structure = flatten(tangents)
+    traced, push = pushforward(f, primals, has_aux)
+    if flatten(primals)[1] != structure:
+        raise TreeError(f"jvp: primals are {shown(flatten(primals)[1])}, but tangents are {shown(structure)}.")
+    y, dy = traced.result(), push(given)
+    return (y, dy, traced.aux) if has_aux else (y, dy)
+
+
+def linearize(f: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[..., Any]]:
+    """The value of `f` at the primals, and its derivative there as a linear function of the tangents.
+
+    f runs once; the linear function can be called any number of times.
+
+    >>> import numpy as np
+    >>> y, derivative = linearize(np.sin, 0.0)
+    >>> float(derivative(1.0)), float(derivative(3.0))
+    (1.0, 3.0)
+    """
+    traced, push = pushforward(f, primals, False)
+    _, structure = flatten(primals)
+
+    def derivative(*tangents: Any) -> Any:
+        traced.check()
+        return push(leaves_like(structure, tangents, "the tangents of linearize and the primals"))
+
+    return traced.result(), derivative
+
+
+def pushforward(
+    f: Callable[..., Any], primals: tuple[Any, ...], has_aux: bool
+) -> tuple[Trace, Callable[[list[Any]], Any]]:
+    """Record f once; the function that pushes a list of tangents (one per leaf of the primals) through the recording."""
+    leaves, structure = flatten(primals)
+    positions = differentiable(leaves, structure, allow_int=True)
+
+    def call(tracers: list[Any]) -> Any:
+        return f(*unflatten(structure, merge(leaves, positions, tracers)))
+
+    inputs = leaves if positions is None else [leaves[position] for position in positions]
+    traced = trace(call, inputs, has_aux=has_aux)
+
+    def push(tangents: list[Any]) -> Any:
+        chosen = tangents if positions is None else [tangents[position] for position in positions]
+        seeds = {
+            node.id: like(tangent, primal, "the tangent")
+            for node, tangent, primal in zip(traced.inputs, chosen, inputs, strict=True)
+        }
+        with np.errstate(divide="ignore", invalid="ignore"):
+            found = forward(traced.recorder.nodes, seeds, traced.last, view=traced.view())
+        results: list[Any] = []
+        for output in traced.outputs:
+            node = traced.output_node(output)
+            tangent = None if node is None else found.get(node.id)
+            results.append(zeros(output) if tangent is None else owned(tangent, traced.nested, output))
+        return unflatten(traced.structure, results)
+
+    return traced, push
+
+
+def pull_back(traced: Trace, outputs: Sequence[Any], cotangents: Sequence[Any], copy: bool) -> list[Any]:
+    """The cotangents of a trace's inputs, from those of its outputs (None stands for one).
+
+    The arrays returned belong to the caller: they share memory with nothing, least of all with each other.
+    """
+    seeds: dict[int, Any] = {}
+    for output, cotangent in zip(outputs, cotangents, strict=True):
+        node = traced.output_node(output)
+        if node is None or not node.requires_grad:
+            continue
+        seed = Abstract.of(output).dtype.type(1) if cotangent is None else cotangent
+        seeds[node.id] = seeds[node.id] + seed if node.id in seeds else seed
+    with np.errstate(divide="ignore", invalid="ignore"):
+        reverse(
+            traced.recorder.nodes,
+            seeds,
+            active=traced.active(),
+            view=traced.view(),
+            keep=False,
+            first=traced.first,
+            sources=len(traced.inputs),
+        )
+    results: list[Any] = []
+    seen: set[int] = set()
+    for node in traced.inputs:
+        cotangent = seeds.get(node.id)
+        if cotangent is None:
+            results.append(zeros(node.output))
+            continue
+        if not traced.nested:
+            cotangent = owned(cotangent, copy or id(cotangent) in seen, node.output)
+            seen.add(id(cotangent))
+        results.append(cotangent)
+    return results
+
+
+def owned(value: Any, copy: bool, like: Any) -> Any:
+    """An array that nobody else holds; a NumPy scalar only in the place of a Python or NumPy scalar."""
+    if type(value) is np.ndarray:
+        return value.copy() if copy or value.base is not None or not value.flags.writeable else value
+    return np.asarray(value) if isinstance(value, np.generic) and type(like) is np.ndarray else value
+
+
+def zeros(value: Any) -> Any:
+    """The zero gradient of a value, with its shape and dtype."""
+    kind = Abstract.of(value)
+    return np.zeros(kind.shape, kind.dtype) if kind.dtype.kind == "f" else np.zeros(kind.shape)
+
+
+def like(value: Any, reference: Any, what: str) -> Any:
+    """A tangent or cotangent with the shape and dtype of the value it belongs to; an error if it does not fit."""
+    expected = Abstract.of(reference)
+    if type(value) is not Tracer:
+        value = np.asarray(constant(value, op=what, argument="its value"))
+    own = Abstract.of(value)
+    if own.shape != expected.shape:
+        raise ShapeError(f"{what} has shape {own.shape}, but belongs to a value of shape {expected.shape}.")
+    if own.dtype == expected.dtype or expected.dtype.kind != "f":
+        return value
+    weak = own.shape == () or own.dtype.kind in "iu"
+    if not weak and own.dtype.kind == "f":
+        raise DTypeError(
+            f"{what} is {type_text(*own)}, but belongs to a value of type {type_text(*expected)}; "
+            f"write it as .astype(np.{expected.dtype})."
+        )
+    return value.astype(expected.dtype)
+
+
+def as_arguments(values: Any, what: str) -> tuple[Any, ...]:
+    """Primals or tangents as a tuple with one entry per argument."""
+    if isinstance(values, tuple | list):
+        return tuple(values)
+    raise TreeError(f"jvp: {what} must be a tuple with one entry per argument, not {type(values).__name__}.")
+
+
+def select(arguments: Sequence[Any], argnums: int | Sequence[int]) -> int | tuple[int, ...]:
+    """The argnums as positions from the front; ArgumentError if there is no such argument."""
+
+    def one(number: int) -> int:
+        if not -len(arguments) <= number < len(arguments):
+            raise ArgumentError(
+                f"argnums={number} selects no argument: the function was called with {len(arguments)} positional ones."
+            )
+        return number % len(arguments)
+
+    return one(argnums) if isinstance(argnums, int) else tuple(one(number) for number in argnums)
+
+
+def replace(arguments: Sequence[Any], selected: int | tuple[int, ...], values: Any) -> list[Any]:
+    """The arguments with the selected ones replaced."""
+    result = list(arguments)
+    if isinstance(selected, int):
+        result[selected] = values
+    else:
+        for position, value in zip(selected, values, strict=True):
+            result[position] = value
+    return result
+
+
+def differentiable(leaves: Sequence[Any], structure: Structure, allow_int: bool) -> list[int] | None:
+    """The positions of the leaves that can be differentiated, or None for all of them.
+
+    Raises DTypeError for a leaf of integers or bools unless they are allowed, and for what is no tensor at all.
+    """
+    discrete: list[int] = []
+    for position, leaf in enumerate(leaves):
+        if type(leaf) is np.ndarray or type(leaf) is Tracer:
+            kind = leaf.dtype.kind
+        elif type(leaf) is float:
+            continue
+        else:
+            kind = Abstract.of(constant(leaf, op="a transform", argument="one of its arguments")).dtype.kind
+        if kind == "f":
+            continue
+        if kind not in "iub":
+            constant(leaf, op="a transform", argument="one of its arguments")  # raises, in words
+        if not allow_int:
+            raise DTypeError(
+                f"an argument to be differentiated holds {Abstract.of(leaf).dtype} values "
+                f"({shown(structure)}, leaf {position}), which have no derivative. Convert it to floats, leave it out "
+                "of argnums, or pass allow_int=True to get None in its place."
+            )
+        discrete.append(position)
+    return [position for position in range(len(leaves)) if position not in discrete] if discrete else None
+
+
+def merge(leaves: Sequence[Any], positions: list[int] | None, values: Sequence[Any]) -> Sequence[Any]:
+    """The leaves, with the values in these positions."""
+    if positions is None:
+        return values
+    result = list(leaves)
+    for position, value in zip(positions, values, strict=True):
+        result[position] = value
+    return result
+
+
+__all__ = ["grad", "jvp", "linearize", "value_and_grad", "vjp"]

@@ -36,9 +36,12 @@ def reverse(
     view: View = view_arrays,
     keep: bool = True,
     first: int = 0,
+    sources: int = 0,
     watch: Watch | None = None,
 ) -> MutableMapping[int, Any]:
     """Pull cotangents back through the nodes with id >= first; the mapping that was passed in is filled and returned.
+
+    The sweep ends at the first `sources` of those nodes: they receive cotangents and hand none on.
 
     - `active`: which nodes are swept at all; by default those that require a gradient.
     - `view`: how a node's values are shown to the rules, as arrays or as tracers.
@@ -51,7 +54,7 @@ def reverse(
     owned: set[int] = set()
     if not cotangents:
         return cotangents
-    for index in range(max(cotangents), first - 1, -1):
+    for index in range(max(cotangents), first + sources - 1, -1):
         cotangent = cotangents.get(index)
         if cotangent is None:
             continue

@@ -1,0 +1,97 @@
+"""Batching: one fold over an abstract tape, which computes for many examples what the tape says of one.
+
+The tape was traced with the shapes of a single example. Every node is now applied to whatever was passed in, arrays or
+tracers of the level below: by its batch rule where some operand is mapped, as it is where none is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from tapem.errors import ConcretizationError
+from tapem.node import LEAF, Node
+from tapem.ops.joining import stack
+from tapem.ops.structure import pick
+
+
+class Batched(NamedTuple):
+    """A value of the fold: if it is mapped, its batch axis comes first."""
+
+    value: Any
+    mapped: bool
+
+
+def batch(nodes: Sequence[Node], size: int, inputs: Mapping[int, Batched], outputs: Sequence[int]) -> list[Batched]:
+    """Fold the batch rules over the nodes that the outputs need; `inputs` gives the values of the mapped leaves."""
+    environment: dict[int, Batched] = dict(inputs)
+    for index in needed(nodes, outputs):
+        node = nodes[index]
+        if index in environment:
+            continue
+        if node.op is LEAF:
+            environment[index] = Batched(node.output, False)
+            continue
+        operands = [
+            Batched(value, False) if parent is None else environment[parent]
+            for parent, value in zip(node.parents, node.inputs, strict=True)
+        ]
+        environment[index] = apply(node, size, operands)
+    return [environment[index] for index in outputs]
+
+
+def needed(nodes: Sequence[Node], outputs: Sequence[int]) -> list[int]:
+    """The ids of the nodes on which the outputs depend, in order."""
+    found = set(outputs)
+    for index in range(max(found, default=-1), -1, -1):
+        if index in found:
+            found.update(parent for parent in nodes[index].parents if parent is not None)
+    return sorted(found)
+
+
+def apply(node: Node, size: int, operands: Sequence[Batched]) -> Batched:
+    """One node, for all examples."""
+    op: Any = node.op
+    values = [operand.value for operand in operands]
+    mapped = [operand.mapped for operand in operands]
+    if op is pick:
+        return Batched(values[0][node.static["index"]], mapped[0])
+    if not any(mapped):
+        return Batched(op(*values, **node.static), False)
+    if op.batch is not None:
+        return Batched(op.batch(op, size, values, mapped, node.static), True)
+    return Batched(one_by_one(node, size, operands), True)
+
+
+def one_by_one(node: Node, size: int, operands: Sequence[Batched]) -> Any:
+    """An op without a batch rule: applied to each example in turn. Right, differentiable, and slow."""
+    if size == 0:
+        raise ConcretizationError(
+            f"vmap over an axis of size 0: {node.op.name} has no batch rule, and there is no example to apply it to. "
+            "Give it one with tm.defbatch."
+        )
+    op: Any = node.op
+    results = [
+        op(*(operand.value[example] if operand.mapped else operand.value for operand in operands), **node.static)
+        for example in range(size)
+    ]
+    if isinstance(results[0], tuple):
+        return tuple(stack(list(part)) for part in zip(*results, strict=True))
+    return stack(results)
+
+
+def to_front(value: Any, axis: int) -> Any:
+    """A value with its batch axis moved to the front."""
+    return value if axis == 0 else np.moveaxis(value, axis, 0)
+
+
+def from_front(batched: Batched, axis: int, size: int) -> Any:
+    """A result with its batch axis where the caller wants it; what does not depend on the example is repeated."""
+    value = batched.value
+    if not batched.mapped:
+        shape = np.shape(value)
+        value = np.broadcast_to(value, (size, *shape))
+        value = value.copy() if type(value) is np.ndarray else value
+    return value if axis == 0 else np.moveaxis(value, 0, axis)

@@ -1,0 +1,188 @@
+"""Tracing: running a function on tracers, and showing what was recorded to the sweeps.
+
+Every transform of derivatives begins here. It uses the recorder at work, or opens one if there is none. Each
+differentiated input becomes a node of its own, so the same array passed twice is never confused with itself, and
+neither is an inner input with an outer one. What is swept later are the nodes between those inputs and the outputs.
+
+If the recorder was opened here, the nodes are shown to the rules as arrays, and the sweep records nothing. If it was
+found at work, they are shown as tracers: the sweep itself is recorded, and an outer sweep can walk it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from tapem.errors import DTypeError, NotScalarError
+from tapem.monad import TapeM, drive
+from tapem.node import Abstract, Node
+from tapem.ops.arithmetic import identity
+from tapem.ops.structure import pick
+from tapem.recorder import WORK, Recorder, opened, working
+from tapem.sweeps.reverse import View, reached, view_arrays
+from tapem.tracer import Tracer
+from tapem.tree import Structure, flatten, unflatten
+
+
+class Trace(NamedTuple):
+    """A function as it was recorded at one point: the nodes of its inputs and outputs, and what lies between.
+
+    `outputs` are the leaves of the result: tracers of this recorder where they depend on the inputs at all. `nested`
+    says whether the recorder was found at work; `last` is the id of the last node that can matter.
+    """
+
+    recorder: Recorder
+    nested: bool
+    inputs: list[Node]
+    outputs: list[Any]
+    structure: Structure
+    last: int
+    aux: Any
+
+    @property
+    def first(self) -> int:
+        """The id of the first input."""
+        return self.inputs[0].id if self.inputs else self.last + 1
+
+    def output_node(self, output: Any) -> Node | None:
+        """The node of an output, or None where the output does not depend on this recorder."""
+        return output.node if type(output) is Tracer and output.recorder is self.recorder else None
+
+    def view(self) -> View:
+        """How the sweeps see the nodes: as tracers if nested, else as arrays."""
+        return tracer_view(self.recorder) if self.nested else view_arrays
+
+    def active(self) -> Callable[[int], bool] | None:
+        """Which nodes a sweep visits: if nested, those that depend on the inputs; else those that require a gradient."""
+        if not self.nested:
+            return None
+        return reached(self.recorder.nodes, [node.id for node in self.inputs], self.last).__contains__
+
+    def check(self) -> None:
+        """EscapedTracerError if the recorder that was found at work has ended since."""
+        if self.nested:
+            self.recorder.check_alive()
+
+    def result(self, outputs: Sequence[Any] | None = None) -> Any:
+        """The outputs as a tree; as arrays, if the recorder was opened for this trace."""
+        values = self.outputs if outputs is None else outputs
+        return unflatten(self.structure, values if self.nested else [plain(value, self.recorder) for value in values])
+
+
+def plain(value: Any, recorder: Recorder) -> Any:
+    """The value of a tracer of this recorder, whoever else may hold it; anything else as it is."""
+    if type(value) is Tracer and value.recorder is recorder:
+        output = value.node.output
+        return output.copy() if type(output) is np.ndarray else output
+    return value
+
+
+def plain_tree(tree: Any, recorder: Recorder) -> Any:
+    """A tree with the recorder's tracers as arrays."""
+    leaves, structure = flatten(tree)
+    return unflatten(structure, [plain(leaf, recorder) for leaf in leaves])
+
+
+def trace(
+    call: Callable[[list[Any]], Any], leaves: list[Any], *, has_aux: bool = False, copy: bool = True
+) -> Trace:
+    """Record `call(leaves)`, with every leaf replaced by a tracer on a node of its own.
+
+    `copy=False` leaves the input arrays uncopied; right only if the nodes are swept before control returns to the user.
+    """
+    work = WORK.get()
+    recorder = work.recorder
+    for leaf in leaves:  # a tracer may have been handed to another thread, in which no recorder is at work
+        if type(leaf) is Tracer and (recorder is None or leaf.recorder.level > recorder.level):
+            recorder = leaf.recorder
+    if recorder is None or (work.constant and not recorder.abstract):
+        with opened() as recorder:
+            return record(recorder, False, call, leaves, has_aux, copy)
+    recorder.check_alive()
+    with working(recorder):
+        return record(recorder, True, call, leaves, has_aux, copy)
+
+
+def record(
+    recorder: Recorder, nested: bool, call: Callable[[list[Any]], Any], leaves: list[Any], has_aux: bool, copy: bool
+) -> Trace:
+    """Run the function on the recorder, which is at work already."""
+    inputs = [input_node(recorder, leaf, copy) for leaf in leaves]
+    result = call([Tracer(recorder, node) for node in inputs])
+    if isinstance(result, TapeM):
+        result = drive(result, recorder)
+        from_program = flatten(result)
+        result = unflatten(from_program[1], [as_tracer(recorder, value) for value in from_program[0]])
+    aux = None
+    if has_aux:
+        if not isinstance(result, tuple) or len(result) != 2:
+            raise NotScalarError("with has_aux=True the function must return a pair (output, aux).")
+        result, aux = result
+        if not nested:
+            aux = plain_tree(aux, recorder)
+    outputs, structure = flatten(result)
+    return Trace(recorder, nested, inputs, outputs, structure, len(recorder.nodes) - 1, aux)
+
+
+def as_tracer(recorder: Recorder, value: Any) -> Any:
+    """What a program returned, as direct code expects it: a Ref becomes a tracer."""
+    node = getattr(value, "node", None)
+    return Tracer(recorder, node) if type(node) is Node and type(value) is not Tracer else value
+
+
+def input_node(recorder: Recorder, value: Any, copy: bool) -> Node:
+    """A fresh node for a differentiated input: a leaf for an array, an identity for a tracer."""
+    if type(value) is not Tracer:
+        return recorder.leaf(value, copy=copy)
+    if value.recorder is recorder:
+        return recorder.record(identity, (value.node.id,), (value.node.output,), {}, True, (value,))
+    if recorder.abstract:
+        return recorder.record(identity, (None,), (value,), {}, True, (value,))
+    return recorder.leaf(value.node.output, copy=copy)  # under no_grad: an enclosing tracer counts as its value
+
+
+def tracer_view(recorder: Recorder) -> View:
+    """Show nodes to the rules as tracers; residuals, which are plain arrays, are computed again as tracers."""
+    nodes = recorder.nodes
+
+    def view(node: Node) -> tuple[Any, Any, tuple[Any, ...]]:
+        inputs = tuple(
+            value if parent is None else Tracer(recorder, nodes[parent])
+            for parent, value in zip(node.parents, node.inputs, strict=True)
+        )
+        op: Any = node.op
+        if op is pick:  # its operand is a tuple, of which the rules need only the length
+            return Tracer(recorder, node), None, (node.inputs[0],)
+        output: Any = Tracer(recorder, node)
+        if type(node.output) is tuple:
+            output = tuple(pick(output, index=index) for index in range(len(node.output)))
+        residuals = op.implementation(*inputs, **node.static)[1] if op.residuals else None
+        return output, residuals, inputs
+
+    return view
+
+
+def scalar_output(trace: Trace, what: str) -> Any:
+    """The only output of a trace, which must be a real scalar; NotScalarError or DTypeError if it is not."""
+    if len(trace.outputs) != 1 or trace.structure.num_nodes != 1:
+        raise NotScalarError(
+            f"{what} needs a function that returns one scalar, but it returned {len(trace.outputs)} values. "
+            "Return the loss alone, or (loss, aux) with has_aux=True."
+        )
+    output = trace.outputs[0]
+    try:
+        kind = Abstract.of(output)
+    except (ValueError, TypeError) as error:
+        raise NotScalarError(f"{what} needs a function that returns a scalar, not {output!r}.") from error
+    if kind.shape != ():
+        node = trace.output_node(output)
+        where = "" if node is None else f" ({node.label()}, {node.op.name})"
+        raise NotScalarError(
+            f"{what} needs an output of shape (), but the function returned shape {kind.shape}{where}. "
+            "Reduce it with np.sum or np.mean, or use vjp or jacrev."
+        )
+    if kind.dtype.kind != "f":
+        raise DTypeError(f"{what} needs a real output, but the function returned dtype {kind.dtype} ({output!r}).")
+    return output
