@@ -87,6 +87,20 @@ def declare(implementation: Callable[..., Any], *, name: str | None = None, **fi
     return kind(implementation, signature, **fields)
 
 
+@overload
+def primitive(implementation: Callable[..., Any], /) -> Any: ...
+@overload
+def primitive(
+    *,
+    rrule: Rules = None,
+    frule: Rules = None,
+    batch: Rule | None = None,
+    abstract: Rule | None = None,
+    residuals: bool = False,
+    differentiable: bool = True,
+    name: str | None = None,
+    numpy: Sequence[Callable[..., Any]] = (),
+) -> Declaration: ...
 def primitive(
     implementation: Callable[..., Any] | None = None,
     /,

@@ -53,7 +53,8 @@ def linear_in_all(*tangents: Any, **_: Any) -> Any:
 
 
 # The exceptions by which NumPy says that operands do not fit.
-_REFUSALS = (TypeError, ValueError, IndexError, np.linalg.LinAlgError, OverflowError)
+# An implementation that asks a Python number for its `.T` or `.dtype` meets an AttributeError.
+_REFUSALS = (TypeError, ValueError, IndexError, AttributeError, np.linalg.LinAlgError, OverflowError)
 
 
 class Primitive:
