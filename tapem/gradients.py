@@ -41,14 +41,14 @@ class Gradients(Mapping[Any, Array]):
             raise MissingGradientError(f"{node.label()} ({node.op.name}) is not on the tape that was swept.")
         value = self._cotangents.get(index)
         if value is not None:
-            if type(value) is tuple:
-                raise MissingGradientError(f"node {index} has several results; ask for the gradient of one of them.")
             return read_only(value)
         if not isinstance(index, int):
             raise MissingGradientError(f"gradients are indexed by Ref or id, not by {index!r}.")
         if not 0 <= index < len(self._nodes):
             raise MissingGradientError(f"there is no node {index} on the tape that was swept ({len(self._nodes)} nodes).")
         node = self._nodes[index]
+        if type(node.output) is tuple:
+            raise MissingGradientError(f"{node.label()} has several results; ask for the gradient of one of them.")
         if not node.requires_grad:
             raise MissingGradientError(f"{node.label()} ({node.op.name}) is constant: it does not require a gradient.")
         raise MissingGradientError(

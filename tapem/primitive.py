@@ -324,6 +324,19 @@ class Primitive:
         requires_grad = requires_grad and self.differentiable
         return new_node(id, self, parents, inputs, static, output, residuals, requires_grad, None)
 
+    def placed(
+        self,
+        id: int,
+        parents: tuple[int | None, ...],
+        inputs: tuple[Any, ...],
+        static: Mapping[str, Any],
+        output: Any,
+        requires_grad: bool,
+        residuals: Any = None,
+    ) -> Node:
+        """The node that records this op with a value that was computed elsewhere."""
+        return new_node(id, self, parents, inputs, MappingProxyType(dict(static)), output, residuals, requires_grad, None)
+
     def __repr__(self) -> str:
         return f"<op {self.name}>"
 

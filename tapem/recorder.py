@@ -6,13 +6,13 @@ even when the code that runs under it raises.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, NamedTuple
 
 from tapem.errors import EscapedTracerError
-from tapem.node import LEAF, NOTHING, Abstract, Node, new_node
+from tapem.node import Abstract, Node
 from tapem.primitive import Primitive
 from tapem.tape import Tape, leaf_node
 
@@ -21,17 +21,22 @@ class Recorder:
     """A growing tape that direct code writes to.
 
     `level` says how deep the recorder is nested: an op records on the highest of its operands' recorders. An
-    `abstract` recorder knows shapes only. When the transform that opened it ends, `alive` becomes False.
+    `abstract` recorder knows shapes only. A `closing` recorder makes an input of every tracer of a lower level that it
+    meets, and keeps both in `captures`. When the transform that opened it ends, `alive` becomes False.
     """
 
-    __slots__ = ("__weakref__", "abstract", "alive", "level", "nodes")
+    __slots__ = ("__weakref__", "abstract", "alive", "captures", "level", "nodes")
 
-    def __init__(self, *, level: int = 0, abstract: bool = False, nodes: list[Node] | None = None) -> None:
+    def __init__(
+        self, *, level: int = 0, abstract: bool = False, closing: bool = False, nodes: list[Node] | None = None
+    ) -> None:
         """Start on an empty tape, or at the end of the given buffer."""
         self.nodes: list[Node] = [] if nodes is None else nodes
         self.level = level
         self.abstract = abstract
         self.alive = True
+        # node of the captured tracer (kept alive by the tracer) -> (tracer, input that stands for it)
+        self.captures: dict[int, tuple[Any, Node]] | None = {} if closing else None
 
     def append(self, node: Node) -> Node:
         """Append a node; if another thread appended at the same moment, the node is numbered again."""
@@ -58,6 +63,15 @@ class Recorder:
     ) -> Node:
         """Append one op whose operands are resolved already."""
         return self.append(op.node(len(self.nodes), parents, inputs, static, requires_grad, operands, self.abstract))
+
+    def capture(self, tracer: Any) -> Node:
+        """The input that stands for a tracer of a lower level, made when it is met for the first time."""
+        assert self.captures is not None
+        known = self.captures.get(id(tracer.node))
+        if known is None:
+            value = Abstract.of(tracer) if self.abstract else tracer.node.output
+            known = self.captures[id(tracer.node)] = tracer, self.leaf(value, copy=False)
+        return known[1]
 
     def tape(self) -> Tape:
         """What was recorded so far, as a value."""
@@ -94,22 +108,13 @@ def working(recorder: Recorder | None, *, constant: bool = False) -> Iterator[No
 
 
 @contextmanager
-def opened(*, abstract: bool = False) -> Iterator[Recorder]:
+def opened(*, abstract: bool = False, closing: bool = False) -> Iterator[Recorder]:
     """A new recorder one level above the one at work, at work itself, and dead afterwards."""
     below = WORK.get().recorder
-    recorder = Recorder(level=0 if below is None else below.level + 1, abstract=abstract)
+    recorder = Recorder(level=0 if below is None else below.level + 1, abstract=abstract, closing=closing)
     token = WORK.set(Work(recorder, False))
     try:
         yield recorder
     finally:
         WORK.reset(token)
         recorder.alive = False
-
-
-def abstract_leaf(recorder: Recorder, value: Abstract, name: str | None = None) -> Node:
-    """Append an input of which only shape and dtype are known."""
-    requires_grad = value.dtype.kind == "f"
-    return recorder.append(new_node(len(recorder.nodes), LEAF, (), (), NOTHING, value, None, requires_grad, name))
-
-
-__all__ = ["IDLE", "WORK", "Callable", "Recorder", "Work", "abstract_leaf", "opened", "working"]

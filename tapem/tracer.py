@@ -12,11 +12,11 @@ from typing import Any, ClassVar, NoReturn
 
 import numpy as np
 
-from tapem.errors import ConcretizationError, MutationError, NoRuleError
-from tapem.node import NUMBERS, Abstract, DType, Node, Shape, constant
+from tapem.errors import ConcretizationError, EscapedTracerError, MutationError, NoRuleError
+from tapem.node import NOTHING, NUMBERS, Abstract, DType, Node, Shape, constant
 from tapem.numpy_api import FUNCTIONS, REDUCTIONS, UFUNCS
 from tapem.operators import Operators
-from tapem.ops.structure import pick
+from tapem.ops.structure import detach, pick
 from tapem.primitive import Primitive, register_door
 from tapem.recorder import WORK, Recorder
 from tapem.signature import type_text
@@ -205,13 +205,16 @@ class DirectDoor:
         recorder: Any = None
         for operand in operands:
             if type(operand) is Tracer:
-                own = operand.recorder
+                own: Recorder = operand.recorder
                 if own is not recorder:
                     own.check_alive()
                     if recorder is None or own.level > recorder.level:
                         recorder = own
                     elif own.level == recorder.level:
-                        own.refuse_mixing(recorder)
+                        raise EscapedTracerError(
+                            f"{op.usage()} mixes values of two traces that know nothing of each other, such as those of "
+                            "two threads. Pass the values as arguments of one function."
+                        )
         constants = WORK.get().constant
         if not recorder.abstract and (constants or not op.differentiable):
             return op.compute(tuple(x.node.output if type(x) is Tracer else x for x in operands), static)
@@ -220,8 +223,9 @@ class DirectDoor:
         requires_grad = False
         for position, operand in enumerate(operands):
             if type(operand) is Tracer:
-                if operand.recorder is recorder:
-                    node = operand.node
+                at_home = operand.recorder is recorder
+                if at_home or recorder.captures is not None:
+                    node = operand.node if at_home else recorder.capture(operand)
                     parents.append(node.id)
                     inputs.append(node.output)
                     requires_grad = requires_grad or node.requires_grad
@@ -235,13 +239,18 @@ class DirectDoor:
                     if type(operand) in NUMBERS or (operand is None and op.accepts_none(position))
                     else constant(operand, op=op.usage(), argument=op.argument(position))
                 )
-        node = recorder.record(
-            op, tuple(parents), tuple(inputs), static, requires_grad and not constants, operands
-        )
-        tracer = Tracer(recorder, node)
-        if type(node.output) is tuple:
-            return tuple(pick(tracer, index=index) for index in range(len(node.output)))
-        return tracer
+        node = recorder.record(op, tuple(parents), tuple(inputs), static, requires_grad, operands)
+        if constants and requires_grad:  # under no_grad, on an abstract recorder: what comes out is cut off
+            node = recorder.record(detach, (node.id,), (node.output,), NOTHING, False, (operands,))
+        return results_of(recorder, node)
+
+
+def results_of(recorder: Recorder, node: Node) -> Any:
+    """The tracer of a node, or a tuple of tracers where it has several results."""
+    tracer = Tracer(recorder, node)
+    if type(node.output) is tuple:
+        return tuple(pick(tracer, index=index) for index in range(len(node.output)))
+    return tracer
 
 
 register_door(Tracer, DirectDoor)

@@ -19,9 +19,10 @@ from tapem.errors import DTypeError, NotScalarError
 from tapem.monad import TapeM, drive
 from tapem.node import Abstract, Node
 from tapem.ops.arithmetic import identity
-from tapem.ops.structure import pick
+from tapem.ops.structure import detach, pick
 from tapem.recorder import WORK, Recorder, opened, working
 from tapem.sweeps.reverse import View, reached, view_arrays
+from tapem.tape import Ref
 from tapem.tracer import Tracer
 from tapem.tree import Structure, flatten, unflatten
 
@@ -40,6 +41,7 @@ class Trace(NamedTuple):
     structure: Structure
     last: int
     aux: Any
+    silent: bool
 
     @property
     def first(self) -> int:
@@ -68,7 +70,13 @@ class Trace(NamedTuple):
     def result(self, outputs: Sequence[Any] | None = None) -> Any:
         """The outputs as a tree; as arrays, if the recorder was opened for this trace."""
         values = self.outputs if outputs is None else outputs
-        return unflatten(self.structure, values if self.nested else [plain(value, self.recorder) for value in values])
+        return unflatten(self.structure, [self.leave(value) for value in values])
+
+    def leave(self, value: Any) -> Any:
+        """A value as it leaves the transform: as an array if the recorder was opened here, cut off under no_grad."""
+        if not self.nested:
+            return plain(value, self.recorder)
+        return detach(value) if self.silent else value
 
 
 def plain(value: Any, recorder: Recorder) -> Any:
@@ -102,7 +110,7 @@ def trace(
             return record(recorder, False, call, leaves, has_aux, copy)
     recorder.check_alive()
     with working(recorder):
-        return record(recorder, True, call, leaves, has_aux, copy)
+        return record(recorder, True, call, leaves, has_aux, copy)._replace(silent=work.constant)
 
 
 def record(
@@ -123,7 +131,7 @@ def record(
         if not nested:
             aux = plain_tree(aux, recorder)
     outputs, structure = flatten(result)
-    return Trace(recorder, nested, inputs, outputs, structure, len(recorder.nodes) - 1, aux)
+    return Trace(recorder, nested, inputs, outputs, structure, len(recorder.nodes) - 1, aux, False)
 
 
 def as_tracer(recorder: Recorder, value: Any) -> Any:
@@ -141,6 +149,11 @@ def input_node(recorder: Recorder, value: Any, copy: bool) -> Node:
     if recorder.abstract:
         return recorder.record(identity, (None,), (value,), {}, True, (value,))
     return recorder.leaf(value.node.output, copy=copy)  # under no_grad: an enclosing tracer counts as its value
+
+
+def monadic(leaves: Sequence[Any]) -> bool:
+    """Whether a Ref or a step is among the values: then a transform is not applied, but becomes a step itself."""
+    return any(type(leaf) is Ref or isinstance(leaf, TapeM) for leaf in leaves)
 
 
 def tracer_view(recorder: Recorder) -> View:

@@ -14,11 +14,12 @@ import numpy as np
 
 from tapem.errors import ArgumentError, DTypeError, ShapeError, TreeError
 from tapem.node import Abstract, constant
+from tapem.program import lift
 from tapem.signature import type_text
 from tapem.sweeps.forward import forward
 from tapem.sweeps.reverse import reverse
 from tapem.tracer import Tracer
-from tapem.tracing import Trace, plain, scalar_output, trace
+from tapem.tracing import Trace, monadic, scalar_output, trace
 from tapem.tree import Structure, flatten, leaves_like, shown, unflatten
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -53,6 +54,8 @@ def value_and_grad(
         selected = select(arguments, argnums)
         chosen: Any = arguments[selected] if isinstance(selected, int) else tuple(arguments[i] for i in selected)
         leaves, structure = flatten(chosen)
+        if monadic(leaves):
+            return lift(with_gradient)(*arguments, **options)
         positions = differentiable(leaves, structure, allow_int)
 
         def call(tracers: list[Any]) -> Any:
@@ -64,7 +67,7 @@ def value_and_grad(
         output = scalar_output(traced, "grad")
         gradients = pull_back(traced, [output], [None], copy=False)
         gradient = unflatten(structure, merge([None] * len(leaves), positions, gradients))
-        value = output if traced.nested else plain(output, traced.recorder)
+        value = traced.leave(output)
         return ((value, traced.aux) if has_aux else value), gradient
 
     return with_gradient
@@ -192,7 +195,7 @@ def pushforward(
         for output in traced.outputs:
             node = traced.output_node(output)
             tangent = None if node is None else found.get(node.id)
-            results.append(zeros(output) if tangent is None else owned(tangent, traced.nested, output))
+            results.append(zeros(output) if tangent is None else traced.leave(owned(tangent, True, output)))
         return unflatten(traced.structure, results)
 
     return traced, push
@@ -230,7 +233,7 @@ def pull_back(traced: Trace, outputs: Sequence[Any], cotangents: Sequence[Any], 
         if not traced.nested:
             cotangent = owned(cotangent, copy or id(cotangent) in seen, node.output)
             seen.add(id(cotangent))
-        results.append(cotangent)
+        results.append(traced.leave(cotangent))
     return results
 
 

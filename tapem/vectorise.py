@@ -12,7 +12,7 @@ import optree
 from tapem.errors import ArgumentError, ConcretizationError, ShapeError, TreeError
 from tapem.monad import TapeM, drive
 from tapem.node import Abstract, constant
-from tapem.recorder import Recorder, abstract_leaf, opened
+from tapem.recorder import Recorder, opened
 from tapem.sweeps.batch import Batched, batch, from_front, to_front
 from tapem.tracer import Tracer
 from tapem.tracing import as_tracer
@@ -65,7 +65,7 @@ def vmap(
                     inside.append(leaf)
                     continue
                 kind = Abstract.of(leaf)
-                node = abstract_leaf(recorder, Abstract(kind.shape[:axis] + kind.shape[axis + 1 :], kind.dtype))
+                node = recorder.leaf(Abstract(kind.shape[:axis] + kind.shape[axis + 1 :], kind.dtype))
                 value = leaf if type(leaf) is Tracer else np.asarray(constant(leaf, op="vmap"))
                 inputs[node.id] = Batched((value, axis), True)
                 inside.append(Tracer(recorder, node))

@@ -14,9 +14,10 @@ import numpy as np
 
 from tapem.errors import DTypeError, NoRuleError, ShapeError, TapeError
 from tapem.node import Abstract, Node, Shape
+from tapem.ops.structure import pick
 from tapem.primitive import Primitive
 from tapem.signature import type_text
-from tapem.tangents import DoesNotExist, InplaceableThunk, Thunk, Zero, add, extern
+from tapem.tangents import DoesNotExist, InplaceableThunk, Thunk, Zero, add
 
 # A node seen as the values that its rules are given: (value, residuals, inputs).
 View: TypeAlias = Callable[[Node], tuple[Any, Any, tuple[Any, ...]]]
@@ -64,10 +65,14 @@ def reverse(
             continue
         if not keep:
             del cotangents[index]
+        op: Any = node.op
+        if op is pick:
+            put(cotangents, parents[0], node, cotangent, nodes, active)
+            continue
         output, residuals, inputs = view(node)
         if type(output) is tuple:
+            cotangents.pop(index, None)
             cotangent = filled(cotangent, output)
-        op: Any = node.op
         rules = op.rrule
         if rules is None:
             raise missing_rule(node, "reverse")
@@ -135,8 +140,6 @@ def fitted(part: Any, value: Any, node: Node, position: int) -> Any:
         part = part()
     if part is None or type(part) is Zero or type(part) is DoesNotExist:
         return None
-    if type(value) is tuple:
-        return part
     operand, own = Abstract.of(value), Abstract.of(part)
     op: Any = node.op
     if own.dtype.kind != "f":
@@ -190,12 +193,29 @@ def unbroadcast(cotangent: Any, shape: Shape, to: Shape) -> Any:
     return summed if np.shape(summed) == to else np.reshape(summed, to)
 
 
-def filled(cotangent: Any, output: tuple[Any, ...]) -> tuple[Any, ...]:
+def put(
+    cotangents: MutableMapping[int, Any],
+    parent: int | None,
+    node: Node,
+    cotangent: Any,
+    nodes: Sequence[Node],
+    active: Callable[[int], bool] | None,
+) -> None:
+    """Add the cotangent of one result to the slots of the node that has several."""
+    if parent is None or not (nodes[parent].requires_grad if active is None else active(parent)):
+        return
+    slots = cotangents.get(parent)
+    if slots is None:
+        slots = cotangents[parent] = [None] * len(nodes[parent].output)
+    index = node.static["index"]
+    slots[index] = cotangent if slots[index] is None else add(slots[index], cotangent)
+
+
+def filled(slots: Sequence[Any], output: tuple[Any, ...]) -> tuple[Any, ...]:
     """The cotangent of a node with several results: a tuple, with zeros for results that nobody used."""
-    parts = cotangent if type(cotangent) is tuple else tuple(cotangent)
     return tuple(
-        np.zeros(np.shape(value), Abstract.of(value).dtype) if type(part) is Zero else extern(part)
-        for part, value in zip(parts, output, strict=True)
+        np.zeros(np.shape(value), Abstract.of(value).dtype) if part is None else part
+        for part, value in zip(slots, output, strict=True)
     )
 
 

@@ -1,0 +1,203 @@
+"""The op `call`: a whole program as one node, and the programs that differentiate and batch programs.
+
+The rules of `call` are calls of other programs: its pullback is a call of `Pullback(program)`, its tangent a call of
+`Pushforward(program)`, its batch a call of the batched program. So the op is closed under every transform. A program
+recomputes what it needs, so nothing of its inside is kept between the forward and the backward sweep.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+
+from tapem.declare import primitive
+from tapem.node import Abstract
+from tapem.primitive import Primitive
+from tapem.recorder import opened, working
+from tapem.tangents import Zero
+from tapem.tracer import Tracer
+from tapem.transforms import jvp, vjp
+from tapem.vectorise import vmap
+
+
+class Program(Protocol):
+    """A function of arrays or tracers, to a tuple of them, that closes over nothing that is traced."""
+
+    __name__: str
+
+    def __call__(self, *inputs: Any) -> tuple[Any, ...]:
+        """The outputs for these inputs."""
+        ...
+
+
+def call_abstractly(*inputs: Any, program: Program) -> tuple[Abstract, ...]:
+    """The shapes of a program's outputs."""
+    shapes = getattr(program, "shapes", None)
+    if shapes is not None:
+        return shapes(*inputs)
+    with opened(abstract=True) as recorder:
+        outputs = program(*(Tracer(recorder, recorder.leaf(Abstract.of(value))) for value in inputs))
+        return tuple(Abstract.of(output) for output in outputs)
+
+
+def batch_call(
+    op: Primitive, size: int, inputs: Sequence[Any], mapped: Sequence[bool], static: Mapping[str, Any]
+) -> Any:
+    """Call the program of all examples."""
+    return op(*inputs, program=batched(static["program"], size, tuple(mapped)))
+
+
+def pull_call(g: tuple[Any, ...], y: Any, *inputs: Any, program: Program) -> tuple[Any, ...]:
+    """Call the program's pullback; integer inputs get nothing."""
+    floats = [is_float(value) for value in inputs]
+    used = [is_float(value) for value in y]
+    cotangents = [part for part, use in zip(g, used, strict=True) if use]
+    found = iter(call(*inputs, *cotangents, program=Pullback(program, len(inputs))) if any(floats) else ())
+    return tuple(next(found) if flag else Zero() for flag in floats)
+
+
+def push_call(tangents: Sequence[Any], y: Any, *inputs: Any, program: Program) -> tuple[Any, ...]:
+    """Call the program's pushforward."""
+    filled = [
+        np.zeros(np.shape(x), Abstract.of(x).dtype) if type(t) is Zero else t
+        for t, x in zip(tangents, inputs, strict=True)
+        if is_float(x)
+    ]
+    return call(*inputs, *filled, program=Pushforward(program, len(inputs)))
+
+
+def is_float(value: Any) -> bool:
+    """Whether a value can be perturbed."""
+    return Abstract.of(value).dtype.kind == "f"
+
+
+@primitive(rrule=pull_call, frule=push_call, batch=batch_call, abstract=call_abstractly)
+def call(*inputs, program: Any) -> Any:  # pyright: ignore  # the program says what its inputs and outputs are
+    """Apply a closed program, as one node with several results."""
+    with working(None):
+        return tuple(program(*inputs))
+
+
+call.accepted = None
+
+
+class Pullback:
+    """The program `(inputs, cotangents of the float outputs) -> cotangents of the float inputs`."""
+
+    def __init__(self, program: Program, count: int) -> None:
+        """Of a program with this many inputs."""
+        self.program = program
+        self.count = count
+        self.__name__ = f"pullback of {program.__name__}"
+
+    def __call__(self, *values: Any) -> tuple[Any, ...]:
+        """Run the program again, and sweep it backward."""
+        inputs, cotangents = values[: self.count], values[self.count :]
+        y, pullback = vjp(self.program, *inputs)
+        given = iter(cotangents)
+        full = tuple(next(given) if is_float(part) else np.zeros(np.shape(part)) for part in y)
+        return tuple(ct for ct, x in zip(pullback(full), inputs, strict=True) if is_float(x))
+
+    def shapes(self, *values: Any) -> tuple[Abstract, ...]:
+        """Cotangents have the shapes of their inputs."""
+        return tuple(Abstract.of(x) for x in values[: self.count] if is_float(x))
+
+    def batched(self, size: int) -> Program:
+        """The pullback of the batched program: every input is mapped, so each example gets its own cotangents."""
+        return Pullback(batch_all(self.program, size), self.count)
+
+
+class Pushforward:
+    """The program `(inputs, tangents of the float inputs) -> tangents of the outputs`."""
+
+    def __init__(self, program: Program, count: int) -> None:
+        """Of a program with this many inputs."""
+        self.program = program
+        self.count = count
+        self.__name__ = f"pushforward of {program.__name__}"
+
+    def __call__(self, *values: Any) -> tuple[Any, ...]:
+        """Run the program again, and push the tangents along."""
+        inputs, tangents = values[: self.count], iter(values[self.count :])
+        full = tuple(next(tangents) if is_float(x) else np.zeros(np.shape(x)) for x in inputs)
+        return jvp(self.program, inputs, full)[1]
+
+    def shapes(self, *values: Any) -> tuple[Abstract, ...]:
+        """Tangents have the shapes of the outputs."""
+        outputs = call_abstractly(*values[: self.count], program=self.program)
+        return tuple(out if out.dtype.kind == "f" else Abstract(out.shape, np.dtype(float)) for out in outputs)
+
+    def batched(self, size: int) -> Program:
+        """The pushforward of the batched program."""
+        return Pushforward(batch_all(self.program, size), self.count)
+
+
+class Spread:
+    """A program that needs a batch axis in every input, given inputs of which some have none: they are repeated."""
+
+    def __init__(self, program: Program, size: int, mapped: tuple[bool, ...], axis: int = 0) -> None:
+        """Of a batched program; `axis` is where the batch axis belongs, behind those of later batches."""
+        self.program = program
+        self.size = size
+        self.mapped = mapped
+        self.axis = axis
+        self.__name__ = program.__name__
+
+    def spread(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """A shape with the batch axis put in."""
+        return (*shape[: self.axis], self.size, *shape[self.axis :])
+
+    def __call__(self, *values: Any) -> tuple[Any, ...]:
+        """Repeat what is not mapped, and run."""
+        return self.program(
+            *(
+                value
+                if is_mapped
+                else np.broadcast_to(np.expand_dims(value, self.axis), self.spread(np.shape(value)))
+                for value, is_mapped in zip(values, self.mapped, strict=True)
+            )
+        )
+
+    def shapes(self, *values: Any) -> tuple[Abstract, ...]:
+        """The shapes that the batched program gives."""
+        kinds = [Abstract.of(value) for value in values]
+        return call_abstractly(
+            *(
+                kind if is_mapped else Abstract(self.spread(kind.shape), kind.dtype)
+                for kind, is_mapped in zip(kinds, self.mapped, strict=True)
+            ),
+            program=self.program,
+        )
+
+    def batched(self, size: int) -> Program:
+        """One more batch axis in front."""
+        return Spread(batch_all(self.program, size), self.size, self.mapped, self.axis + 1)
+
+
+class Batched:
+    """A program for all examples at once: all its outputs have their batch axis first."""
+
+    def __init__(self, program: Program, size: int, mapped: tuple[bool, ...] | None = None) -> None:
+        """Of a program whose inputs are mapped over axis 0: all of them, or those that `mapped` says."""
+        axes = 0 if mapped is None else tuple(0 if is_mapped else None for is_mapped in mapped)
+        self.run = vmap(program, in_axes=axes, axis_size=size)
+        self.__name__ = f"batched {program.__name__}"
+
+    def __call__(self, *values: Any) -> tuple[Any, ...]:
+        """The outputs for all examples."""
+        return self.run(*values)
+
+
+def batch_all(program: Any, size: int) -> Program:
+    """The program for all examples, every input mapped over axis 0: as it knows how, or by `vmap`."""
+    own = getattr(program, "batched", None)
+    return Batched(program, size) if own is None else own(size)
+
+
+def batched(program: Any, size: int, mapped: tuple[bool, ...]) -> Program:
+    """The program for all examples, given which of its inputs are mapped over axis 0."""
+    if hasattr(program, "batched"):
+        return Spread(batch_all(program, size), size, mapped)
+    return Batched(program, size, mapped)

@@ -1,0 +1,169 @@
+"""Closed programs: a function recorded once, with everything that it closes over made an explicit input.
+
+An op whose static argument is a program (`checkpoint`, `while_loop`) must not hide a tracer in a closure, where no sweep
+would find it. So the function is recorded on a recorder of its own, one level up, which turns every outer tracer that
+the function uses into one more input. What remains is data: a list of instructions that can be applied to arrays, to
+tracers of any level, and, through `vmap`, to batches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from tapem.errors import TapeError
+from tapem.monad import TapeM, drive
+from tapem.node import LEAF, Abstract, Node
+from tapem.ops.structure import pick
+from tapem.recorder import WORK, Recorder, opened
+from tapem.primitive import Primitive
+from tapem.tracer import Tracer, results_of
+from tapem.tracing import as_tracer
+from tapem.tree import Structure, flatten
+
+
+class Instruction(NamedTuple):
+    """One op of a replay: where its operands are (a slot, or a constant), and which slots are free afterwards."""
+
+    op: Any
+    slots: tuple[int | None, ...]
+    constants: tuple[Any, ...]
+    static: Mapping[str, Any]
+    target: int
+    last_uses: tuple[int, ...]
+
+
+class Replay:
+    """A recorded function without its values: it recomputes its outputs from any inputs.
+
+    Called with the inputs, and after them the values of what was captured, it gives the tuple of the outputs.
+    """
+
+    def __init__(self, nodes: Sequence[Node], inputs: Sequence[int], outputs: Sequence[int], name: str) -> None:
+        """Keep of the nodes what is needed to run them again."""
+        self.__name__ = name
+        self.inputs = tuple(inputs)
+        self.outputs = tuple(outputs)
+        self.leaves = {node.id: node.output for node in nodes if node.op is LEAF and node.id not in set(inputs)}
+        kept = set(outputs)
+        last: dict[int, int] = {}
+        for node in reversed(nodes):
+            if node.id in kept or node.id in last:
+                for parent in node.parents:
+                    if parent is not None:
+                        last.setdefault(parent, node.id)
+        ends: dict[int, list[int]] = {}
+        for slot, user in last.items():
+            if slot not in kept:
+                ends.setdefault(user, []).append(slot)
+        self.instructions = [
+            Instruction(
+                node.op,
+                node.parents,
+                tuple(None if p is not None else x for p, x in zip(node.parents, node.inputs, strict=True)),
+                node.static,
+                node.id,
+                tuple(ends.get(node.id, ())),
+            )
+            for node in nodes
+            if node.op is not LEAF and (node.id in kept or node.id in last) and node.id not in self.inputs
+        ]
+
+    def __call__(self, *inputs: Any) -> tuple[Any, ...]:
+        """The outputs for these inputs."""
+        slots: dict[int, Any] = dict(self.leaves)
+        slots.update(zip(self.inputs, inputs, strict=True))
+        for op, sources, constants, static, target, last_uses in self.instructions:
+            operands = [
+                constant if slot is None else slots[slot] for slot, constant in zip(sources, constants, strict=True)
+            ]
+            slots[target] = operands[0][static["index"]] if op is pick else op(*operands, **static)
+            for slot in last_uses:
+                del slots[slot]
+        return tuple(slots[slot] for slot in self.outputs)
+
+    def __repr__(self) -> str:
+        return f"<{self.__name__}: {len(self.instructions)} ops>"
+
+
+class Closed(NamedTuple):
+    """What `close` found: the program, the outer tracers it needs after its inputs, and its outputs here."""
+
+    program: Replay
+    captures: list[Tracer]
+    outputs: list[Any]
+    structure: Structure
+
+
+def close(
+    f: Callable[..., Any],
+    leaves: Sequence[Any],
+    rebuild: Callable[[Sequence[Any]], tuple[Sequence[Any], Mapping[str, Any]]],
+) -> Closed:
+    """Record `f(*args, **kwargs)`, where `rebuild(leaves)` gives its arguments; a recorder must be at work.
+
+    The outputs are values where the recorder at work knows values, and Abstract where it knows shapes only.
+    """
+    below = WORK.get().recorder
+    abstract = below is not None and below.abstract
+    with opened(abstract=abstract, closing=True) as recorder:
+        inputs = [input_leaf(recorder, leaf) for leaf in leaves]
+        arguments, options = rebuild([Tracer(recorder, node) for node in inputs])
+        result = f(*arguments, **options)
+        if isinstance(result, TapeM):
+            result = drive(result, recorder)
+        values, structure = flatten(result)
+        outputs = [output_node(recorder, as_tracer(recorder, value)) for value in values]
+    assert recorder.captures is not None
+    captured = list(recorder.captures.values())
+    ids = [node.id for node in inputs] + [node.id for _, node in captured]
+    name = getattr(f, "__name__", type(f).__name__)
+    program = Replay(recorder.nodes, ids, [node.id for node in outputs], name)
+    return Closed(program, [tracer for tracer, _ in captured], [node.output for node in outputs], structure)
+
+
+def input_leaf(recorder: Recorder, value: Any) -> Node:
+    """The input that stands for a value: with the value itself, or with its shape only."""
+    if recorder.abstract:
+        return recorder.leaf(value if type(value) in (bool, int, float) else Abstract.of(value))
+    return recorder.leaf(value.node.output if type(value) is Tracer else value, copy=False)
+
+
+def output_node(recorder: Recorder, value: Any) -> Node:
+    """The node of an output; a constant, or an outer tracer that was passed through, gets one of its own."""
+    if type(value) is Tracer:
+        return value.node if value.recorder is recorder else recorder.capture(value)
+    return recorder.leaf(value, requires_grad=False)
+
+
+def place(
+    recorder: Recorder,
+    op: Primitive,
+    operands: Sequence[Any],
+    static: Mapping[str, Any],
+    outputs: tuple[Any, ...],
+    residuals: Any = None,
+) -> Sequence[Any]:
+    """Record an op whose outputs were computed by `close` already; the tracers of its results."""
+    if not outputs:
+        return ()
+    nodes = [value.node if type(value) is Tracer and value.recorder is recorder else None for value in operands]
+    node = op.placed(
+        len(recorder.nodes),
+        tuple(None if node is None else node.id for node in nodes),
+        tuple(value if node is None else node.output for value, node in zip(operands, nodes, strict=True)),
+        static,
+        outputs,
+        any(node is not None and node.requires_grad for node in nodes),
+        residuals,
+    )
+    return results_of(recorder, recorder.append(node))
+
+
+def refuse_captures(closed: Closed, what: str) -> None:
+    """An error if the function closes over tracers, for ops whose rules cannot know them."""
+    if closed.captures:
+        raise TapeError(
+            f"{what} closes over {closed.captures[0]!r}, which its rule cannot give a derivative. "
+            "Pass it as an argument."
+        )

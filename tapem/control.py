@@ -1,0 +1,231 @@
+"""Control flow and memory: checkpoint, scan, cond, while_loop, fori_loop.
+
+A tape is a straight-line program, so a loop whose length is known is simply unrolled onto it, at a cost linear in its
+length, and a branch whose condition is known is simply taken. Only where a condition is not known, because `vmap` maps
+over it, does `cond` select between both branches, and `while_loop` become one node that runs until every example is done.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from tapem.calls import Program, batch_all, call, call_abstractly
+from tapem.closing import close, place
+from tapem.errors import ArgumentError, DTypeError, ShapeError, TreeError
+from tapem.node import NOTHING, Abstract
+from tapem.ops.joining import stack
+from tapem.ops.structure import unstack
+from tapem.program import lift
+from tapem.recorder import WORK
+from tapem.tracer import Tracer
+from tapem.tracing import monadic
+from tapem.tree import Structure, flatten, leaves_like, shown, tree_map, unflatten
+
+
+def checkpoint(f: Callable[..., Any]) -> Callable[..., Any]:
+    """The function `f`, whose inside is forgotten after the forward pass and recomputed in the backward pass.
+
+    Only its inputs and outputs stay in memory. Usable as a decorator; the derivatives are those of f at any order.
+    Source: Griewank & Walther 2000 (revolve), in its simplest form: one level, chosen by the user.
+
+    >>> import numpy as np, tapem as tm
+    >>> tm.grad(lambda x: checkpoint(np.sin)(x) ** 2)(0.5) == 2 * np.sin(0.5) * np.cos(0.5)
+    np.True_
+    """
+
+    @functools.wraps(f)
+    def checkpointed(*arguments: Any, **options: Any) -> Any:
+        leaves, structure = flatten((arguments, options))
+        if monadic(leaves):
+            return lift(checkpointed)(*arguments, **options)
+        recorder = WORK.get().recorder
+        if recorder is None or WORK.get().constant:
+            return f(*arguments, **options)
+        closed = close(f, leaves, lambda values: unflatten(structure, values))
+        operands = [*leaves, *closed.captures]
+        outputs = place(recorder, call, operands, {"program": closed.program}, tuple(closed.outputs))
+        return unflatten(closed.structure, outputs)
+
+    return checkpointed
+
+
+def scan(
+    f: Callable[[Any, Any], tuple[Any, Any]], init: Any, xs: Any = None, length: int | None = None
+) -> tuple[Any, Any]:
+    """Thread a carry through `f(carry, x) -> (carry, y)` along the first axis of `xs`; `(last carry, stacked ys)`.
+
+    `init`, `xs` and `y` may be trees. Without xs, `length` says how often. The loop is unrolled onto the tape: time and
+    memory are linear in its length, in the forward and in the backward pass.
+
+    Raises ShapeError if the leaves of xs differ in length, TreeError if f changes the structure of the carry.
+
+    >>> import numpy as np
+    >>> scan(lambda total, x: (total + x, total * x), 0.0, np.array([1.0, 2.0, 3.0]))
+    (np.float64(6.0), array([0., 2., 9.]))
+    """
+    leaves, structure = flatten(xs)
+    lengths = {np.shape(leaf)[0] if np.ndim(leaf) else None for leaf in leaves} | ({length} - {None})
+    if None in lengths or len(lengths) != 1:
+        raise ShapeError(
+            f"scan: the leaves of xs (and length) must agree in length, but have shapes "
+            f"{[np.shape(leaf) for leaf in leaves]} and length={length}."
+        )
+    count = lengths.pop()
+    columns = [unstack(leaf) if type(leaf) is Tracer else leaf for leaf in leaves]
+    carry, carried = init, flatten(init)[1]
+    rows: list[list[Any]] = []
+    out_structure: Structure | None = None
+    for step in range(count):
+        carry, y = f(carry, unflatten(structure, [column[step] for column in columns]))
+        leaves_like(carried, carry, "scan: the carry")
+        row, out_structure = flatten(y)
+        rows.append(row)
+    if out_structure is None:
+        return carry, unflatten(structure, leaves) if leaves else None
+    return carry, unflatten(out_structure, [stack(list(column)) for column in zip(*rows, strict=True)])
+
+
+def fori_loop(lower: int, upper: int, body: Callable[[int, Any], Any], init: Any) -> Any:
+    """Apply `body(i, state) -> state` for every i from `lower` up to, but not including, `upper`.
+
+    >>> fori_loop(0, 4, lambda i, total: total + i, 0.0)
+    6.0
+    """
+    state = init
+    for index in range(lower, upper):
+        state = body(index, state)
+    return state
+
+
+def cond(predicate: Any, true_fun: Callable[..., Any], false_fun: Callable[..., Any], *operands: Any) -> Any:
+    """`true_fun(*operands)` if the scalar predicate holds, else `false_fun(*operands)`.
+
+    Where the predicate is known, only that branch runs. Under `vmap`, a mapped predicate selects, example by example,
+    from the results of both; these must then agree in structure and shapes.
+
+    >>> float(cond(True, np.sin, np.cos, 0.0))
+    0.0
+    """
+    if np.ndim(predicate) != 0:
+        raise ShapeError(f"cond needs a scalar predicate, not one of shape {np.shape(predicate)}; use np.where.")
+    if not is_unknown(predicate):
+        return true_fun(*operands) if predicate else false_fun(*operands)
+    yes, no = true_fun(*operands), false_fun(*operands)
+    return tree_map(lambda a, b: np.where(predicate, a, b), yes, no, what="cond: the results of the branches")
+
+
+def is_unknown(value: Any) -> bool:
+    """Whether a value is a tracer of which only the shape is known."""
+    return type(value) is Tracer and type(value.node.output) is Abstract
+
+
+def while_loop(cond_fun: Callable[[Any], Any], body_fun: Callable[[Any], Any], init: Any) -> Any:
+    """Apply `body_fun` to the state for as long as `cond_fun(state)` holds.
+
+    Differentiable in both modes: the iterations that took place are what is differentiated. Under `vmap` the loop runs
+    until the last example is done; the others keep their state.
+
+    Raises TreeError if the body changes the structure of the state, ShapeError or DTypeError (under vmap) if it changes
+    a shape or dtype.
+
+    >>> while_loop(lambda x: x < 100.0, lambda x: x * 3.0, 1.0)
+    243.0
+    """
+    structure = flatten(init)[1]
+    state = init
+    while True:
+        holds = cond_fun(state)
+        if is_unknown(holds):
+            return unknown_loop(cond_fun, body_fun, state)
+        if not holds:
+            return state
+        state = body_fun(state)
+        leaves_like(structure, state, "while_loop: the state before and after the body")
+
+
+def unknown_loop(cond_fun: Callable[[Any], Any], body_fun: Callable[[Any], Any], state: Any) -> Any:
+    """A loop whose end is not known while it is traced, as one call."""
+    leaves, structure = flatten(state)
+    # The body decides the dtypes: a Python number as a first state stands for what the loop makes of it.
+    leaves = [np.asarray(leaf) if type(leaf) in (bool, int, float) else leaf for leaf in leaves]
+    test = close(cond_fun, leaves, lambda values: ((unflatten(structure, values),), NOTHING))
+    body = close(body_fun, leaves, lambda values: ((unflatten(structure, values),), NOTHING))
+    if body.structure != structure:
+        raise TreeError(f"while_loop: the body turns {shown(structure)} into {shown(body.structure)}.")
+    for before, after in zip(leaves, body.outputs, strict=True):
+        a, b = Abstract.of(before), Abstract.of(after)
+        if a != b:
+            kind = ShapeError if a.shape != b.shape else DTypeError
+            raise kind(f"while_loop: the body must keep shapes and dtypes, but turns {a} into {b}.")
+    if len(test.outputs) != 1 or Abstract.of(test.outputs[0]).shape != ():
+        raise ArgumentError("while_loop: the condition must return one scalar.")
+    program = While(test.program, body.program, len(leaves), len(test.captures))
+    return unflatten(structure, call(*leaves, *test.captures, *body.captures, program=program))
+
+
+class While:
+    """The program of a loop: its inputs are the state, and what the condition and the body capture.
+
+    Batched, it has a predicate per example: the loop runs while any holds, and the examples that are done keep their
+    state.
+    """
+
+    __name__ = "while_loop"
+
+    def __init__(self, test: Program, body: Program, count: int, captured: int, depth: int = 0) -> None:
+        """With `count` state leaves, `captured` inputs of the condition, and `depth` batch axes."""
+        self.test = test
+        self.body = body
+        self.count = count
+        self.captured = captured
+        self.depth = depth
+
+    def __call__(self, *inputs: Any) -> tuple[Any, ...]:
+        """Run the loop; the values must be known."""
+        middle = self.count + self.captured
+        state, for_test, for_body = inputs[: self.count], inputs[self.count : middle], inputs[middle:]
+        while True:
+            holds = self.test(*state, *for_test)[0]
+            if not np.any(holds):
+                return state
+            following = self.body(*state, *for_body)
+            if self.depth:
+                following = tuple(
+                    np.where(np.reshape(holds, (*holds.shape, *(1,) * (np.ndim(new) - self.depth))), new, old)
+                    for new, old in zip(following, state, strict=True)
+                )
+            state = following
+
+    def shapes(self, *inputs: Any) -> tuple[Abstract, ...]:
+        """The state keeps its shapes."""
+        return tuple(Abstract.of(value) for value in inputs[: self.count])
+
+    def batched(self, size: int) -> Program:
+        """The loop over a batch, with every input mapped: any of the state may come to depend on the example."""
+        test, body = batch_all(self.test, size), batch_all(self.body, size)
+        return While(test, body, self.count, self.captured, self.depth + 1)
+
+
+def eval_shape(f: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
+    """The shapes and dtypes that `f` would return, as a tree of `Abstract`, without computing anything.
+
+    Arguments are arrays, or `Abstract` values that say what an array would be.
+
+    >>> import numpy as np
+    >>> eval_shape(np.dot, np.ones((2, 3)), np.ones(3))
+    Abstract(shape=(2,), dtype=dtype('float64'))
+    """
+    leaves, structure = flatten((arguments, options), abstract=True)
+
+    def program(*values: Any) -> tuple[Any, ...]:
+        positional, keywords = unflatten(structure, values)
+        found, box[0] = flatten(f(*positional, **keywords))
+        return tuple(found)
+
+    box: list[Any] = [None]
+    shapes = call_abstractly(*leaves, program=program)
+    return unflatten(box[0], shapes)
