@@ -1,0 +1,187 @@
+"""Index: what stands between the brackets of `x[...]`, taken apart into arrays and the rest.
+
+Arrays are operands of the op, so that they can be tracers, Refs, or mapped by `vmap`. The rest (integers, slices, None,
+Ellipsis, and where the arrays stand) is one static value, which can be compared, hashed and printed.
+"""
+
+from __future__ import annotations
+
+import enum
+import operator
+from collections.abc import Sequence
+from types import EllipsisType
+from typing import Any, NamedTuple, TypeAlias, cast, final
+
+import numpy as np
+
+from tapem.errors import ArgumentError
+from tapem.node import as_tensor
+
+
+class Slot(enum.Enum):
+    """The place of an array in an index: `ARRAY` is the only one, and is filled from the operands in order."""
+
+    ARRAY = "array"
+
+
+ARRAY = Slot.ARRAY
+ALL = slice(None)
+
+Part: TypeAlias = int | slice | EllipsisType | Slot | None
+
+
+@final
+class Index:
+    """An index with its arrays left out: a tuple of integers, slices, None, Ellipsis and `ARRAY`.
+
+    >>> Index((0, slice(1, None), None, ..., ARRAY))
+    [0, 1:, None, ..., array]
+    >>> Index((slice(1, 3),)) == Index((slice(1, 3),)) and len({Index((slice(1, 3),)), Index((slice(1, 3),))}) == 1
+    True
+    """
+
+    __slots__ = ("parts",)
+
+    parts: tuple[Part, ...]
+
+    def __init__(self, parts: tuple[Part, ...]) -> None:
+        """Make an index of its parts."""
+        self.parts = parts
+
+    def fill(self, arrays: Sequence[Any]) -> tuple[Any, ...]:
+        """The index as NumPy takes it, with the arrays in their places."""
+        if not arrays:
+            return self.parts
+        rest = iter(arrays)
+        return tuple(next(rest) if part is ARRAY else part for part in self.parts)
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is Index and other.parts == self.parts
+
+    def __hash__(self) -> int:
+        # A slice cannot be hashed before Python 3.12.
+        parts = ((part.start, part.stop, part.step) if isinstance(part, slice) else part for part in self.parts)
+        return hash(tuple(parts))
+
+    def __repr__(self) -> str:
+        return f"[{', '.join(map(_text, self.parts))}]"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Index, (self.parts,)
+
+
+def _text(part: Part) -> str:
+    if isinstance(part, slice):
+        ends = ["" if end is None else str(end) for end in (part.start, part.stop)]
+        return ":".join(ends if part.step is None else [*ends, str(part.step)])
+    return "..." if part is Ellipsis else part.value if isinstance(part, Slot) else str(part)
+
+
+def take_apart(index: Any) -> tuple[Index, list[Any]]:
+    """Split what a user put between the brackets into an `Index` and its arrays.
+
+    Raises ArgumentError for a single bool, which NumPy reads as an array without axes.
+
+    >>> take_apart((slice(1, None), [2, 0], None))
+    ([1:, array, None], [array([2, 0])])
+    """
+    parts: list[Part] = []
+    arrays: list[Any] = []
+    for item in cast("tuple[Any, ...]", index) if isinstance(index, tuple) else (index,):
+        part, array = _part_of(item)
+        parts.append(part)
+        if part is ARRAY:
+            arrays.append(array)
+    return Index(tuple(parts)), arrays
+
+
+def _part_of(item: Any) -> tuple[Part, Any]:
+    if item is None or item is Ellipsis or type(item) is int or type(item) is slice:
+        return item, None
+    if isinstance(item, list | tuple):
+        item = as_tensor(item, op="getitem(x, index)", argument="the index")
+        if not item.size:  # as NumPy has it, although an empty array is one of floats
+            item = item.astype(np.intp)
+    single = isinstance(item, int | np.generic) or (isinstance(item, np.ndarray) and not item.ndim)
+    kind = np.asarray(item).dtype.kind if single else ""
+    if kind == "b":
+        raise ArgumentError(
+            f"getitem(x, index): the index {item} is a single bool. Index with a mask of the shape of x, or select "
+            "with np.where(condition, a, b)."
+        )
+    if kind and kind in "iu":
+        return operator.index(item), None
+    return ARRAY, item
+
+
+class Layout(NamedTuple):
+    """How one index does for a batch what another does for each example.
+
+    The result has the axes `source` where they are wanted at `target`, with the batch axis first.
+    """
+
+    at: Index
+    arrays: tuple[Any, ...]
+    source: tuple[int, ...]
+    target: tuple[int, ...]
+
+
+def batched(at: Index, arrays: Sequence[Any], mapped: Sequence[bool], *, rank: int, size: int, own: bool) -> Layout:
+    """The layout of `x[index]` in a batch: x has `rank` axes without the batch axis, which it has first if `own`.
+
+    NumPy puts the axes of the arrays where they stand in the index if they stand side by side, integers included, and
+    first otherwise. With a batch axis this must come out for every example as it would without.
+    """
+    # A mask stands for the positions where it is True: one array for each of its axes, side by side.
+    if any(mapped):
+        at, arrays, mapped = _without_masks(at, arrays, mapped)
+    ranks = [1 if _is_mask(x) else np.ndim(x) - is_mapped for x, is_mapped in zip(arrays, mapped, strict=True)]
+    width = max(ranks, default=0)
+    start, together = _arrays_axis(at, arrays, rank)
+    if not any(mapped):
+        moved = 0 if together or not width else width
+        return Layout(Index((ALL, *at.parts)), tuple(arrays), (moved,), (0,))
+    aligned = tuple(
+        np.reshape(array, (size, *(1,) * (width - own_rank), *np.shape(array)[1:])) if is_mapped else array
+        for array, own_rank, is_mapped in zip(arrays, ranks, mapped, strict=True)
+    )
+    if not own:
+        return Layout(at, aligned, (start if together else 0,), (0,))
+    examples = np.arange(size).reshape(size, *(1,) * width)
+    target = start if together else 0
+    axes = range(1, 1 + width)
+    return Layout(Index((ARRAY, *at.parts)), (examples, *aligned), (*axes,), (*(axis + target for axis in axes),))
+
+
+def _is_mask(array: Any) -> bool:
+    return np.dtype(array.dtype) == bool
+
+
+def _without_masks(
+    at: Index, arrays: Sequence[Any], mapped: Sequence[bool]
+) -> tuple[Index, Sequence[Any], Sequence[bool]]:
+    if not any(map(_is_mask, arrays)):
+        return at, arrays, mapped
+    parts: list[Part] = []
+    found: list[tuple[Any, bool]] = []
+    rest = iter(zip(arrays, mapped, strict=True))
+    for part in at.parts:
+        new = [(part, False)]
+        if part is ARRAY:
+            array, is_mapped = next(rest)
+            new = [(axis, False) for axis in np.nonzero(array)] if _is_mask(array) else [(array, is_mapped)]
+            found += new
+        parts += [part] * len(new)
+    return Index(tuple(parts)), [array for array, _ in found], [is_mapped for _, is_mapped in found]
+
+
+def _arrays_axis(at: Index, arrays: Sequence[Any], rank: int) -> tuple[int, bool]:
+    """The axis of the result at which the axes of the arrays begin, and whether the arrays stand side by side."""
+    places = [place for place, part in enumerate(at.parts) if part is ARRAY or isinstance(part, int)]
+    if not places:
+        return 0, True
+    together = places[-1] - places[0] == len(places) - 1
+    masks = sum(np.ndim(array) - 1 for array in arrays if _is_mask(array))
+    used = masks + sum(part is not None and part is not Ellipsis for part in at.parts)
+    before = at.parts[: places[0]]
+    return sum(rank - used if part is Ellipsis else 1 for part in before), together
