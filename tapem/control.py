@@ -219,7 +219,7 @@ def eval_shape(f: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
     >>> eval_shape(np.dot, np.ones((2, 3)), np.ones(3))
     Abstract(shape=(2,), dtype=dtype('float64'))
     """
-    leaves, structure = flatten((arguments, options), abstract=True)
+    leaves, structure = flatten((arguments, options))
 
     def program(*values: Any) -> tuple[Any, ...]:
         positional, keywords = unflatten(structure, values)

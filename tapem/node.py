@@ -5,6 +5,7 @@ earlier nodes, and what came out. That is what makes a tape printable, picklable
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
@@ -24,7 +25,8 @@ NOTHING: Mapping[str, Any] = MappingProxyType({})
 """No static arguments: one empty mapping, shared by every node that has none."""
 
 
-class Abstract(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Abstract:
     """A value of which only the shape and the dtype are known, as on an abstract tape.
 
     >>> Abstract((2, 3), np.dtype("float32")).size
@@ -43,6 +45,9 @@ class Abstract(NamedTuple):
     def size(self) -> int:
         """The number of elements."""
         return int(np.prod(self.shape, dtype=np.int64))
+
+    def __str__(self) -> str:
+        return type_text(self.shape, self.dtype)
 
     @staticmethod
     def of(value: Any) -> "Abstract":

@@ -15,7 +15,6 @@ import numpy as np
 from tapem.errors import ArgumentError, DTypeError, ShapeError, TreeError
 from tapem.node import Abstract, constant
 from tapem.program import lift
-from tapem.signature import type_text
 from tapem.sweeps.forward import forward
 from tapem.sweeps.reverse import reverse
 from tapem.tracer import Tracer
@@ -195,7 +194,7 @@ def pushforward(
         for output in traced.outputs:
             node = traced.output_node(output)
             tangent = None if node is None else found.get(node.id)
-            results.append(zeros(output) if tangent is None else traced.leave(owned(tangent, True, output)))
+            results.append(zeros(output) if tangent is None else traced.leave(owned(tangent, True, node.output if node else output)))
         return unflatten(traced.structure, results)
 
     return traced, push
@@ -263,7 +262,7 @@ def like(value: Any, reference: Any, what: str) -> Any:
     weak = own.shape == () or own.dtype.kind in "iu"
     if not weak and own.dtype.kind == "f":
         raise DTypeError(
-            f"{what} is {type_text(*own)}, but belongs to a value of type {type_text(*expected)}; "
+            f"{what} is {own}, but belongs to a value of type {expected}; "
             f"write it as .astype(np.{expected.dtype})."
         )
     return value.astype(expected.dtype)

@@ -17,28 +17,21 @@ NAMESPACE = "tapem"
 Structure = optree.PyTreeSpec
 
 # Leaves of these types need no second look.
-_PLAIN = frozenset({np.ndarray, float, int, bool, np.float64, np.float32, np.int64})
+_PLAIN = frozenset({Abstract, np.ndarray, float, int, bool, np.float64, np.float32, np.int64})
 
 
-def flatten(tree: Any, *, abstract: bool = False) -> tuple[list[Any], Structure]:
+def flatten(tree: Any) -> tuple[list[Any], Structure]:
     """The leaves of a tree and its structure; dict, list, tuple, NamedTuple, dataclass and None are nodes.
-
-    With `abstract`, an `Abstract` is a leaf, not the NamedTuple that it also is.
 
     >>> flatten({"b": 1, "a": (2, 3)})[0]
     [2, 3, 1]
     """
-    leaves, structure = optree.tree_flatten(tree, is_leaf=is_abstract if abstract else None, namespace=NAMESPACE)
+    leaves, structure = optree.tree_flatten(tree, namespace=NAMESPACE)
     for leaf in leaves:
         if type(leaf) not in _PLAIN and dataclasses.is_dataclass(leaf) and not isinstance(leaf, type):
             register_dataclass(type(leaf))
-            return flatten(tree, abstract=abstract)
+            return flatten(tree)
     return leaves, structure
-
-
-def is_abstract(value: object) -> bool:
-    """Whether a value is an Abstract."""
-    return type(value) is Abstract
 
 
 def register_dataclass(cls: type) -> None:

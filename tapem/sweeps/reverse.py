@@ -16,7 +16,6 @@ from tapem.errors import DTypeError, NoRuleError, ShapeError, TapeError
 from tapem.node import Abstract, Node, Shape
 from tapem.ops.structure import pick
 from tapem.primitive import Primitive
-from tapem.signature import type_text
 from tapem.tangents import DoesNotExist, InplaceableThunk, Thunk, Zero, add
 
 # A node seen as the values that its rules are given: (value, residuals, inputs).
@@ -145,7 +144,7 @@ def fitted(part: Any, value: Any, node: Node, position: int) -> Any:
     if own.dtype.kind != "f":
         raise DTypeError(
             f"the rrule of {op.name} returned a cotangent of dtype {own.dtype} for {op.argument(position)} "
-            f"({type_text(*operand)}, {node.label()}); a cotangent is a float array of its operand's dtype."
+            f"({operand}, {node.label()}); a cotangent is a float array of its operand's dtype."
         )
     if operand.dtype.kind != "f":
         raise DTypeError(
