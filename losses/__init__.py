@@ -1,1 +1,18 @@
-"""Losses."""
+"""Losses: how far a prediction is from its target, as a number to be made small.
+
+All are called as `loss(prediction, target, *, reduction="mean" | "sum" | "none")`, through all three doors.
+"""
+
+from losses.labels import cross_entropy as cross_entropy
+from losses.labels import kl_divergence as kl_divergence
+from losses.labels import nll as nll
+from losses.pointwise import bce as bce
+from losses.pointwise import bce_with_logits as bce_with_logits
+from losses.pointwise import hinge as hinge
+from losses.pointwise import huber as huber
+from losses.pointwise import log_cosh as log_cosh
+from losses.pointwise import mae as mae
+from losses.pointwise import mse as mse
+from losses.pointwise import poisson_nll as poisson_nll
+from losses.pointwise import smooth_l1 as smooth_l1
+from losses.reduction import Reduction as Reduction

@@ -1,0 +1,127 @@
+"""What all losses share: how terms become a number, and losses that are a sum over elements.
+
+A loss is computed in the dtype of its prediction, and its target is converted to that: a float32 model with labels
+made by `np.eye` stays a float32 model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+
+from tapem import ArgumentError, Declaration, primitive
+
+Reduction: TypeAlias = Literal["mean", "sum", "none"]
+
+# A rule or a slope is called with arrays and with tracers alike.
+Slope: TypeAlias = Callable[..., Any]
+
+
+def check_reduction(reduction: str) -> None:
+    """ArgumentError for any reduction but "mean", "sum" and "none"."""
+    if reduction not in ("mean", "sum", "none"):
+        raise ArgumentError(f'reduction is {reduction!r}, but must be "mean", "sum" or "none".')
+
+
+def reduced(terms: Any, reduction: str, count: Any = None) -> Any:
+    """The mean or the sum of all terms, or the terms themselves; the mean over no terms is 0, not NaN.
+
+    `count` is what the sum is divided by, if it is not the number of terms.
+
+    >>> float(reduced(np.array([1.0, 2.0]), "mean")), float(reduced(np.zeros(0), "mean"))
+    (1.5, 0.0)
+    """
+    if reduction == "none":
+        return terms
+    if reduction == "mean":
+        count = counted(terms) if count is None else count
+        if getattr(terms, "dtype", None) == np.float16:  # whose sum could overflow where the mean does not
+            return np.add.reduce(terms / count, axis=None)
+        return np.add.reduce(terms, axis=None) / count
+    check_reduction(reduction)
+    return np.add.reduce(terms, axis=None)
+
+
+def spread(g: Any, reduction: str, count: Any) -> Any:
+    """The cotangent of each term, given that of the reduced loss; it broadcasts against the terms."""
+    return g / count if reduction == "mean" else g
+
+
+def counted(terms: Any) -> int:
+    """The number of terms, at least 1."""
+    return max(getattr(terms, "size", 1), 1)
+
+
+def like(target: Any, prediction: Any) -> Any:
+    """The target in the dtype of the prediction; Python numbers are weak already."""
+    dtype = getattr(prediction, "dtype", None)
+    own = getattr(target, "dtype", None)
+    return target if dtype is None or own is None or own == dtype else target.astype(dtype)
+
+
+def reduced_per_example(terms: Any, reduction: str, count: Any = None) -> Any:
+    """The terms of a batch of losses, with the batch axis first, reduced over all axes but that one."""
+    axes = tuple(range(1, len(terms.shape)))
+    if reduction == "none" or not axes:
+        return terms
+    totals = np.sum(terms, axis=axes)
+    if reduction == "sum":
+        return totals
+    size = 1
+    for n in terms.shape[1:]:
+        size *= n
+    return totals / (max(size, 1) if count is None else count)
+
+
+def stacked(inputs: Sequence[Any], mapped: Sequence[bool], size: int) -> list[Any]:
+    """The operands of a loss, those that are not mapped repeated along the batch axis."""
+    return [
+        x if is_mapped else np.broadcast_to(x, (size, *np.shape(x)))
+        for x, is_mapped in zip(inputs, mapped, strict=True)
+    ]
+
+
+def _batch_pointwise(
+    op: Any, size: int, inputs: Sequence[Any], mapped: Sequence[bool], static: Mapping[str, Any]
+) -> Any:
+    terms = op(*stacked(inputs, mapped, size), **{**static, "reduction": "none"})
+    return reduced_per_example(terms, static["reduction"])
+
+
+def pointwise(prediction_slope: Slope, target_slope: Slope) -> Declaration:
+    """Declare a loss that has one term per element, by the derivatives of a term with respect to its two operands.
+
+    Both slopes are called as `(prediction, target, **static)`, on arrays and tracers of the same dtype.
+    """
+
+    def pull(slope: Slope) -> Slope:
+        def rule(g: Any, _: Any, prediction: Any, target: Any, *, reduction: str, **static: Any) -> Any:
+            share = spread(g, reduction, counted(prediction))
+            return slope(prediction, like(target, prediction), **static) * share
+
+        return rule
+
+    def push(slope: Slope) -> Slope:
+        def rule(t: Any, _: Any, prediction: Any, target: Any, *, reduction: str, **static: Any) -> Any:
+            slopes = slope(prediction, like(target, prediction), **static)
+            return reduced(slopes * like(t, prediction), reduction)
+
+        return rule
+
+    slopes = (prediction_slope, target_slope)
+    return primitive(rrule=tuple(map(pull, slopes)), frule=tuple(map(push, slopes)), batch=_batch_pointwise)
+
+
+__all__ = [
+    "Reduction",
+    "check_reduction",
+    "counted",
+    "like",
+    "pointwise",
+    "reduced",
+    "reduced_per_example",
+    "spread",
+    "stacked",
+]
