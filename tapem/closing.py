@@ -15,11 +15,12 @@ from tapem.errors import TapeError
 from tapem.monad import TapeM, drive
 from tapem.node import LEAF, Abstract, Node
 from tapem.ops.structure import pick
-from tapem.recorder import WORK, Recorder, opened
 from tapem.primitive import Primitive
+from tapem.recorder import Recorder, opened
 from tapem.tracer import Tracer, results_of
 from tapem.tracing import as_tracer
 from tapem.tree import Structure, flatten
+from tapem.work import WORK
 
 
 class Instruction(NamedTuple):

@@ -20,10 +20,10 @@ from tapem.node import NOTHING, Abstract
 from tapem.ops.joining import stack
 from tapem.ops.structure import unstack
 from tapem.program import lift
-from tapem.recorder import WORK
 from tapem.tracer import Tracer
 from tapem.tracing import monadic
 from tapem.tree import Structure, flatten, leaves_like, shown, tree_map, unflatten
+from tapem.work import WORK
 
 
 def checkpoint(f: Callable[..., Any]) -> Callable[..., Any]:

@@ -21,13 +21,14 @@ from tapem.node import Abstract
 from tapem.ops import structure as structure_ops
 from tapem.primitive import Primitive
 from tapem.program import lift
-from tapem.recorder import WORK, opened, working
+from tapem.recorder import opened, working
 from tapem.tangents import DoesNotExist, Zero, extern
 from tapem.tracer import Tracer
 from tapem.tracing import monadic
 from tapem.transforms import vjp
 from tapem.tree import Structure, flatten, leaves_like, tree_map, unflatten
 from tapem.vectorise import vmap
+from tapem.work import WORK
 
 
 class Rule:

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from contextvars import ContextVar
-from typing import Any, NamedTuple
+from typing import Any
 
 from tapem.errors import EscapedTracerError
 from tapem.node import Abstract, Node
 from tapem.primitive import Primitive
 from tapem.tape import Tape, leaf_node
+from tapem.work import WORK, Work
 
 
 class Recorder:
@@ -86,21 +86,10 @@ class Recorder:
             )
 
 
-class Work(NamedTuple):
-    """What the context variable holds: the recorder at work, if any, and whether no_grad is in force."""
-
-    recorder: Recorder | None
-    constant: bool
-
-
-IDLE = Work(None, False)
-WORK: ContextVar[Work] = ContextVar("tapem_work", default=IDLE)
-
-
 @contextmanager
 def working(recorder: Recorder | None, *, constant: bool = False) -> Iterator[None]:
     """Put a recorder to work for the duration of a `with` block."""
-    token = WORK.set(Work(recorder, constant))
+    token = WORK.set(Work(recorder, constant, WORK.get().watcher))
     try:
         yield
     finally:
@@ -110,9 +99,10 @@ def working(recorder: Recorder | None, *, constant: bool = False) -> Iterator[No
 @contextmanager
 def opened(*, abstract: bool = False, closing: bool = False) -> Iterator[Recorder]:
     """A new recorder one level above the one at work, at work itself, and dead afterwards."""
-    below = WORK.get().recorder
-    recorder = Recorder(level=0 if below is None else below.level + 1, abstract=abstract, closing=closing)
-    token = WORK.set(Work(recorder, False))
+    below = WORK.get()
+    level = 0 if below.recorder is None else below.recorder.level + 1
+    recorder = Recorder(level=level, abstract=abstract, closing=closing)
+    token = WORK.set(Work(recorder, False, below.watcher))
     try:
         yield recorder
     finally:

@@ -20,6 +20,7 @@ from tapem.operators import Operators
 from tapem.primitive import Primitive
 from tapem.signature import type_text
 from tapem.sweeps.reverse import reverse
+from tapem.work import WORK
 
 if TYPE_CHECKING:  # only the types of what operators build; the pure door itself is registered by the monad
     from tapem.monad import TapeM
@@ -265,7 +266,8 @@ class Tape:
             seed = cotangent_for(node, array)
             seeds[node.id] = seeds[node.id] + seed if node.id in seeds else seed
         nodes = self._nodes
-        return Gradients(reverse(nodes, seeds), nodes if len(nodes) == self._length else nodes[: self._length])
+        reverse(nodes, seeds, watcher=WORK.get().watcher)
+        return Gradients(seeds, nodes if len(nodes) == self._length else nodes[: self._length])
 
     def backward_dense(self, out: Ref, cotangent: Any = None) -> list[Array]:
         """Sweep backward and give one array per node of the tape, zeros where nothing arrived.
@@ -332,7 +334,11 @@ def op_node(op: Primitive, operands: tuple[Any, ...], static: Mapping[str, Any],
                 if type(operand) in NUMBERS
                 else constant(operand, op=op.usage(), argument=op.argument(position))
             )
-    return op.node(id, tuple(parents), tuple(inputs), static, requires_grad, operands, abstract)
+    node = op.node(id, tuple(parents), tuple(inputs), static, requires_grad, operands, abstract)
+    watcher = WORK.get().watcher
+    if watcher is not None:
+        watcher.recorded(node)
+    return node
 
 
 def cotangent_for(node: Node, value: Any) -> Array:

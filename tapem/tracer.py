@@ -18,8 +18,9 @@ from tapem.numpy_api import FUNCTIONS, REDUCTIONS, UFUNCS
 from tapem.operators import Operators
 from tapem.ops.structure import detach, pick
 from tapem.primitive import Primitive, register_door
-from tapem.recorder import WORK, Recorder
+from tapem.recorder import Recorder
 from tapem.signature import type_text
+from tapem.work import WORK
 
 
 class Tracer(Operators["Tracer"]):
@@ -215,7 +216,7 @@ class DirectDoor:
                             f"{op.usage()} mixes values of two traces that know nothing of each other, such as those of "
                             "two threads. Pass the values as arguments of one function."
                         )
-        constants = WORK.get().constant
+        _, constants, watcher = WORK.get()
         if not recorder.abstract and (constants or not op.differentiable):
             return op.compute(tuple(x.node.output if type(x) is Tracer else x for x in operands), static)
         parents: list[int | None] = []
@@ -240,6 +241,8 @@ class DirectDoor:
                     else constant(operand, op=op.usage(), argument=op.argument(position))
                 )
         node = recorder.record(op, tuple(parents), tuple(inputs), static, requires_grad, operands)
+        if watcher is not None:
+            watcher.recorded(node)
         if constants and requires_grad:  # under no_grad, on an abstract recorder: what comes out is cut off
             node = recorder.record(detach, (node.id,), (node.output,), NOTHING, False, (operands,))
         return results_of(recorder, node)

@@ -20,11 +20,12 @@ from tapem.monad import TapeM, drive
 from tapem.node import Abstract, Node
 from tapem.ops.arithmetic import identity
 from tapem.ops.structure import detach, pick
-from tapem.recorder import WORK, Recorder, opened, working
+from tapem.recorder import Recorder, opened, working
 from tapem.sweeps.reverse import View, reached, view_arrays
 from tapem.tape import Ref
 from tapem.tracer import Tracer
 from tapem.tree import Structure, flatten, unflatten
+from tapem.work import WORK
 
 
 class Trace(NamedTuple):

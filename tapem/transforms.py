@@ -20,6 +20,7 @@ from tapem.sweeps.reverse import reverse
 from tapem.tracer import Tracer
 from tapem.tracing import Trace, monadic, scalar_output, trace
 from tapem.tree import Structure, flatten, leaves_like, shown, unflatten
+from tapem.work import WORK
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -221,6 +222,7 @@ def pull_back(traced: Trace, outputs: Sequence[Any], cotangents: Sequence[Any], 
             keep=False,
             first=traced.first,
             sources=len(traced.inputs),
+            watcher=WORK.get().watcher,
         )
     results: list[Any] = []
     seen: set[int] = set()

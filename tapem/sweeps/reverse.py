@@ -17,10 +17,10 @@ from tapem.node import Abstract, Node, Shape
 from tapem.ops.structure import pick
 from tapem.primitive import Primitive
 from tapem.tangents import DoesNotExist, InplaceableThunk, Thunk, Zero, add
+from tapem.work import Watcher
 
 # A node seen as the values that its rules are given: (value, residuals, inputs).
 View: TypeAlias = Callable[[Node], tuple[Any, Any, tuple[Any, ...]]]
-Watch: TypeAlias = Callable[[Node, Any, int, Any], None]
 
 
 def view_arrays(node: Node) -> tuple[Any, Any, tuple[Any, ...]]:
@@ -37,7 +37,7 @@ def reverse(
     keep: bool = True,
     first: int = 0,
     sources: int = 0,
-    watch: Watch | None = None,
+    watcher: Watcher | None = None,
 ) -> MutableMapping[int, Any]:
     """Pull cotangents back through the nodes with id >= first; the mapping that was passed in is filled and returned.
 
@@ -46,7 +46,7 @@ def reverse(
     - `active`: which nodes are swept at all; by default those that require a gradient.
     - `view`: how a node's values are shown to the rules, as arrays or as tracers.
     - `keep`: whether the cotangents of op nodes are kept once they were used.
-    - `watch`: called with (node, cotangent, position, contribution) for every contribution to a parent.
+    - `watcher`: is told of every contribution to a parent.
 
     Raises NoRuleError where an op on the way has no rule, ShapeError or DTypeError where a rule returns a cotangent
     that does not fit its operand.
@@ -106,8 +106,8 @@ def reverse(
                 part = fitted(part, value, node, position)
                 if part is None:
                     continue
-            if watch is not None:
-                watch(node, cotangent, position, part)
+            if watcher is not None:
+                watcher.contributed(node, cotangent, position, part)
             before = cotangents.get(parent)
             if before is None:
                 cotangents[parent] = part

@@ -1,0 +1,216 @@
+"""Seeing: ops as they happen, the reverse sweep step by step, and the first value that is not finite."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from tapem.errors import TapeError
+from tapem.listing import node_line, node_type
+from tapem.node import LEAF, Abstract, Node
+from tapem.recorder import Recorder, opened
+from tapem.signature import type_text
+from tapem.tape import Ref, Tape
+from tapem.tracer import Tracer
+from tapem.tracing import plain_tree
+from tapem.tree import flatten, unflatten
+from tapem.work import WORK, Work
+
+
+def value_text(value: Any) -> str:
+    """A value in a line: all of it if it is small, else its type and range."""
+    if type(value) is tuple:
+        return "(" + ", ".join(map(value_text, value)) + ")"
+    if type(value) is Abstract:
+        return str(value)
+    if type(value) is Tracer:
+        return value_text(value.node.output)
+    array = np.asarray(value)
+    if array.size <= 6:
+        return np.array2string(array, precision=4, separator=", ", suppress_small=True).replace("\n", "")
+    text = type_text(array.shape, array.dtype)
+    return f"{text} in [{array.min():.4g}, {array.max():.4g}]" if array.dtype.kind in "fiu" else text
+
+
+class Printer:
+    """Prints every op that is recorded: its line of the tape, its inputs and its output."""
+
+    def recorded(self, node: Node) -> None:
+        """Print the node."""
+        inputs = ", ".join(map(value_text, node.inputs))
+        print(f"%{node.id} {node_type(node)} = {node_line(node)}\n    {inputs or 'given'} -> {value_text(node.output)}")
+
+    def contributed(self, node: Node, cotangent: Any, position: int, contribution: Any) -> None:
+        """Print what the node hands back to one of its parents."""
+        parent = node.parents[position]
+        print(f"  cotangent of %{parent} from {node.op.name} %{node.id}: {value_text(contribution)}")
+
+
+def debug(f: Callable[..., Any]) -> Callable[..., Any]:
+    """The function `f`, printing every op with its inputs and outputs as it happens.
+
+    Inside a transform the ops of its sweeps are printed too. The results are those of f.
+
+    >>> import numpy as np
+    >>> float(debug(lambda x: np.sin(x) * 2.0)(0.0))
+    %1 f64[] = sin(%0)
+        0. -> 0.
+    %2 f64[] = mul(%1, 2.0)
+        0., 2. -> 0.
+    0.0
+    """
+
+    @functools.wraps(f)
+    def printing(*arguments: Any, **options: Any) -> Any:
+        work = WORK.get()
+        token = WORK.set(work._replace(watcher=Printer()))
+        try:
+            if work.recorder is not None:
+                return f(*arguments, **options)
+            leaves, structure = flatten((arguments, options))
+            with opened() as recorder:
+                positional, keywords = unflatten(structure, [traced(recorder, leaf) for leaf in leaves])
+                return plain_tree(f(*positional, **keywords), recorder)
+        finally:
+            WORK.reset(token)
+
+    return printing
+
+
+def traced(recorder: Recorder, value: Any) -> Any:
+    """A value on the recorder, if it is a tensor of floats; anything else as it is."""
+    is_float = isinstance(value, float) or (type(value) is np.ndarray and value.dtype.kind == "f")
+    return Tracer(recorder, recorder.leaf(value)) if is_float else value
+
+
+class FiniteGuard:
+    """Raises at the first value or cotangent that is not finite."""
+
+    def recorded(self, node: Node) -> None:
+        """Check the value of a node."""
+        for value in node.output if type(node.output) is tuple else (node.output,):
+            if type(value) is Abstract or is_finite(value):
+                continue
+            inputs = ", ".join(map(value_text, node.inputs))
+            raise TapeError(
+                f"debug_mode: {node.op.name} ({node.label()}) gave a value that is not finite: {value_text(value)}\n"
+                f"  {node_line(node)}\n  inputs: {inputs}"
+            )
+
+    def contributed(self, node: Node, cotangent: Any, position: int, contribution: Any) -> None:
+        """Check what a node hands back."""
+        if type(contribution) is Tracer or is_finite(contribution):
+            return
+        op: Any = node.op
+        inputs = ", ".join(map(value_text, node.inputs))
+        raise TapeError(
+            f"debug_mode: the rrule of {op.name} ({node.label()}) gave {op.argument(position)} a cotangent that is not "
+            f"finite: {value_text(contribution)}\n  {node_line(node)}\n  inputs: {inputs}\n"
+            f"  cotangent in: {value_text(cotangent)}"
+        )
+
+
+def is_finite(value: Any) -> bool:
+    """Whether all elements are finite numbers; integers and bools always are."""
+    return bool(np.all(np.isfinite(value)))
+
+
+class debug_mode:
+    """Check values as they are computed: the first non-finite value or cotangent is a TapeError that names its node.
+
+    `debug_mode(True)` switches it on for this thread or task, `debug_mode(False)` off; as a `with` block it is switched
+    back at the end. Values are checked where ops are recorded: on a tape, or inside a transform.
+
+    >>> import numpy as np, tapem as tm
+    >>> with debug_mode(True), np.errstate(divide="ignore"):
+    ...     tm.grad(lambda x: np.log(x * 0.0))(2.0)
+    Traceback (most recent call last):
+        ...
+    tapem.errors.TapeError: debug_mode: log (node 2) gave a value that is not finite: -inf
+      log(%1)
+      inputs: 0.
+    """
+
+    def __init__(self, on: bool = True) -> None:
+        """Switch the checks on or off, at once."""
+        self._before: Work = WORK.get()
+        WORK.set(self._before._replace(watcher=FiniteGuard() if on else None))
+
+    def __enter__(self) -> debug_mode:
+        return self
+
+    def __exit__(self, *problem: object) -> None:
+        WORK.set(WORK.get()._replace(watcher=self._before.watcher))
+
+
+class Teller:
+    """Writes down the reverse sweep: every node, what arrives, and what it hands to each parent."""
+
+    def __init__(self, tape: Tape) -> None:
+        """Of the sweep over this tape."""
+        self.tape = tape
+        self.lines: list[str] = []
+        self.sums: dict[int, Any] = {}
+        self.current: int | None = None
+
+    def recorded(self, node: Node) -> None:
+        """Nothing is recorded by a sweep over arrays."""
+
+    def contributed(self, node: Node, cotangent: Any, position: int, contribution: Any) -> None:
+        """Tell one contribution, under the heading of its node."""
+        if node.id != self.current:
+            self.current = node.id
+            self.lines.append(f"%{node.id} = {node_line(node)}   value {value_text(node.output)}")
+            self.lines.append(f"    cotangent in: {value_text(cotangent)}")
+        parent = node.parents[position]
+        assert parent is not None
+        before = self.sums.get(parent)
+        self.sums[parent] = total = contribution if before is None else before + contribution
+        op: Any = node.op
+        name = op.argument(position).removeprefix("argument ").strip("'")
+        line = f"    to %{parent} (its {name}): {value_text(contribution)}"
+        self.lines.append(line if before is None else f"{line}, running sum {value_text(total)}")
+
+
+def explain(tape: Tape, out: Ref) -> str:
+    """Tell the reverse sweep from a scalar step by step, so that it can be followed by hand.
+
+    For every node, from the last to the first: its op, its value, the cotangent that has arrived, the contribution that
+    its rule makes to each parent, and the running sum there. The last lines give the gradients of the leaves, which are
+    those of `tape.backward_scalar(out)`.
+
+    Raises NotScalarError as `backward_scalar` does.
+
+    >>> import numpy as np, tapem as tm
+    >>> x, tape = tm.Tape().leaf(3.0, name="x")
+    >>> y, tape = tape.record(tm.mul, x, x)
+    >>> print(explain(tape, y))
+    Reverse sweep from %1, whose cotangent is 1.
+    %1 = mul(%0, %0)   value 9.
+        cotangent in: 1.
+        to %0 (its a): 3.
+        to %0 (its b): 3., running sum 6.
+    Gradients of the leaves:
+        %0 'x': 6.
+    """
+    teller = Teller(tape)
+    work = WORK.get()
+    token = WORK.set(work._replace(watcher=teller))
+    try:
+        gradients = tape.backward_scalar(out)
+    finally:
+        WORK.reset(token)
+    lines = [f"Reverse sweep from %{out.id}, whose cotangent is 1.", *teller.lines, "Gradients of the leaves:"]
+    for node in tape:
+        if node.op is LEAF:
+            name = "" if node.name is None else f" {node.name!r}"
+            reason = "not reached, so zero" if node.requires_grad else "constant, so it has none"
+            shown = value_text(gradients[node.id]) if node.id in gradients else reason
+            lines.append(f"    %{node.id}{name}: {shown}")
+    return "\n".join(lines)
+
+
+__all__ = ["debug", "debug_mode", "explain"]

@@ -1,0 +1,34 @@
+"""The one context variable: what is at work in this thread or task."""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+from typing import Any, NamedTuple, Protocol
+
+from tapem.node import Node
+
+
+class Watcher(Protocol):
+    """Someone who looks on as ops are recorded and cotangents are handed back: `debug`, `debug_mode`."""
+
+    def recorded(self, node: Node) -> None:
+        """Called with every node, once its value is known."""
+        ...
+
+    def contributed(self, node: Node, cotangent: Any, position: int, contribution: Any) -> None:
+        """Called with every contribution of a node to the cotangent of one of its parents."""
+        ...
+
+
+class Work(NamedTuple):
+    """What is at work: the recorder, if any; whether no_grad is in force; and who is watching.
+
+    The recorder is a `tapem.recorder.Recorder`, which stands above this file.
+    """
+
+    recorder: Any = None
+    constant: bool = False
+    watcher: Watcher | None = None
+
+
+WORK: ContextVar[Work] = ContextVar("tapem_work", default=Work())  # noqa: B039  # a Work is immutable
