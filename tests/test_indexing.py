@@ -17,7 +17,10 @@ from tapem.recorder import Recorder, opened
 from tapem.tracer import Tracer
 from tapem.transforms import grad, jvp, vjp
 from tests.tables import Row
-from tests.tables.indexing import ROWS
+from tests.tables.diagonals import ROWS as DIAGONALS
+from tests.tables.indexing import ROWS as INDEXING
+
+ROWS = [*INDEXING, *DIAGONALS]
 
 
 def floats(row: Row) -> list[int]:
@@ -101,7 +104,7 @@ class TestRows:
                 ]
             except ArgumentError:  # shuffled indices left their axis
                 continue
-            result = row.op.batch(row.op, 3, inputs, mapped, row.static)
+            result = row.op.batch(row.op, 3, inputs, mapped, {**row.op.defaults, **row.static})
             np.testing.assert_allclose(result, np.stack(loop), atol=1e-12, strict=True)
 
     def test_abstract(self, row: Row) -> None:
@@ -273,3 +276,20 @@ def test_take_refuses() -> None:
         take_along_axis(X, np.array([[4]]), 1)
     with pytest.raises(ShapeError, match="same number of dimensions"):
         take_along_axis(X, np.array([0]), 1)
+
+
+def test_diagonals_refuse() -> None:
+    for call, kind, text in [
+        (
+            lambda: tm.diag(np.ones((2, 2, 2))),
+            ShapeError,
+            "diag(x): x must be a vector or a matrix, but has shape (2, 2, 2)",
+        ),
+        (lambda: tm.diagonal(X, axis1=0, axis2=-2), ArgumentError, "axis1=0 and axis2=-2 are the same axis"),
+        (lambda: tm.trace(X, axis1=0, axis2=2), ArgumentError, "axis 2 is out of bounds for array of dimension 2"),
+        (lambda: tm.triu(np.ones(3)), ShapeError, "x must have at least 2 axes but has 1: (3,)"),
+        (lambda: tm.trace(np.ones(3)), ArgumentError, "axis 1 is out of bounds for array of dimension 1"),
+    ]:
+        with pytest.raises(kind) as caught:
+            call()
+        assert text in str(caught.value)

@@ -4,10 +4,12 @@ Arrays are operands of the op, so that they can be tracers, Refs, or mapped by `
 Ellipsis, and where the arrays stand) is one static value, which can be compared, hashed and printed.
 """
 
+# pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false, reportUnknownMemberType=false
+# Index arrays are of any integer dtype.
+
 from __future__ import annotations
 
 import enum
-import operator
 from collections.abc import Sequence
 from types import EllipsisType
 from typing import Any, NamedTuple, TypeAlias, cast, final
@@ -102,15 +104,15 @@ def _part_of(item: Any) -> tuple[Part, Any]:
         item = as_tensor(item, op="getitem(x, index)", argument="the index")
         if not item.size:  # as NumPy has it, although an empty array is one of floats
             item = item.astype(np.intp)
-    single = isinstance(item, int | np.generic) or (isinstance(item, np.ndarray) and not item.ndim)
-    kind = np.asarray(item).dtype.kind if single else ""
-    if kind == "b":
-        raise ArgumentError(
-            f"getitem(x, index): the index {item} is a single bool. Index with a mask of the shape of x, or select "
-            "with np.where(condition, a, b)."
-        )
-    if kind and kind in "iu":
-        return operator.index(item), None
+    if isinstance(item, int | np.generic) or (isinstance(item, np.ndarray) and not item.ndim):
+        number: Any = np.asarray(item)
+        if number.dtype == bool:
+            raise ArgumentError(
+                f"getitem(x, index): the index {item} is a single bool. Index with a mask of the shape of x, or select "
+                "with np.where(condition, a, b)."
+            )
+        if number.dtype.kind in "iu":
+            return int(number), None
     return ARRAY, item
 
 
