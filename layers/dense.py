@@ -1,0 +1,113 @@
+"""The layers of a multi-layer perceptron: Linear, and Flatten before it."""
+
+# Parameters are trees of anything, arrays or tracers, so a checker cannot follow what is computed from them.
+# pyright: reportUnknownVariableType=false, reportUnknownMemberType=false, reportUnknownArgumentType=false
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, cast
+
+import numpy as np
+import numpy.typing as npt
+
+import tapem as tm
+from layers.initialisers import Initialiser, glorot_uniform, zeros
+from layers.linear import linear
+from layers.module import Array, Layer
+from layers.shapes import Pattern, check_pattern, shown, split_pattern, with_last
+from tapem import ArgumentError, ShapeError
+
+
+def check_count(layer: str, name: str, value: int, least: int = 1) -> None:
+    """ArgumentError for a size that is not an integer, or below `least`."""
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:  # pyright: ignore
+        raise ArgumentError(f"{layer}: {name} is {value!r}, but must be an integer of at least {least}.")
+
+
+@dataclass(frozen=True, repr=False)
+class Linear(Layer):
+    """The affine map of the last axis, `x W^T + b`: (*batch, in_features) -> (*batch, out_features).
+
+    Its parameters are `{"weight": (out, in), "bias": (out,)}`. Raises ArgumentError for sizes below 1.
+
+    >>> layer = Linear(3, 2)
+    >>> params = layer.init(tm.random.key(0))
+    >>> params["weight"].shape, layer.apply(params, np.ones((5, 3), np.float32)).shape
+    ((2, 3), (5, 2))
+    """
+
+    in_features: int
+    out_features: int
+    weight: Initialiser = glorot_uniform
+    bias: Initialiser = zeros
+    dtype: npt.DTypeLike = np.float32
+
+    def __post_init__(self) -> None:
+        """Check the sizes."""
+        check_count("Linear", "in_features", self.in_features)
+        check_count("Linear", "out_features", self.out_features)
+
+    def __repr__(self) -> str:
+        return f"Linear({self.in_features}, {self.out_features})"
+
+    @property
+    def takes(self) -> Pattern:
+        """Any leading axes, and `in_features`."""
+        return (..., self.in_features)
+
+    def output_shape(self, input_shape: Pattern) -> Pattern:
+        """The same leading axes, and `out_features`."""
+        self.check_input(input_shape)
+        return with_last(input_shape, (self.in_features,), (self.out_features,))
+
+    def init(self, key: Array, input_shape: Pattern | None = None) -> dict[str, Array]:
+        """The first weight and bias."""
+        super().init(key, input_shape)
+        weight_key, bias_key = tm.random.split(key)
+        return {
+            "weight": self.weight(weight_key, (self.out_features, self.in_features), self.dtype),
+            "bias": self.bias(bias_key, (self.out_features,), self.dtype),
+        }
+
+    def forward(self, params: Any, x: Any, *, key: Any = None, train: bool = False) -> Any:
+        """`x W^T + b`."""
+        return linear(params["weight"], params["bias"], x)
+
+
+@dataclass(frozen=True)
+class Flatten(Layer):
+    """The axes from `start` on as a single one; by default all but the first, which counts examples.
+
+    A negative `start` leaves any number of leading axes free: `Flatten(-3)` merges (channels, height, width).
+
+    >>> Flatten().apply((), np.ones((32, 8, 8))).shape, Flatten(-2).apply((), np.ones((8, 8))).shape
+    ((32, 64), (64,))
+    """
+
+    start: int = 1
+
+    def output_shape(self, input_shape: Pattern) -> Pattern:
+        """The axes before `start`, and the product of the others."""
+        free, sizes = split_pattern(check_pattern(input_shape))
+        start = self.start
+        if free:
+            if start >= 0:
+                return (None,) * (start + 1)
+            return (..., *sizes[:start], _product((None,) * (-start - len(sizes)) + sizes[start:]))
+        if len(sizes) < abs(start):
+            raise ShapeError(f"{self!r} needs at least {abs(start)} axes, but was given {shown(input_shape)}.")
+        return (*sizes[:start], _product(sizes[start:]))
+
+    def forward(self, params: Any, x: Any, *, key: Any = None, train: bool = False) -> Any:
+        """The same elements in the new shape."""
+        return np.reshape(x, cast(Any, self.output_shape(x.shape)))
+
+
+def _product(sizes: tuple[int | None, ...]) -> int | None:
+    known = [size for size in sizes if size is not None]
+    return math.prod(known) if len(known) == len(sizes) else None
+
+
+__all__ = ["Flatten", "Linear", "check_count"]

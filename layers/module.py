@@ -1,0 +1,238 @@
+"""Layer: an immutable description of a function with parameters; and Sequential, layers one after another.
+
+A layer holds no arrays. `init` draws a tree of parameters, `apply` is a pure function of parameters and input. What a
+layer computes is written once, in `forward`, as plain code on arrays; `apply` takes it through the door that its
+arguments ask for.
+"""
+
+# Parameters are trees of anything, arrays or tracers, so a checker cannot follow what is computed from them.
+# pyright: reportUnknownVariableType=false, reportUnknownMemberType=false, reportUnknownArgumentType=false
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, TypeAlias, cast, overload
+
+import numpy.typing as npt
+
+import tapem as tm
+from layers.shapes import Pattern, check_pattern, misfit, shown
+from tapem import ArgumentError, Ref, ShapeError, TapeM
+from tapem.tree import flatten
+
+Array: TypeAlias = npt.NDArray[Any]
+# A tree of arrays: what `init` gives, and what optimisers and `tm.grad` take and give back.
+Params: TypeAlias = "Array | Mapping[str, Params] | Sequence[Params]"
+# A value without parameters, or without state: an empty tree.
+EMPTY: tuple[()] = ()
+
+
+class Layer:
+    """The base of all layers; a new one is a frozen dataclass with `forward`, and what it does not share with this.
+
+    - `takes`: the shape that inputs must have, as a pattern (see `layers.shapes`); by default any.
+    - `output_shape`: the shape that comes out; by default that of the input.
+    - `init`: the first parameters; by default none.
+    - `forward`: the value, written with NumPy or tapem's ops for arrays.
+    - A layer with state (running statistics) overrides `init_state`, and `step` in place of `forward`.
+
+    >>> import numpy as np
+    >>> from dataclasses import dataclass
+    >>> @dataclass(frozen=True)
+    ... class Scale(Layer):
+    ...     size: int
+    ...     def init(self, key, input_shape=None):
+    ...         return {"scale": np.ones(self.size)}
+    ...     def forward(self, params, x, *, key=None, train=False):
+    ...         return params["scale"] * x
+    >>> model = Scale(2) >> Scale(2)
+    >>> model.apply(model.init(tm.random.key(0)), np.array([1.0, 2.0]))
+    array([1., 2.])
+    """
+
+    takes_any: ClassVar[Pattern] = (...,)
+
+    @property
+    def takes(self) -> Pattern:
+        """The shape that inputs must have."""
+        return self.takes_any
+
+    def output_shape(self, input_shape: Pattern) -> Pattern:
+        """The shape that comes out for an input of this shape, batch axes included.
+
+        Sizes that are not known may be None, and leading axes `...`. Raises ShapeError if the layer does not take it.
+        """
+        self.check_input(input_shape)
+        return input_shape
+
+    def check_input(self, input_shape: Pattern) -> None:
+        """ShapeError if the layer does not take inputs of this shape."""
+        reason = misfit(check_pattern(input_shape), self.takes)
+        if reason is not None:
+            raise ShapeError(f"{self!r} takes {shown(self.takes)}, not {shown(input_shape)}: {reason}.")
+
+    def init(self, key: Array, input_shape: Pattern | None = None) -> Params:
+        """The first parameters, drawn with the key; `input_shape`, if it is given, is checked against the layer."""
+        if input_shape is not None:
+            self.check_input(input_shape)
+        return EMPTY
+
+    def init_state(self) -> Any:
+        """The first state: an empty tree, unless the layer has state."""
+        return EMPTY
+
+    @property
+    def has_state(self) -> bool:
+        """Whether the layer has state, such as running statistics."""
+        return self.init_state() != EMPTY
+
+    def forward(self, params: Any, x: Any, *, key: Any = None, train: bool = False) -> Any:
+        """The value for arrays or tracers; overridden by every layer without state."""
+        raise NotImplementedError(f"{type(self).__name__} has neither forward nor step")
+
+    def step(self, params: Any, state: Any, x: Any, *, key: Any = None, train: bool = False) -> tuple[Any, Any]:
+        """The value and the new state; overridden by layers with state, and by layers made of layers."""
+        return self.forward(params, x, key=key, train=train), state
+
+    @overload
+    def apply(self, params: Params, x: Array, *, key: Array | None = None, train: bool = False) -> Array: ...
+    @overload
+    def apply(self, params: Any, x: Ref | TapeM[Ref], *, key: Any = None, train: bool = False) -> TapeM[Ref]: ...
+    @overload
+    def apply(self, params: Any, x: Any, *, key: Any = None, train: bool = False, state: Any = None) -> Any: ...
+    def apply(self, params: Any, x: Any, *, key: Any = None, train: bool = False, state: Any = None) -> Any:
+        """The value of the layer: an array, a tracer or a step, as params and x ask for.
+
+        `key` is for layers that draw random numbers, `train` for layers that work otherwise in training. Given the
+        `state` of a model that has one, the result is `(value, new state)`.
+
+        Raises ArgumentError if the model has state and none is given, ShapeError if x or params do not fit.
+        """
+        stateful = state is not None
+        if not stateful:
+            state = EMPTY
+            if self.has_state:
+                raise ArgumentError(
+                    f"{self!r} has state: start from model.init_state(), and call apply(..., state=state), which "
+                    "returns (value, new state)."
+                )
+        if any(isinstance(leaf, Ref | TapeM) for leaf in flatten((params, x, key, state))[0]):
+            program = cast(Any, tm.lift(self._run))
+            return program(params, state, x, key=key, train=train, stateful=stateful)
+        return self._run(params, state, x, key=key, train=train, stateful=stateful)
+
+    def _run(self, params: Any, state: Any, x: Any, *, key: Any, train: bool, stateful: bool) -> Any:
+        value, after = self.step(params, state, x, key=key, train=train)
+        return (value, after) if stateful else value
+
+    def __rshift__(self, other: Layer) -> Sequential:
+        """This layer, then the other one; `>>` is associative, and its result is flat."""
+        if not isinstance(other, Layer):  # pyright: ignore[reportUnnecessaryIsInstance]
+            return NotImplemented
+        parts = [layer.layers if isinstance(layer, Sequential) else (layer,) for layer in (self, other)]
+        return Sequential(*parts[0], *parts[1])
+
+
+@dataclass(frozen=True, init=False, repr=False)
+class Sequential(Layer):
+    """Layers one after another; its parameters are the tuple of theirs. Also written `a >> b`.
+
+    Raises ShapeError when it is made, if some layer does not take what the one before gives.
+
+    >>> from layers import Linear, Relu
+    >>> model = Linear(4, 8) >> Relu() >> Linear(8, 2)
+    >>> model.output_shape((32, 4))
+    (32, 2)
+    >>> Linear(4, 8) >> Relu() >> Linear(7, 2)
+    Traceback (most recent call last):
+    tapem.errors.ShapeError: layer 2, Linear(7, 2), takes (..., 7), but layer 0, Linear(4, 8), gives (..., 8): ...
+    """
+
+    layers: tuple[Layer, ...]
+
+    def __init__(self, *layers: Layer) -> None:
+        """Compose the layers in this order."""
+        for layer in layers:
+            if not isinstance(layer, Layer):  # pyright: ignore[reportUnnecessaryIsInstance]
+                raise ArgumentError(f"Sequential is made of layers, but was given {layer!r}.")
+        object.__setattr__(self, "layers", layers)
+        self._shapes(self.takes)
+
+    def __repr__(self) -> str:
+        return f"Sequential({', '.join(map(repr, self.layers))})"
+
+    def __len__(self) -> int:
+        return len(self.layers)
+
+    def __getitem__(self, index: int) -> Layer:
+        return self.layers[index]
+
+    @property
+    def takes(self) -> Pattern:
+        """The shape that the first layer that minds takes, if only layers that mind none stand before it."""
+        for layer in self.layers:
+            if layer.takes != self.takes_any or type(layer).output_shape is not Layer.output_shape:
+                return layer.takes
+        return self.takes_any
+
+    def _shapes(self, input_shape: Pattern) -> list[Pattern]:
+        """The shape before each layer, and after the last."""
+        shapes: list[Pattern] = [input_shape]
+        for position, layer in enumerate(self.layers):
+            shape = shapes[-1]
+            reason = misfit(shape, layer.takes)
+            if reason is not None:
+                raise ShapeError(self._complaint(shapes, position, reason))
+            shapes.append(layer.output_shape(shape))
+        return shapes
+
+    def _complaint(self, shapes: list[Pattern], position: int, reason: str) -> str:
+        layer, given = self.layers[position], shapes[position]
+        what = f"layer {position}, {layer!r}, takes {shown(layer.takes)}"
+        # The layer that made this shape is the one to be named, not a relu in between.
+        makers = [i for i in range(position) if shapes[i + 1] != shapes[i] or self.layers[i].takes != self.takes_any]
+        if not makers:
+            return f"{what}, but the input has shape {shown(given)}: {reason}"
+        maker = makers[-1]
+        return f"{what}, but layer {maker}, {self.layers[maker]!r}, gives {shown(given)}: {reason}"
+
+    def output_shape(self, input_shape: Pattern) -> Pattern:
+        """The shape that comes out of the last layer for an input of this shape."""
+        return self._shapes(check_pattern(input_shape))[-1]
+
+    def init(self, key: Array, input_shape: Pattern | None = None) -> tuple[Params, ...]:
+        """The first parameters of every layer, each drawn with a key of its own."""
+        shapes = self._shapes(self.takes if input_shape is None else check_pattern(input_shape))
+        keys = tm.random.split(key, len(self.layers))
+        return tuple(
+            layer.init(own, None if input_shape is None else shape)
+            for layer, own, shape in zip(self.layers, keys, shapes, strict=False)
+        )
+
+    def init_state(self) -> tuple[Any, ...]:
+        """The first state of every layer."""
+        states = tuple(layer.init_state() for layer in self.layers)
+        return states if any(state != EMPTY for state in states) else EMPTY
+
+    def forward(self, params: Any, x: Any, *, key: Any = None, train: bool = False) -> Any:
+        """The value of the last layer."""
+        return self.step(params, EMPTY, x, key=key, train=train)[0]
+
+    def step(self, params: Any, state: Any, x: Any, *, key: Any = None, train: bool = False) -> tuple[Any, Any]:
+        """The value of the last layer, and the new state of every layer."""
+        if len(params) != len(self.layers):
+            raise ArgumentError(f"{self!r} has {len(self.layers)} layers, but params has {len(params)} parts.")
+        keys: Any = (None,) * len(self.layers) if key is None else tm.random.split(key, len(self.layers))
+        if state == EMPTY:
+            for layer, own, one in zip(self.layers, params, keys, strict=True):
+                x = layer.forward(own, x, key=one, train=train)
+            return x, EMPTY
+        after: list[Any] = []
+        for layer, own, before, one in zip(self.layers, params, state, keys, strict=True):
+            x, new = layer.step(own, before, x, key=one, train=train)
+            after.append(new)
+        return x, tuple(after)
+
+
+__all__ = ["EMPTY", "Layer", "Params", "Sequential"]

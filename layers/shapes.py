@@ -1,0 +1,72 @@
+"""Shapes as layers know them when they are composed: some sizes are free, and so may be the number of leading axes.
+
+A pattern is a tuple of sizes, where None is a size that is not known, and a leading `...` stands for any number of
+axes: `Linear(64, 128)` takes `(..., 64)` and gives `(..., 128)`. An ordinary shape is a pattern too.
+"""
+
+from __future__ import annotations
+
+from types import EllipsisType
+from typing import TypeAlias
+
+from tapem import ArgumentError
+
+Pattern: TypeAlias = tuple[int | EllipsisType | None, ...]
+Sizes: TypeAlias = tuple[int | None, ...]
+
+
+def check_pattern(shape: Pattern) -> Pattern:
+    """ArgumentError for what is no shape: a negative size, or `...` anywhere but in front."""
+    for position, size in enumerate(shape):
+        wrong = position > 0 if size is ... else size is not None and (isinstance(size, bool) or int(size) < 0)
+        if wrong:
+            raise ArgumentError(f"{shape} is no shape: it has sizes, None for unknown ones, and ... only in front.")
+    return shape
+
+
+def split_pattern(pattern: Pattern) -> tuple[bool, Sizes]:
+    """Whether leading axes are free, and the sizes of the others."""
+    free = bool(pattern) and pattern[0] is ...
+    return free, tuple(size for size in pattern if size is not ...)
+
+
+def misfit(given: Pattern, taken: Pattern) -> str | None:
+    """Why a value of shape `given` cannot be what a layer takes; None if it can.
+
+    >>> misfit((..., 128), (..., 64))
+    '128 is not 64'
+    >>> misfit((32, None), (..., 64)) is None
+    True
+    """
+    given_free, has = split_pattern(given)
+    taken_free, needs = split_pattern(taken)
+    for size, needed in zip(reversed(has), reversed(needs), strict=False):
+        if size is not None and needed is not None and size != needed:
+            return f"{size} is not {needed}"
+    if (len(has) < len(needs) and not given_free) or (len(has) > len(needs) and not taken_free):
+        return f"it has {len(has)} axes, not {len(needs)}" + (" or more" if taken_free else "")
+    return None
+
+
+def with_last(given: Pattern, taken: Sizes, result: Sizes) -> Pattern:
+    """The shape that comes out where the last axes, `taken`, become `result` and all others stay as they are.
+
+    >>> with_last((32, 64), (64,), (128,)), with_last((...,), (64,), (128,))
+    ((32, 128), (Ellipsis, 128))
+    """
+    free, sizes = split_pattern(given)
+    kept = sizes[: max(len(sizes) - len(taken), 0)]
+    return (*((...,) if free else ()), *kept, *result)
+
+
+def shown(pattern: Pattern) -> str:
+    """A pattern as it is written.
+
+    >>> shown((..., None, 3)), shown((3,))
+    ('(..., ?, 3)', '(3,)')
+    """
+    texts = ["..." if size is ... else "?" if size is None else str(size) for size in pattern]
+    return f"({', '.join(texts)}{',' * (len(texts) == 1)})"
+
+
+__all__ = ["Pattern", "Sizes", "check_pattern", "misfit", "shown", "split_pattern", "with_last"]
