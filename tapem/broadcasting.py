@@ -1,0 +1,34 @@
+"""Broadcasting, and how a derivative undoes it: shape arithmetic that sweeps and rules share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from tapem.node import Shape
+
+
+def broadcasts_to(small: Shape, large: Shape) -> bool:
+    """Whether NumPy broadcasting can turn the small shape into the large one.
+
+    >>> broadcasts_to((3, 1), (2, 3, 4)), broadcasts_to((2,), (3,))
+    (True, False)
+    """
+    return len(small) <= len(large) and all(a in (1, b) for a, b in zip(reversed(small), reversed(large), strict=False))
+
+
+def unbroadcast(cotangent: Any, shape: Shape, to: Shape) -> Any:
+    """Undo broadcasting: sum over the axes that were added or stretched.
+
+    >>> unbroadcast(np.ones((4, 3)), (4, 3), (3,))
+    array([4., 4., 4.])
+    """
+    added = len(shape) - len(to)
+    axes = tuple(range(added)) + tuple(
+        added + axis for axis, size in enumerate(to) if size == 1 and shape[added + axis] != 1
+    )
+    if not axes:
+        return cotangent.reshape(to)
+    summed = np.sum(cotangent, axis=axes)
+    return summed if np.shape(summed) == to else np.reshape(summed, to)

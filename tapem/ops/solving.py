@@ -1,0 +1,301 @@
+"""Inverses, linear systems and determinants of square matrices.
+
+Matrices stand in the last two axes; every other axis is a batch axis. float16 is refused, as in NumPy. Where a matrix
+is singular, `linalg_inv` and `solve` have no value and `slogdet` no derivative: ArgumentError tells the rank. The
+determinant is a polynomial, and has its derivatives everywhere.
+
+Source: M. Giles, "Collected matrix derivative results for forward and reverse mode algorithmic differentiation" (2008).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Shaped
+
+from tapem.broadcasting import unbroadcast
+from tapem.declare import primitive
+from tapem.node import Abstract, Array
+from tapem.ops.einsum import einsum
+from tapem.ops.linalg import aligned, transposed
+from tapem.primitive import Primitive
+from tapem.signature import Tensor
+from tapem.tangents import Thunk, Zero
+
+Square = Shaped[Tensor, "*batch n n"]
+FloatSquare = Float[Tensor, "*batch n n"]
+
+
+def kind_of(shape: Sequence[int], *operands: Any) -> Abstract:
+    """A result of this shape, with the dtype that NumPy's linear algebra gives for these operands.
+
+    >>> kind_of((2,), np.eye(2, dtype=np.float32), np.eye(2, dtype=int)).dtype
+    dtype('float64')
+    """
+    dtypes = [Abstract.of(x).dtype for x in operands]
+    for dtype in dtypes:
+        if dtype.kind == "f" and dtype not in (np.float32, np.float64):
+            raise TypeError(f"array type {dtype} is unsupported in linalg")
+    return Abstract(tuple(shape), np.dtype(np.float32 if set(dtypes) == {np.dtype(np.float32)} else np.float64))
+
+
+def batch_of_matrices(
+    op: Primitive, size: int, inputs: Sequence[Any], mapped: Sequence[bool], static: Mapping[str, Any]
+) -> Any:
+    """The batch rule of an op of one stack of matrices: an axis more in front changes nothing."""
+    return op(*inputs, **static)
+
+
+def scaled(scalars: Any, matrices: Any) -> Any:
+    """Every matrix of a stack times its scalar."""
+    return np.reshape(scalars, (*np.shape(scalars), 1, 1)) * matrices
+
+
+def where_in(index: Sequence[int]) -> str:
+    """The matrix of the argument `a` at this batch index, as errors call it.
+
+    >>> where_in(()), where_in((1, 0))
+    ('a', 'a[1, 0]')
+    """
+    return f"a[{', '.join(map(str, index))}]" if len(index) else "a"
+
+
+def _singular(a: Array, error: Exception) -> Exception:
+    """The error for a singular matrix, which NumPy does not point to."""
+    if a.ndim < 2 or a.shape[-1] != a.shape[-2]:
+        return error  # the engine has better words for it
+    ranks = np.asarray(np.linalg.matrix_rank(a))
+    for index in np.argwhere(ranks < a.shape[-1]):
+        return np.linalg.LinAlgError(
+            f"{where_in(index)} is singular: its rank is {ranks[tuple(index)]}, but it has {a.shape[-1]} rows"
+        )
+    return error
+
+
+# Inverses and systems -------------------------------------------------------------------------------------------------
+
+
+@primitive(
+    rrule=(lambda g, y, a: -(transposed(y) @ g @ transposed(y)),),
+    frule=(lambda t, y, a: -(y @ t @ y),),
+    batch=batch_of_matrices,
+    abstract=lambda a: kind_of(a.shape, a),
+    numpy=[np.linalg.inv],
+)
+def linalg_inv(a: Square) -> FloatSquare:
+    """The inverse of every matrix: Num "*batch n n" -> Float "*batch n n". To solve a system, use `solve`.
+
+    Raises ArgumentError for a singular matrix, ShapeError for one that is not square.
+
+    >>> linalg_inv(np.array([[2.0, 0.0], [0.0, 4.0]]))
+    array([[0.5 , 0.  ],
+           [0.  , 0.25]])
+    """
+    try:
+        return np.linalg.inv(a)
+    except np.linalg.LinAlgError as error:
+        raise _singular(a, error) from error
+
+
+def _pull_solve(g: Any, y: Any, a: Any, b: Any) -> Any:
+    if b.ndim == 1:
+        g, y = np.expand_dims(g, -1), np.expand_dims(y, -1)
+    z = solve(transposed(a), g)
+    of_b = z[..., 0] if b.ndim == 1 else z
+
+    def of_a() -> Any:
+        product = -(z @ transposed(y))
+        return unbroadcast(product, product.shape, a.shape)
+
+    return Thunk(of_a), unbroadcast(of_b, of_b.shape, b.shape)
+
+
+def _push_solve(t: Any, y: Any, a: Any, b: Any) -> Any:
+    if b.ndim == 1:
+        return -solve(a, t @ np.expand_dims(y, -1))[..., 0]
+    return -solve(a, t @ y)
+
+
+def _shape_of_solve(a: Any, b: Any) -> Abstract:
+    if b.ndim == 1:
+        return kind_of(a.shape[:-1], a, b)
+    return kind_of((*np.broadcast_shapes(a.shape[:-2], b.shape[:-2]), *b.shape[-2:]), a, b)
+
+
+def _batch_solve(
+    op: Primitive, size: int, inputs: Sequence[Any], mapped: Sequence[bool], static: Mapping[str, Any]
+) -> Any:
+    a, b = inputs
+    column = b.ndim - mapped[1] == 1
+    if not mapped[1] and column:
+        return solve(a, b)
+    if column:
+        b = np.expand_dims(b, -1)
+    if not mapped[0] and a.ndim == 2 and b.ndim == 3:
+        # One matrix for all examples is factorised once: their right-hand sides stand side by side.
+        n, k = b.shape[1:]
+        x = np.moveaxis(np.reshape(solve(a, np.reshape(np.moveaxis(b, 0, 1), (n, size * k))), (n, size, k)), 1, 0)
+    else:
+        rank = max(a.ndim - mapped[0], b.ndim - mapped[1])
+        x = solve(aligned(a, mapped[0], rank), aligned(b, mapped[1], rank))
+    return x[..., 0] if column else x
+
+
+@primitive(
+    rrule=_pull_solve,
+    frule=(_push_solve, lambda t, y, a, b: solve(a, t)),
+    batch=_batch_solve,
+    abstract=_shape_of_solve,
+    numpy=[np.linalg.solve],
+)
+def solve(
+    a: Shaped[Tensor, "*#batch n n"], b: Shaped[Tensor, "n"] | Shaped[Tensor, "*#batch n k"]
+) -> Float[Tensor, "..."]:
+    """The solution x of `a @ x = b`: Num "*#batch n n", Num "*#batch n k" -> Float "*batch n k".
+
+    As in NumPy 2, `b` is one column if it has exactly one axis, Num "n", which every matrix is solved for: the result
+    is Float "*batch n". A stack of columns is Num "*batch n 1".
+
+    Raises ArgumentError for a singular matrix, ShapeError where the sizes differ.
+
+    >>> solve(np.array([[2.0, 0.0], [0.0, 4.0]]), np.array([2.0, 2.0]))
+    array([1. , 0.5])
+    """
+    try:
+        return np.linalg.solve(a, b)
+    except np.linalg.LinAlgError as error:
+        raise _singular(a, error) from error
+
+
+# Determinants ---------------------------------------------------------------------------------------------------------
+
+
+def _svd_with_sign(a: Array) -> tuple[Array, Array, Array, Array]:
+    """`a = u @ diag(s) @ vt`, and the determinant of `u @ vt`, which is 1 or -1."""
+    u, s, vt = np.linalg.svd(a)
+    return u, s, vt, np.sign(np.linalg.det(u) * np.linalg.det(vt))[..., None, None]
+
+
+def _products_but_two(s: Array) -> tuple[Array, Array]:
+    """The products of all numbers but the i-th, and of all but the i-th and the j-th (0 where i = j), dividing nothing.
+
+    >>> one, two = _products_but_two(np.array([2.0, 3.0, 0.0]))
+    >>> one, two[0]
+    (array([0., 0., 6.]), array([0., 0., 3.]))
+    """
+    n = s.shape[-1]
+    ones = np.ones_like(s[..., :1])
+    before = np.cumprod(np.concatenate([ones, s], axis=-1), axis=-1)[..., :-1]
+    after = np.cumprod(np.concatenate([ones, s[..., ::-1]], axis=-1), axis=-1)[..., -2::-1]
+    # between[i, j] is the product of what stands strictly between i and j.
+    rows = np.where(np.tri(n, k=0, dtype=bool), 1, s[..., None, :]).astype(s.dtype, copy=False)
+    between = np.concatenate([np.ones_like(rows[..., :1]), np.cumprod(rows, axis=-1)[..., :-1]], axis=-1)
+    upper = before[..., :, None] * between * after[..., None, :] * (1 - np.tri(n, dtype=s.dtype))
+    return before * after, upper + np.swapaxes(upper, -1, -2)
+
+
+def _third_derivative(a: Any, e: Any, f: Any) -> Any:
+    """The gradient with respect to `a` of the determinant's second derivative along `e` and `f`."""
+    inverse = linalg_inv(a)
+    p, q = inverse @ e, inverse @ f
+    trace_p, trace_q, trace_pq = einsum("...ii", p), einsum("...ii", q), einsum("...ij,...ji", p, q)
+    identity = np.eye(a.shape[-1], dtype=a.dtype)
+    inner = scaled(trace_p * trace_q - trace_pq, identity) - scaled(trace_p, q) - scaled(trace_q, p) + p @ q + q @ p
+    return scaled(det(a), transposed(inner @ inverse))
+
+
+def _batch_pair(
+    op: Primitive, size: int, inputs: Sequence[Any], mapped: Sequence[bool], static: Mapping[str, Any]
+) -> Any:
+    return op(*(x if own else np.broadcast_to(x, (size, *x.shape)) for x, own in zip(inputs, mapped, strict=True)))
+
+
+@primitive(
+    rrule=(lambda g, y, a, e: _third_derivative(a, e, g), lambda g, y, a, e: second_cofactors(a, g)),
+    frule=(lambda t, y, a, e: _third_derivative(a, e, t), lambda t, y, a, e: second_cofactors(a, t)),
+    batch=_batch_pair,
+    abstract=lambda a, e: kind_of(a.shape, a, e),
+)
+def second_cofactors(a: Square, e: Square) -> FloatSquare:
+    """The derivative of `cofactors(a)` along `e`: Num "*batch n n", Num "*batch n n" -> Float "*batch n n".
+
+    A self-adjoint linear map of `e`, right for every `a`, singular ones included. Its own derivative with respect to
+    `a` needs the inverse: for singular matrices the third derivative of a determinant is an ArgumentError.
+
+    With `a = u diag(s) vt` and `m = u.T @ e @ vt.T`, the cofactors of `diag(s) + m` are found to first order.
+
+    >>> second_cofactors(np.zeros((2, 2)), np.array([[1.0, 2.0], [3.0, 4.0]]))
+    array([[ 4., -3.],
+           [-2.,  1.]])
+    """
+    u, s, vt, sign = _svd_with_sign(a)
+    m = np.swapaxes(u, -1, -2) @ e @ np.swapaxes(vt, -1, -2)
+    _, products = _products_but_two(s)
+    traces = np.einsum("...ij,...jj->...i", products, m)
+    inner = traces[..., None] * np.eye(s.shape[-1], dtype=s.dtype) - products * np.swapaxes(m, -1, -2)
+    return sign * (u @ inner @ vt)
+
+
+@primitive(
+    rrule=(lambda g, y, a: second_cofactors(a, g),),
+    frule=(lambda t, y, a: second_cofactors(a, t),),
+    batch=batch_of_matrices,
+    abstract=lambda a: kind_of(a.shape, a),
+)
+def cofactors(a: Square) -> FloatSquare:
+    """The cofactors of every matrix, which are the gradient of its determinant: Num "*batch n n" -> Float "*batch n n".
+
+    From a singular value decomposition, so that they are right for singular matrices too.
+
+    >>> cofactors(np.array([[1.0, 2.0], [2.0, 4.0]])).round(6)
+    array([[ 4., -2.],
+           [-2.,  1.]])
+    """
+    u, s, vt, sign = _svd_with_sign(a)
+    products, _ = _products_but_two(s)
+    return sign * ((u * products[..., None, :]) @ vt)
+
+
+@primitive(
+    rrule=(lambda g, y, a: scaled(g, cofactors(a)),),
+    frule=(lambda t, y, a: np.sum(cofactors(a) * t, axis=(-2, -1)),),
+    batch=batch_of_matrices,
+    abstract=lambda a: kind_of(a.shape[:-2], a),
+    numpy=[np.linalg.det],
+)
+def det(a: Square) -> Float[Tensor, "*batch"]:
+    """The determinant of every matrix: Num "*batch n n" -> Float "*batch". Of large matrices take `slogdet`.
+
+    Its gradient, the cofactors, is right for singular matrices too, and so is its second derivative.
+
+    Raises ShapeError for a matrix that is not square.
+
+    >>> float(det(np.array([[2.0, 0.0], [1.0, 4.0]])))
+    8.0
+    """
+    return np.linalg.det(a)
+
+
+@primitive(
+    rrule=(lambda g, y, a: scaled(g[1], transposed(linalg_inv(a))),),
+    frule=(lambda t, y, a: (Zero(), np.sum(transposed(linalg_inv(a)) * t, axis=(-2, -1))),),
+    batch=batch_of_matrices,
+    abstract=lambda a: (kind_of(a.shape[:-2], a), kind_of(a.shape[:-2], a)),
+)
+def slogdet(a: Square) -> tuple[Float[Tensor, "*batch"], Float[Tensor, "*batch"]]:
+    """The sign of the determinant of every matrix, and the logarithm of its absolute value, both Float "*batch".
+
+    The sign is constant: its derivative is zero. A singular matrix gives (0, -inf), where there is no derivative:
+    ArgumentError. Raises ShapeError for a matrix that is not square.
+
+    >>> sign, logarithm = slogdet(np.array([[0.0, 1.0], [1.0, 0.0]]))
+    >>> float(sign), float(logarithm)
+    (-1.0, 0.0)
+    """
+    sign, logarithm = np.linalg.slogdet(a)
+    return sign, logarithm
+
+
+__all__ = ["det", "linalg_inv", "slogdet", "solve"]
