@@ -47,7 +47,7 @@ def _batch_linear(op: Any, size: int, inputs: Sequence[Any], mapped: Sequence[bo
     ),
     frule=(
         lambda t, y, weight, bias, x: _times(x, t.T),
-        lambda t, y, weight, bias, x: t,
+        lambda t, y, weight, bias, x: np.broadcast_to(t, y.shape),
         lambda t, y, weight, bias, x: _times(t, weight.T),
     ),
     batch=_batch_linear,

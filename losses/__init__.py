@@ -3,9 +3,6 @@
 All are called as `loss(prediction, target, *, reduction="mean" | "sum" | "none")`, through all three doors.
 """
 
-from losses.labels import cross_entropy as cross_entropy
-from losses.labels import kl_divergence as kl_divergence
-from losses.labels import nll as nll
 from losses.pointwise import bce as bce
 from losses.pointwise import bce_with_logits as bce_with_logits
 from losses.pointwise import hinge as hinge
@@ -16,3 +13,7 @@ from losses.pointwise import mse as mse
 from losses.pointwise import poisson_nll as poisson_nll
 from losses.pointwise import smooth_l1 as smooth_l1
 from losses.reduction import Reduction as Reduction
+from losses.rows import cosine_similarity as cosine_similarity
+from losses.rows import cross_entropy as cross_entropy
+from losses.rows import kl_divergence as kl_divergence
+from losses.rows import nll as nll

@@ -1,4 +1,4 @@
-"""Losses of a prediction over classes, which stand on the last axis: cross_entropy, nll, kl_divergence.
+"""Losses of rows, which stand on the last axis: cross_entropy, nll, kl_divergence; and cosine_similarity.
 
 An example is one row of the prediction: every other axis counts examples, and "mean" is the mean over examples.
 """
@@ -29,6 +29,8 @@ from tapem import Abstract, ArgumentError, DTypeError, ShapeError, Tensor, primi
 Logits: TypeAlias = Float[Tensor, "*batch classes"]
 Labels: TypeAlias = Integer[Tensor, "*batch"]
 Probabilities: TypeAlias = Shaped[Tensor, "*batch classes"]
+Vectors: TypeAlias = Float[Tensor, "*batch n"]
+VectorTargets: TypeAlias = Shaped[Tensor, "*batch n"]
 PerExample: TypeAlias = Float[Tensor, ""] | Float[Tensor, "*batch"]
 
 
@@ -173,7 +175,7 @@ def cross_entropy(
     elif ignore_index is not None:
         raise ArgumentError("cross_entropy: ignore_index is a label, but target holds probabilities.")
     else:
-        count = counted(target) // max(classes, 1)
+        count = _examples(logits)
     shifted = logits - np.maximum.reduce(logits, axis=-1, keepdims=True)
     exponentials = np.exp(shifted)
     totals = np.add.reduce(exponentials, axis=-1, keepdims=True)
@@ -236,17 +238,18 @@ def _log(probability: Any) -> Any:
     return np.log(np.maximum(probability, np.finfo(probability.dtype).tiny))
 
 
-def _divergence_count(prediction: Any) -> int:
+def _examples(prediction: Any) -> int:
+    """The number of rows, at least 1."""
     return counted(prediction) // max(prediction.shape[-1], 1) or 1
 
 
 @primitive(
     rrule=(
         lambda g, y, prediction, target, reduction: (
-            -like(target, prediction) * _rows(g, reduction, _divergence_count(prediction))
+            -like(target, prediction) * _rows(g, reduction, _examples(prediction))
         ),
         lambda g, y, prediction, target, reduction: (
-            (_log(like(target, prediction)) + 1 - prediction) * _rows(g, reduction, _divergence_count(prediction))
+            (_log(like(target, prediction)) + 1 - prediction) * _rows(g, reduction, _examples(prediction))
         ),
     ),
     frule=(
@@ -275,4 +278,56 @@ def kl_divergence(prediction: Logits, target: Probabilities, *, reduction: Reduc
     return reduced(np.sum(target * (_log(target) - prediction), axis=-1), reduction)
 
 
-__all__ = ["cross_entropy", "kl_divergence", "log_softmax", "nll"]
+def _reciprocal(norm: Any) -> Any:
+    # Vectors of norm 0 have no direction: similar to nothing, with derivative 0.
+    return np.where(norm > 0, 1 / np.where(norm > 0, norm, 1), 0)
+
+
+def _unit(x: Any) -> tuple[Any, Any]:
+    """The vectors of length 1 along the last axis, and the reciprocals of the norms."""
+    inverse = _reciprocal(np.sqrt(np.sum(np.square(x), axis=-1, keepdims=True)))
+    return x * inverse, inverse
+
+
+def _cosine_slopes(x: Any, other: Any) -> Any:
+    """The derivative of `1 - cos(x, other)` by x, row by row."""
+    direction, inverse = _unit(x)
+    towards = _unit(other)[0]
+    return (np.sum(direction * towards, axis=-1, keepdims=True) * direction - towards) * inverse
+
+
+@primitive(
+    rrule=(
+        lambda g, y, prediction, target, reduction: (
+            _cosine_slopes(prediction, like(target, prediction)) * _rows(g, reduction, _examples(prediction))
+        ),
+        lambda g, y, prediction, target, reduction: (
+            _cosine_slopes(like(target, prediction), prediction) * _rows(g, reduction, _examples(prediction))
+        ),
+    ),
+    frule=(
+        lambda t, y, prediction, target, reduction: reduced(
+            np.sum(_cosine_slopes(prediction, like(target, prediction)) * t, axis=-1), reduction
+        ),
+        lambda t, y, prediction, target, reduction: reduced(
+            np.sum(_cosine_slopes(like(target, prediction), prediction) * like(t, prediction), axis=-1), reduction
+        ),
+    ),
+    batch=_batch,
+    abstract=_abstract,
+)
+def cosine_similarity(prediction: Vectors, target: VectorTargets, *, reduction: Reduction = "mean") -> PerExample:
+    """How much the directions of two vectors differ: `1 - cos(prediction, target)`, 0 where they agree, 2 at most.
+
+    Vectors stand on the last axis. Float "*batch n", Shaped "*batch n" -> Float "", or Float "*batch" with
+    `reduction="none"`. It is one minus the cosine similarity, since a loss is made small. A vector of zeros is similar
+    to nothing: the loss is 1, and its derivative 0.
+
+    >>> cosine_similarity(np.array([[1.0, 0.0], [1.0, 1.0]]), np.array([[2.0, 0.0], [-1.0, 1.0]]), reduction="none")
+    array([0., 1.])
+    """
+    cosine = np.sum(_unit(prediction)[0] * _unit(like(target, prediction))[0], axis=-1)
+    return reduced(1 - cosine, reduction)
+
+
+__all__ = ["cosine_similarity", "cross_entropy", "kl_divergence", "log_softmax", "nll"]
