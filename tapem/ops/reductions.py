@@ -1,75 +1,339 @@
-"""Reductions over axes."""
+"""Reductions over axes: sums, means, extremes, products, spreads and norms.
 
+`axis` is an integer, several of them, or None for all; negative ones count from the end. With `keepdims` the axes that
+were reduced stay, with size 1. An axis that is out of range or given twice is an ArgumentError. Values are NumPy's own,
+bit for bit.
+
+Kinks, alike in both modes: elements that tie for max or min share the derivative equally; the derivative of std is 0
+where all elements are equal, that of norm is 0 where the norm is 0.
+"""
+
+# pyright: reportUnknownLambdaType=false, reportUnknownMemberType=false, reportUnknownArgumentType=false
+# pyright: reportUnknownVariableType=false
+# Rules run on arrays and tracers alike, of whatever dtype: their arguments have no one type.
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, TypeAlias
+import math
+from typing import Any
 
 import numpy as np
-from jaxtyping import Shaped
+from jaxtyping import Float, Shaped
 
 from tapem.declare import primitive
-from tapem.primitive import Primitive, linear_in_all
+from tapem.errors import ArgumentError
+from tapem.ops.axes import Axis, batch_reduction, normal_axes, refuse_axis_of_scalar, restore
+from tapem.ops.cumulative import cumprod, shift
+from tapem.ops.softmax import as_float, softmax_or_zero
+from tapem.primitive import linear_in_all
 from tapem.signature import Tensor
 
 T = Shaped[Tensor, "..."]
-Axis: TypeAlias = int | Sequence[int] | None
+Real = Float[Tensor, "..."]
+
+# The reductions are what np.sum, np.max and so on call in the end. NumPy's stubs do not let them have all their
+# arguments by position, nor vector_norm its axis None.
+_add: Any = np.add.reduce
+_maximum: Any = np.maximum.reduce
+_minimum: Any = np.minimum.reduce
+_multiply: Any = np.multiply.reduce
+_vector_norm: Any = np.linalg.vector_norm
+
+_FILLED = 10_000  # up to this size it is faster to fill an array than to make a broadcast view of it
 
 
-def normal_axes(axis: Any, ndim: int) -> tuple[int, ...]:
-    """The axes that `axis` names, as sorted non-negative integers; None names them all.
+def spread(g: Any, x: Any, axis: Any, keepdims: bool) -> Any:
+    """A cotangent of the reduced value, repeated for every element of x: the transpose of a sum."""
+    shape = np.shape(x)
+    if axis is not None:
+        g = restore(g, x, axis, keepdims)
+    if isinstance(g, np.ndarray | np.generic) and math.prod(shape) <= _FILLED:
+        filled = np.empty(shape, g.dtype)
+        filled[...] = g
+        return filled
+    return np.broadcast_to(g, shape)
 
-    >>> normal_axes(-1, 3), normal_axes(None, 2)
-    ((2,), (0, 1))
-    """
+
+def count(x: Any, axis: Any) -> int:
+    """How many elements of x go into one element of the reduced value."""
+    shape = np.shape(x)
     if axis is None:
-        return tuple(range(ndim))
-    axes = axis if isinstance(axis, tuple) else (axis,)
-    return tuple(sorted(int(np.lib.array_utils.normalize_axis_index(a, ndim)) for a in axes))
-
-
-def restore(value: Any, x: Any, axis: Any, keepdims: bool) -> Any:
-    """A reduced value with the axes that were reduced put back as axes of size 1."""
-    if keepdims:
-        return value
-    axes = normal_axes(axis, np.ndim(x))
-    return np.reshape(value, tuple(1 if a in axes else n for a, n in enumerate(np.shape(x))))
-
-
-def batch_reduction(
-    op: Primitive, size: int, inputs: Sequence[Any], mapped: Sequence[bool], static: Mapping[str, Any]
-) -> Any:
-    """Reduce the same axes of every example: one further to the right, behind the batch axis."""
-    (x,) = inputs
-    axes = tuple(a + 1 for a in normal_axes(static["axis"], np.ndim(x) - 1))
-    return op(x, **{**static, "axis": axes})
+        return math.prod(shape)
+    return math.prod(shape[a] for a in (axis if isinstance(axis, tuple) else (axis,)))
 
 
 @primitive(
-    rrule=(lambda g, y, x, axis, keepdims: np.broadcast_to(restore(g, x, axis, keepdims), np.shape(x)),),
+    rrule=(lambda g, y, x, axis, keepdims: spread(g, x, axis, keepdims),),
     frule=linear_in_all,
     batch=batch_reduction,
     numpy=[np.sum],
 )
 def sum(x: T, axis: Axis = None, keepdims: bool = False) -> T:
-    """The sum."""
-    return np.sum(x, axis=axis, keepdims=keepdims)
+    """The sum of the elements of `x` along the axes: Num "..." -> Num "...", 0 where there are none.
 
-
-def _share(g: Any, x: Any, axis: Any, keepdims: bool) -> Any:
-    count = int(np.prod([np.shape(x)[a] for a in normal_axes(axis, np.ndim(x))], dtype=np.int64))
-    return np.broadcast_to(restore(g / max(count, 1), x, axis, keepdims), np.shape(x))
+    >>> sum(np.array([[1.0, 2.0], [3.0, 4.0]]), axis=0)
+    array([4., 6.])
+    """
+    refuse_axis_of_scalar(x, axis)
+    return _add(x, axis, None, None, keepdims)
 
 
 @primitive(
-    rrule=(lambda g, y, x, axis, keepdims: _share(g, x, axis, keepdims),),
+    rrule=(lambda g, y, x, axis, keepdims: spread(g * (1 / (count(x, axis) or 1)), x, axis, keepdims),),
     frule=linear_in_all,
     batch=batch_reduction,
     numpy=[np.mean],
 )
-def mean(x: T, axis: Axis = None, keepdims: bool = False) -> T:
-    """The mean."""
-    return np.mean(x, axis=axis, keepdims=keepdims)
+def mean(x: T, axis: Axis = None, keepdims: bool = False) -> Real:
+    """The arithmetic mean of `x` along the axes: Num "..." -> Float "...".
+
+    The mean of no elements is NaN, with NumPy's RuntimeWarning.
+
+    >>> mean(np.array([[1.0, 2.0], [3.0, 4.0]]), axis=-1)
+    array([1.5, 3.5])
+    """
+    refuse_axis_of_scalar(x, axis)
+    if type(x) is not np.ndarray or x.dtype != np.float64 or not x.size:
+        return np.mean(x, axis=axis, keepdims=keepdims)
+    return _add(x, axis, None, None, keepdims) / count(x, axis)
 
 
-max = min = sum
+# -- extremes ----------------------------------------------------------------------------------------------------------
+
+
+@primitive(differentiable=False, batch=batch_reduction)
+def ties(x: T, extreme: T, axis: Axis = None) -> Real:
+    """Each element's share in the extreme: 1 / n for the n elements along the axes that equal it, 0 for the others.
+
+    `extreme` has the axes of x, with size 1 where x was reduced. Float "...", Float "..." -> Float "...". Where the
+    extreme is NaN, so are all shares: there is no derivative.
+
+    >>> ties(np.array([3.0, 1.0, 3.0]), np.array([3.0]), axis=0)
+    array([0.5, 0. , 0.5])
+    """
+    equal = np.equal(x, extreme)
+    with np.errstate(invalid="ignore"):
+        return np.asarray(np.divide(equal, np.sum(equal, axis=axis, keepdims=True))).astype(np.asarray(x).dtype)
+
+
+def _shares(y: Any, x: Any, axis: Any, keepdims: bool) -> Any:
+    return ties(x, restore(y, x, axis, keepdims), axis=axis)
+
+
+_extreme_rules: dict[str, Any] = dict(
+    rrule=(lambda g, y, x, axis, keepdims: restore(g, x, axis, keepdims) * _shares(y, x, axis, keepdims),),
+    frule=(lambda t, y, x, axis, keepdims: np.sum(t * _shares(y, x, axis, keepdims), axis=axis, keepdims=keepdims),),
+    batch=batch_reduction,
+)
+
+
+@primitive(**_extreme_rules, numpy=[np.max, np.amax])
+def max(x: T, axis: Axis = None, keepdims: bool = False) -> T:
+    """The greatest element of `x` along the axes: Num "..." -> Num "...". NaN if any element is.
+
+    Kink: elements that tie share the derivative equally. Raises ArgumentError where there is no element.
+
+    >>> max(np.array([[1.0, 4.0], [3.0, 2.0]]), axis=1)
+    array([4., 3.])
+    """
+    refuse_axis_of_scalar(x, axis)
+    return _maximum(x, axis, None, None, keepdims)
+
+
+@primitive(**_extreme_rules, numpy=[np.min, np.amin])
+def min(x: T, axis: Axis = None, keepdims: bool = False) -> T:
+    """The least element of `x` along the axes: Num "..." -> Num "...". NaN if any element is.
+
+    Kink: elements that tie share the derivative equally. Raises ArgumentError where there is no element.
+
+    >>> min(np.array([[1.0, 4.0], [3.0, 2.0]]), axis=1)
+    array([1., 2.])
+    """
+    refuse_axis_of_scalar(x, axis)
+    return _minimum(x, axis, None, None, keepdims)
+
+
+# -- products ----------------------------------------------------------------------------------------------------------
+
+
+def product_of_others(x: Any, axis: Any) -> Any:
+    """For each element the product of all others along the axes: what is before it times what is after it.
+
+    Nothing is divided, so zeros do no harm; and every step is an op, so it can be differentiated again.
+
+    >>> product_of_others(np.array([2.0, 0.0, 5.0]), 0)
+    array([ 0., 10.,  0.])
+    """
+    axes = normal_axes(axis, np.ndim(x))
+    if len(axes) == 1:
+        before = cumprod(shift(x, axis=axes[0], fill=1.0), axis=axes[0])
+        after = cumprod(shift(np.flip(x, axes), axis=axes[0], fill=1.0), axis=axes[0])
+        return before * np.flip(after, axes)
+    order = (*(a for a in range(np.ndim(x)) if a not in axes), *axes)
+    moved = np.transpose(x, order)
+    kept = np.shape(moved)[: len(order) - len(axes)]
+    others = product_of_others(np.reshape(moved, (*kept, count(x, axes))), -1)
+    inverse = tuple(order.index(a) for a in range(len(order)))
+    return np.transpose(np.reshape(others, np.shape(moved)), inverse)
+
+
+@primitive(
+    rrule=(lambda g, y, x, axis, keepdims: restore(g, x, axis, keepdims) * product_of_others(x, axis),),
+    frule=(lambda t, y, x, axis, keepdims: np.sum(t * product_of_others(x, axis), axis=axis, keepdims=keepdims),),
+    batch=batch_reduction,
+    numpy=[np.prod],
+)
+def prod(x: T, axis: Axis = None, keepdims: bool = False) -> T:
+    """The product of the elements of `x` along the axes: Num "..." -> Num "...", 1 where there are none.
+
+    Its derivatives of every order are right with zeros among the elements, however many.
+
+    >>> prod(np.array([[1.0, 2.0], [3.0, 4.0]]), axis=1)
+    array([ 2., 12.])
+    """
+    refuse_axis_of_scalar(x, axis)
+    return _multiply(x, axis, None, None, keepdims)
+
+
+# -- spreads -----------------------------------------------------------------------------------------------------------
+
+
+def _centred(x: Any, axis: Any, ddof: float) -> Any:
+    """The deviations from the mean, over the degrees of freedom."""
+    freedom = count(x, axis) - ddof
+    return (x - np.mean(x, axis=axis, keepdims=True)) * (1 / freedom if freedom > 0 else math.nan)
+
+
+@primitive(
+    rrule=(lambda g, y, x, axis, ddof, keepdims: 2 * restore(g, x, axis, keepdims) * _centred(x, axis, ddof),),
+    frule=(
+        lambda t, y, x, axis, ddof, keepdims: 2 * np.sum(t * _centred(x, axis, ddof), axis=axis, keepdims=keepdims),
+    ),
+    batch=batch_reduction,
+    numpy=[np.var],
+)
+def var(x: T, axis: Axis = None, ddof: float = 0, keepdims: bool = False) -> Real:
+    """The variance of `x` along the axes: Num "..." -> Float "...".
+
+    It is sum((x - mean(x))**2) / (n - ddof): biased for ddof=0, unbiased for ddof=1. Where n <= ddof it is NaN or inf,
+    with NumPy's RuntimeWarning.
+
+    >>> float(var(np.array([1.0, 2.0, 3.0]), ddof=1))
+    1.0
+    """
+    refuse_axis_of_scalar(x, axis)
+    return np.var(x, axis=axis, ddof=ddof, keepdims=keepdims)
+
+
+@primitive(differentiable=False, batch=batch_reduction)
+def differs(x: T, axis: Axis = None) -> Real:
+    """Whether the elements of `x` along the axes are not all equal, as 1 or 0: Float "..." -> Float "...".
+
+    The axes are kept, with size 1. The standard deviation cannot tell: rounding makes it 1e-17 for three times 0.1.
+
+    >>> differs(np.array([[1.0, 2.0], [3.0, 3.0]]), axis=1)
+    array([[1.],
+           [0.]])
+    """
+    x = np.asarray(x)
+    if not x.size:
+        return np.zeros([1 if a in normal_axes(axis, x.ndim) else n for a, n in enumerate(x.shape)], x.dtype)
+    different = np.max(x, axis=axis, keepdims=True) != np.min(x, axis=axis, keepdims=True)
+    return np.asarray(different).astype(x.dtype)
+
+
+def _normalised(y: Any, x: Any, axis: Any, ddof: float, keepdims: bool) -> Any:
+    """The derivative of the standard deviation; 0 where all elements are equal."""
+    some = differs(x, axis=axis)
+    return some * _centred(x, axis, ddof) / (restore(y, x, axis, keepdims) + (1 - some))
+
+
+@primitive(
+    rrule=(
+        lambda g, y, x, axis, ddof, keepdims: restore(g, x, axis, keepdims) * _normalised(y, x, axis, ddof, keepdims),
+    ),
+    frule=(
+        lambda t, y, x, axis, ddof, keepdims: np.sum(
+            t * _normalised(y, x, axis, ddof, keepdims), axis=axis, keepdims=keepdims
+        ),
+    ),
+    batch=batch_reduction,
+    numpy=[np.std],
+)
+def std(x: T, axis: Axis = None, ddof: float = 0, keepdims: bool = False) -> Real:
+    """The standard deviation of `x` along the axes, the square root of `var`: Num "..." -> Float "...".
+
+    Kink: the derivative is 0 where all elements are equal. Where n <= ddof it is NaN or inf, with a RuntimeWarning.
+
+    >>> float(std(np.array([1.0, 3.0])))
+    1.0
+    """
+    refuse_axis_of_scalar(x, axis)
+    return np.std(x, axis=axis, ddof=ddof, keepdims=keepdims)
+
+
+# -- logarithm of a sum of exponentials, and norms ---------------------------------------------------------------------
+
+
+@primitive(
+    rrule=(lambda g, y, x, axis, keepdims: restore(g, x, axis, keepdims) * softmax_or_zero(x, axis=axis),),
+    frule=(lambda t, y, x, axis, keepdims: np.sum(t * softmax_or_zero(x, axis=axis), axis=axis, keepdims=keepdims),),
+    batch=batch_reduction,
+)
+def logsumexp(x: T, axis: Axis = None, keepdims: bool = False) -> Real:
+    """log(sum(exp(x))) along the axes, without overflow: Num "..." -> Float "...".
+
+    The greatest element is taken out first. Where all elements are -inf, or there are none, the value is -inf, and the
+    derivative is 0.
+
+    >>> float(logsumexp(np.array([1e4, -1e4])))
+    10000.0
+    """
+    refuse_axis_of_scalar(x, axis)
+    x = as_float(x)
+    greatest = np.max(x, axis=axis, keepdims=True, initial=-np.inf)
+    greatest = np.where(np.isfinite(greatest), greatest, 0)
+    with np.errstate(divide="ignore"):
+        value = np.log(np.sum(np.exp(x - greatest), axis=axis, keepdims=True)) + greatest
+    return value if keepdims else np.squeeze(value, axis=normal_axes(axis, x.ndim))[()]
+
+
+def _direction(y: Any, x: Any, axis: Any, keepdims: bool, ord: float) -> Any:
+    """The derivative of a norm; 0 where the norm is 0."""
+    y = restore(y, x, axis, keepdims)
+    if ord == 1:
+        return np.sign(x)
+    if ord == math.inf:
+        return np.sign(x) * ties(np.abs(x), y, axis=axis)
+    unit = x * (y != 0) / (y + (y == 0))
+    return unit if ord == 2 else np.sign(unit) * np.abs(unit) ** (ord - 1)
+
+
+@primitive(
+    rrule=(lambda g, y, x, axis, keepdims, ord: restore(g, x, axis, keepdims) * _direction(y, x, axis, keepdims, ord),),
+    frule=(
+        lambda t, y, x, axis, keepdims, ord: np.sum(
+            t * _direction(y, x, axis, keepdims, ord), axis=axis, keepdims=keepdims
+        ),
+    ),
+    batch=batch_reduction,
+    numpy=[np.linalg.vector_norm],
+)
+def norm(x: T, axis: Axis = None, keepdims: bool = False, ord: float = 2) -> Real:
+    """The norm of `x`, taken as one vector along the axes: Num "..." -> Float "...".
+
+    `ord` is p in (sum |x|**p)**(1/p): 2 is the Euclidean norm (over two axes, the Frobenius norm), 1 the sum and
+    np.inf the greatest of the absolute values. Raises ArgumentError for an `ord` below 1, which gives no norm.
+
+    Kinks: the derivative is 0 where the norm is 0; for ord=1 it is 0 at each element 0, and for ord=np.inf elements
+    that tie share it equally.
+
+    >>> float(norm(np.array([3.0, 4.0]))), float(norm(np.array([3.0, -4.0]), ord=np.inf))
+    (5.0, 4.0)
+    """
+    if isinstance(ord, str) or not ord >= 1:
+        raise ArgumentError(f"norm(x): ord={ord!r} gives no norm of a vector; it must be a number >= 1 or np.inf.")
+    refuse_axis_of_scalar(x, axis)
+    return _vector_norm(np.asarray(x), axis=axis, keepdims=keepdims, ord=ord)
+
+
+__all__ = ["logsumexp", "max", "mean", "min", "norm", "prod", "std", "sum", "var"]

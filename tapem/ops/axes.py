@@ -1,0 +1,92 @@
+"""Axes as users name them, and as rules need them: sorted, non-negative, one further right behind a batch axis."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias, cast
+
+import numpy as np
+
+from tapem.primitive import Primitive
+
+Axis: TypeAlias = int | tuple[int, ...] | None
+
+
+def as_tuple(value: Any) -> tuple[Any, ...]:
+    """A static argument that is one integer or several, as a tuple.
+
+    >>> as_tuple(3), as_tuple((1, 2))
+    ((3,), (1, 2))
+    """
+    return cast("tuple[Any, ...]", value) if isinstance(value, tuple) else tuple(np.ravel(value).tolist())
+
+
+def normal_axes(axis: Any, ndim: int) -> tuple[int, ...]:
+    """The axes that `axis` names, as sorted non-negative integers; None names them all.
+
+    Raises NumPy's AxisError for an axis out of range, its ValueError for a repeated one: the engine words them.
+
+    >>> normal_axes(-1, 3), normal_axes((2, 0), 3), normal_axes(None, 2)
+    ((2,), (0, 2), (0, 1))
+    """
+    if axis is None:
+        return tuple(range(ndim))
+    return tuple(sorted(np.lib.array_utils.normalize_axis_tuple(axis, ndim)))
+
+
+def behind_batch(axis: Any, ndim: int) -> tuple[int, ...]:
+    """The axes of an example with `ndim` axes, as they are numbered with a batch axis in front.
+
+    >>> behind_batch((-1, 0), 2)
+    (2, 1)
+    """
+    return tuple(a + 1 for a in np.lib.array_utils.normalize_axis_tuple(axis, ndim, allow_duplicate=True))
+
+
+def refuse_axis_of_scalar(x: Any, axis: Any) -> None:
+    """AxisError for any axis of a 0-d value; NumPy lets axes 0 and -1 pass there, for old times' sake."""
+    if axis is not None and np.ndim(x) == 0:
+        normal_axes(axis, 0)
+
+
+def restore(value: Any, x: Any, axis: Any, keepdims: bool) -> Any:
+    """A reduced value with the axes that were reduced put back as axes of size 1.
+
+    >>> restore(np.ones(2), np.ones((2, 3)), -1, False).shape
+    (2, 1)
+    """
+    if keepdims:
+        return value
+    shape = np.shape(x)
+    if axis is None:
+        return np.reshape(value, (1,) * len(shape))
+    kept = list(shape)
+    for a in as_tuple(axis):
+        kept[a] = 1
+    return np.reshape(value, kept)
+
+
+def all_mapped(size: int, inputs: Sequence[Any], mapped: Sequence[bool]) -> list[Any]:
+    """The inputs of a batch rule, with those that are not mapped repeated along a batch axis of their own."""
+    return [
+        x if is_mapped else np.broadcast_to(x, (size, *np.shape(x)))
+        for x, is_mapped in zip(inputs, mapped, strict=True)
+    ]
+
+
+def batch_along(
+    op: Primitive, size: int, inputs: Sequence[Any], mapped: Sequence[bool], static: Mapping[str, Any]
+) -> Any:
+    """The batch rule of an op that works along one axis, named `axis`, of operands with equally many axes."""
+    values = all_mapped(size, inputs, mapped)
+    (axis,) = behind_batch(static["axis"], np.ndim(values[0]) - 1)
+    return op(*values, **{**static, "axis": axis})
+
+
+def batch_reduction(
+    op: Primitive, size: int, inputs: Sequence[Any], mapped: Sequence[bool], static: Mapping[str, Any]
+) -> Any:
+    """The batch rule of an op that works along the axes named `axis`, of which None names all."""
+    values = all_mapped(size, inputs, mapped)
+    axes = tuple(a + 1 for a in normal_axes(static["axis"], np.ndim(values[0]) - 1))
+    return op(*values, **{**static, "axis": axes})

@@ -1,0 +1,84 @@
+"""Softmax and its logarithm: stable for any finite input, since the greatest element is taken out first."""
+
+# pyright: reportUnknownLambdaType=false, reportUnknownMemberType=false, reportUnknownArgumentType=false
+# pyright: reportUnknownVariableType=false
+# Rules run on arrays and tracers alike, of whatever dtype: their arguments have no one type.
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Shaped
+
+from tapem.declare import primitive
+from tapem.ops.axes import Axis, batch_reduction, refuse_axis_of_scalar
+from tapem.signature import Tensor
+
+
+def as_float(x: Any) -> Any:
+    """An array of floats as it is; integers and bools as float64, as np.mean takes them."""
+    x = np.asarray(x)
+    return x if x.dtype.kind == "f" else x.astype(np.float64)
+
+
+def _softmax_rule(g: Any, y: Any, x: Any, axis: Any) -> Any:
+    """The Jacobian diag(y) - y y^T is symmetric, so that this is the rule of both modes."""
+    weighted = g * y
+    return weighted - y * np.sum(weighted, axis=axis, keepdims=True)
+
+
+@primitive(rrule=(_softmax_rule,), frule=(_softmax_rule,), batch=batch_reduction)
+def softmax(x: Shaped[Tensor, "*shape"], axis: Axis = -1) -> Float[Tensor, "*shape"]:
+    """exp(x) / sum(exp(x)) along the axis, so that it sums to 1: Num "*shape" -> Float "*shape".
+
+    `axis` may be several axes, or None for all. An element -inf gets exactly 0. Where all are -inf, NaN: see
+    `layers.scaled_dot_product_attention` for masks.
+
+    >>> softmax(np.array([1e4, 1e4, -np.inf]))
+    array([0.5, 0.5, 0. ])
+    """
+    refuse_axis_of_scalar(x, axis)
+    x = as_float(x)
+    e = np.exp(x - np.max(x, axis=axis, keepdims=True, initial=-np.inf))
+    return e / np.sum(e, axis=axis, keepdims=True)
+
+
+@primitive(rrule=(_softmax_rule,), frule=(_softmax_rule,), batch=batch_reduction)
+def softmax_or_zero(x: Shaped[Tensor, "*shape"], axis: Axis = None) -> Float[Tensor, "*shape"]:
+    """The derivative of logsumexp: softmax, but 0 where all elements are -inf; elements inf share 1 equally.
+
+    Num "*shape" -> Float "*shape".
+
+    >>> softmax_or_zero(np.array([[0.0, 0.0], [-np.inf, -np.inf]]), axis=1)
+    array([[0.5, 0.5],
+           [0. , 0. ]])
+    """
+    x = as_float(x)
+    greatest = np.max(x, axis=axis, keepdims=True, initial=-np.inf)
+    with np.errstate(invalid="ignore"):  # inf - inf
+        e = np.where(np.equal(x, greatest), np.greater(greatest, -np.inf), np.exp(x - greatest)).astype(x.dtype)
+    total = np.sum(e, axis=axis, keepdims=True)
+    return e / (total + np.equal(total, 0))
+
+
+@primitive(
+    rrule=(lambda g, y, x, axis: g - np.exp(y) * np.sum(g, axis=axis, keepdims=True),),
+    frule=(lambda t, y, x, axis: t - np.sum(t * np.exp(y), axis=axis, keepdims=True),),
+    batch=batch_reduction,
+)
+def log_softmax(x: Shaped[Tensor, "*shape"], axis: Axis = -1) -> Float[Tensor, "*shape"]:
+    """The logarithm of softmax, x - logsumexp(x), along the axis: Num "*shape" -> Float "*shape".
+
+    `axis` may be several axes, or None for all. Unlike np.log(softmax(x)) it is exact where the softmax underflows.
+
+    >>> log_softmax(np.array([0.0, 1e4]))
+    array([-10000.,      0.])
+    """
+    refuse_axis_of_scalar(x, axis)
+    x = as_float(x)
+    shifted = x - np.max(x, axis=axis, keepdims=True, initial=-np.inf)
+    with np.errstate(divide="ignore"):  # the logarithm of an empty sum
+        return shifted - np.log(np.sum(np.exp(shifted), axis=axis, keepdims=True))
+
+
+__all__ = ["log_softmax", "softmax"]
