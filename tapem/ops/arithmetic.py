@@ -4,31 +4,47 @@ Each rule `lambda g, y, x: ...` says what the partial derivative does to `g`; si
 the rule of both modes. Broadcasting is undone by the sweep, not here.
 """
 
+# Rules run on arrays and on tracers alike, so their arguments have no type that a checker could know.
+# pyright: reportUnknownLambdaType=false, reportUnknownMemberType=false, reportUnknownArgumentType=false
+
 from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
 
 import numpy as np
 from jaxtyping import Shaped
 
-from tapem.declare import elementwise
+from tapem.declare import batch_elementwise, elementwise, primitive
+from tapem.ops.casting import in_dtype_of
+from tapem.primitive import Primitive
 from tapem.signature import Tensor
+from tapem.tangents import Zero
+
+__all__ = [
+    "abs", "add", "copysign", "div", "fabs", "float_power", "fmod", "hypot", "identity", "inv", "mul", "neg", "power",
+    "reciprocal", "remainder", "scale", "sign", "sqrt", "square", "sub",
+]  # fmt: skip
 
 T = Shaped[Tensor, "*#shape"]
 Out = Shaped[Tensor, "*shape"]
 
 
-@elementwise(lambda g, y, x: g)
+@elementwise(lambda g, y, x: g, numpy=[np.positive, np.copy])
 def identity(x: T) -> Out:
-    """The value itself, as a node of its own.
+    """The value itself, as a node of its own: Shaped "*shape" -> Shaped "*shape".
 
-    >>> identity(2.0)
-    2.0
+    >>> identity(np.array([1.0, 2.0]))
+    array([1., 2.])
     """
-    return +x
+    value = cast("Any", x)
+    # A Python number stays one, and so stays weak under promotion.
+    return value.copy() if type(value) is np.ndarray else value
 
 
 @elementwise(lambda g, y, a, b: g, lambda g, y, a, b: g, numpy=[np.add])
 def add(a: T, b: T) -> Out:
-    """The sum of `a` and `b`, which are broadcast together: Num "*#shape", Num "*#shape" -> Num "*shape".
+    """The sum `a + b`: Num "*#shape", Num "*#shape" -> Num "*shape".
 
     >>> add(np.array([1.0, 2.0]), 10.0)
     array([11., 12.])
@@ -48,7 +64,7 @@ def sub(a: T, b: T) -> Out:
 
 @elementwise(lambda g, y, a, b: g * b, lambda g, y, a, b: g * a, numpy=[np.multiply])
 def mul(a: T, b: T) -> Out:
-    """The product of `a` and `b`: Num "*#shape", Num "*#shape" -> Num "*shape".
+    """The product `a * b`: Num "*#shape", Num "*#shape" -> Num "*shape".
 
     >>> mul(np.array([1.0, 2.0]), 3.0)
     array([3., 6.])
@@ -68,7 +84,7 @@ def div(a: T, b: T) -> Out:
 
 @elementwise(lambda g, y, x: -g, numpy=[np.negative])
 def neg(x: T) -> Out:
-    """The negative of `x`: Num "*shape" -> Num "*shape".
+    """The negative `-x`: Num "*shape" -> Num "*shape".
 
     >>> neg(np.array([1.0, -2.0]))
     array([-1.,  2.])
@@ -76,9 +92,48 @@ def neg(x: T) -> Out:
     return np.negative(x)
 
 
-@elementwise(lambda g, y, x: g * 2 * x, numpy=[np.square])
+def _batch_scale(
+    op: Primitive, size: int, inputs: Sequence[Any], mapped: Sequence[bool], static: Mapping[str, Any]
+) -> Any:
+    # One factor per example is no scalar any more, but broadcasts as one operand of a product.
+    return batch_elementwise(mul, size, inputs, mapped, static)
+
+
+@primitive(
+    rrule=(lambda g, y, x, c: g * c, lambda g, y, x, c: np.sum(g * x)),
+    frule=(lambda t, y, x, c: t * c, lambda t, y, x, c: t * x),
+    batch=_batch_scale,
+)
+def scale(x: Shaped[Tensor, "*shape"], c: Shaped[Tensor, ""]) -> Shaped[Tensor, "*shape"]:
+    """`x` times the scalar `c`: Num "*shape", Num "" -> Num "*shape".
+
+    Raises ShapeError if `c` is not a scalar.
+
+    >>> scale(np.array([1.0, 2.0]), 0.5)
+    array([0.5, 1. ])
+    """
+    return np.multiply(x, c)
+
+
+@elementwise(lambda g, y, x: -g * (y * y), numpy=[np.reciprocal])
+def reciprocal(x: T) -> Out:
+    """One over `x`: Num "*shape" -> Num "*shape"; of integers the integer part, as in NumPy. Also called `inv`.
+
+    >>> reciprocal(np.array([1.0, 4.0]))
+    array([1.  , 0.25])
+    """
+    return np.reciprocal(x)
+
+
+inv = reciprocal
+
+
+# Powers ---------------------------------------------------------------------------------------------------------------
+
+
+@elementwise(lambda g, y, x: g * (x + x), numpy=[np.square])
 def square(x: T) -> Out:
-    """The square of `x`.
+    """The square of `x`: Num "*shape" -> Num "*shape".
 
     >>> square(np.array([1.0, -2.0]))
     array([1., 4.])
@@ -86,37 +141,148 @@ def square(x: T) -> Out:
     return np.square(x)
 
 
-@elementwise(lambda g, y, a, b: g * b * np.power(a, b - 1), lambda g, y, a, b: g * y * np.log(a), numpy=[np.power])
+@elementwise(lambda g, y, x: g / (y + y), numpy=[np.sqrt])
+def sqrt(x: T) -> Out:
+    """The square root of `x`, NaN for negative `x`: Num "*shape" -> Float "*shape".
+
+    Its derivative at 0 is infinite.
+
+    >>> sqrt(np.array([1.0, 4.0]))
+    array([1., 2.])
+    """
+    return np.sqrt(x)
+
+
+def _power_in_base(g: Any, y: Any, a: Any, b: Any) -> Any:
+    """`g` times b * a**(b - 1), which is 0 for b = 0 even at a = 0."""
+    a = in_dtype_of(a, y)
+    if type(b) is int or type(b) is float:
+        if b == 2:
+            return g * (a + a)
+        return g * (b * np.power(a, b - 1)) if b != 0 else Zero()
+    b = in_dtype_of(b, y)
+    # Only at a = b = 0 is the exponent b - 1 replaced (by 0): elsewhere it must stay differentiable in b.
+    return g * (b * np.power(a, b - 1 + np.logical_and(a == 0, b == 0)))
+
+
+def _power_in_exponent(g: Any, y: Any, a: Any, b: Any) -> Any:
+    """`g` times a**b * log(a), which is 0 at a = 0, since 0**b is 0 for all b > 0."""
+    a = in_dtype_of(a, y)
+    still = np.logical_and(a == 0, b >= 0)
+    return g * (y * np.log(np.where(still, 1, a)))
+
+
+# np.power and np.pow are one ufunc. Named twice, it does not take the place of the implementation, which is faster.
+@elementwise(_power_in_base, _power_in_exponent, numpy=[np.power, np.pow])
 def power(a: T, b: T) -> Out:
-    """A power."""
-    return np.power(a, b)
+    """`a` to the power of `b`: Num "*#shape", Num "*#shape" -> Num "*shape".
+
+    The derivative in `a` is right at 0 and for negative `a` with integer-valued `b`; that of a**0 is 0 everywhere. The
+    derivative in `b` is 0 at a = 0 for b >= 0, and NaN for negative `a`, where no neighbouring power is real.
+
+    Raises ArgumentError or ShapeError for integers to negative integer powers, as NumPy does: make `a` a float.
+
+    >>> power(np.array([1.0, -3.0]), 2)
+    array([1., 9.])
+    """
+    base, exponent = cast("tuple[Any, Any]", (a, b))
+    if type(exponent) is int and exponent == 2 and isinstance(base, np.ndarray) and base.dtype.kind == "f":
+        return np.square(base)
+    return np.power(base, exponent)
 
 
-@elementwise(lambda g, y, a, b: g, lambda g, y, a, b: -g * np.floor(a / b), numpy=[np.remainder])
-def remainder(a: T, b: T) -> Out:
-    """The remainder."""
-    return np.remainder(a, b)
+@elementwise(_power_in_base, _power_in_exponent, numpy=[np.float_power])
+def float_power(a: T, b: T) -> Out:
+    """`a` to the power of `b`, computed in float64: Num "*#shape", Num "*#shape" -> Float64 "*shape".
+
+    Its derivatives are those of `power`.
+
+    >>> float_power(np.array([1, 2]), -2)
+    array([1.  , 0.25])
+    """
+    return np.float_power(a, b)
+
+
+@elementwise(
+    lambda g, y, a, b: g * (a / np.where(y == 0, 1, y)),
+    lambda g, y, a, b: g * (b / np.where(y == 0, 1, y)),
+    numpy=[np.hypot],
+)
+def hypot(a: T, b: T) -> Out:
+    """sqrt(a**2 + b**2), without overflow on the way: Num "*#shape", Num "*#shape" -> Float "*shape".
+
+    Its derivatives at a = b = 0 are 0, as those of every norm.
+
+    >>> hypot(np.array([3.0, 0.0]), 4.0)
+    array([5., 4.])
+    """
+    return np.hypot(a, b)
+
+
+# Signs and remainders -------------------------------------------------------------------------------------------------
 
 
 @elementwise(lambda g, y, x: g * np.sign(x), numpy=[np.absolute])
 def abs(x: T) -> Out:
-    """The absolute value."""
-    return np.abs(x)
+    """The absolute value of `x`: Num "*shape" -> Num "*shape". Its derivative at 0 is 0.
+
+    >>> abs(np.array([1.0, -2.0]))
+    array([1., 2.])
+    """
+    return np.absolute(x)
+
+
+@elementwise(lambda g, y, x: g * np.sign(x), numpy=[np.fabs])
+def fabs(x: T) -> Out:
+    """The absolute value of `x`, as a float: Num "*shape" -> Float "*shape". Its derivative at 0 is 0.
+
+    >>> fabs(np.array([1, -2]))
+    array([1., 2.])
+    """
+    return np.fabs(x)
 
 
 @elementwise(numpy=[np.sign])
 def sign(x: T) -> Out:
-    """The sign."""
+    """-1, 0 or 1 as `x` is negative, 0 or positive: Num "*shape" -> Num "*shape". Piecewise constant.
+
+    >>> sign(np.array([2.0, 0.0, -2.0]))
+    array([ 1.,  0., -1.])
+    """
     return np.sign(x)
 
 
-@elementwise(lambda g, y, x: g * np.cos(x), numpy=[np.sin])
-def sin(x: T) -> Out:
-    """The sine of `x`, in radians."""
-    return np.sin(x)
+@elementwise(lambda g, y, a, b: g * (np.sign(a) * np.sign(y)), lambda g, y, a, b: Zero(), numpy=[np.copysign])
+def copysign(a: T, b: T) -> Out:
+    """The size of `a` with the sign of `b`: Num "*#shape", Num "*#shape" -> Float "*shape".
+
+    Its derivative in `a` at 0 is 0, as that of `abs`; in `b` it is 0 everywhere.
+
+    >>> copysign(np.array([1.0, -2.0]), -1.0)
+    array([-1., -2.])
+    """
+    return np.copysign(a, b)
 
 
-@elementwise(lambda g, y, x: -g * np.sin(x), numpy=[np.cos])
-def cos(x: T) -> Out:
-    """The cosine."""
-    return np.cos(x)
+@elementwise(lambda g, y, a, b: g, lambda g, y, a, b: -g * np.floor_divide(a, b), numpy=[np.remainder])
+def remainder(a: T, b: T) -> Out:
+    """What is left of `a` after `floor_divide(a, b)` times `b`: Num "*#shape", Num "*#shape" -> Num "*shape".
+
+    It has the sign of `b`. It jumps where `a` is a multiple of `b`; there the derivative is the one from above.
+
+    >>> remainder(np.array([5.0, -5.0]), 3.0)
+    array([2., 1.])
+    """
+    return np.remainder(a, b)
+
+
+@elementwise(lambda g, y, a, b: g, lambda g, y, a, b: -g * np.rint((a - y) / b), numpy=[np.fmod])
+def fmod(a: T, b: T) -> Out:
+    """What is left of `a` after `trunc(a / b)` times `b`: Num "*#shape", Num "*#shape" -> Num "*shape".
+
+    It has the sign of `a`. It jumps where `a` is a multiple of `b`; there the derivative is the one away from 0.
+
+    >>> fmod(np.array([5.0, -5.0]), 3.0)
+    array([ 2., -2.])
+    """
+    return np.fmod(a, b)

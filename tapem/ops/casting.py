@@ -1,0 +1,75 @@
+"""The same numbers in another dtype."""
+
+# Rules run on arrays and on tracers alike, so their arguments have no type that a checker could know.
+# pyright: reportUnknownLambdaType=false, reportUnknownMemberType=false, reportUnknownArgumentType=false
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from jaxtyping import Shaped
+
+from tapem.declare import batch_elementwise, primitive
+from tapem.errors import DTypeError
+from tapem.node import Abstract, DType
+from tapem.ops.structure import detach as detach
+from tapem.signature import Tensor
+
+__all__ = ["astype"]
+
+T = Shaped[Tensor, "*shape"]
+
+
+@primitive(
+    rrule=(lambda g, y, x, dtype: astype(g, Abstract.of(x).dtype),),
+    frule=(lambda t, y, x, dtype: astype(t, dtype),),
+    batch=batch_elementwise,
+)
+def cast(x: T, dtype: DType) -> T:
+    """The numbers in another float dtype: `astype` to what can be perturbed."""
+    return np.asarray(x).astype(dtype)
+
+
+@primitive(differentiable=False, batch=batch_elementwise)
+def discretise(x: T, dtype: DType) -> T:
+    """The numbers as integers or bools, rounded towards zero: `astype` to what cannot be perturbed."""
+    return np.asarray(x).astype(dtype)
+
+
+def astype(x: Any, dtype: npt.DTypeLike) -> Any:
+    """`x` in another dtype: Shaped "*shape" -> Shaped "*shape".
+
+    The cotangent is cast back to the dtype of `x`. A result of integers or bools is a constant, through which no
+    derivative passes.
+
+    Raises DTypeError for what is no dtype of real numbers.
+
+    >>> astype(np.array([1.5, -1.5]), np.float32)
+    array([ 1.5, -1.5], dtype=float32)
+    >>> astype(np.array([1.5, -1.5]), int)
+    array([ 1, -1])
+    """
+    try:
+        target = np.dtype(dtype)
+    except TypeError as error:
+        raise DTypeError(f"astype(x, dtype): {dtype!r} is not a dtype ({error}).") from error
+    if target.kind not in "fiub":
+        raise DTypeError(
+            f"astype(x, dtype): {target} is not a dtype of real numbers. Cast to floats, integers or bools."
+        )
+    op: Any = cast if target.kind == "f" else discretise
+    return op(x, target)
+
+
+def in_dtype_of(x: Any, like: Any) -> Any:
+    """`x` in the dtype of `like`, and `x` itself if it has that dtype.
+
+    A rule that applies a function to one operand alone casts it first: NumPy would promote a Python scalar or a small
+    integer by itself, not together with the operand beside it.
+
+    >>> np.log(in_dtype_of(2.0, np.ones(3, np.float32))).dtype
+    dtype('float32')
+    """
+    return x if Abstract.of(x).dtype == like.dtype else astype(x, like.dtype)

@@ -1,0 +1,157 @@
+"""Choosing one of several values, element by element: where, maximum, minimum, clamp.
+
+What was not chosen gets no derivative. The rules select rather than multiply by a mask: an infinite cotangent times
+False would be NaN where the derivative is 0.
+"""
+
+# Rules run on arrays and on tracers alike, so their arguments have no type that a checker could know.
+# pyright: reportUnknownLambdaType=false, reportUnknownMemberType=false, reportUnknownArgumentType=false
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from jaxtyping import Shaped
+
+from tapem.declare import elementwise
+from tapem.signature import Tensor
+from tapem.tangents import DoesNotExist
+
+__all__ = ["clamp", "fmax", "fmin", "maximum", "minimum", "where"]
+
+T = Shaped[Tensor, "*#shape"]
+Out = Shaped[Tensor, "*shape"]
+
+# The integers that have as many bits as each float.
+_BITS = {"e": np.int16, "f": np.int32, "d": np.int64}
+
+
+def masked(g: Any, condition: Any) -> Any:
+    """`g` where the condition holds and 0 elsewhere: `np.where(condition, g, 0)`, up to ten times as fast.
+
+    For arrays, the bits of `g` are multiplied by 0 or 1. That needs no branch per element, as np.where does, and makes
+    no NaN of an infinite `g`, as `g * condition` does.
+
+    >>> masked(np.array([np.inf, 2.0]), np.array([False, True]))
+    array([0., 2.])
+    """
+    if type(g) is np.ndarray and type(condition) is np.ndarray and condition.dtype.char == "?":
+        bits = _BITS.get(g.dtype.char)
+        if bits is not None:
+            return np.multiply(g.view(bits), condition).view(g.dtype)
+    return np.where(condition, g, 0)
+
+
+def _share(g: Any, chosen: Any, a: Any, b: Any) -> Any:
+    """All of `g` where this operand was chosen, half of it where both are equal."""
+    return masked(g, np.logical_and(chosen, a != b)) + masked(g / 2, a == b)
+
+
+def _for_a(g: Any, y: Any, a: Any, b: Any) -> Any:
+    return _share(g, a == y, a, b)
+
+
+def _for_b(g: Any, y: Any, a: Any, b: Any) -> Any:
+    return _share(g, b == y, a, b)
+
+
+@elementwise(
+    lambda g, y, condition, x, other: DoesNotExist(),
+    lambda g, y, condition, x, other: masked(g, condition),
+    lambda g, y, condition, x, other: np.where(condition, 0, g),
+    numpy=[np.where],
+)
+def where(condition: T, x: T, y: T) -> Out:
+    """`x` where the condition holds (is not 0), else `y`: Bool "*#shape", Num "*#shape", Num "*#shape" -> Num "*shape".
+
+    All three are broadcast together. The condition is never differentiated.
+
+    >>> where(np.array([True, False]), np.array([1.0, 2.0]), 0.0)
+    array([1., 0.])
+    """
+    return np.where(condition, x, y)
+
+
+@elementwise(_for_a, _for_b, numpy=[np.maximum])
+def maximum(a: T, b: T) -> Out:
+    """The greater of `a` and `b`; NaN if either is NaN: Num "*#shape", Num "*#shape" -> Num "*shape".
+
+    Where they are equal, each gets half of the derivative.
+
+    >>> maximum(np.array([1.0, -2.0]), 0.0)
+    array([1., 0.])
+    """
+    return np.maximum(a, b)
+
+
+@elementwise(_for_a, _for_b, numpy=[np.minimum])
+def minimum(a: T, b: T) -> Out:
+    """The lesser of `a` and `b`; NaN if either is NaN: Num "*#shape", Num "*#shape" -> Num "*shape".
+
+    Where they are equal, each gets half of the derivative.
+
+    >>> minimum(np.array([1.0, -2.0]), 0.0)
+    array([ 0., -2.])
+    """
+    return np.minimum(a, b)
+
+
+@elementwise(_for_a, _for_b, numpy=[np.fmax])
+def fmax(a: T, b: T) -> Out:
+    """The greater of `a` and `b`, ignoring a NaN beside a number: Num "*#shape", Num "*#shape" -> Num "*shape".
+
+    Where they are equal, each gets half of the derivative; where one is NaN, the other gets it all.
+
+    >>> fmax(np.array([1.0, np.nan]), 0.0)
+    array([1., 0.])
+    """
+    return np.fmax(a, b)
+
+
+@elementwise(_for_a, _for_b, numpy=[np.fmin])
+def fmin(a: T, b: T) -> Out:
+    """The lesser of `a` and `b`, ignoring a NaN beside a number: Num "*#shape", Num "*#shape" -> Num "*shape".
+
+    Where they are equal, each gets half of the derivative; where one is NaN, the other gets it all.
+
+    >>> fmin(np.array([1.0, np.nan]), 2.0)
+    array([1., 2.])
+    """
+    return np.fmin(a, b)
+
+
+def _inside(x: Any, lo: Any, hi: Any) -> Any:
+    """Whether `x` lies strictly between the bounds that there are."""
+    if lo is None:
+        return x == x if hi is None else x < hi
+    return x > lo if hi is None else np.logical_and(x > lo, x < hi)
+
+
+def _at_lo(x: Any, lo: Any, hi: Any) -> Any:
+    """Whether the lower bound is the result; where lo >= hi, it is the upper bound."""
+    return x <= lo if hi is None else np.logical_and(x <= lo, lo < hi)
+
+
+def _at_hi(x: Any, lo: Any, hi: Any) -> Any:
+    """Whether the upper bound is the result."""
+    return x >= hi if lo is None else np.logical_or(x >= hi, lo >= hi)
+
+
+@elementwise(
+    lambda g, y, x, lo, hi: masked(g, _inside(x, lo, hi)),
+    lambda g, y, x, lo, hi: masked(g, _at_lo(x, lo, hi)),
+    lambda g, y, x, lo, hi: masked(g, _at_hi(x, lo, hi)),
+)
+def clamp(x: T, lo: T | None = None, hi: T | None = None) -> Out:
+    """`x`, but no less than `lo` and no more than `hi`: Num "*#shape" (each) -> Num "*shape".
+
+    A bound that is None does not bind. Where lo > hi the result is `hi`, as in NumPy. At both bounds the derivative in
+    `x` is 0, and that in the bound is 1.
+
+    >>> clamp(np.array([-2.0, 0.5, 2.0]), -1.0, 1.0)
+    array([-1. ,  0.5,  1. ])
+    >>> clamp(np.array([-2.0, 0.5, 2.0]), hi=1.0)
+    array([-2. ,  0.5,  1. ])
+    """
+    return np.clip(x, lo, hi)

@@ -1,0 +1,225 @@
+"""Trigonometric and hyperbolic functions. Angles are in radians unless the name says otherwise.
+
+The formulas are those of Abramowitz and Stegun, chapter 4, written so that nothing overflows or cancels on the way:
+1 + x**2 is taken as hypot(1, x) squared, and 1 - x**2 as (1 - x) * (1 + x).
+"""
+
+# Rules run on arrays and on tracers alike, so their arguments have no type that a checker could know.
+# pyright: reportUnknownLambdaType=false, reportUnknownMemberType=false, reportUnknownArgumentType=false
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from jaxtyping import Shaped
+
+from tapem.declare import elementwise
+from tapem.signature import Tensor
+
+__all__ = [
+    "arccos", "arccosh", "arcsin", "arcsinh", "arctan", "arctan2", "arctanh", "cos", "cosh", "deg2rad", "rad2deg",
+    "sin", "sinc", "sinh", "tan", "tanh",
+]  # fmt: skip
+
+T = Shaped[Tensor, "*#shape"]
+Out = Shaped[Tensor, "*shape"]
+
+
+@elementwise(lambda g, y, x: g * np.cos(x), numpy=[np.sin])
+def sin(x: T) -> Out:
+    """The sine of an angle in radians: Num "*shape" -> Float "*shape".
+
+    >>> sin(np.array([0.0, np.pi / 2]))
+    array([0., 1.])
+    """
+    return np.sin(x)
+
+
+@elementwise(lambda g, y, x: -g * np.sin(x), numpy=[np.cos])
+def cos(x: T) -> Out:
+    """The cosine of an angle in radians: Num "*shape" -> Float "*shape".
+
+    >>> cos(np.array([0.0, np.pi]))
+    array([ 1., -1.])
+    """
+    return np.cos(x)
+
+
+@elementwise(lambda g, y, x: g * (1 + y * y), numpy=[np.tan])
+def tan(x: T) -> Out:
+    """The tangent of an angle in radians: Num "*shape" -> Float "*shape".
+
+    >>> tan(np.array([0.0]))
+    array([0.])
+    """
+    return np.tan(x)
+
+
+@elementwise(lambda g, y, x: g / np.sqrt((1 - x) * (1 + x)), numpy=[np.arcsin])
+def arcsin(x: T) -> Out:
+    """The angle in radians, from -pi/2 to pi/2, whose sine is `x`; NaN outside [-1, 1]: Num "*shape" -> Float "*shape".
+
+    Its derivative at -1 and 1 is infinite.
+
+    >>> arcsin(np.array([0.0, 1.0])) / np.pi
+    array([0. , 0.5])
+    """
+    return np.arcsin(x)
+
+
+@elementwise(lambda g, y, x: -g / np.sqrt((1 - x) * (1 + x)), numpy=[np.arccos])
+def arccos(x: T) -> Out:
+    """The angle in radians, from 0 to pi, whose cosine is `x`; NaN outside [-1, 1]: Num "*shape" -> Float "*shape".
+
+    Its derivative at -1 and 1 is infinite.
+
+    >>> arccos(np.array([1.0, -1.0])) / np.pi
+    array([0., 1.])
+    """
+    return np.arccos(x)
+
+
+def _over_one_plus_square(g: Any, x: Any) -> Any:
+    r = np.hypot(1, x)
+    return g / r / r
+
+
+@elementwise(lambda g, y, x: _over_one_plus_square(g, x), numpy=[np.arctan])
+def arctan(x: T) -> Out:
+    """The angle in radians, from -pi/2 to pi/2, whose tangent is `x`: Num "*shape" -> Float "*shape".
+
+    >>> arctan(np.array([0.0, np.inf])) / np.pi
+    array([0. , 0.5])
+    """
+    return np.arctan(x)
+
+
+def _over_square(g: Any, side: Any, a: Any, b: Any) -> Any:
+    r = np.hypot(a, b)
+    return g * (side / r) / r
+
+
+@elementwise(
+    lambda g, y, a, b: _over_square(g, b, a, b),
+    lambda g, y, a, b: -_over_square(g, a, a, b),
+    numpy=[np.arctan2],
+)
+def arctan2(a: T, b: T) -> Out:
+    """The angle in radians, from -pi to pi, of the point `(b, a)`: Num "*#shape", Num "*#shape" -> Float "*shape".
+
+    The first operand is the ordinate. At the origin there is no angle, and the derivatives are NaN.
+
+    >>> arctan2(np.array([1.0, 0.0]), np.array([0.0, -1.0])) / np.pi
+    array([0.5, 1. ])
+    """
+    return np.arctan2(a, b)
+
+
+@elementwise(lambda g, y, x: g * np.cosh(x), numpy=[np.sinh])
+def sinh(x: T) -> Out:
+    """The hyperbolic sine: Num "*shape" -> Float "*shape".
+
+    >>> sinh(np.array([0.0]))
+    array([0.])
+    """
+    return np.sinh(x)
+
+
+@elementwise(lambda g, y, x: g * np.sinh(x), numpy=[np.cosh])
+def cosh(x: T) -> Out:
+    """The hyperbolic cosine: Num "*shape" -> Float "*shape".
+
+    >>> cosh(np.array([0.0]))
+    array([1.])
+    """
+    return np.cosh(x)
+
+
+@elementwise(lambda g, y, x: g * (1 - y * y), numpy=[np.tanh])
+def tanh(x: T) -> Out:
+    """The hyperbolic tangent: Num "*shape" -> Float "*shape".
+
+    >>> tanh(np.array([0.0, 100.0]))
+    array([0., 1.])
+    """
+    return np.tanh(x)
+
+
+@elementwise(lambda g, y, x: g / np.hypot(1, x), numpy=[np.arcsinh])
+def arcsinh(x: T) -> Out:
+    """The number whose hyperbolic sine is `x`: Num "*shape" -> Float "*shape".
+
+    >>> arcsinh(np.array([0.0]))
+    array([0.])
+    """
+    return np.arcsinh(x)
+
+
+@elementwise(lambda g, y, x: g / (np.sqrt(x - 1) * np.sqrt(x + 1)), numpy=[np.arccosh])
+def arccosh(x: T) -> Out:
+    """The number >= 0 whose hyperbolic cosine is `x`; NaN below 1: Num "*shape" -> Float "*shape".
+
+    Its derivative at 1 is infinite.
+
+    >>> arccosh(np.array([1.0]))
+    array([0.])
+    """
+    return np.arccosh(x)
+
+
+@elementwise(lambda g, y, x: g / ((1 - x) * (1 + x)), numpy=[np.arctanh])
+def arctanh(x: T) -> Out:
+    """The number whose hyperbolic tangent is `x`; infinite at -1 and 1, NaN beyond: Num "*shape" -> Float "*shape".
+
+    >>> arctanh(np.array([0.0]))
+    array([0.])
+    """
+    return np.arctanh(x)
+
+
+@elementwise(lambda g, y, x: np.deg2rad(g), numpy=[np.deg2rad, np.radians])
+def deg2rad(x: T) -> Out:
+    """An angle in radians, from degrees: Num "*shape" -> Float "*shape".
+
+    >>> deg2rad(np.array([180.0])) / np.pi
+    array([1.])
+    """
+    return np.deg2rad(x)
+
+
+@elementwise(lambda g, y, x: np.rad2deg(g), numpy=[np.rad2deg, np.degrees])
+def rad2deg(x: T) -> Out:
+    """An angle in degrees, from radians: Num "*shape" -> Float "*shape".
+
+    >>> rad2deg(np.array([np.pi]))
+    array([180.])
+    """
+    return np.rad2deg(x)
+
+
+# The coefficients of (sin u / u)' / u as a power series in u**2, the highest first; enough for float64 up to |u| = 1.
+_SINC_SERIES = [(-1.0) ** k * 2 * k / math.factorial(2 * k + 1) for k in range(9, 0, -1)]
+
+
+def _sinc_slope(x: Any, y: Any) -> Any:
+    """The derivative (cos(pi x) - sinc(x)) / x, by its power series near 0, where the difference cancels."""
+    u = math.pi * x
+    near = np.logical_and(u > -1, u < 1)
+    # Each branch is given arguments at which it and its own derivatives are finite.
+    small, far = np.where(near, u, 0), np.where(near, 1, x)
+    squared, series = small * small, 0.0
+    for coefficient in _SINC_SERIES:
+        series = series * squared + coefficient
+    return np.where(near, math.pi * small * series, (np.cos(math.pi * far) - y) / far)
+
+
+@elementwise(lambda g, y, x: g * _sinc_slope(x, y), numpy=[np.sinc])
+def sinc(x: T) -> Out:
+    """sin(pi x) / (pi x), which is 1 at 0: Num "*shape" -> Float "*shape". Its derivative at 0 is 0.
+
+    >>> sinc(np.array([0.0, 0.5])) * np.pi
+    array([3.14159265, 2.        ])
+    """
+    return np.sinc(x)
