@@ -118,6 +118,10 @@ class TestExtremes:
                     np.testing.assert_array_equal(ours, theirs)
                     assert type(ours) is type(theirs) and ours.dtype == theirs.dtype
 
+    def test_mean_of_more_than_a_float32_can_count(self) -> None:
+        x = np.broadcast_to(np.float32(0.1), (2**24 + 1,))
+        assert r.mean(x) == np.mean(x)
+
     def test_mean_of_nothing_warns_as_numpy_does(self) -> None:
         with warnings.catch_warnings(record=True) as ours:
             warnings.simplefilter("always")

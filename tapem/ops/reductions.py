@@ -38,6 +38,10 @@ _minimum: Any = np.minimum.reduce
 _multiply: Any = np.multiply.reduce
 _vector_norm: Any = np.linalg.vector_norm
 
+# What np.mean does not add up in another dtype, and how many elements a float32 can count: then it is sum / count.
+_PLAIN = {np.dtype(np.float64), np.dtype(np.float32)}
+_EXACT = 2**24
+
 _FILLED = 10_000  # up to this size it is faster to fill an array than to make a broadcast view of it
 
 
@@ -92,7 +96,7 @@ def mean(x: T, axis: Axis = None, keepdims: bool = False) -> Real:
     array([1.5, 3.5])
     """
     refuse_axis_of_scalar(x, axis)
-    if type(x) is not np.ndarray or x.dtype != np.float64 or not x.size:
+    if type(x) is not np.ndarray or x.dtype not in _PLAIN or not 0 < x.size < _EXACT:
         return np.mean(x, axis=axis, keepdims=keepdims)
     return _add(x, axis, None, None, keepdims) / count(x, axis)
 
@@ -112,7 +116,7 @@ def ties(x: T, extreme: T, axis: Axis = None) -> Real:
     """
     equal = np.equal(x, extreme)
     with np.errstate(invalid="ignore"):
-        return np.asarray(np.divide(equal, np.sum(equal, axis=axis, keepdims=True))).astype(np.asarray(x).dtype)
+        return np.asarray(np.divide(equal, _add(equal, axis, None, None, True))).astype(np.asarray(x).dtype)
 
 
 def _shares(y: Any, x: Any, axis: Any, keepdims: bool) -> Any:

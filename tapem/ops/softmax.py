@@ -14,6 +14,10 @@ from tapem.declare import primitive
 from tapem.ops.axes import Axis, batch_reduction, refuse_axis_of_scalar
 from tapem.signature import Tensor
 
+# What np.sum and np.max call in the end: (x, axis, dtype, out, keepdims, initial).
+_add: Any = np.add.reduce
+_maximum: Any = np.maximum.reduce
+
 
 def as_float(x: Any) -> Any:
     """An array of floats as it is; integers and bools as float64, as np.mean takes them."""
@@ -39,8 +43,8 @@ def softmax(x: Shaped[Tensor, "*shape"], axis: Axis = -1) -> Float[Tensor, "*sha
     """
     refuse_axis_of_scalar(x, axis)
     x = as_float(x)
-    e = np.exp(x - np.max(x, axis=axis, keepdims=True, initial=-np.inf))
-    return e / np.sum(e, axis=axis, keepdims=True)
+    e = np.exp(x - _maximum(x, axis, None, None, True, -np.inf))
+    return e / _add(e, axis, None, None, True)
 
 
 @primitive(rrule=(_softmax_rule,), frule=(_softmax_rule,), batch=batch_reduction)
@@ -54,10 +58,10 @@ def softmax_or_zero(x: Shaped[Tensor, "*shape"], axis: Axis = None) -> Float[Ten
            [0. , 0. ]])
     """
     x = as_float(x)
-    greatest = np.max(x, axis=axis, keepdims=True, initial=-np.inf)
+    greatest = _maximum(x, axis, None, None, True, -np.inf)
     with np.errstate(invalid="ignore"):  # inf - inf
         e = np.where(np.equal(x, greatest), np.greater(greatest, -np.inf), np.exp(x - greatest)).astype(x.dtype)
-    total = np.sum(e, axis=axis, keepdims=True)
+    total = _add(e, axis, None, None, True)
     return e / (total + np.equal(total, 0))
 
 
@@ -76,9 +80,9 @@ def log_softmax(x: Shaped[Tensor, "*shape"], axis: Axis = -1) -> Float[Tensor, "
     """
     refuse_axis_of_scalar(x, axis)
     x = as_float(x)
-    shifted = x - np.max(x, axis=axis, keepdims=True, initial=-np.inf)
+    shifted = x - _maximum(x, axis, None, None, True, -np.inf)
     with np.errstate(divide="ignore"):  # the logarithm of an empty sum
-        return shifted - np.log(np.sum(np.exp(shifted), axis=axis, keepdims=True))
+        return shifted - np.log(_add(np.exp(shifted), axis, None, None, True))
 
 
 __all__ = ["log_softmax", "softmax"]
