@@ -80,7 +80,7 @@ def call(*inputs, program: Any) -> Any:  # pyright: ignore  # the program says w
         return tuple(program(*inputs))
 
 
-call.accepted = None
+call.checked = False
 
 
 class Pullback:

@@ -8,14 +8,14 @@ of continuations, never by recursion, so programs of any length run. The laws of
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator
 from types import GeneratorType
 from typing import Any, ClassVar, Final, Generic, NamedTuple, NoReturn, TypeVar, cast
 
 import numpy as np
 
 from tapem.errors import StepError, TapeError
-from tapem.node import NUMBERS, Node
+from tapem.node import NUMBERS, Node, Static
 from tapem.operators import Operators
 from tapem.ops.structure import pick
 from tapem.primitive import Primitive, register_door
@@ -177,7 +177,7 @@ class Apply(TapeM[Ref]):
 
     __slots__ = ("op", "operands", "static")
 
-    def __init__(self, op: Primitive, operands: tuple[Any, ...], static: Mapping[str, Any]) -> None:
+    def __init__(self, op: Primitive, operands: tuple[Any, ...], static: Static) -> None:
         """Describe the application."""
         self.op: Final = op
         self.operands: Final = operands
@@ -359,7 +359,7 @@ class PureDoor:
     rank: ClassVar[int] = 2
 
     @staticmethod
-    def apply(op: Primitive, operands: tuple[Any, ...], static: Mapping[str, Any]) -> Any:
+    def apply(op: Primitive, operands: tuple[Any, ...], static: Static) -> Any:
         """The step, not yet taken."""
         return Apply(op, operands, static)
 

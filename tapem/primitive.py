@@ -20,7 +20,7 @@ from typing import Any, ClassVar, Protocol, TypeAlias
 import numpy as np
 
 from tapem.errors import ArgumentError, DTypeError, NoRuleError, ShapeError, TapeError
-from tapem.node import NOTHING, NUMBERS, Abstract, Array, Node, Shape, as_tensor, new_node
+from tapem.node import NOTHING, NUMBERS, Abstract, Array, Node, Shape, Static, as_tensor, constant, new_node, snapshot
 from tapem.signature import Signature, type_text
 
 # Rules are called with as many operands and static arguments as their op has, so their parameters cannot be spelled.
@@ -34,7 +34,7 @@ class Door(Protocol):
     rank: ClassVar[int]
 
     @staticmethod
-    def apply(op: Primitive, operands: tuple[Any, ...], static: Mapping[str, Any]) -> Any:
+    def apply(op: Primitive, operands: tuple[Any, ...], static: Static) -> Any:
         """Apply the op to operands of which at least one belongs to this door."""
         ...
 
@@ -112,11 +112,13 @@ class Primitive:
         # A call with this many positional arguments and nothing else needs no binding of names.
         self.plain_arity = -1 if self.variadic or self.defaults else self.arity
         # NumPy's own broadcasting is the signature of an elementwise op; jaxtyping is asked only to word the error.
-        self.accepted: set[object] | None = None if elementwise else self.signature.accepted
+        self.checked = not elementwise
+        # Where annotations speak of static arguments, the shapes alone are no key.
+        self.accepted: set[object] = set() if signature.uses_static else signature.accepted
 
     def __call__(self, *operands: Any, **given: Any) -> Any:
         """Apply the op: a step, a tracer or an array comes back, as the operands' doors decide."""
-        static: Mapping[str, Any] = NOTHING
+        static: Static = NOTHING
         if given or len(operands) != self.plain_arity:
             operands, static = self.bind(operands, given)
         door: type[Door] | None = None
@@ -128,7 +130,7 @@ class Primitive:
             return self.compute(operands, static)
         return door.apply(self, operands, static)
 
-    def bind(self, operands: tuple[Any, ...], given: Mapping[str, Any]) -> tuple[tuple[Any, ...], Mapping[str, Any]]:
+    def bind(self, operands: tuple[Any, ...], given: Mapping[str, Any]) -> tuple[tuple[Any, ...], Static]:
         """Sort a call's arguments into operands and static arguments, as Python itself would; fill in defaults."""
         static = {**self.defaults, **given}
         if not self.variadic and len(operands) > self.arity:
@@ -164,13 +166,13 @@ class Primitive:
                     f"{self.usage()}: {name!r} decides the shape or the kind of the result, so it is not differentiated "
                     f"and cannot be a {type(value).__name__}. Pass a plain value."
                 )
-        return operands, MappingProxyType(static) if static else NOTHING
+        return operands, Static(static) if static else NOTHING
 
     def usage(self) -> str:
         """The op as an error names it: `linear(weight, bias, x)`."""
         return f"{self.name}({', '.join(self.operand_names)})"
 
-    def compute(self, operands: tuple[Any, ...], static: Mapping[str, Any]) -> Any:
+    def compute(self, operands: tuple[Any, ...], static: Static) -> Any:
         """The array door: the value for arrays and numbers only."""
         inputs = tuple(self.as_input(position, operand) for position, operand in enumerate(operands))
         return self.evaluate(inputs, static, operands)[0]
@@ -184,6 +186,14 @@ class Primitive:
             return None
         return as_tensor(operand, op=self.usage(), argument=self.argument(position))
 
+    def captured(self, position: int, operand: Any) -> Any:
+        """A constant operand as a tape may hold it."""
+        if type(operand) is np.ndarray and operand.dtype.kind in "fiub":
+            return snapshot(operand)
+        if operand is None and self.accepts_none(position):
+            return None
+        return constant(operand, op=self.usage(), argument=self.argument(position))
+
     def accepts_none(self, position: int) -> bool:
         """Whether the operand at this position is declared optional."""
         return not self.variadic and self.signature.operands[position].optional
@@ -195,7 +205,7 @@ class Primitive:
         return f"argument {position}"
 
     def evaluate(
-        self, inputs: tuple[Any, ...], static: Mapping[str, Any], operands: Sequence[Any] = ()
+        self, inputs: Sequence[Any], static: Static, operands: Sequence[Any] = ()
     ) -> tuple[Any, Any]:
         """The value and the residuals for concrete inputs, with the signature enforced; `operands` label errors."""
         try:
@@ -207,28 +217,27 @@ class Primitive:
         residuals = None
         if self.residuals:
             output, residuals = output
-        if self.accepted is not None:
+        if self.checked:
             self.check(inputs, output, static, operands)
         return output, residuals
 
-    def check(self, inputs: tuple[Any, ...], output: Any, static: Mapping[str, Any], operands: Sequence[Any]) -> None:
+    def check(self, inputs: Sequence[Any], output: Any, static: Static, operands: Sequence[Any]) -> None:
         """Enforce the typed signature: a set look-up for a combination of shapes and dtypes that was seen before."""
-        key: tuple[Any, ...] | None = None
-        if type(output) is not tuple and not self.signature.uses_static:
-            parts: list[Any] = []
-            try:
-                for value in inputs:
-                    parts += value.shape, value.dtype
-                parts += output.shape, output.dtype
-            except AttributeError:  # a Python scalar or None among the inputs
-                pass
-            else:
-                key = tuple(parts)
-        if key is None or key not in self.signature.accepted:
-            self.signature.verify(inputs, output, static=static, labels=labels_of(operands))
+        key: list[Any] = []
+        try:
+            for value in inputs:
+                key.append(value.shape)
+                key.append(value.dtype)
+            key.append(output.shape)
+            key.append(output.dtype)
+            if tuple(key) in self.accepted:
+                return
+        except AttributeError:  # a Python scalar, None or a tuple: the signature makes the key itself
+            pass
+        self.signature.verify(inputs, output, static=static, labels=labels_of(operands))
 
     def refusal(
-        self, inputs: tuple[Any, ...], static: Mapping[str, Any], operands: Sequence[Any], error: Exception
+        self, inputs: Sequence[Any], static: Static, operands: Sequence[Any], error: Exception
     ) -> TapeError:
         """The error of ours for inputs that the implementation refused: jaxtyping's verdict if it has one."""
         labels = labels_of(operands)
@@ -247,10 +256,10 @@ class Primitive:
         wrong_type = isinstance(error, TypeError) and not isinstance(error, np.exceptions.AxisError)
         if wrong_type:
             return DTypeError("\n".join(lines))
-        shapes = isinstance(error, ValueError) and not isinstance(error, np.exceptions.AxisError)
+        shapes = isinstance(error, ValueError) and not isinstance(error, (np.exceptions.AxisError, np.linalg.LinAlgError))
         return ShapeError("\n".join(lines)) if shapes and len(inputs) > 1 else ArgumentError("\n".join(lines))
 
-    def abstract(self, inputs: tuple[Any, ...], static: Mapping[str, Any], operands: Sequence[Any] = ()) -> Any:
+    def abstract(self, inputs: tuple[Any, ...], static: Static, operands: Sequence[Any] = ()) -> Any:
         """Shape and dtype of the result, without computing it: an Abstract, or a tuple of them."""
         known = tuple(self.kind_of(value) for value in inputs)
         if self.abstract_rule is not None:
@@ -272,7 +281,7 @@ class Primitive:
                     if len(self._seen_abstract) > 10_000:
                         self._seen_abstract.clear()
                     self._seen_abstract[key] = result
-        if self.accepted is not None:
+        if self.checked:
             self.check(known, result, static, operands)
         return result
 
@@ -287,7 +296,7 @@ class Primitive:
     def _seen_abstract(self) -> dict[Any, Any]:
         return {}
 
-    def try_on_stand_ins(self, known: tuple[Any, ...], static: Mapping[str, Any], operands: Sequence[Any]) -> Any:
+    def try_on_stand_ins(self, known: tuple[Any, ...], static: Static, operands: Sequence[Any]) -> Any:
         """Find shape and dtype by running the implementation on arrays of ones that own no memory."""
         if self.elementwise:
             # One element tells the dtype; broadcasting tells the shape.
@@ -311,7 +320,7 @@ class Primitive:
         id: int,
         parents: tuple[int | None, ...],
         inputs: tuple[Any, ...],
-        static: Mapping[str, Any],
+        static: Static,
         requires_grad: bool,
         operands: Sequence[Any],
         abstract: bool,
@@ -322,7 +331,7 @@ class Primitive:
         else:
             output, residuals = self.evaluate(inputs, static, operands)
         requires_grad = requires_grad and self.differentiable
-        return new_node(id, self, parents, inputs, static, output, residuals, requires_grad, None)
+        return new_node((id, self, parents, inputs, static, output, residuals, requires_grad, None))
 
     def placed(
         self,
@@ -335,7 +344,7 @@ class Primitive:
         residuals: Any = None,
     ) -> Node:
         """The node that records this op with a value that was computed elsewhere."""
-        return new_node(id, self, parents, inputs, MappingProxyType(dict(static)), output, residuals, requires_grad, None)
+        return new_node((id, self, parents, inputs, Static(static), output, residuals, requires_grad, None))
 
     def __repr__(self) -> str:
         return f"<op {self.name}>"

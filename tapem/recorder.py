@@ -6,12 +6,13 @@ even when the code that runs under it raises.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import Token
 from typing import Any
 
 from tapem.errors import EscapedTracerError
-from tapem.node import Abstract, Node
+from tapem.node import Abstract, Node, Static
 from tapem.primitive import Primitive
 from tapem.tape import Tape, leaf_node
 from tapem.work import WORK, Work
@@ -23,9 +24,12 @@ class Recorder:
     `level` says how deep the recorder is nested: an op records on the highest of its operands' recorders. An
     `abstract` recorder knows shapes only. A `closing` recorder makes an input of every tracer of a lower level that it
     meets, and keeps both in `captures`. When the transform that opened it ends, `alive` becomes False.
+
+    `usual` is what the context variable holds while this recorder is at work and nothing else is the matter: it knows
+    values, no_grad is not in force and nobody is watching. One comparison with it tells all this to an op.
     """
 
-    __slots__ = ("__weakref__", "abstract", "alive", "captures", "level", "nodes")
+    __slots__ = ("__weakref__", "abstract", "alive", "captures", "level", "nodes", "usual")
 
     def __init__(
         self, *, level: int = 0, abstract: bool = False, closing: bool = False, nodes: list[Node] | None = None
@@ -37,6 +41,7 @@ class Recorder:
         self.alive = True
         # node of the captured tracer (kept alive by the tracer) -> (tracer, input that stands for it)
         self.captures: dict[int, tuple[Any, Node]] | None = {} if closing else None
+        self.usual: Work | None = None if abstract or closing else Work(self)
 
     def append(self, node: Node) -> Node:
         """Append a node; if another thread appended at the same moment, the node is numbered again."""
@@ -57,7 +62,7 @@ class Recorder:
         op: Primitive,
         parents: tuple[int | None, ...],
         inputs: tuple[Any, ...],
-        static: Mapping[str, Any],
+        static: Static,
         requires_grad: bool,
         operands: tuple[Any, ...],
     ) -> Node:
@@ -86,23 +91,35 @@ class Recorder:
             )
 
 
+def at_work(recorder: Recorder | None, *, constant: bool = False) -> Token[Work]:
+    """Put a recorder to work; whoever calls this gives the token back to the context variable, whatever happens."""
+    watcher = WORK.get().watcher
+    if recorder is not None and recorder.usual is not None and not constant and watcher is None:
+        return WORK.set(recorder.usual)
+    return WORK.set(Work(recorder, constant, watcher))
+
+
 @contextmanager
 def working(recorder: Recorder | None, *, constant: bool = False) -> Iterator[None]:
     """Put a recorder to work for the duration of a `with` block."""
-    token = WORK.set(Work(recorder, constant, WORK.get().watcher))
+    token = at_work(recorder, constant=constant)
     try:
         yield
     finally:
         WORK.reset(token)
 
 
+def new_recorder(*, abstract: bool = False, closing: bool = False) -> Recorder:
+    """A recorder one level above the one at work."""
+    below = WORK.get().recorder
+    return Recorder(level=0 if below is None else below.level + 1, abstract=abstract, closing=closing)
+
+
 @contextmanager
 def opened(*, abstract: bool = False, closing: bool = False) -> Iterator[Recorder]:
     """A new recorder one level above the one at work, at work itself, and dead afterwards."""
-    below = WORK.get()
-    level = 0 if below.recorder is None else below.recorder.level + 1
-    recorder = Recorder(level=level, abstract=abstract, closing=closing)
-    token = WORK.set(Work(recorder, False, below.watcher))
+    recorder = new_recorder(abstract=abstract, closing=closing)
+    token = at_work(recorder)
     try:
         yield recorder
     finally:

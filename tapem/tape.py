@@ -7,7 +7,7 @@ amortised, and no tape is ever changed.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
@@ -15,7 +15,7 @@ import numpy as np
 from tapem.errors import DTypeError, MutationError, NotScalarError, ShapeError, UnknownRefError
 from tapem.gradients import Gradients
 from tapem.listing import listing, node_line
-from tapem.node import LEAF, NOTHING, NUMBERS, Abstract, Array, DType, Node, Shape, constant, new_node
+from tapem.node import LEAF, NOTHING, NUMBERS, Abstract, Array, DType, Node, Shape, Static, constant, new_node
 from tapem.operators import Operators
 from tapem.primitive import Primitive
 from tapem.signature import type_text
@@ -23,7 +23,7 @@ from tapem.sweeps.reverse import reverse
 from tapem.work import WORK
 
 if TYPE_CHECKING:  # only the types of what operators build; the pure door itself is registered by the monad
-    from tapem.monad import TapeM
+    pass
 
 
 class Ref(Operators["TapeM[Ref]"]):
@@ -207,7 +207,7 @@ class Tape:
         """
         if not isinstance(op, Primitive):  # a function made of ops: it builds a step
             return op(*operands, **given).run(self)
-        static: Mapping[str, Any] = NOTHING
+        static: Static = NOTHING
         if given or len(operands) != op.plain_arity:
             operands, static = op.bind(operands, given)
         node = op_node(op, operands, static, self._nodes, self._length)
@@ -303,11 +303,11 @@ def leaf_node(id: int, value: Any, name: str | None, requires_grad: bool, copy: 
         value = constant(value)
         if type(value) is np.ndarray and value.flags.writeable:
             value.flags.writeable = False
-    differentiable = requires_grad and (type(value) is float or Abstract.of(value).dtype.kind == "f")
-    return new_node(id, LEAF, (), (), NOTHING, value, None, differentiable, name)
+    kind = "f" if type(value) is float else value.dtype.kind if hasattr(value, "dtype") else "i"
+    return new_node((id, LEAF, (), (), NOTHING, value, None, requires_grad and kind == "f", name))
 
 
-def op_node(op: Primitive, operands: tuple[Any, ...], static: Mapping[str, Any], nodes: list[Node], id: int) -> Node:
+def op_node(op: Primitive, operands: tuple[Any, ...], static: Static, nodes: list[Node], id: int) -> Node:
     """The node of an op applied to Refs of the tape that ends before `id`, and to constants."""
     parents: list[int | None] = []
     inputs: list[Any] = []
@@ -324,16 +324,9 @@ def op_node(op: Primitive, operands: tuple[Any, ...], static: Mapping[str, Any],
             inputs.append(node.output)
             requires_grad = requires_grad or node.requires_grad
             abstract = abstract or type(node.output) is Abstract
-        elif operand is None and op.accepts_none(position):
-            parents.append(None)
-            inputs.append(None)
         else:
             parents.append(None)
-            inputs.append(
-                operand
-                if type(operand) in NUMBERS
-                else constant(operand, op=op.usage(), argument=op.argument(position))
-            )
+            inputs.append(operand if type(operand) in NUMBERS else op.captured(position, operand))
     node = op.node(id, tuple(parents), tuple(inputs), static, requires_grad, operands, abstract)
     watcher = WORK.get().watcher
     if watcher is not None:

@@ -7,13 +7,14 @@ What NumPy offers no hook for must raise, since it would lose the gradient witho
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, ClassVar, NoReturn
 
 import numpy as np
 
 from tapem.errors import ConcretizationError, EscapedTracerError, MutationError, NoRuleError
-from tapem.node import NOTHING, NUMBERS, Abstract, DType, Node, Shape, constant
+from tapem.node import NOTHING, NUMBERS, Abstract, DType, Node, Shape, Static, new_node
 from tapem.numpy_api import FUNCTIONS, REDUCTIONS, UFUNCS
 from tapem.operators import Operators
 from tapem.ops.structure import detach, pick
@@ -155,7 +156,7 @@ class Tracer(Operators["Tracer"]):
         else:
             reduction = REDUCTIONS.get((ufunc, method))
             if reduction is not None:
-                return reduction(*inputs, **{name: value for name, value in options.items() if value is not None})
+                return reduction(*inputs, **options)
             op = None
         raise no_rule(ufunc.__name__ if method == "__call__" else f"{ufunc.__name__}.{method}", op, options)
 
@@ -169,6 +170,21 @@ class Tracer(Operators["Tracer"]):
             raise MutationError(f"np.{function.__name__}(..., out=...) would write into an array; use its result.")
         return handler(*arguments, **options)
 
+    @property
+    def real(self) -> Tracer:
+        """Itself: the values are real."""
+        return self
+
+    @property
+    def imag(self) -> Any:
+        """Zeros: the values are real."""
+        return FUNCTIONS[np.imag](self)
+
+    @property
+    def mT(self) -> Tracer:
+        """The last two axes exchanged."""
+        return FUNCTIONS[np.matrix_transpose](self)
+
     def astype(self, dtype: Any, copy: bool = True) -> Tracer:
         """The same values in another dtype."""
         return FUNCTIONS[np.astype](self, dtype)
@@ -179,10 +195,27 @@ class Tracer(Operators["Tracer"]):
 
     def __getattr__(self, name: str) -> Any:
         # The less common array methods are NumPy's functions of the same name.
-        function = FUNCTIONS.get(getattr(np, name, None)) if not name.startswith("_") else None
+        if name in _IN_PLACE:
+            raise MutationError(f"x.{name}(...) would change a tracer in place. {_IN_PLACE[name]}")
+        known = hasattr(np.ndarray, name) and not name.startswith("_")
+        named: Any = getattr(np, name, None) if known else None
+        function = FUNCTIONS.get(named) or UFUNCS.get(named)
         if function is None:
-            raise AttributeError(f"a tracer has no attribute {name!r}")
-        return lambda *arguments, **options: function(self, *arguments, **options)
+            hint = ": it has no rule in tapem; call it on tm.detach(x)" if known else ""
+            raise AttributeError(f"a tracer has no attribute {name!r}{hint}")
+        return functools.partial(function, self)
+
+
+_IN_PLACE: Mapping[str, str] = {
+    "sort": "Write y = np.sort(x).",
+    "partition": "Write y = np.sort(x).",
+    "resize": "Write y = np.reshape(x, shape), or np.pad.",
+    "fill": "Write y = np.full_like(x, value).",
+    "put": "Write y = tm.scatter_set(x, indices, values, axis).",
+    "itemset": "Write y = tm.scatter_set(x, indices, values, axis).",
+    "setfield": "Build a new value.",
+    "setflags": "A tracer's value can never be written to.",
+}
 
 
 def no_rule(name: str, op: Any, options: Mapping[str, Any]) -> NoRuleError:
@@ -201,51 +234,84 @@ class DirectDoor:
     rank: ClassVar[int] = 1
 
     @staticmethod
-    def apply(op: Primitive, operands: tuple[Any, ...], static: Mapping[str, Any]) -> Any:
+    def apply(op: Primitive, operands: tuple[Any, ...], static: Static) -> Any:
         """The tracer of the recorded op; a plain array where no derivative can depend on the result."""
+        # The usual case, in one pass: all tracers are of the recorder at work, which knows values.
         recorder: Any = None
-        for operand in operands:
-            if type(operand) is Tracer:
-                own: Recorder = operand.recorder
-                if own is not recorder:
-                    own.check_alive()
-                    if recorder is None or own.level > recorder.level:
-                        recorder = own
-                    elif own.level == recorder.level:
-                        raise EscapedTracerError(
-                            f"{op.usage()} mixes values of two traces that know nothing of each other, such as those of "
-                            "two threads. Pass the values as arguments of one function."
-                        )
-        _, constants, watcher = WORK.get()
-        if not recorder.abstract and (constants or not op.differentiable):
-            return op.compute(tuple(x.node.output if type(x) is Tracer else x for x in operands), static)
         parents: list[int | None] = []
         inputs: list[Any] = []
         requires_grad = False
         for position, operand in enumerate(operands):
             if type(operand) is Tracer:
-                at_home = operand.recorder is recorder
-                if at_home or recorder.captures is not None:
-                    node = operand.node if at_home else recorder.capture(operand)
-                    parents.append(node.id)
-                    inputs.append(node.output)
-                    requires_grad = requires_grad or node.requires_grad
-                else:  # a tracer of a lower level is a constant up here
-                    parents.append(None)
-                    inputs.append(operand)
+                own = operand.recorder
+                if own is not recorder:
+                    if recorder is not None:
+                        return apply_slowly(op, operands, static)
+                    recorder = own
+                node = operand.node
+                parents.append(node.id)
+                inputs.append(node.output)
+                requires_grad = requires_grad or node.requires_grad
             else:
                 parents.append(None)
-                inputs.append(
-                    operand
-                    if type(operand) in NUMBERS or (operand is None and op.accepts_none(position))
-                    else constant(operand, op=op.usage(), argument=op.argument(position))
+                inputs.append(operand if type(operand) in NUMBERS else op.captured(position, operand))
+        if WORK.get() is not recorder.usual or not op.differentiable:
+            return apply_slowly(op, operands, static)
+        output, residuals = op.evaluate(inputs, static, operands)
+        nodes = recorder.nodes
+        node = recorder.append(
+            new_node((len(nodes), op, tuple(parents), tuple(inputs), static, output, residuals, requires_grad, None))
+        )
+        return Tracer(recorder, node) if type(output) is not tuple else results_of(recorder, node)
+
+
+def apply_slowly(op: Primitive, operands: tuple[Any, ...], static: Static) -> Any:
+    """The same, where recorders are nested or abstract, or the op is not recorded, or someone is watching."""
+    recorder = highest(op, operands)
+    _, constants, watcher = WORK.get()
+    if not recorder.abstract and (constants or not op.differentiable):
+        return op.compute(tuple(x.node.output if type(x) is Tracer else x for x in operands), static)
+    parents: list[int | None] = []
+    inputs: list[Any] = []
+    requires_grad = False
+    for position, operand in enumerate(operands):
+        node = None
+        if type(operand) is Tracer:
+            at_home = operand.recorder is recorder
+            if at_home or recorder.captures is not None:
+                node = operand.node if at_home else recorder.capture(operand)
+                requires_grad = requires_grad or node.requires_grad
+            else:  # a tracer of a lower level is a constant up here
+                inputs.append(operand)
+        else:
+            inputs.append(operand if type(operand) in NUMBERS else op.captured(position, operand))
+        if node is not None:
+            inputs.append(node.output)
+        parents.append(None if node is None else node.id)
+    node = recorder.record(op, tuple(parents), tuple(inputs), static, requires_grad, operands)
+    if watcher is not None:
+        watcher.recorded(node)
+    if constants and requires_grad:  # under no_grad, on an abstract recorder: what comes out is cut off
+        node = recorder.record(detach, (node.id,), (node.output,), NOTHING, False, (operands,))
+    return results_of(recorder, node)
+
+
+def highest(op: Primitive, operands: tuple[Any, ...]) -> Recorder:
+    """The highest recorder among the tracers; an error if one has ended, or two of one level are mixed."""
+    recorder: Recorder | None = None
+    for operand in operands:
+        if type(operand) is Tracer:
+            own: Recorder = operand.recorder
+            own.check_alive()
+            if recorder is None or own.level > recorder.level:
+                recorder = own
+            elif own is not recorder and own.level == recorder.level:
+                raise EscapedTracerError(
+                    f"{op.usage()} mixes values of two traces that know nothing of each other, such as those of "
+                    "two threads. Pass the values as arguments of one function."
                 )
-        node = recorder.record(op, tuple(parents), tuple(inputs), static, requires_grad, operands)
-        if watcher is not None:
-            watcher.recorded(node)
-        if constants and requires_grad:  # under no_grad, on an abstract recorder: what comes out is cut off
-            node = recorder.record(detach, (node.id,), (node.output,), NOTHING, False, (operands,))
-        return results_of(recorder, node)
+    assert recorder is not None
+    return recorder
 
 
 def results_of(recorder: Recorder, node: Node) -> Any:

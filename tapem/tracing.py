@@ -17,10 +17,10 @@ import numpy as np
 
 from tapem.errors import DTypeError, NotScalarError
 from tapem.monad import TapeM, drive
-from tapem.node import Abstract, Node
+from tapem.node import NOTHING, Abstract, Node
 from tapem.ops.arithmetic import identity
 from tapem.ops.structure import detach, pick
-from tapem.recorder import Recorder, opened, working
+from tapem.recorder import Recorder, at_work, new_recorder, working
 from tapem.sweeps.reverse import View, reached, view_arrays
 from tapem.tape import Ref
 from tapem.tracer import Tracer
@@ -107,8 +107,13 @@ def trace(
         if type(leaf) is Tracer and (recorder is None or leaf.recorder.level > recorder.level):
             recorder = leaf.recorder
     if recorder is None or (work.constant and not recorder.abstract):
-        with opened() as recorder:
+        recorder = new_recorder()
+        token = at_work(recorder)
+        try:
             return record(recorder, False, call, leaves, has_aux, copy)
+        finally:
+            WORK.reset(token)
+            recorder.alive = False
     recorder.check_alive()
     with working(recorder):
         return record(recorder, True, call, leaves, has_aux, copy)._replace(silent=work.constant)
@@ -146,9 +151,9 @@ def input_node(recorder: Recorder, value: Any, copy: bool) -> Node:
     if type(value) is not Tracer:
         return recorder.leaf(value, copy=copy)
     if value.recorder is recorder:
-        return recorder.record(identity, (value.node.id,), (value.node.output,), {}, True, (value,))
+        return recorder.record(identity, (value.node.id,), (value.node.output,), NOTHING, True, (value,))
     if recorder.abstract:
-        return recorder.record(identity, (None,), (value,), {}, True, (value,))
+        return recorder.record(identity, (None,), (value,), NOTHING, True, (value,))
     return recorder.leaf(value.node.output, copy=copy)  # under no_grad: an enclosing tracer counts as its value
 
 

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from tapem.errors import ArgumentError, DTypeError, ShapeError, TreeError
+from tapem.monad import TapeM
 from tapem.node import Abstract, constant
 from tapem.program import lift
 from tapem.sweeps.forward import forward
@@ -95,7 +96,11 @@ def grad(
 
     @functools.wraps(f)
     def gradient(*arguments: Any, **options: Any) -> Any:
-        value, found = both(*arguments, **options)
+        result = both(*arguments, **options)
+        return result.map(without_value) if isinstance(result, TapeM) else without_value(result)
+
+    def without_value(result: tuple[Any, Any]) -> Any:
+        value, found = result
         return (found, value[1]) if has_aux else found
 
     return gradient

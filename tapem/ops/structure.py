@@ -53,4 +53,4 @@ def pick(parts, *, index: int) -> Any:  # pyright: ignore  # the operand is a tu
 
 
 # A tuple has neither shape nor dtype to check.
-pick.accepted = None
+pick.checked = False
