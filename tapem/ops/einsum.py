@@ -4,6 +4,13 @@ A term such as `"...ij"` is read once as a tuple of labels, one per axis: a lett
 that the ellipsis stands for. The rules work on labels; `contraction` turns labels into subscripts again.
 """
 
+# pyright: reportUnknownLambdaType=false, reportUnknownMemberType=false, reportUnknownArgumentType=false
+# pyright: reportUnknownVariableType=false, reportGeneralTypeIssues=false
+# pyright: reportCallIssue=false, reportOverlappingOverload=false
+# Rules run on arrays and tracers alike, of whatever dtype, and name the op that they belong to: their arguments have no
+# one type. Ops of any number of operands have no class in `declare`; what is Numeric is an Operand too, and the first
+# overload wins.
+
 from __future__ import annotations
 
 import functools
@@ -217,13 +224,13 @@ def einsum(*operands: Any, optimize: Any = False) -> Any:
         subscripts, tensors = _from_interleaved(operands)
     if not tensors:
         raise ArgumentError(f"einsum: {subscripts!r} needs operands, but none was given; write einsum('ij,jk', a, b).")
-    return contract(*tensors, subscripts=_explicit(subscripts), optimize=optimize)
+    return contract(*tensors, subscripts=explicit(subscripts), optimize=optimize)
 
 
-def _explicit(subscripts: str) -> str:
+def explicit(subscripts: str) -> str:
     """The subscripts without spaces, and with an output.
 
-    >>> _explicit("ij, jk"), _explicit("ii"), _explicit("b...a")
+    >>> explicit("ij, jk"), explicit("ii"), explicit("b...a")
     ('ij,jk->ik', 'ii->', 'b...a->...ab')
     """
     text = subscripts.replace(" ", "")

@@ -3,10 +3,14 @@
 All of them are bilinear, so each tangent is the same product, with the tangent in the operand's place.
 """
 
+# pyright: reportUnknownLambdaType=false, reportUnknownMemberType=false, reportUnknownArgumentType=false
+# pyright: reportUnknownVariableType=false, reportGeneralTypeIssues=false
+# Rules run on arrays and tracers alike, of whatever dtype, and name the op that they belong to: their arguments have no
+# one type.
+
 from __future__ import annotations
 
 import math
-import operator
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any, TypeAlias
 
@@ -43,7 +47,7 @@ def _shape_of_matmul(a: Any, b: Any) -> Abstract:
     a, b = Abstract.of(a), Abstract.of(b)
     if not a.ndim or not b.ndim:
         raise ValueError("both operands must have at least one axis; multiply by a scalar with *")
-    inner, axis = b.shape[-2:][0], "axis -2" if b.ndim > 1 else "its only axis"
+    inner, axis = b.shape[-2:][0], "axis -2" if b.ndim > 1 else "the only axis"
     if a.shape[-1] != inner:
         raise ValueError(f"the last axis of a has size {a.shape[-1]}, but {axis} of b has size {inner}")
     try:
@@ -164,6 +168,14 @@ def _joined(rank_a: int, rank_b: int, pairs: Sequence[tuple[int, int]]) -> tuple
     return tuple(of_a), tuple(of_b), tuple(label for label in (*of_a, *of_b) if label not in summed)
 
 
+def _require_equal_sizes(a: Any, b: Any, of_a: Labels, of_b: Labels) -> None:
+    """ValueError if two axes that are summed over together differ in size: these products stretch none."""
+    for i, label in enumerate(of_a):
+        if label in of_b and np.shape(a)[i] != np.shape(b)[of_b.index(label)]:
+            j = of_b.index(label)
+            raise ValueError(f"axis {i} of a has size {np.shape(a)[i]}, but axis {j} of b has size {np.shape(b)[j]}")
+
+
 def _bilinear(labels: Callable[..., tuple[Labels, Labels, Labels]]) -> dict[str, Any]:
     """The rules of a product, from the labels that make it an Einstein sum; `labels` is given ranks and statics."""
 
@@ -181,6 +193,7 @@ def _bilinear(labels: Callable[..., tuple[Labels, Labels, Labels]]) -> dict[str,
 
     def abstract(a: Any, b: Any, **static: Any) -> Abstract:
         of_a, of_b, of_y = labels(np.ndim(a), np.ndim(b), **static)
+        _require_equal_sizes(a, b, of_a, of_b)
         return shape_of_contraction([a, b], [of_a, of_b], of_y)
 
     return {"rrule": (pull_left, pull_right), "batch": batch, "abstract": abstract}
@@ -200,13 +213,13 @@ def _labels_of_tensordot(rank_a: int, rank_b: int, axes: Any) -> tuple[Labels, L
         if len(pair) != 2:
             raise ArgumentError(f"tensordot: axes must be a number or a pair (axes of a, axes of b), not {axes!r}.")
         of_a, of_b = (
-            np.lib.array_utils.normalize_axis_tuple(own, rank) for own, rank in zip(pair, (rank_a, rank_b), strict=True)
+            np.lib.array_utils.normalize_axis_tuple(own, rank, name)
+            for own, rank, name in zip(pair, (rank_a, rank_b), ("axes of a", "axes of b"), strict=True)
         )
+    elif isinstance(axes, int | np.integer) and 0 <= axes <= min(rank_a, rank_b):
+        of_a, of_b = range(rank_a - int(axes), rank_a), range(int(axes))
     else:
-        count = operator.index(axes)
-        if not 0 <= count <= min(rank_a, rank_b):
-            raise ArgumentError(f"tensordot: axes={count}, but a has {rank_a} axes and b has {rank_b}.")
-        of_a, of_b = range(rank_a - count, rank_a), range(count)
+        raise ArgumentError(f"tensordot: axes={axes!r}, but a has {rank_a} axes and b has {rank_b}.")
     if len(of_a) != len(of_b):
         raise ArgumentError(f"tensordot: axes={axes!r} pairs {len(of_a)} axes of a with {len(of_b)} of b.")
     return _joined(rank_a, rank_b, list(zip(of_a, of_b, strict=True)))
@@ -242,7 +255,11 @@ def dot(a: T, b: T) -> T:
     >>> float(dot(np.array([1.0, 2.0]), np.array([3.0, 4.0])))
     11.0
     """
-    return np.dot(a, b)
+    try:
+        return np.dot(a, b)
+    except ValueError:
+        _require_equal_sizes(a, b, *_labels_of_dot(np.ndim(a), np.ndim(b))[:2])
+        raise
 
 
 @primitive(
@@ -258,7 +275,11 @@ def inner(a: T, b: T) -> T:
     >>> inner(np.eye(2), np.array([3.0, 4.0]))
     array([3., 4.])
     """
-    return np.inner(a, b)
+    try:
+        return np.inner(a, b)
+    except ValueError:
+        _require_equal_sizes(a, b, *_labels_of_inner(np.ndim(a), np.ndim(b))[:2])
+        raise
 
 
 @primitive(
@@ -279,7 +300,7 @@ def tensordot(a: T, b: T, axes: Axes = 2) -> T:
     >>> tensordot(np.ones((2, 3)), np.ones((4, 2)), axes=(0, 1)).shape
     (3, 4)
     """
-    _labels_of_tensordot(np.ndim(a), np.ndim(b), axes)
+    _require_equal_sizes(a, b, *_labels_of_tensordot(np.ndim(a), np.ndim(b), axes)[:2])
     return np.tensordot(a, b, axes)
 
 
@@ -333,7 +354,9 @@ def vdot(a: T, b: T) -> Shaped[Tensor, ""]:
     >>> float(vdot(np.ones((2, 3)), np.ones(6)))
     6.0
     """
-    return np.vdot(a, b)
+    if np.size(a) != np.size(b):
+        raise ValueError(f"a has {np.size(a)} elements, but b has {np.size(b)}")
+    return np.vdot(a, b)  # pyright: ignore[reportReturnType]  # NumPy's stubs take it for a bool
 
 
 def _interleaved(shape: tuple[int, ...], rank: int, first: bool) -> tuple[int, ...]:

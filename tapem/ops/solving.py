@@ -7,6 +7,11 @@ determinant is a polynomial, and has its derivatives everywhere.
 Source: M. Giles, "Collected matrix derivative results for forward and reverse mode algorithmic differentiation" (2008).
 """
 
+# pyright: reportUnknownLambdaType=false, reportUnknownMemberType=false, reportUnknownArgumentType=false
+# pyright: reportUnknownVariableType=false, reportGeneralTypeIssues=false
+# Rules run on arrays and tracers alike, of whatever dtype, and name the op that they belong to: their arguments have no
+# one type.
+
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
@@ -36,7 +41,7 @@ def kind_of(shape: Sequence[int], *operands: Any) -> Abstract:
     """
     dtypes = [Abstract.of(x).dtype for x in operands]
     for dtype in dtypes:
-        if dtype.kind == "f" and dtype not in (np.float32, np.float64):
+        if dtype.kind == "f" and dtype.name not in ("float32", "float64"):
             raise TypeError(f"array type {dtype} is unsupported in linalg")
     return Abstract(tuple(shape), np.dtype(np.float32 if set(dtypes) == {np.dtype(np.float32)} else np.float64))
 
@@ -67,7 +72,7 @@ def _singular(a: Array, error: Exception) -> Exception:
     if a.ndim < 2 or a.shape[-1] != a.shape[-2]:
         return error  # the engine has better words for it
     ranks = np.asarray(np.linalg.matrix_rank(a))
-    for index in np.argwhere(ranks < a.shape[-1]):
+    for index in np.argwhere(ranks < a.shape[-1]).tolist():
         return np.linalg.LinAlgError(
             f"{where_in(index)} is singular: its rank is {ranks[tuple(index)]}, but it has {a.shape[-1]} rows"
         )

@@ -1,0 +1,266 @@
+"""Eigenvalues of symmetric matrices, and singular values, with the vectors that belong to them.
+
+Matrices stand in the last two axes; every other axis is a batch axis. float16 is refused, as in NumPy. The rules give
+the derivative of what NumPy computes: `eigh` and `eigvalsh` read one triangle of their operand, so its cotangent lies
+in that triangle; along symmetric perturbations it says the same as the symmetric matrix that the papers give.
+
+Vectors turn at a rate of one over the gap between two values. Where two are equal there is no derivative, and a formula
+that left them out would be wrong without a word (that of the logarithm of the identity matrix, say): so ArgumentError
+says so, in both modes, whichever result was used. `eigvalsh` and `svdvals` give the values alone, without that limit.
+
+Sources: M. Giles, "Collected matrix derivative results for forward and reverse mode algorithmic differentiation"
+(2008); J. Townsend, "Differentiating the singular value decomposition" (2016).
+"""
+
+# pyright: reportUnknownLambdaType=false, reportUnknownMemberType=false, reportUnknownArgumentType=false
+# pyright: reportUnknownVariableType=false, reportGeneralTypeIssues=false
+# Rules run on arrays and tracers alike, of whatever dtype, and name the op that they belong to: their arguments have no
+# one type.
+
+from __future__ import annotations
+
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+from jaxtyping import Float
+
+from tapem.declare import primitive
+from tapem.errors import ArgumentError
+from tapem.node import Abstract
+from tapem.ops.decompositions import Matrix, folded, mirrored
+from tapem.ops.einsum import einsum
+from tapem.ops.linalg import transposed
+from tapem.ops.solving import FloatSquare, Square, batch_of_matrices, kind_of, where_in
+from tapem.signature import Tensor
+
+
+def as_columns(x: Any) -> Any:
+    return np.expand_dims(x, -2)
+
+
+def _diagonal(x: Any) -> Any:
+    """A stack of vectors as diagonal matrices."""
+    return np.eye(x.shape[-1], dtype=x.dtype) * as_columns(x)
+
+
+# Eigenvalues of symmetric matrices ------------------------------------------------------------------------------------
+
+
+@primitive(
+    rrule=(lambda g, y, x, of: np.sum(-g * y * y, axis=-2) - np.sum(-g * y * y, axis=-1),),
+    frule=(lambda t, y, x, of: -y * y * (as_columns(t) - np.expand_dims(t, -1)),),
+    batch=batch_of_matrices,
+    abstract=lambda x, of: Abstract((*x.shape, x.shape[-1]), x.dtype),
+)
+def reciprocal_gaps(x: Float[Tensor, "*batch n"], of: str) -> Float[Tensor, "*batch n n"]:
+    """The numbers `1 / (x[j] - x[i])` at [i, j], and 0 where i = j: what the derivative of an eigenvector is made of.
+
+    `of` says whose derivative it is: that of "eigh" needs distinct eigenvalues, that of "svd" distinct singular values
+    above zero. ArgumentError where they are not, to within the rounding errors of the decomposition.
+
+    >>> reciprocal_gaps(np.array([1.0, 3.0]), of="eigh")
+    array([[ 0. ,  0.5],
+           [-0.5,  0. ]])
+    """
+    n = x.shape[-1]
+    gaps = x[..., None, :] - x[..., :, None]
+    rounding = n * np.finfo(x.dtype).eps * np.max(np.abs(x), axis=-1, keepdims=True, initial=0)
+    same = np.eye(n, dtype=bool)
+    if of == "svd":
+        for *index, i in np.argwhere(x <= rounding):
+            raise ArgumentError(
+                f"svd: singular value {i} of {where_in(index)} is {float(x[*index, i]):.6g}, zero to within rounding, "
+                "where the decomposition has no derivative. For the singular values alone use svdvals."
+            )
+    for *index, i, j in np.argwhere((np.abs(gaps) <= rounding[..., None]) & ~same):
+        what, alone = ("singular values", "svdvals") if of == "svd" else ("eigenvalues", "eigvalsh")
+        raise ArgumentError(
+            f"{of}: {what} {i} and {j} of {where_in(index)} are both {float(x[*index, i]):.6g}, to within rounding, "
+            f"where the vectors that belong to them have no derivative. For the {what} alone use {alone}."
+        )
+    return np.where(same, 0, 1 / np.where(same, 1, gaps)).astype(x.dtype, copy=False)
+
+
+UpLo: TypeAlias = Literal["L", "U", "l", "u"]
+
+
+def _reads_lower(uplo: UpLo) -> bool:
+    return uplo in ("L", "l")
+
+
+def _pull_eigh(g: Any, y: Any, a: Any, UPLO: UpLo) -> Any:
+    (g_w, g_v), (w, v) = g, y
+    inner = reciprocal_gaps(w, of="eigh") * (transposed(v) @ g_v) + _diagonal(g_w)
+    return folded(v @ inner @ transposed(v), _reads_lower(UPLO))
+
+
+def _push_eigh(t: Any, y: Any, a: Any, UPLO: UpLo) -> Any:
+    w, v = y
+    inner = transposed(v) @ mirrored(t, _reads_lower(UPLO)) @ v
+    return einsum("...ii->...i", inner), v @ (reciprocal_gaps(w, of="eigh") * inner)
+
+
+@primitive(
+    rrule=(_pull_eigh,),
+    frule=(_push_eigh,),
+    batch=batch_of_matrices,
+    abstract=lambda a, UPLO: (kind_of(a.shape[:-1], a), kind_of(a.shape, a)),
+)
+def eigh(a: Square, UPLO: UpLo = "L") -> tuple[Float[Tensor, "*batch n"], FloatSquare]:
+    """The eigenvalues of symmetric matrices, ascending, and their eigenvectors, one per column.
+
+    Num "*batch n n" -> (Float "*batch n", Float "*batch n n"), with `a @ v = v * w`. Only the lower triangle is read,
+    or the upper one with `UPLO="U"`, and only it has a cotangent.
+
+    Eigenvectors have a derivative only where all eigenvalues differ: to differentiate anything computed here where two
+    are equal, to within rounding, raises ArgumentError. `eigvalsh` has no such limit. The sign of an eigenvector is
+    arbitrary, so only what does not depend on it has a meaningful gradient. Source: Giles (2008), section 3.1.
+
+    >>> w, v = eigh(np.array([[2.0, 0.0], [0.0, 1.0]]))
+    >>> w, np.abs(v)
+    (array([1., 2.]), array([[0., 1.],
+           [1., 0.]]))
+    """
+    w, v = np.linalg.eigh(a, UPLO)
+    return w, v
+
+
+def _pull_eigvalsh(g: Any, y: Any, a: Any, UPLO: UpLo) -> Any:
+    _, v = eigh(a, UPLO)
+    return folded((v * as_columns(g)) @ transposed(v), _reads_lower(UPLO))
+
+
+def _push_eigvalsh(t: Any, y: Any, a: Any, UPLO: UpLo) -> Any:
+    _, v = eigh(a, UPLO)
+    return np.sum(v * (mirrored(t, _reads_lower(UPLO)) @ v), axis=-2)
+
+
+@primitive(
+    rrule=(_pull_eigvalsh,),
+    frule=(_push_eigvalsh,),
+    batch=batch_of_matrices,
+    abstract=lambda a, UPLO: kind_of(a.shape[:-1], a),
+    numpy=[np.linalg.eigvalsh],
+)
+def eigvalsh(a: Square, UPLO: UpLo = "L") -> Float[Tensor, "*batch n"]:
+    """The eigenvalues of symmetric matrices, ascending: Num "*batch n n" -> Float "*batch n". `UPLO` is as in `eigh`.
+
+    Where eigenvalues are equal, symmetric functions of them (their sum, the sum of their squares) have the derivative
+    given here; a single one of them has a kink, where it depends on the eigenvectors found. A second derivative needs
+    distinct eigenvalues: ArgumentError.
+
+    >>> eigvalsh(np.array([[2.0, 0.0], [0.0, 1.0]]))
+    array([1., 2.])
+    """
+    return np.linalg.eigvalsh(a, UPLO)
+
+
+# Singular values ------------------------------------------------------------------------------------------------------
+
+
+def _require_reduced(a: Any, full_matrices: bool) -> None:
+    if full_matrices and a.shape[-2] != a.shape[-1]:
+        raise ArgumentError(
+            f"svd: with full_matrices=True, the last {abs(a.shape[-2] - a.shape[-1])} singular vectors are not "
+            f"determined by a matrix of shape {a.shape[-2:]}, so they have no derivative. Use full_matrices=False."
+        )
+
+
+def _pull_svd(g: Any, y: Any, a: Any, full_matrices: bool) -> Any:
+    _require_reduced(a, full_matrices)
+    (g_u, g_s, g_vt), (u, s, vt) = g, y
+    m, n = a.shape[-2:]
+    of_u, of_v = transposed(u) @ g_u, vt @ transposed(g_vt)
+    same = (of_u + of_v) * reciprocal_gaps(s, of="svd")
+    skew = (of_u - of_v) / (as_columns(s) + np.expand_dims(s, -1))
+    inner = _diagonal(g_s) + (same + transposed(same) + skew - transposed(skew)) / 2
+    result = u @ inner @ vt
+    if m > n:  # the part of the cotangent that no rotation within the singular vectors accounts for
+        result = result + ((g_u - u @ of_u) / as_columns(s)) @ vt
+    if n > m:
+        result = result + u @ ((g_vt - transposed(of_v) @ vt) / np.expand_dims(s, -1))
+    return result
+
+
+def _push_svd(t: Any, y: Any, a: Any, full_matrices: bool) -> Any:
+    _require_reduced(a, full_matrices)
+    u, s, vt = y
+    m, n = a.shape[-2:]
+    inner = transposed(u) @ t @ transposed(vt)
+    same = (inner + transposed(inner)) * reciprocal_gaps(s, of="svd")
+    skew = (inner - transposed(inner)) / (as_columns(s) + np.expand_dims(s, -1))
+    t_u, t_vt = u @ ((same + skew) / 2), transposed((same - skew) / 2) @ vt
+    if m > n:
+        t_u = t_u + (t @ transposed(vt) - u @ inner) / as_columns(s)
+    if n > m:
+        t_vt = t_vt + (transposed(u) @ t - inner @ vt) / np.expand_dims(s, -1)
+    return t_u, einsum("...ii->...i", inner), t_vt
+
+
+def _shapes_of_svd(a: Any, full_matrices: bool) -> tuple[Abstract, Abstract, Abstract]:
+    *batch, m, n = a.shape
+    k = min(m, n)
+    rows, columns = (m, n) if full_matrices else (k, k)
+    return kind_of((*batch, m, rows), a), kind_of((*batch, k), a), kind_of((*batch, columns, n), a)
+
+
+@primitive(
+    rrule=(_pull_svd,),
+    frule=(_push_svd,),
+    batch=batch_of_matrices,
+    abstract=_shapes_of_svd,
+)
+def svd(
+    a: Matrix, full_matrices: bool = True
+) -> tuple[Float[Tensor, "*batch m rows"], Float[Tensor, "*batch k"], Float[Tensor, "*batch columns n"]]:
+    """The factors of `a = U @ diag(s) @ Vt`: orthonormal columns, singular values in descending order, and such rows.
+
+    Num "*batch m n" -> (Float "*batch m m", Float "*batch k", Float "*batch n n") with k = min(m, n); without
+    `full_matrices`, (Float "*batch m k", Float "*batch k", Float "*batch k n").
+
+    There is a derivative where the singular values differ and none is zero, to within rounding; and where
+    `full_matrices` adds no arbitrary vectors, that is with `full_matrices=False`, or for square matrices. Elsewhere
+    it raises ArgumentError. `svdvals` has no such limits. The sign of a pair of singular vectors is arbitrary, so only
+    what does not depend on it has a meaningful gradient. Source: Townsend (2016).
+
+    >>> u, s, vt = svd(np.array([[0.0, 2.0], [1.0, 0.0]]))
+    >>> s, (u * s) @ vt
+    (array([2., 1.]), array([[0., 2.],
+           [1., 0.]]))
+    """
+    u, s, vt = np.linalg.svd(a, full_matrices)
+    return u, s, vt
+
+
+def _pull_svdvals(g: Any, y: Any, a: Any) -> Any:
+    u, s, vt = svd(a, full_matrices=False)
+    return (u * as_columns(g * np.sign(s))) @ vt
+
+
+def _push_svdvals(t: Any, y: Any, a: Any) -> Any:
+    u, s, vt = svd(a, full_matrices=False)
+    return np.sum(u * (t @ transposed(vt)), axis=-2) * np.sign(s)
+
+
+@primitive(
+    rrule=(_pull_svdvals,),
+    frule=(_push_svdvals,),
+    batch=batch_of_matrices,
+    abstract=lambda a: kind_of((*a.shape[:-2], min(a.shape[-2:])), a),
+    numpy=[np.linalg.svdvals],
+)
+def svdvals(a: Matrix) -> Float[Tensor, "*batch k"]:
+    """The singular values, in descending order: Num "*batch m n" -> Float "*batch k" with k = min(m, n).
+
+    A singular value is the absolute value of something smooth, so at 0 it has a kink, and the derivative 0 there. Where
+    singular values are equal, symmetric functions of them (the nuclear norm) have the derivative given here; a single
+    one of them has a kink, where it depends on the singular vectors found. A second derivative needs distinct values
+    above zero: ArgumentError.
+
+    >>> svdvals(np.array([[0.0, 2.0], [1.0, 0.0]]))
+    array([2., 1.])
+    """
+    return np.linalg.svdvals(a)
+
+
+__all__ = ["eigh", "eigvalsh", "svd", "svdvals"]

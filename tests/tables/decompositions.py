@@ -1,0 +1,98 @@
+"""Rows of inverses, determinants and factorisations: batches, empty matrices, tall and wide ones, singular ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from tapem.ops.decompositions import cholesky, independent_columns, qr
+from tapem.ops.solving import cofactors, det, linalg_inv, second_cofactors, slogdet, solve
+from tapem.ops.spectral import eigh, eigvalsh, reciprocal_gaps, svd, svdvals
+from tests.tables import Row
+
+
+def _values(*shape: int) -> Any:
+    """Matrices far from singular, and whose eigenvalues and singular values are far from each other."""
+    x = 0.3 * np.random.default_rng([len(shape), *shape]).normal(size=shape)
+    return x + np.arange(1.0, shape[-2] + 1.0)[:, None] * np.eye(*shape[-2:])
+
+
+def _any(*shape: int) -> Any:
+    return np.random.default_rng([len(shape), *shape]).normal(size=shape)
+
+
+def _positive(*shape: int) -> Any:
+    x = _values(*shape)
+    return x @ np.swapaxes(x, -1, -2)
+
+
+def _singular(n: int, rank: int) -> Any:
+    x = _any(n, n)
+    return x[:, :rank] @ x[:rank]
+
+
+def _plain(f: Callable[..., Any]) -> Callable[..., Any]:
+    """A NumPy function with its result as a plain tuple."""
+    return lambda *xs, **static: tuple(f(*xs, **static))
+
+
+def _minors(a: Any) -> Any:
+    """The cofactors by their definition: signed determinants of what is left without a row and a column."""
+    n = a.shape[-1]
+    out = np.ones(a.shape)
+    for i, j in np.ndindex(n, n):
+        rest = np.delete(np.delete(a, i, -2), j, -1)
+        out[..., i, j] = (-1) ** (i + j) * np.linalg.det(rest)
+    return out
+
+
+_SQUARE = [(3, 3), (2, 3, 3), (2, 1, 2, 2), (1, 1), (0, 0), (0, 2, 2)]
+_OBLONG = [(3, 3), (4, 2), (2, 4), (2, 3, 2), (2, 2, 3), (3, 1), (1, 3), (1, 1), (3, 0), (0, 3), (0, 2, 3)]
+_SOLVE = [
+    ((3, 3), (3,)),
+    ((3, 3), (3, 2)),
+    ((2, 3, 3), (3,)),
+    ((2, 3, 3), (3, 2)),
+    ((3, 3), (2, 3, 2)),
+    ((2, 1, 2, 2), (3, 2, 1)),
+    ((1, 1), (1,)),
+    ((0, 0), (0, 2)),
+    ((2, 2), (2, 0)),
+]
+_DEGENERATE = [
+    ("zero", np.zeros((3, 3))),
+    ("identity", np.eye(3)),
+    ("rank 2", _singular(3, 2)),
+    ("zero row", np.diag([2.0, 0.0, 3.0])),
+    ("permutation", np.eye(3)[[1, 0, 2]]),
+]
+
+ROWS: list[Row] = [
+    *(Row(linalg_inv, (_values(*shape),), reference=np.linalg.inv) for shape in _SQUARE),
+    *(Row(solve, (_values(*a), _any(*b)), reference=np.linalg.solve) for a, b in _SOLVE),
+    *(Row(det, (_values(*shape),), reference=np.linalg.det) for shape in _SQUARE),
+    *(Row(det, (x,), reference=np.linalg.det, note=note) for note, x in _DEGENERATE),
+    *(Row(slogdet, (_values(*shape),), reference=_plain(np.linalg.slogdet)) for shape in _SQUARE),
+    Row(slogdet, (-_values(3, 3),), reference=_plain(np.linalg.slogdet), note="negative determinant"),
+    *(Row(cofactors, (_values(*shape),), reference=_minors) for shape in [(3, 3), (2, 2, 2), (1, 1)]),
+    *(Row(cofactors, (x,), reference=_minors, note=note, order=1) for note, x in _DEGENERATE),
+    *(Row(second_cofactors, (_values(*shape), _any(*shape))) for shape in [(3, 3), (2, 2, 2), (1, 1)]),
+    *(Row(cholesky, (_positive(*shape),), reference=np.linalg.cholesky) for shape in _SQUARE),
+    Row(cholesky, (_positive(3, 3),), {"upper": True}, np.linalg.cholesky),
+    Row(cholesky, (np.tril(_positive(3, 3)),), reference=np.linalg.cholesky, note="lower triangle alone"),
+    *(Row(eigh, (_positive(*shape),), reference=_plain(np.linalg.eigh)) for shape in _SQUARE),
+    Row(eigh, (_values(3, 3),), {"UPLO": "U"}, _plain(np.linalg.eigh), "not symmetric"),
+    *(Row(eigvalsh, (_positive(*shape),), reference=np.linalg.eigvalsh) for shape in _SQUARE),
+    Row(eigvalsh, (_values(3, 3),), {"UPLO": "U"}, np.linalg.eigvalsh, "not symmetric"),
+    *(Row(reciprocal_gaps, (np.array(x),), {"of": "eigh"}) for x in ([1.0, 2.0, 4.0], [[3.0, 1.0], [0.0, 1.0]], [1.0])),
+    *(Row(qr, (_values(*shape),), reference=_plain(np.linalg.qr)) for shape in _OBLONG),
+    *(Row(qr, (_values(*shape),), {"mode": "complete"}, _plain(np.linalg.qr)) for shape in [(3, 3), (2, 4)]),
+    Row(qr, (_values(4, 2),), {"mode": "complete"}, _plain(np.linalg.qr), "no derivative", order=0),
+    *(Row(independent_columns, (_values(*shape),)) for shape in [(2, 2), (2, 3, 3)]),
+    *(Row(svd, (_values(*s),), {"full_matrices": False}, _plain(np.linalg.svd)) for s in _OBLONG),
+    *(Row(svd, (_values(*shape),), reference=_plain(np.linalg.svd)) for shape in [(3, 3), (2, 2, 2), (1, 1)]),
+    *(Row(svd, (_values(*s),), {}, _plain(np.linalg.svd), "no derivative", order=0) for s in [(4, 2), (2, 3)]),
+    *(Row(svdvals, (_values(*shape),), reference=np.linalg.svdvals) for shape in _OBLONG),
+]
