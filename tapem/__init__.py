@@ -33,6 +33,7 @@ from tapem.ops.arithmetic import *  # noqa: F403
 from tapem.ops.casting import *  # noqa: F403
 from tapem.ops.comparison import *  # noqa: F403
 from tapem.ops.cumulative import *  # noqa: F403
+from tapem.ops.decompositions import *  # noqa: F403
 from tapem.ops.diagonals import *  # noqa: F403
 from tapem.ops.exponential import *  # noqa: F403
 from tapem.ops.indexing import *  # noqa: F403
@@ -44,6 +45,8 @@ from tapem.ops.searching import *  # noqa: F403
 from tapem.ops.selection import *  # noqa: F403
 from tapem.ops.shaping import *  # noqa: F403
 from tapem.ops.softmax import *  # noqa: F403
+from tapem.ops.solving import *  # noqa: F403
+from tapem.ops.spectral import *  # noqa: F403
 from tapem.ops.trigonometry import *  # noqa: F403
 from tapem.program import *  # noqa: F403
 from tapem.signature import Tensor as Tensor
