@@ -22,7 +22,7 @@ from tapem.signature import Tensor
 from tapem.tangents import Zero
 
 __all__ = [
-    "abs", "add", "copysign", "div", "fabs", "float_power", "fmod", "hypot", "identity", "inv", "mul", "neg", "power",
+    "abs", "add", "copysign", "div", "fabs", "fmod", "hypot", "identity", "inv", "mul", "neg", "power",
     "reciprocal", "remainder", "scale", "sign", "sqrt", "square", "sub",
 ]  # fmt: skip
 
@@ -189,18 +189,6 @@ def power(a: T, b: T) -> Out:
     if type(exponent) is int and exponent == 2 and isinstance(base, np.ndarray) and base.dtype.kind == "f":
         return np.square(base)
     return np.power(base, exponent)
-
-
-@elementwise(_power_in_base, _power_in_exponent, numpy=[np.float_power])
-def float_power(a: T, b: T) -> Out:
-    """`a` to the power of `b`, computed in float64: Num "*#shape", Num "*#shape" -> Float64 "*shape".
-
-    Its derivatives are those of `power`.
-
-    >>> float_power(np.array([1, 2]), -2)
-    array([1.  , 0.25])
-    """
-    return np.float_power(a, b)
 
 
 @elementwise(
