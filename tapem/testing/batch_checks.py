@@ -1,0 +1,155 @@
+"""The batch rule of an op against a loop over the examples, alone and within derivatives."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator, MutableMapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from tapem.errors import ConcretizationError
+from tapem.node import Abstract, Array
+from tapem.testing.comparison import like, raised
+from tapem.testing.findings import Finding
+from tapem.tree import flatten
+from tapem.transforms import jvp, vjp
+from tapem.vectorise import vmap
+
+SIZE = 3
+
+
+def batching(
+    f: Callable[..., Any],
+    operands: tuple[Any, ...],
+    names: Sequence[str],
+    modes: Sequence[str],
+    rng: np.random.Generator,
+    skipped: MutableMapping[str, str],
+) -> Iterator[Finding]:
+    """What `vmap(f)` gives differently from a loop, for every subset of mapped operands, or a sample of the subsets."""
+    possible = [position for position, x in enumerate(operands) if isinstance(x, np.ndarray | np.generic | float | int)]
+    for mapped in subsets(possible, rng):
+        check = f"batch rule, mapped over {', '.join(names[i] for i in mapped)}"
+        batched = [examples(x) if i in mapped else x for i, x in enumerate(operands)]
+        axes = tuple(0 if i in mapped else None for i in range(len(operands)))
+        try:
+            yield from compare(check, f, batched, axes)
+        except ConcretizationError as error:
+            if not any(Abstract.of(operands[i]).dtype.kind in "iub" for i in mapped):
+                yield Finding(check, detail=raised(error))
+            skipped[check] = f"refused: {str(error).splitlines()[0]}"  # a shape may depend on an index or a mask
+        except Exception as error:  # whatever a batch rule may raise is a finding
+            yield Finding(check, detail=raised(error))
+    real = [i for i in possible if Abstract.of(operands[i]).dtype.kind == "f"]
+    for mode in modes if real else ():
+        yield from within_derivatives(f, operands, real, mode, rng)
+
+
+def within_derivatives(
+    f: Callable[..., Any], operands: tuple[Any, ...], real: Sequence[int], mode: str, rng: np.random.Generator
+) -> Iterator[Finding]:
+    """The derivative of a batch, and a batch of derivatives, against a loop over derivatives."""
+    axes = tuple(0 if i in real else None for i in range(len(operands)))
+    batched = [examples(x) if i in real else x for i, x in enumerate(operands)]
+
+    def outputs(*xs: Any) -> list[Any]:
+        return [leaf for leaf in flatten(f(*xs))[0] if Abstract.of(leaf).dtype.kind == "f"]
+
+    towards = [operands[i] for i in real] if mode == "fwd" else outputs(*operands)
+    direction = [like([value], rng.normal(size=np.size(value)))[0] for value in towards]
+    one = derivative_along(outputs, real, mode, direction)
+    many = derivative_along(
+        vmap(outputs, in_axes=axes), real, mode, [np.broadcast_to(d, (SIZE, *np.shape(d))) for d in direction]
+    )
+    name = {"fwd": "jvp", "rev": "vjp"}[mode]
+    for check, function in ((f"vmap of {name}", vmap(one, in_axes=axes)), (f"{name} of vmap", many)):
+        try:
+            yield from agree(check, loop(one, batched, axes), function(*batched))
+        except Exception as error:  # whatever a rule may raise is a finding
+            yield Finding(check, detail=raised(error))
+
+
+def derivative_along(
+    f: Callable[..., list[Any]], real: Sequence[int], mode: str, direction: Sequence[Any]
+) -> Callable[..., Any]:
+    """The derivative of f in its real operands, along a direction, as a function of all operands."""
+
+    def derived(*xs: Any) -> list[Any]:
+        def call(*given: Any) -> list[Any]:
+            values = iter(given)
+            return f(*(next(values) if i in real else x for i, x in enumerate(xs)))
+
+        chosen = tuple(xs[i] for i in real)
+        if mode == "fwd":
+            return list(jvp(call, chosen, tuple(direction))[1])
+        return list(vjp(call, *chosen)[1](list(direction)))
+
+    return derived
+
+
+def subsets(possible: Sequence[int], rng: np.random.Generator) -> list[tuple[int, ...]]:
+    """Every non-empty subset of up to three operands; of more, the single ones, all, and three at random."""
+    if len(possible) <= 3:
+        return [chosen for n in range(1, len(possible) + 1) for chosen in itertools.combinations(possible, n)]
+    some = {tuple(sorted(rng.choice(possible, rng.integers(2, len(possible)), replace=False).tolist())) for _ in range(3)}
+    return [*((position,) for position in possible), *sorted(some), tuple(possible)]
+
+
+def examples(x: Any) -> Array:
+    """Several examples like x: real ones a little smaller, so that they stay in the domain; others rearranged."""
+    array = np.asarray(x)
+    if array.dtype.kind == "f":
+        factors = np.array([1.0, 0.99, 0.97], array.dtype).reshape(-1, *(1,) * array.ndim)
+        return array[None] * factors
+    return np.stack([np.roll(array, shift) for shift in range(SIZE)])
+
+
+def loop(f: Callable[..., Any], operands: Sequence[Any], axes: Sequence[int | None]) -> Any:
+    """The function applied to each example in turn, and the results stacked."""
+    results = [
+        flatten(f(*(x if axis is None else x[at] for x, axis in zip(operands, axes, strict=True))))[0]
+        for at in range(SIZE)
+    ]
+    return [np.stack([np.asarray(value) for value in column]) for column in zip(*results, strict=True)]
+
+
+def compare(check: str, f: Callable[..., Any], operands: Sequence[Any], axes: tuple[int | None, ...]) -> Iterator[Finding]:
+    """A batch against a loop: the batch axis first, and last in both directions."""
+    expected = loop(f, operands, axes)
+    yield from agree(check, expected, vmap(f, in_axes=axes)(*operands))
+    if any(np.ndim(x) > 1 for x, axis in zip(operands, axes, strict=True) if axis == 0):
+        last = [x if axis is None else np.moveaxis(x, 0, -1) for x, axis in zip(operands, axes, strict=True)]
+        result = vmap(f, in_axes=tuple(None if axis is None else -1 for axis in axes), out_axes=-1)(*last)
+        moved = [np.moveaxis(value, -1, 0) for value in flatten(result)[0]]
+        yield from agree(f"{check} along their last axes", expected, moved)
+
+
+def agree(check: str, expected: Sequence[Array], result: Any) -> Iterator[Finding]:
+    """Where a batched result has another shape, dtype or number than the loop."""
+    found = flatten(result)[0]
+    if len(found) != len(expected):
+        yield Finding(check, None, (), f"{len(expected)} results", f"{len(found)} results", "from a loop")
+        return
+    for position, (right, value) in enumerate(zip(expected, found, strict=True)):
+        name = f"output[{position}]" if len(expected) > 1 else "output"
+        own = Abstract.of(value)
+        if own.shape != right.shape or own.dtype != right.dtype:
+            kinds = f"{right.dtype}{list(right.shape)}", f"{own.dtype}{list(own.shape)}"
+            yield Finding(check, None, (), *kinds, "from a loop", name)
+            continue
+        value = np.asarray(value)
+        if right.dtype.kind != "f":
+            wrong = right != value
+        else:
+            scale = float(np.max(np.abs(right), initial=0.0, where=np.isfinite(right)))
+            rounding = 1e4 * float(np.finfo(right.dtype).eps)
+            with np.errstate(all="ignore"):
+                close = np.abs(right - value) <= rounding * np.maximum(np.abs(right), scale)
+            wrong = ~(close | (right == value) | (np.isnan(right) & np.isnan(value)))
+        if wrong.any():
+            index = tuple(map(int, np.argwhere(wrong)[0]))
+            yield Finding(check, None, (), right[index], value[index], f"from a loop; at {list(index)}", name)
+
+
+__all__ = ["batching"]

@@ -1,0 +1,234 @@
+"""Comparing both modes with finite differences: whole Jacobians where they are small, random probes where they are not.
+
+A probe is a fresh random direction at every call, so no fixed subspace can hide an error from it; where a probe finds
+one, bisection finds the element that is wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from tapem.errors import TapeError
+from tapem.node import Abstract, Array
+from tapem.testing.findings import Finding, worst_elements
+from tapem.testing.finite_differences import Difference, along, difference, element
+from tapem.testing.flattening import Flat, packed
+from tapem.transforms import jvp, linearize, vjp
+
+FULL = 100
+"""Up to this many inputs and outputs the whole Jacobian is compared."""
+
+NAMES = {"fwd": "forward", "rev": "reverse"}
+
+
+class Tolerance(NamedTuple):
+    """How far a derivative may be from its finite difference.
+
+    An element passes when its absolute or its relative error is within tolerance. Without `atol`, errors of 1e-3 `rtol`
+    relative to the largest element pass, and so does what rounding can explain.
+    """
+
+    rtol: float
+    atol: float | None = None
+    eps: float | None = None
+
+    @staticmethod
+    def of(flat: Flat, rtol: float | None, atol: float | None, eps: float | None) -> Tolerance:
+        """The tolerance for a function, by default the one that suits its least precise dtype."""
+        default = {np.dtype(np.float64): 1e-5, np.dtype(np.float32): 1e-2}.get(flat.precision, 1e-1)
+        return Tolerance(default if rtol is None else rtol, atol, eps)
+
+    def wrong(self, actual: Array, expected: Array, noise: Any, scale: float | None = None) -> Array:
+        """Which elements differ too much; whatever is not a number is wrong, unless both are the same infinity."""
+        with np.errstate(all="ignore"):
+            if scale is None:
+                scale = float(np.max(np.abs(expected), initial=0.0, where=np.isfinite(expected)))
+            absolute = 1e-3 * self.rtol * scale if self.atol is None else self.atol
+            relative = self.rtol * np.maximum(np.abs(actual), np.abs(expected))
+            allowed = np.maximum(np.maximum(relative, absolute), noise)
+            return ~((np.abs(actual - expected) <= allowed) & np.isfinite(expected)) & (actual != expected)
+
+
+def first_order(
+    flat: Flat, modes: Sequence[str], rng: np.random.Generator, tolerance: Tolerance, label: str = "", full: int = FULL
+) -> Iterator[Finding]:
+    """What is wrong with the first derivatives of a function, in these modes."""
+    whole = flat.inputs.size <= full and flat.outputs.size <= full
+    columns = [difference(flat, element(flat, i), tolerance.eps) for i in range(flat.inputs.size)] if whole else []
+    for mode in modes:
+        check = f"{NAMES[mode]} {label or 'mode'}"
+        try:
+            maps = {"fwd": forward_map, "rev": reverse_map}[mode](flat)
+            found = list(kinds(flat, mode, maps, check))
+            if not found:
+                compare = whole_jacobian(flat, mode, maps, columns, tolerance, check) if whole else None
+                found = list(compare or probes(flat, mode, maps, rng, tolerance, check))
+        except Exception as error:  # a rule may raise anything
+            found = [Finding(check, detail=raised(error))]
+        yield from found
+
+
+def raised(error: Exception) -> str:
+    """An exception as a finding tells it."""
+    return str(error) if isinstance(error, TapeError) else f"{type(error).__name__}: {error}"
+
+
+def forward_map(flat: Flat) -> Callable[[Sequence[Any]], Sequence[Any]]:
+    """From tangents of the inputs to tangents of the outputs."""
+    _, derivative = linearize(flat, *flat.leaves)
+    return lambda tangents: derivative(*tangents)
+
+
+def reverse_map(flat: Flat) -> Callable[[Sequence[Any]], Sequence[Any]]:
+    """From cotangents of the outputs to cotangents of the inputs."""
+    _, pullback = vjp(flat, *flat.leaves)
+    return lambda cotangents: pullback(list(cotangents))
+
+
+def like(values: Sequence[Any], vector: Array) -> list[Any]:
+    """A vector cut into arrays with the shapes and dtypes of these values."""
+    parts: list[Any] = []
+    start = 0
+    for value in values:
+        kind = Abstract.of(value)
+        parts.append(vector[start : start + kind.size].reshape(kind.shape).astype(kind.dtype))
+        start += kind.size
+    return parts
+
+
+def kinds(flat: Flat, mode: str, linear: Callable[[Sequence[Any]], Sequence[Any]], check: str) -> Iterator[Finding]:
+    """Shape and dtype of every tangent or cotangent."""
+    given, received = (flat.leaves, flat.values) if mode == "fwd" else (flat.values, flat.leaves)
+    names = (flat.outputs if mode == "fwd" else flat.inputs).names
+    what = "tangent" if mode == "fwd" else "cotangent"
+    results = linear(like(given, np.ones(sum(np.size(value) for value in given))))
+    for name, value, result in zip(names, received, results, strict=True):
+        expected, actual = Abstract.of(value), Abstract.of(result)
+        if expected.shape != actual.shape:
+            yield Finding(check, name, (), expected.shape, actual.shape, f"the shape of its {what}")
+        if expected.dtype != actual.dtype:
+            yield Finding(check, name, (), expected.dtype, actual.dtype, f"the dtype of its {what}")
+
+
+def ad_matrix(flat: Flat, mode: str, linear: Callable[[Sequence[Any]], Sequence[Any]]) -> Array:
+    """The whole Jacobian, outputs by inputs, as a mode finds it."""
+    values = flat.leaves if mode == "fwd" else flat.values
+    size = flat.inputs.size if mode == "fwd" else flat.outputs.size
+    other = flat.outputs.size if mode == "fwd" else flat.inputs.size
+    matrix = np.zeros((size, other))
+    for row, unit in zip(matrix, np.eye(size), strict=True):
+        row[:] = packed(linear(like(values, unit)))
+    return matrix.T if mode == "fwd" else matrix
+
+
+def whole_jacobian(
+    flat: Flat,
+    mode: str,
+    linear: Callable[[Sequence[Any]], Sequence[Any]],
+    columns: Sequence[Difference],
+    tolerance: Tolerance,
+    check: str,
+) -> list[Finding]:
+    """Compare every element of the Jacobian."""
+    if not columns or not flat.outputs.size:
+        return []
+    expected = np.stack([column.value for column in columns], axis=1)
+    noise = np.array([column.noise for column in columns])
+    actual = ad_matrix(flat, mode, linear)
+    wrong = tolerance.wrong(actual, expected, noise)
+    return worst_elements(check, actual, expected, wrong, flat.inputs, flat.outputs)
+
+
+def probes(
+    flat: Flat,
+    mode: str,
+    linear: Callable[[Sequence[Any]], Sequence[Any]],
+    rng: np.random.Generator,
+    tolerance: Tolerance,
+    check: str,
+    count: int = 3,
+) -> Iterator[Finding]:
+    """Compare one number per probe, `<w, J v>`, for random w and v; where it is wrong, find the element."""
+    for _ in range(count):
+        w = rng.normal(size=flat.outputs.size)
+        pulled = packed(linear(like(flat.values, w))) if mode == "rev" else np.zeros(0)
+
+        def sides(
+            v: Array, w: Array = w, pulled: Array = pulled
+        ) -> tuple[float, float, float]:  # actual, expected, how often the allowed error they differ
+            found = difference(flat, along(flat, v), tolerance.eps)
+            there = pulled * v if mode == "rev" else w * packed(linear(like(flat.leaves, v)))
+            expected, actual = float(w @ found.value), float(np.sum(there))
+            terms = float(np.sum(np.abs(there)))
+            noise = found.noise * float(np.linalg.norm(w)) + 1e-4 * tolerance.rtol * terms
+            allowed = max(tolerance.rtol * max(abs(actual), abs(expected)), noise)
+            ratio = abs(actual - expected) / max(allowed, np.finfo(float).tiny)
+            return actual, expected, ratio if np.isfinite(ratio) else np.inf
+
+        v = rng.normal(size=flat.inputs.size)
+        actual, expected, excess = sides(v)
+        if excess <= 1:
+            continue
+        column = culprit(v, lambda part: sides(part)[2])
+        unit = np.zeros(flat.inputs.size)
+        unit[column] = 1.0
+        name, index = flat.inputs.locate(column)
+        one, other, remains = sides(unit)
+        if remains <= 1:
+            yield Finding(check, name, (), expected, actual, "<w, Jv> for random w and v; no single element explains it")
+        else:
+            yield Finding(check, name, index, other, one, "the sum over the outputs with random weights")
+        return
+
+
+def culprit(v: Array, excess: Callable[[Array], float]) -> int:
+    """The input whose part in a wrong sum is the most wrong, found by halving."""
+    low, high = 0, len(v)
+    while high - low > 1:
+        middle = (low + high) // 2
+        left, right = np.zeros_like(v), np.zeros_like(v)
+        left[low:middle], right[middle:high] = v[low:middle], v[middle:high]
+        low, high = (low, middle) if excess(left) >= excess(right) else (middle, high)
+    return low
+
+
+def derivative(flat: Flat, mode: str, rng: np.random.Generator) -> Flat:
+    """The derivative along a random direction, as a function of the same inputs: what higher orders are checked on."""
+    if mode == "fwd":
+        v = like(flat.leaves, rng.normal(size=flat.inputs.size))
+        pushed: Callable[..., Any] = lambda *leaves: jvp(flat, leaves, tuple(v))[1]  # noqa: E731
+        return Flat(pushed, tuple(flat.leaves), flat.inputs.names)
+    w = like(flat.values, rng.normal(size=flat.outputs.size))
+    pulled: Callable[..., Any] = lambda *leaves: vjp(flat, *leaves)[1](w)  # noqa: E731
+    return Flat(pulled, tuple(flat.leaves), flat.inputs.names)
+
+
+def all_orders(
+    flat: Flat,
+    order: int,
+    modes: Sequence[str],
+    rng: np.random.Generator,
+    tolerance: Tolerance,
+    full: Sequence[int] = (FULL, FULL),
+    over: str = "",
+) -> list[Finding]:
+    """What is wrong with the derivatives up to this order; an order is looked at if the one below it is right."""
+    label = f"over {over}" if over else ""
+    findings = list(first_order(flat, modes, rng, tolerance, label, full[0]))
+    if order <= 1 or findings:
+        return findings
+    for mode in modes:
+        name = f"{NAMES[mode]} over {over}" if over else NAMES[mode]
+        try:
+            higher = derivative(flat, mode, rng)
+        except Exception as error:  # a rule may raise anything
+            findings.append(Finding(f"{name} mode", detail=raised(error)))
+            continue
+        findings += all_orders(higher, order - 1, modes, rng, tolerance, full[1:] or full, name)
+    return findings
+
+
+__all__ = ["FULL", "Tolerance", "all_orders", "derivative", "first_order", "forward_map", "like", "raised", "reverse_map"]

@@ -1,0 +1,97 @@
+"""The three doors of an op, and its abstract evaluation, must agree to the last bit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from typing import Any
+
+import numpy as np
+
+from tapem.monad import TapeM
+from tapem.node import Abstract
+from tapem.primitive import Primitive
+from tapem.tape import Tape
+from tapem.testing.findings import Finding
+from tapem.testing.flattening import settled
+from tapem.tracer import Tracer
+from tapem.transforms import vjp
+from tapem.tree import flatten, unflatten
+
+
+def three_doors(
+    op: Callable[..., Any], operands: tuple[Any, ...], static: Mapping[str, Any], skipped: MutableMapping[str, str]
+) -> Iterator[Finding]:
+    """What differs between arrays, a tracer and a Ref; a function that does not take Refs is noted as such."""
+    value = settled(op(*operands, **static))
+    traced = vjp(lambda *given: settled(op(*given, **static)), *operands)[0]
+    yield from same("three doors", value, traced, "a tracer, where arrays give the other")
+    try:
+        pure = through_refs(op, operands, static)
+    except Exception as error:
+        if isinstance(op, Primitive):
+            raise
+        skipped["the pure door"] = f"{type(error).__name__}: {str(error).splitlines()[0]}"
+    else:
+        yield from same("three doors", value, pure, "Refs, where arrays give the other")
+    if isinstance(op, Primitive):
+        yield from abstractly(op, operands, static, value)
+
+
+def through_refs(op: Callable[..., Any], operands: tuple[Any, ...], static: Mapping[str, Any]) -> Any:
+    """The values of the step that the op builds from Refs."""
+    tape = Tape()
+    leaves, structure = flatten(operands)
+    refs: list[Any] = []
+    for leaf in leaves:
+        ref, tape = tape.leaf(leaf)
+        refs.append(ref)
+    step = op(*unflatten(structure, refs), **static)
+    if not isinstance(step, TapeM):
+        if not refs:
+            return step
+        raise TypeError(f"given Refs it returned {type(step).__name__}, which is no step")
+    result, tape = step.run(tape)
+    outputs, out_structure = flatten(result)
+    return unflatten(out_structure, [tape.value(ref) if hasattr(ref, "node") else ref for ref in outputs])
+
+
+def abstractly(op: Primitive, operands: tuple[Any, ...], static: Mapping[str, Any], value: Any) -> Iterator[Finding]:
+    """Shape and dtype as abstract evaluation predicts them, against those of the value."""
+    bound, given = op.bind(operands, static)
+    inputs = tuple(op.as_input(position, operand) for position, operand in enumerate(bound))
+    predicted = op.abstract(tuple(Abstract.of(x) if isinstance(x, np.ndarray) else x for x in inputs), given)
+    expected = value if isinstance(value, tuple) else (value,)
+    actual = predicted if type(predicted) is tuple else (predicted,)
+    for position, (one, other) in enumerate(zip(expected, actual, strict=True)):
+        name = f"output[{position}]" if isinstance(value, tuple) else "output"
+        right = Abstract.of(one)
+        if right.shape != other.shape:
+            yield Finding("abstract evaluation", None, (), right.shape, other.shape, f"the shape of {name}")
+        if right.dtype != other.dtype:
+            yield Finding("abstract evaluation", None, (), right.dtype, other.dtype, f"the dtype of {name}")
+
+
+def same(check: str, expected: Any, actual: Any, detail: str) -> Iterator[Finding]:
+    """Where two results differ in structure, shape, dtype or a single bit."""
+    ones, structure = flatten(expected)
+    others, other_structure = flatten(actual)
+    if len(ones) != len(others):
+        yield Finding(check, None, (), structure, other_structure, detail)
+        return
+    for position, (one, other) in enumerate(zip(ones, others, strict=True)):
+        name = f"output[{position}]" if len(ones) > 1 else "output"
+        if isinstance(other, Tracer):
+            yield Finding(check, None, (), "a value", repr(other), detail, name)
+            continue
+        right, found = np.asarray(one), np.asarray(other)
+        if right.shape != found.shape or right.dtype != found.dtype:
+            kinds = [f"{array.dtype}{list(array.shape)}" for array in (right, found)]
+            yield Finding(check, None, (), *kinds, detail, name)
+        elif right.tobytes() != found.tobytes():
+            differs = np.atleast_1d((right != found) & ~((right != right) & (found != found)))
+            if differs.any():
+                index = tuple(map(int, np.argwhere(differs)[0][: right.ndim]))
+                yield Finding(check, None, (), right[index], found[index], f"{detail}; at {list(index)}", name)
+
+
+__all__ = ["same", "three_doors"]

@@ -1,0 +1,148 @@
+"""What a check reports: findings, each with argument, index, expected and actual value, gathered into one error."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tapem.errors import TapeError
+from tapem.node import Array
+from tapem.testing.flattening import Layout
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that is wrong.
+
+    `check` says which check found it, `argument` and `index` where, `expected` and `actual` what. `detail` is a
+    sentence: what the numbers are, or what is wrong where there are none. `output` names the output, where there are
+    several or it is not a scalar.
+
+    >>> print(Finding("reverse mode", "x", (1,), 2.0, -2.0, "the sign is wrong"))
+    reverse mode: argument x[1]: expected 2, got -2 (the sign is wrong)
+    """
+
+    check: str
+    argument: str | None = None
+    index: tuple[int, ...] = ()
+    expected: Any = None
+    actual: Any = None
+    detail: str = ""
+    output: str | None = None
+
+    def __str__(self) -> str:
+        parts: list[str] = []
+        if self.argument is not None:
+            parts.append(f"argument {self.argument}{list(self.index) if self.index else ''}")
+        if self.output is not None:
+            parts.append(self.output)
+        text = f"{self.check}: {', '.join(parts)}" if parts else self.check
+        if self.expected is None and self.actual is None:
+            return f"{text}: {self.detail}"
+        return f"{text}: expected {number(self.expected)}, got {number(self.actual)}" + (
+            f" ({self.detail})" if self.detail else ""
+        )
+
+
+class GradientMismatch(TapeError, AssertionError):
+    """A derivative, or something else that a check compares, is not what it should be; `findings` holds the details.
+
+    >>> raise GradientMismatch("cube(x)", [Finding("reverse mode", "x", (), 12.0, 4.0)])
+    Traceback (most recent call last):
+    tapem.testing.findings.GradientMismatch: cube(x): 1 check failed
+      reverse mode: argument x: expected 12, got 4
+    """
+
+    def __init__(self, what: str, findings: Sequence[Finding], note: str = "") -> None:
+        """Gather the findings about one function."""
+        self.what = what
+        self.findings = tuple(findings)
+        self.note = note
+        shown = [f"  {finding}" for finding in self.findings[:20]]
+        if len(self.findings) > len(shown):
+            shown.append(f"  ... and {len(self.findings) - len(shown)} more")
+        names = dict.fromkeys(finding.check for finding in self.findings)
+        count = f"{len(names)} check{'s' * (len(names) != 1)} failed"
+        super().__init__("\n".join([f"{what}: {count}", *shown, *([note] if note else [])]))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return GradientMismatch, (self.what, self.findings, self.note)
+
+
+def number(value: Any) -> str:
+    """A value as a finding shows it: a number in at most ten digits, anything else as it is."""
+    return f"{float(value):.10g}" if isinstance(value, float | np.floating) else str(value)
+
+
+def worst_elements(
+    check: str,
+    actual: Array,
+    expected: Array,
+    wrong: Array,
+    inputs: Layout,
+    outputs: Layout,
+    *,
+    limit: int = 3,
+) -> list[Finding]:
+    """The findings for the worst wrong elements of a Jacobian, per argument, worst first; all arrays are out by in."""
+    findings: list[Finding] = []
+    scalar = outputs.shapes == [()]
+    for position, name in enumerate(inputs.names):
+        block = inputs.block(position)
+        bad = wrong[:, block]
+        if not bad.any():
+            continue
+        with np.errstate(all="ignore"):
+            error = np.abs(actual[:, block] - expected[:, block])
+        error[~np.isfinite(error)] = np.inf
+        error[~bad] = -1.0
+        order = np.argsort(-error, axis=None, kind="stable")[: min(limit, int(bad.sum()))]
+        hint = diagnosis(actual[:, block], expected[:, block], bad)
+        for rank, flat in enumerate(order):
+            row, column = divmod(int(flat), bad.shape[1])
+            index = inputs.locate(inputs.starts[position] + column)[1]
+            out_name, out_index = outputs.locate(row)
+            detail = f"{int(bad.sum())} of {bad.size} elements are wrong{hint}" if rank == 0 else ""
+            findings.append(
+                Finding(
+                    check,
+                    name,
+                    index,
+                    float(expected[row, column]),
+                    float(actual[row, column]),
+                    detail,
+                    None if scalar else f"{out_name}{list(out_index) if out_index else ''}",
+                )
+            )
+    return findings
+
+
+def diagnosis(actual: Array, expected: Array, wrong: Array) -> str:
+    """A guess at what kind of mistake makes these wrong elements out of the right ones; empty if there is none.
+
+    >>> a = np.array([[1.0, 2.0], [3.0, 4.0]])
+    >>> diagnosis(-a, a, a > 0), diagnosis(a / 2, a, a > 0), diagnosis(a.T, a, a > 0)
+    ('; the sign is wrong', '; off by a factor of 0.5', '; it looks transposed')
+    """
+    if not (np.isfinite(actual).all() and np.isfinite(expected).all()):
+        return "; some are not finite"
+    close = 1e-4 * float(np.max(np.abs(expected), initial=0.0))
+    square = actual.shape[0] == actual.shape[1]
+    if square and actual.size > 1 and np.allclose(actual.T, expected, rtol=1e-4, atol=close):
+        return "; it looks transposed"
+    there = wrong & (np.abs(expected) > close)
+    if not there.any():
+        return ""
+    ratios = actual[there] / expected[there]
+    factor = float(np.median(ratios))
+    if not np.allclose(ratios, factor, rtol=1e-4, atol=1e-6):
+        return ""
+    if abs(factor + 1) < 1e-4:
+        return "; the sign is wrong"
+    return "; nothing arrives" if factor == 0 else f"; off by a factor of {factor:.5g}"
+
+
+__all__ = ["Finding", "GradientMismatch", "worst_elements"]

@@ -1,0 +1,245 @@
+"""Finite differences: derivatives found by looking at values alone, as the judge of all rules.
+
+Five methods. `central`, `forward` and `backward` are the textbook's, with one step. `extrapolated` takes central
+differences at two steps and removes their leading error (Richardson), with smaller steps wherever the two disagree; it
+is what the checks use, and is right to about ten digits in float64. `complex` takes the imaginary part of
+`f(x + ih) / h`, which loses no digits at all, but asks for a function that is analytic as it is written.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+
+from tapem.errors import ArgumentError, NotScalarError, TapeError
+from tapem.node import Array
+from tapem.testing.flattening import Flat, as_leaf, packed, real_input
+from tapem.tree import unflatten
+
+# From a displacement t to the displaced leaves and the displacement that was reached, which rounding may have changed.
+Path: TypeAlias = Callable[[Any], "tuple[list[Any], Any]"]
+
+METHODS = ("central", "forward", "backward", "extrapolated", "complex")
+
+# Large enough that rounding does not drown the difference, small enough that curvature does not bend it.
+STEPS = {np.dtype(np.float64): 1e-4, np.dtype(np.float32): 1e-2, np.dtype(np.float16): 1e-1}
+
+
+def finite_diff(f: Callable[..., Any], x: Any, eps: float | None = None, method: str = "central") -> Any:
+    """The gradient of the scalar function `f` at `x`, from differences of its values: a tree like x.
+
+    `x` is an array or a tree of them. `eps` is the step, in the units of x; by default 1e-4 in float64, 1e-2 in float32
+    and 1e-1 in float16, times |x| for elements greater than 1. `method`:
+
+    - "central": `(f(x+h) - f(x-h)) / 2h`, two calls per element, an error of order h**2.
+    - "forward": `(f(x+h) - f(x)) / h`, and "backward": `(f(x) - f(x-h)) / h`, an error of order h.
+    - "extrapolated": central differences of two steps or more, an error of order h**4.
+    - "complex": `imag(f(x+ih)) / h`, exact to rounding, where f takes complex numbers and is analytic as written (no abs,
+      no comparison, no conj).
+
+    Raises NotScalarError if f is not scalar, DTypeError for integers in x, ArgumentError for an unknown method, for a
+    step that rounding swallows, or where "complex" is not possible.
+
+    >>> finite_diff(lambda x: np.sum(x**2), np.array([1.0, 2.0])).round(6)
+    array([2., 4.])
+    >>> finite_diff(np.sin, 0.0, method="complex")
+    np.float64(1.0)
+    """
+    flat = Flat(f, (x,))
+    real_input(flat, "finite_diff")
+    if flat.outputs.shapes != [()]:
+        raise NotScalarError(
+            f"finite_diff needs a function that returns one real scalar, but it returned the shapes "
+            f"{flat.outputs.shapes}. Use finite_diff_jacobian."
+        )
+    row = difference_matrix(flat, eps, method)[0]
+    parts = flat.inputs.split(row)
+    gradient = [like_input(part, leaf) for part, leaf in zip(parts, flat.leaves, strict=True)]
+    return unflatten(flat.structure, gradient)[0]
+
+
+def finite_diff_jacobian(f: Callable[..., Any], x: Any, eps: float | None = None, method: str = "central") -> Any:
+    """The Jacobian of `f` at `x`, from differences of its values.
+
+    For every leaf of the output a tree like x, whose leaves have shape `output.shape + input.shape` and the dtype of the
+    input, as `jacfwd` gives it. `eps` and `method` are those of `finite_diff`, as are the errors.
+
+    >>> finite_diff_jacobian(lambda x: x[0] * x, np.array([1.0, 2.0])).round(6)
+    array([[2., 0.],
+           [2., 1.]])
+    """
+    flat = Flat(f, (x,))
+    real_input(flat, "finite_diff_jacobian")
+    matrix = difference_matrix(flat, eps, method)
+    blocks: list[Any] = []
+    for o, out_shape in enumerate(flat.outputs.shapes):
+        rows = matrix[flat.outputs.block(o)]
+        parts = [
+            like_input(np.reshape(rows[:, flat.inputs.block(i)], (*out_shape, *in_shape)), leaf)
+            for i, (in_shape, leaf) in enumerate(zip(flat.inputs.shapes, flat.leaves, strict=True))
+        ]
+        blocks.append(unflatten(flat.structure, parts)[0])
+    if len(flat.real) != flat.output_structure.num_leaves:
+        raise NotScalarError("finite_diff_jacobian: f returns integers or bools too, which have no derivative.")
+    return unflatten(flat.output_structure, blocks)
+
+
+def like_input(value: Array, leaf: Any) -> Any:
+    """A derivative in the dtype of the input that it belongs to."""
+    return value.astype(np.asarray(leaf).dtype)[()]
+
+
+def difference_matrix(
+    flat: Flat, eps: float | None = None, method: str = "central", columns: Sequence[int] | None = None
+) -> Array:
+    """The Jacobian as a matrix, outputs by inputs, or some columns of it."""
+    wanted = range(flat.inputs.size) if columns is None else columns
+    found = [difference(flat, element(flat, column), eps, method).value for column in wanted]
+    if method == "complex":
+        refuse_unless_analytic(flat, found, wanted)
+    return np.stack(found, axis=1) if found else np.zeros((flat.outputs.size, 0))
+
+
+class Difference(NamedTuple):
+    """A directional derivative of all outputs, and the size of the rounding error that may be in it."""
+
+    value: Array
+    noise: float
+
+
+class Direction(NamedTuple):
+    """A straight path through the point, and how long a step along it should be in proportion."""
+
+    path: Path
+    scale: float
+
+
+def element(flat: Flat, column: int) -> Direction:
+    """The path along which one element of one input changes."""
+    position = flat.inputs.owner(column)
+    leaf = flat.leaves[position]
+    at = column - flat.inputs.starts[position]
+
+    def path(t: Any) -> tuple[list[Any], Any]:
+        moved = np.array(leaf)
+        if isinstance(t, complex):
+            moved = moved.astype(np.result_type(moved.dtype, np.complex64))
+        before = moved.flat[at]
+        moved.flat[at] = before + t
+        leaves = list(flat.leaves)
+        leaves[position] = as_leaf(moved, leaf)
+        return leaves, t if isinstance(t, complex) else float(moved.flat[at]) - float(before)
+
+    return Direction(path, max(1.0, abs(float(np.asarray(leaf).flat[at]))))
+
+
+def along(flat: Flat, direction: Array) -> Direction:
+    """The path on which all inputs change at once, in proportion to a vector of their size."""
+    parts = flat.inputs.split(direction)
+    at = packed(flat.leaves)
+    moving = direction != 0
+
+    def path(t: Any) -> tuple[list[Any], Any]:
+        leaves = [as_leaf(np.asarray(leaf) + t * part, leaf) for leaf, part in zip(flat.leaves, parts, strict=True)]
+        return leaves, t
+
+    # A step is good for every element if it is good for the smallest one, which is taken to be of order one.
+    return Direction(path, 1.0 / max(1.0, float(np.max(np.abs(direction / np.maximum(1, np.abs(at)))[moving], initial=0))))
+
+
+def difference(flat: Flat, direction: Direction, eps: float | None = None, method: str = "extrapolated") -> Difference:
+    """The derivative of all outputs along a direction, by one of the methods."""
+    if method not in METHODS:
+        raise ArgumentError(f"finite differences: method={method!r} is none of {', '.join(METHODS)}.")
+    if eps is not None and not (eps > 0 and np.isfinite(eps)):
+        raise ArgumentError(f"finite differences: the step eps={eps} must be positive.")
+    precision = flat.precision
+    rounding = float(np.finfo(precision).eps)
+    with np.errstate(all="ignore"):
+        if method == "complex":
+            return Difference(complex_step(flat, direction, eps), 0.0)
+        if method == "extrapolated":
+            return extrapolated(flat, direction, eps, rounding)
+        step = STEPS.get(precision, 1e-4) * direction.scale if eps is None else eps
+        ahead, behind = {"central": (step, -step), "forward": (step, 0.0), "backward": (0.0, -step)}[method]
+        return slope(flat, direction, ahead, behind, rounding)
+
+
+def slope(flat: Flat, direction: Direction, ahead: float, behind: float, rounding: float) -> Difference:
+    """The difference quotient between two displacements."""
+    there, reached = direction.path(ahead)
+    back, left = direction.path(behind)
+    if reached == left:
+        raise ArgumentError(
+            f"finite differences: the step {ahead - behind:.3g} is lost in rounding, since the input is "
+            f"{flat.precision} and large; choose a larger eps."
+        )
+    one, other = flat.vector(there), flat.vector(back)
+    largest = float(np.max(np.abs(np.concatenate([one, other])), initial=0.0, where=np.isfinite([*one, *other])))
+    return Difference((one - other) / (reached - left), 8 * rounding * largest / abs(reached - left))
+
+
+def extrapolated(flat: Flat, direction: Direction, eps: float | None, rounding: float) -> Difference:
+    """Richardson's extrapolation of central differences: for every output the step at which two of them agree best."""
+    # Here the errors of truncation, of order h**4, and of rounding, of order rounding / h, are alike.
+    step = rounding**0.2 * direction.scale if eps is None else eps
+    best, error, noise = np.array([]), np.array([]), 0.0
+    for attempt in range(4 if rounding < 1e-10 else 2):
+        wide = slope(flat, direction, step, -step, rounding)
+        narrow = slope(flat, direction, step / 2, -step / 2, rounding)
+        value = (4 * narrow.value - wide.value) / 3
+        doubt = np.abs(value - narrow.value)
+        doubt[~np.isfinite(doubt)] = np.inf
+        if attempt == 0:
+            best, error, noise = value, doubt, narrow.noise
+        else:
+            closer = doubt < error
+            best, error = np.where(closer, value, best), np.where(closer, doubt, error)
+            noise = max(noise, narrow.noise) if closer.any() else noise
+        typical = 1e-2 * float(np.max(np.abs(best), initial=0.0, where=np.isfinite(best)))
+        if np.all(error <= np.maximum(1e-6 * np.maximum(np.abs(best), typical), narrow.noise)):
+            break
+        step /= 8
+    return Difference(best, noise)
+
+
+def complex_step(flat: Flat, direction: Direction, eps: float | None) -> Array:
+    """The imaginary part of f at a small imaginary displacement: no difference is taken, so nothing cancels."""
+    step = 1e-20 if eps is None else eps
+    leaves, _ = direction.path(complex(0.0, step))
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", np.exceptions.ComplexWarning)
+            values = flat(*leaves)
+    except (TapeError, TypeError, ValueError, np.exceptions.ComplexWarning) as error:
+        raise ArgumentError(
+            f'finite differences: method="complex" calls the function with complex numbers, which it refuses: {error}. '
+            'Use method="extrapolated".'
+        ) from error
+    return packed([np.imag(value) for value in values]) / step
+
+
+def refuse_unless_analytic(flat: Flat, columns: Sequence[Array], wanted: Sequence[int]) -> None:
+    """ArgumentError if complex steps contradict differences of values, as they do where f takes abs or compares."""
+    probe = np.zeros(flat.inputs.size)
+    probe[list(wanted)] = np.random.default_rng().normal(size=len(wanted))
+    expected = difference(flat, along(flat, probe)).value
+    found = np.zeros(flat.outputs.size)
+    for column, partial in zip(wanted, columns, strict=True):
+        found += probe[column] * partial
+    loose = 1e-4 if flat.precision == np.float64 else 5e-2
+    scale = np.max(np.abs([expected, found]), initial=1.0, where=np.isfinite([expected, found]))
+    wrong = np.abs(found - expected) > loose * scale
+    if wrong.any():
+        name, index = flat.outputs.locate(int(np.argmax(wrong)))
+        raise ArgumentError(
+            f'finite differences: method="complex" contradicts differences of values at {name}{list(index)}: f is not '
+            "analytic as it is written (abs, sign, maximum, conj and norms are not). "
+            'Use method="extrapolated".'
+        )
+
+
+__all__ = ["METHODS", "Difference", "along", "difference", "difference_matrix", "element", "finite_diff", "finite_diff_jacobian"]

@@ -1,0 +1,204 @@
+"""Any program as a function from vectors to vectors: the form in which derivatives are compared.
+
+A program may take and give trees, may be a plain function, a function of ops or a `do` program, and may have integer
+arguments. `Flat` keeps of all that only what can be differentiated: its real inputs and its real outputs, one after the
+other. A `Layout` says which argument, and which element of it, a position of such a vector stands for.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import optree
+
+from tapem.errors import DTypeError
+from tapem.monad import TapeM, drive
+from tapem.node import Abstract, Array, Shape, constant
+from tapem.recorder import WORK
+from tapem.tape import Ref
+from tapem.tracer import Tracer
+from tapem.tracing import as_tracer
+from tapem.tree import NAMESPACE, flatten, unflatten
+
+
+class Layout:
+    """How named arrays lie one after the other in a vector.
+
+    >>> layout = Layout(["w", "b"], [(2, 3), (3,)])
+    >>> layout.size, layout.locate(4), layout.locate(7)
+    (9, ('w', (1, 1)), ('b', (1,)))
+    """
+
+    def __init__(self, names: Sequence[str], shapes: Sequence[Shape]) -> None:
+        """Lay out arrays of these names and shapes."""
+        self.names = list(names)
+        self.shapes = [tuple(shape) for shape in shapes]
+        sizes = [int(np.prod(shape, dtype=np.int64)) for shape in shapes]
+        self.starts = [sum(sizes[:position]) for position in range(len(sizes) + 1)]
+
+    @property
+    def size(self) -> int:
+        """The length of the vector."""
+        return self.starts[-1]
+
+    def block(self, position: int) -> slice:
+        """The part of the vector that holds the array at this position."""
+        return slice(self.starts[position], self.starts[position + 1])
+
+    def owner(self, flat: int) -> int:
+        """The position of the array that holds this element of the vector."""
+        return next(i for i in range(len(self.names)) if self.starts[i] <= flat < self.starts[i + 1])
+
+    def locate(self, flat: int) -> tuple[str, tuple[int, ...]]:
+        """The name of the array, and the index in it, of an element of the vector."""
+        position = self.owner(flat)
+        index = np.unravel_index(flat - self.starts[position], self.shapes[position] or (1,))
+        return self.names[position], tuple(map(int, index)) if self.shapes[position] else ()
+
+    def split(self, vector: Any) -> list[Any]:
+        """The arrays that lie in a vector."""
+        return [np.reshape(vector[self.block(i)], shape) for i, shape in enumerate(self.shapes)]
+
+
+class Flat:
+    """A program at a point, as a function of its real input leaves that gives its real output leaves.
+
+    Whatever else the program takes stays as it is at the point. `leaves` are the inputs at the point, `inputs` and
+    `outputs` their layouts. Raises DTypeError for what is no tensor.
+
+    >>> flat = Flat(lambda x, n: {"y": x[n], "n": n}, (np.array([1.0, 2.0]), 1))
+    >>> flat.inputs.names, flat.outputs.names, flat.vector(flat.leaves)
+    (['x'], ["output['y']"], array([2.]))
+    """
+
+    def __init__(self, f: Callable[..., Any], arguments: tuple[Any, ...], names: Sequence[str] | None = None) -> None:
+        """Look at the program at these arguments; it is run once, to see what it gives."""
+        self.f = f
+        self.all_leaves, self.structure = flatten(arguments)
+        for leaf in self.all_leaves:
+            constant(leaf, op="a gradient check", argument="one of its arguments")  # raises, in words
+        paths = leaf_names(arguments, argument_names(f, len(arguments)) if names is None else names)
+        self.positions = [i for i, leaf in enumerate(self.all_leaves) if Abstract.of(leaf).dtype.kind == "f"]
+        self.discrete = [paths[i] for i in range(len(paths)) if i not in self.positions]
+        self.leaves = [self.all_leaves[i] for i in self.positions]
+        self.inputs = Layout([paths[i] for i in self.positions], [np.shape(leaf) for leaf in self.leaves])
+        # What the checks hand out, and what they compare it with afterwards, must not be the same memory.
+        self.kept = [np.array(leaf) for leaf in self.all_leaves]
+        with np.errstate(all="ignore"):
+            result = settled(f(*arguments))
+        leaves, self.output_structure = flatten(result)
+        for leaf in leaves:
+            constant(leaf, op="a gradient check", argument="an output of the function")
+        self.real = [i for i, leaf in enumerate(leaves) if Abstract.of(leaf).dtype.kind == "f"]
+        out_names = leaf_names((result,), ["output"])
+        self.values = [leaves[i] for i in self.real]
+        self.outputs = Layout([out_names[i] for i in self.real], [np.shape(value) for value in self.values])
+
+    def __call__(self, *leaves: Any) -> list[Any]:
+        """The real outputs at these input leaves, which may be arrays or tracers."""
+        arguments = list(self.all_leaves)
+        for position, leaf in zip(self.positions, leaves, strict=True):
+            arguments[position] = leaf
+        found = flatten(settled(self.f(*unflatten(self.structure, arguments))))[0]
+        return [found[i] for i in self.real]
+
+    def vector(self, leaves: Sequence[Any], dtype: Any = np.float64) -> Array:
+        """The real outputs at these input leaves, one after the other."""
+        return packed(self(*leaves), dtype)
+
+    def mutated(self) -> str | None:
+        """The name of an argument that no longer holds what it held when the check began, if there is one."""
+        for leaf, kept, name in zip(self.all_leaves, self.kept, self.every_name(), strict=True):
+            if not np.array_equal(leaf, kept, equal_nan=kept.dtype.kind == "f"):
+                return name
+        return None
+
+    def every_name(self) -> list[str]:
+        """The names of all input leaves, those that cannot be differentiated included."""
+        real, other = iter(self.inputs.names), iter(self.discrete)
+        return [next(real) if i in self.positions else next(other) for i in range(len(self.all_leaves))]
+
+    @property
+    def precision(self) -> np.dtype[Any]:
+        """The least precise dtype among the real inputs and outputs."""
+        kinds = [Abstract.of(value).dtype for value in (*self.leaves, *self.values)]
+        return max(kinds, key=lambda dtype: float(np.finfo(dtype).eps), default=np.dtype(np.float64))
+
+
+def packed(leaves: Sequence[Any], dtype: Any = np.float64) -> Array:
+    """Arrays as one vector.
+
+    >>> packed([np.ones((1, 2)), 3.0])
+    array([1., 1., 3.])
+    """
+    return np.concatenate([np.zeros(0, dtype), *(np.asarray(leaf).ravel().astype(dtype, copy=False) for leaf in leaves)])
+
+
+def as_leaf(value: Any, like: Any) -> Any:
+    """An array as the kind of value that stands in its place: a Python number, a NumPy scalar or an array."""
+    if np.iscomplexobj(value):
+        return np.asarray(value)
+    if type(like) is float:
+        return float(value)
+    array = np.asarray(value, like.dtype)
+    return array[()] if isinstance(like, np.generic) else array
+
+
+def settled(result: Any) -> Any:
+    """What a program returned, as values: a step is taken, on the recorder at work or on a tape of its own."""
+    if not isinstance(result, TapeM):
+        return result
+    recorder = WORK.get().recorder
+    if recorder is not None:
+        leaves, structure = flatten(drive(result, recorder))
+        return unflatten(structure, [as_tracer(recorder, leaf) for leaf in leaves])
+    value, tape = result.run()
+    leaves, structure = flatten(value)
+    return unflatten(structure, [np.array(tape.value(leaf)) if isinstance(leaf, Ref) else leaf for leaf in leaves])
+
+
+def argument_names(f: Callable[..., Any], count: int) -> list[str]:
+    """The names of the positional parameters of a function; `x0`, `x1` where it does not tell.
+
+    >>> argument_names(lambda a, *rest: a, 3)
+    ['a', 'rest[0]', 'rest[1]']
+    """
+    names: list[str] = []
+    try:
+        for parameter in inspect.signature(f).parameters.values():
+            if parameter.kind is parameter.VAR_POSITIONAL:
+                names += [f"{parameter.name}[{position}]" for position in range(count - len(names))]
+            elif parameter.kind is not parameter.KEYWORD_ONLY and parameter.kind is not parameter.VAR_KEYWORD:
+                names.append(parameter.name)
+    except (TypeError, ValueError):  # a builtin that does not show its parameters
+        pass
+    return [*names, *(f"x{position}" for position in range(len(names), count))][:count]
+
+
+def leaf_names(trees: tuple[Any, ...], names: Sequence[str]) -> list[str]:
+    """How a program writes each leaf of its arguments.
+
+    >>> leaf_names(({"w": [1, 2]}, 3), ["params", "x"])
+    ["params['w'][0]", "params['w'][1]", 'x']
+    """
+    flatten(trees)  # teaches optree the dataclasses in it
+    return [
+        accessor.codify(name)
+        for tree, name in zip(trees, names, strict=True)
+        for accessor in optree.tree_accessors(tree, namespace=NAMESPACE)
+    ]
+
+
+def real_input(flat: Flat, what: str) -> None:
+    """DTypeError unless every input leaf is real."""
+    if flat.discrete:
+        raise DTypeError(
+            f"{what}: {flat.discrete[0]} holds integers or bools, which cannot be perturbed. Convert it to floats, or "
+            "close the function over it."
+        )
+
+
+__all__ = ["Flat", "Layout", "Ref", "Tracer", "argument_names", "as_leaf", "leaf_names", "packed", "settled"]

@@ -1,0 +1,168 @@
+"""The rules of an op as they are, called without the engine, which would forgive or hide some mistakes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from tapem.node import Abstract
+from tapem.primitive import Primitive, linear_in_all
+from tapem.tangents import DoesNotExist, Zero, extern
+from tapem.testing.findings import Finding
+from tapem.tree import flatten, tree_map
+
+
+def raw_rules(
+    op: Primitive, operands: tuple[Any, ...], static: Mapping[str, Any], rng: np.random.Generator
+) -> Iterator[Finding]:
+    """Operands that cannot be perturbed receive nothing, and no rule changes what it is given."""
+    bound, given = op.bind(operands, static)
+    inputs = tuple(np.array(x) if isinstance(x, np.ndarray) else x for x in map(op.as_input, range(len(bound)), bound))
+    value, residuals = op.evaluate(inputs, given)
+    if not op.differentiable or any(kind not in "f" for kind in output_kinds(value)):
+        return
+    value = tree_map(np.array, value)
+    rest = (value, residuals, *inputs) if op.residuals else (value, *inputs)
+    cotangent = tree_map(lambda y: like(y, rng), value)
+    yield from discrete_operands(op, cotangent, rest, inputs, given)
+    if op.rrule is not None:
+        for position, rule in numbered(op.rrule):
+            if position is not None and not is_real(inputs[position]):
+                continue
+            yield from unchanged(op, "rrule", position, rule, (cotangent, *rest), given)
+            parts: Any = rule(cotangent, *rest, **given)
+            pairs = zip(range(len(inputs)), parts, strict=False) if position is None else [(position, parts)]
+            for at, part in pairs:
+                if is_real(inputs[at]):
+                    yield from kind_of_cotangent(op, at, part, inputs[at], value)
+    if op.frule is not None and op.frule is not linear_in_all:
+        tangents = [like(x, rng) if is_real(x) else Zero() for x in inputs]
+        for position, rule in numbered(op.frule):
+            if position is not None and not is_real(inputs[position]):
+                continue
+            first = tangents if position is None else tangents[position]
+            yield from unchanged(op, "frule", position, rule, (first, *rest), given)
+
+
+def output_kinds(value: Any) -> list[str]:
+    """The kinds of the dtypes of an op's outputs."""
+    return [Abstract.of(part).dtype.kind for part in flatten(value)[0]]
+
+
+def is_real(x: Any) -> bool:
+    """Whether an operand can be perturbed."""
+    return x is not None and type(x) is not tuple and Abstract.of(x).dtype.kind == "f"
+
+
+def like(value: Any, rng: np.random.Generator) -> Any:
+    """Random numbers of the shape and dtype of a value."""
+    kind = Abstract.of(value)
+    return rng.normal(size=kind.shape).astype(kind.dtype) if kind.shape else kind.dtype.type(rng.normal())
+
+
+def numbered(rules: Any) -> list[tuple[int | None, Callable[..., Any]]]:
+    """The rules of an op with the positions of their operands; None for a joint rule."""
+    if not isinstance(rules, tuple):
+        return [(None, rules)]
+    return [(position, rule) for position, rule in enumerate(rules) if rule is not None]
+
+
+def only_discrete(op: Primitive, position: int) -> bool:
+    """Whether the annotation of an operand allows no real number, so that a gradient of it has no meaning."""
+    operands = op.signature.operands
+    leaves: Any = operands[min(position, len(operands) - 1)].leaves
+    return bool(leaves) and not any(isinstance(np.float64(0)[None], leaf.dtype[np.ndarray, "..."]) for leaf in leaves)
+
+
+def discrete_operands(
+    op: Primitive, cotangent: Any, rest: tuple[Any, ...], inputs: tuple[Any, ...], static: Mapping[str, Any]
+) -> Iterator[Finding]:
+    """DoesNotExist, Zero or None for every operand that is an index, a mask or a shape."""
+    rules: Any = op.rrule
+    if rules is None:
+        return
+    positions = [i for i in range(len(inputs)) if inputs[i] is not None and only_discrete(op, i)]
+    if not positions:
+        return
+    jointly = None if isinstance(rules, tuple) else rules(cotangent, *rest, **static)
+    for position in positions:
+        if jointly is not None:
+            part = jointly[position]
+        else:
+            rule = rules[position] if position < len(rules) else None
+            part = None if rule is None else rule(cotangent, *rest, **static)
+        part = None if part is None else extern(part)
+        if part is None or isinstance(part, Zero | DoesNotExist):
+            continue
+        array = np.asarray(part)
+        index = tuple(map(int, np.unravel_index(0, array.shape))) if array.size and array.ndim else ()
+        yield Finding(
+            "rules",
+            name_of(op, position),
+            index,
+            "DoesNotExist()",
+            array[index] if array.size else array,
+            f"the rrule gives a gradient to an operand of dtype {Abstract.of(inputs[position]).dtype}",
+        )
+
+
+def kind_of_cotangent(op: Primitive, position: int, part: Any, operand: Any, value: Any) -> Iterator[Finding]:
+    """Shape and dtype of one cotangent, before the engine undoes broadcasting and promotion."""
+    part = None if part is None else extern(part)
+    if part is None or isinstance(part, Zero | DoesNotExist):
+        return
+    own, expected = Abstract.of(part), Abstract.of(operand)
+    if own.shape != expected.shape and not op.elementwise:
+        yield Finding("rules", name_of(op, position), (), expected.shape, own.shape, "the shape of its cotangent")
+    promoted = any(Abstract.of(y).dtype != expected.dtype for y in flatten(value)[0])
+    if own.dtype != expected.dtype and not promoted:
+        yield Finding("rules", name_of(op, position), (), expected.dtype, own.dtype, "the dtype of its cotangent")
+
+
+def name_of(op: Primitive, position: int) -> str:
+    """The name of an operand, as findings give it."""
+    return op.argument(position).removeprefix("argument ").strip("'")
+
+
+def unchanged(
+    op: Primitive,
+    kind: str,
+    position: int | None,
+    rule: Callable[..., Any],
+    arguments: tuple[Any, ...],
+    static: Mapping[str, Any],
+) -> Iterator[Finding]:
+    """A rule, and the thunks that it returns, must leave the arrays that it is given as they are."""
+    arrays = [leaf for leaf in flatten(list(arguments))[0] if isinstance(leaf, np.ndarray)]
+    locks = [array.flags.writeable for array in arrays]
+    before = [array.copy() for array in arrays]
+    roles = role_names(op, kind, arguments)
+    result = rule(*arguments, **static)
+    for part in result if isinstance(result, tuple) else (result,):
+        if part is not None:
+            extern(part)
+    for array, copy, lock, role in zip(arrays, before, locks, roles, strict=True):
+        if lock and not np.array_equal(array, copy, equal_nan=array.dtype.kind == "f"):
+            index = tuple(map(int, np.argwhere(np.atleast_1d(array != copy))[0][: array.ndim]))
+            whose = role if position is None else name_of(op, position)
+            detail = f"the {kind} changed it in place, though others hold it"
+            yield Finding("rules", whose, index, copy[index], array[index], detail, None if whose == role else role)
+            array[...] = copy
+
+
+def role_names(op: Primitive, kind: str, arguments: tuple[Any, ...]) -> list[str]:
+    """What each array among the arguments of a rule is, for a message."""
+    roles = ["the cotangent" if kind == "rrule" else "the tangent", "the value"]
+    roles += ["the residuals"] * op.residuals
+    while len(roles) < len(arguments):
+        position = len(roles) - 2 - op.residuals
+        roles.append(name_of(op, position))
+    names: list[str] = []
+    for role, argument in zip(roles, arguments, strict=True):
+        names += [role for leaf in flatten([argument])[0] if isinstance(leaf, np.ndarray)]
+    return names
+
+
+__all__ = ["raw_rules"]

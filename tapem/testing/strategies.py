@@ -1,0 +1,258 @@
+"""Hypothesis strategies read off jaxtyping annotations: random arguments whose shapes fit together.
+
+Drawing goes in the order in which a reader would: axis names get sizes, names of several axes get shapes, and then every
+array is drawn in the shape that its annotation spells with them. What shrinks, shrinks to scalars, sizes of 1, simple
+numbers and no broadcasting, so that a failing example is the smallest one.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tapem.errors import ArgumentError, TapeError
+from tapem.signature import Operand, Signature
+
+if TYPE_CHECKING:
+    from hypothesis.strategies import DrawFn, SearchStrategy
+
+# What the annotations Float, Shaped, Int, Bool ... may stand for; of those that fit, the first is the simplest.
+DTYPES = [np.dtype(name) for name in "float64 float32 int64 int32 bool uint8 complex128 complex64".split()]
+_OTHERS = [np.dtype(name) for name in "float16 int16 int8 uint16 uint32 uint64".split()]
+
+
+class MissingExtraError(TapeError, ImportError):
+    """A part of tapem that needs a package which is not installed; the message names the extra that brings it."""
+
+
+def hypothesis_modules() -> tuple[Any, Any]:
+    """Hypothesis and its strategies; MissingExtraError, in words, if it is not installed."""
+    try:
+        import hypothesis
+        import hypothesis.strategies
+    except ImportError as error:
+        raise MissingExtraError(
+            "tapem.testing.shaped and check_op draw their examples with Hypothesis, which is not installed. "
+            "Install it with: pip install 'tapem[test]'"
+        ) from error
+    return hypothesis, hypothesis.strategies
+
+
+def shaped(
+    fn: Callable[..., Any],
+    /,
+    *,
+    elements: Any = None,
+    dtypes: Sequence[Any] | None = None,
+    min_side: int = 1,
+    max_side: int = 4,
+    max_axes: int = 3,
+    static: Mapping[str, Any] | None = None,
+) -> SearchStrategy[tuple[Any, ...]]:
+    """The strategy that draws arguments for `fn`: a tuple of arrays whose shapes and dtypes its annotations allow.
+
+    Any function whose parameters are annotated with jaxtyping will do, and any op. Understood are axis names (the same
+    size wherever they stand), fixed sizes, symbolic sizes (`2*n`, `n-1`), `*batch` and `...`, `#n` and `*#batch` (each
+    array broadcasts in its own way), `_`, Union and Optional, `*xs`, and sizes named by static arguments (`{heads}*d`,
+    taken from `static` or the parameter's default). Unannotated parameters of an op broadcast together.
+
+    - `elements`: a strategy for the numbers in the arrays, or a mapping from parameter names to strategies; in place of a
+      strategy a function of the axis sizes may stand: `{"labels": lambda axes: st.integers(0, axes["classes"] - 1)}`.
+      By default floats in [-3, 3], integers in [-8, 8] (from 0 if unsigned).
+    - `dtypes`: which dtypes to draw where the annotation leaves a choice; by default float64, float32, int64 and bool. All
+      floats of one example have the same dtype.
+    - `min_side`, `max_side`: the sizes of named axes; `max_axes`: how many axes a `*name` stands for.
+
+    Raises MissingExtraError without Hypothesis, ArgumentError for a function without annotated tensors, or in which another
+    parameter without a default stands before a tensor.
+
+    >>> from hypothesis import given, settings
+    >>> from jaxtyping import Float
+    >>> def linear(weight: Float[np.ndarray, "out in"], x: Float[np.ndarray, "*batch in"]):
+    ...     return x @ weight.T
+    >>> @settings(max_examples=20, database=None)
+    ... @given(shaped(linear))
+    ... def test(arguments):
+    ...     weight, x = arguments
+    ...     assert linear(weight, x).shape == (*x.shape[:-1], weight.shape[0])
+    >>> test()
+    """
+    _, st = hypothesis_modules()
+    signature = Signature.of(fn)
+    callable_by_position(fn, signature)
+    if not 0 <= min_side <= max_side:
+        raise ArgumentError(f"shaped: min_side={min_side} must be between 0 and max_side={max_side}.")
+    kinds = [np.dtype(dtype) for dtype in dtypes] if dtypes is not None else None
+    given = {**{k: v for k, v in signature.static.items() if v is not inspect.Parameter.empty}, **(static or {})}
+
+    def build(draw: DrawFn) -> tuple[Any, ...]:
+        axes = Axes(draw, given, (min_side, max_side), max_axes)
+        float_dtype = draw(st.sampled_from([d for d in kinds or DTYPES if d.kind == "f"] or [np.dtype(np.float64)]))
+        arguments: list[Any] = []
+        for operand in signature.operands:
+            count = draw(st.integers(1, 3)) if operand.variadic else 1
+            arguments += [
+                one_argument(draw, operand, axes, kinds, float_dtype, elements) for _ in range(count)
+            ]
+        return tuple(arguments)
+
+    return st.composite(build)()
+
+
+def callable_by_position(fn: Callable[..., Any], signature: Signature) -> None:
+    """ArgumentError unless the function can be called with its tensors alone, by position."""
+    if not signature.operands:
+        raise ArgumentError(f"shaped: {signature.name} has no parameter annotated as a tensor, such as Float[Tensor, 'n'].")
+    tensors = {operand.name for operand in signature.operands}
+    last = signature.operands[-1].name
+    for name, parameter in inspect.signature(getattr(fn, "__wrapped__", fn)).parameters.items():
+        if name == last:
+            return
+        if name not in tensors:
+            raise ArgumentError(
+                f"shaped: {signature.name} takes {parameter} before its tensor {last!r}; close over it, as in "
+                f"lambda, or with functools.partial({signature.name}, {name}=...), so that tensors come first."
+            )
+
+
+@dataclass
+class Axes:
+    """The axes that were drawn so far, by name: one size each, or a shape for those that stand for several axes."""
+
+    draw: DrawFn
+    static: Mapping[str, Any]
+    sides: tuple[int, int]
+    max_axes: int
+    sizes: dict[str, int] = field(default_factory=dict[str, int])
+    shapes: dict[str, tuple[int, ...]] = field(default_factory=dict[str, tuple[int, ...]])
+
+    def size(self, name: str) -> int:
+        """The size of a named axis, drawn when it is first met."""
+        _, st = hypothesis_modules()
+        if name not in self.sizes:
+            self.sizes[name] = self.draw(st.integers(*self.sides), label=f"axis {name}")
+        return self.sizes[name]
+
+    def several(self, name: str) -> tuple[int, ...]:
+        """The sizes of the axes that `*name` stands for."""
+        _, st = hypothesis_modules()
+        if name not in self.shapes:
+            sides = st.lists(st.integers(*self.sides), max_size=self.max_axes)
+            self.shapes[name] = tuple(self.draw(sides, label=f"axes *{name}"))
+        return self.shapes[name]
+
+    def shape(self, dim_str: str) -> tuple[int, ...]:
+        """The shape that a dimension string spells."""
+        return tuple(size for token in dim_str.split() for size in self.token(token))
+
+    def token(self, token: str) -> tuple[int, ...]:
+        """The sizes for one word of a dimension string."""
+        hypothesis, st = hypothesis_modules()
+        if token == "...":
+            return tuple(self.draw(st.lists(st.integers(*self.sides), max_size=self.max_axes)))
+        name = token.lstrip("#*?_").split("=")[-1]
+        marks = token[: len(token) - len(token.lstrip("#*?_"))]
+        if "*" in marks:
+            sizes = self.several(name) if "_" not in marks else tuple(self.token("..."))
+            return self.stretched(sizes) if "#" in marks else sizes
+        if "_" in marks:
+            return (self.draw(st.integers(*self.sides)),)
+        if name.isidentifier():
+            size = self.size(name)
+        elif name.isdigit():
+            size = int(name)
+        else:
+            size = self.symbolic(name)
+            hypothesis.assume(size >= 0)
+        return (1,) if "#" in marks and self.draw(st.booleans()) else (size,)
+
+    def symbolic(self, expression: str) -> int:
+        """The size that an expression of other axes and static arguments stands for."""
+        written = eval(f"f{expression!r}", dict(self.static)) if "{" in expression else expression
+        names = [node.id for node in ast.walk(ast.parse(written)) if isinstance(node, ast.Name)]
+        return int(eval(written, {name: self.size(name) for name in names}))
+
+    def stretched(self, sizes: tuple[int, ...]) -> tuple[int, ...]:
+        """A shape that broadcasts to these sizes: some axes left out in front, some of size 1."""
+        _, st = hypothesis_modules()
+        kept = sizes[self.draw(st.integers(0, len(sizes))) :]
+        return tuple(1 if self.draw(st.booleans()) else size for size in kept)
+
+
+def one_argument(
+    draw: DrawFn,
+    operand: Operand,
+    axes: Axes,
+    kinds: Sequence[np.dtype[Any]] | None,
+    float_dtype: np.dtype[Any],
+    elements: Any,
+) -> Any:
+    """One array, or None for an optional operand."""
+    _, st = hypothesis_modules()
+    if operand.optional and draw(st.booleans(), label=f"{operand.name} is None"):
+        return None
+    leaf: Any = draw(st.sampled_from(operand.leaves)) if operand.leaves else None
+    shape = axes.shape(getattr(leaf, "dim_str", "..." if operand.leaves else "*#shape"))
+    dtype = draw(st.sampled_from(possible_dtypes(leaf, kinds, float_dtype, operand)))
+    numbers = elements.get(operand.name) if isinstance(elements, Mapping) else elements
+    if callable(numbers) and not isinstance(numbers, st.SearchStrategy):
+        numbers = numbers(dict(axes.sizes))
+    return filled(draw, shape, dtype, numbers, operand.name)
+
+
+def filled(draw: DrawFn, shape: tuple[int, ...], dtype: np.dtype[Any], numbers: Any, name: str) -> Any:
+    """An array of this shape and dtype with drawn elements."""
+    _, st = hypothesis_modules()
+    count = int(np.prod(shape, dtype=np.int64))
+    if numbers is None:
+        numbers = default_elements(dtype)
+    values = draw(st.lists(numbers, min_size=count, max_size=count), label=name)
+    with np.errstate(over="ignore"):
+        return np.array(values, dtype).reshape(shape)
+
+
+def default_elements(dtype: np.dtype[Any]) -> Any:
+    """The numbers that are drawn where nothing else is asked for."""
+    _, st = hypothesis_modules()
+    if dtype.kind == "b":
+        return st.booleans()
+    if dtype.kind in "iu":
+        return st.integers(0 if dtype.kind == "u" else -8, 8)
+    floats = st.floats(-3, 3, width=min(64, 8 * dtype.itemsize))
+    return floats if dtype.kind == "f" else st.builds(complex, floats, floats)
+
+
+def possible_dtypes(
+    leaf: Any, kinds: Sequence[np.dtype[Any]] | None, float_dtype: np.dtype[Any], operand: Operand
+) -> list[np.dtype[Any]]:
+    """The dtypes that an annotation allows, the simplest first."""
+    wanted = DTYPES[:5] if kinds is None else list(kinds)
+    fitting = [dtype for dtype in wanted if allows(leaf, dtype)]
+    if not fitting:  # an annotation such as Float16 or Complex leaves no choice
+        fitting = [dtype for dtype in DTYPES + _OTHERS if allows(leaf, dtype)][:1]
+    if not fitting:
+        raise ArgumentError(f"shaped: no dtype of NumPy's fits the annotation {operand.text} of {operand.name}.")
+    if kinds is None and any(dtype.kind == "f" for dtype in fitting) and leaf_is_open(leaf):
+        fitting = [dtype for dtype in fitting if dtype.kind in "fi"]
+    if float_dtype in fitting:  # one precision for all floats of an example
+        fitting = [float_dtype, *(dtype for dtype in fitting if dtype.kind != "f")]
+    return list(dict.fromkeys(fitting))
+
+
+def leaf_is_open(leaf: Any) -> bool:
+    """Whether an annotation leaves the dtype open, as Shaped does."""
+    return leaf is None or allows(leaf, np.dtype(bool))
+
+
+def allows(leaf: Any, dtype: np.dtype[Any]) -> bool:
+    """Whether an annotation allows a dtype."""
+    kind = getattr(leaf, "dtype", None)
+    return True if kind is None else isinstance(np.zeros((), dtype), kind[np.ndarray, "..."])
+
+
+__all__ = ["MissingExtraError", "hypothesis_modules", "shaped"]
