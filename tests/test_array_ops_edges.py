@@ -35,6 +35,7 @@ class TestKinks:
         by_row = both(lambda x: np.sum(r.max(x, axis=1)), [[1.0, 1.0], [1.0, 2.0]])
         np.testing.assert_array_equal(by_row, [[0.5, 0.5], [0, 1]])
         np.testing.assert_array_equal(both(r.max, np.full(4, -np.inf)), np.full(4, 0.25))
+        np.testing.assert_array_equal(both(r.min, [1.0, np.nan, 0.0]), [0, 1, 0])
 
     @pytest.mark.parametrize("value", [0.1, 0.0, -3.7, 1e-300, 1e300])
     @pytest.mark.parametrize("ddof", [0, 1])

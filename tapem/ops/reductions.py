@@ -108,15 +108,18 @@ def mean(x: T, axis: Axis = None, keepdims: bool = False) -> Real:
 def ties(x: T, extreme: T, axis: Axis = None) -> Real:
     """Each element's share in the extreme: 1 / n for the n elements along the axes that equal it, 0 for the others.
 
-    `extreme` has the axes of x, with size 1 where x was reduced. Float "...", Float "..." -> Float "...". Where the
-    extreme is NaN, so are all shares: there is no derivative.
+    `extreme` has the axes of x, with size 1 where x was reduced. Num "...", Num "..." -> Float "...". Where the extreme
+    is NaN, the elements that are NaN share it.
 
     >>> ties(np.array([3.0, 1.0, 3.0]), np.array([3.0]), axis=0)
     array([0.5, 0. , 0.5])
     """
     equal = np.equal(x, extreme)
-    with np.errstate(invalid="ignore"):
-        return np.asarray(np.divide(equal, _add(equal, axis, None, None, True))).astype(np.asarray(x).dtype)
+    undefined = np.isnan(extreme)
+    if undefined.any():
+        equal = equal | (undefined & np.isnan(x))
+    shares = np.divide(equal, np.maximum(_add(equal, axis, None, None, True), 1))
+    return np.asarray(shares).astype(np.asarray(x).dtype)
 
 
 def _shares(y: Any, x: Any, axis: Any, keepdims: bool) -> Any:
