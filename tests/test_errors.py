@@ -257,18 +257,19 @@ def test_what_is_no_tensor(world, name):
         lambda: tm.const(value).run(tape),
     ):
         expect(world, tm.DTypeError, ["leaf", *words], attempt)
-    for attempt in (lambda: tm.sin(value), lambda: tape.record(tm.sin, value)):
-        expect(world, tm.DTypeError, [r"sin\(", "'x'", *words], attempt)
+    expect(world, tm.DTypeError, [r"sin\(", "'x'", *words], lambda: tape.record(tm.sin, value))
     for attempt in (
         lambda: tm.mul(x, value).run(tape),
         lambda: tape.record(tm.mul, x, value),
         lambda: tm.mul(tm.sin(x), value).run(tape),
-        lambda: tm.mul(np.ones(3), value),
         lambda: tm.grad(lambda z: tm.mul(z, value))(2.0),
     ):
         expect(world, tm.DTypeError, [r"mul\(", "'b'", *words], attempt)
     for attempt in (lambda: tm.mul(value, x).run(tape), lambda: tape.record(tm.mul, value, x)):
         expect(world, tm.DTypeError, [r"mul\(", "'a'", *words], attempt)
+    if "complex" not in name:  # arrays only: NumPy computes, and complex numbers are NumPy's business
+        expect(world, tm.DTypeError, [r"sin\(", "'x'", *words], lambda: tm.sin(value))
+        expect(world, tm.DTypeError, [r"mul\(", "'b'", *words], lambda: tm.mul(np.ones(3), value))
 
 
 @pytest.mark.parametrize("name", ["string", "None", "ragged list", "object array", "complex array"])

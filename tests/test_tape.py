@@ -11,10 +11,12 @@ from collections.abc import Mapping
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tapem as tm
+
+calm = settings(deadline=None)  # a busy machine is no failure
 
 # The longest tape: 100,000 nodes in every run, and 1,000,000 where TAPEM_SLOW=1.
 LONG = [
@@ -326,6 +328,7 @@ def test_branching_from_an_old_tape():
 STEPS = [(tm.sin, np.sin), (tm.square, np.square), (tm.neg, np.negative)]
 
 
+@calm
 @given(st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 10**6), st.integers(0, len(STEPS))), max_size=40))
 def test_any_tree_of_branches_agrees_with_a_list_of_values(moves):
     """Each move extends any tape seen so far; a plain Python list says what must be on it."""

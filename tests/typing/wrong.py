@@ -15,7 +15,7 @@ array: np.ndarray[Any, Any] = tm.sin(x)  # pyright: ignore[reportAssignmentType]
 step: tm.TapeM[tm.Ref] = tm.sin(np.ones(3))  # pyright: ignore[reportAssignmentType]
 # The results of steps have types.
 number: int = tm.pure("a").eval()  # pyright: ignore[reportAssignmentType]
-tm.pure(3).bind(lambda n: n + 1)  # pyright: ignore[reportArgumentType, reportUnknownLambdaType, reportUnknownMemberType]
+tm.pure(3).bind(lambda n: n + 1)  # pyright: ignore[reportArgumentType]
 tm.pure(3).bind(str)  # pyright: ignore[reportArgumentType]
 tm.pure(3) >> 3  # pyright: ignore[reportOperatorIssue, reportUnusedExpression]
 # Values cannot be changed.
