@@ -2,6 +2,7 @@
 
 from tapem import optim as optim
 from tapem import random as random
+from tapem import testing as testing
 from tapem.control import checkpoint as checkpoint
 from tapem.control import cond as cond
 from tapem.control import eval_shape as eval_shape
