@@ -26,6 +26,7 @@ from tests.tables import Row
 # Primitives that no row can call by themselves, and where they are checked instead.
 INDIRECT = {
     "pick": "its operand is the tuple of an op with several results (qr, eigh, slogdet ...), whose rows go through it",
+    "unstack": "it stands behind iteration over a tracer only, which tests/test_doors.py differentiates",
 }
 
 # Primitives that work without a batch rule of their own, on purpose, and why.
@@ -72,7 +73,7 @@ def test_primitive_is_complete(op: Primitive) -> None:
     rows = [row for _, row in TABLE if row.op is op]
     assert rows or op.name in INDIRECT, f"{op.usage()} of {op.__module__} has no row in tests/tables"
     assert not (rows and op.name in INDIRECT), f"{op.usage()} has rows: take it out of INDIRECT"
-    if op.differentiable:
+    if op.differentiable and op.name != "pick":  # the sweep itself puts its cotangent into the tuple
         assert op.rrule is not None, f"{op.usage()} has no rrule"
         assert op.frule is not None, f"{op.usage()} has no frule"
     assert op.batch is not None or op.name in ONE_BY_ONE, f"{op.usage()} has no batch rule"

@@ -9,7 +9,7 @@ import numpy as np
 
 from tapem.node import Abstract
 from tapem.primitive import Primitive, linear_in_all
-from tapem.tangents import DoesNotExist, Zero, extern
+from tapem.tangents import AbstractZero, Thunk, Zero
 from tapem.testing.findings import Finding
 from tapem.tree import flatten, tree_map
 
@@ -93,8 +93,8 @@ def discrete_operands(
         else:
             rule = rules[position] if position < len(rules) else None
             part = None if rule is None else rule(cotangent, *rest, **static)
-        part = None if part is None else extern(part)
-        if part is None or isinstance(part, Zero | DoesNotExist):
+        part = forced(part)
+        if part is None:
             continue
         array = np.asarray(part)
         index = tuple(map(int, np.unravel_index(0, array.shape))) if array.size and array.ndim else ()
@@ -108,10 +108,17 @@ def discrete_operands(
         )
 
 
+def forced(part: Any) -> Any:
+    """What a rule returned, with thunks evaluated; None for Zero and DoesNotExist too."""
+    while isinstance(part, Thunk):
+        part = part()
+    return None if isinstance(part, AbstractZero) else part
+
+
 def kind_of_cotangent(op: Primitive, position: int, part: Any, operand: Any, value: Any) -> Iterator[Finding]:
     """Shape and dtype of one cotangent, before the engine undoes broadcasting and promotion."""
-    part = None if part is None else extern(part)
-    if part is None or isinstance(part, Zero | DoesNotExist):
+    part = forced(part)
+    if part is None:
         return
     own, expected = Abstract.of(part), Abstract.of(operand)
     if own.shape != expected.shape and not op.elementwise:
@@ -141,8 +148,7 @@ def unchanged(
     roles = role_names(op, kind, arguments)
     result = rule(*arguments, **static)
     for part in result if isinstance(result, tuple) else (result,):
-        if part is not None:
-            extern(part)
+        forced(part)
     for array, copy, lock, role in zip(arrays, before, locks, roles, strict=True):
         if lock and not np.array_equal(array, copy, equal_nan=array.dtype.kind == "f"):
             index = tuple(map(int, np.argwhere(np.atleast_1d(array != copy))[0][: array.ndim]))
