@@ -4,8 +4,12 @@ To take and to put are each other's transpose, so the ops come in pairs (`getite
 `scatter_add`), and each is the derivative of the other: the family is closed, in both modes, at any order.
 """
 
-# Rules run on arrays and on tracers alike, which no annotation of a lambda could say.
 # pyright: reportUnknownLambdaType=false, reportUnknownMemberType=false, reportUnknownArgumentType=false
+# pyright: reportUnknownVariableType=false, reportGeneralTypeIssues=false
+# pyright: reportCallIssue=false, reportOverlappingOverload=false
+# Rules run on arrays and tracers alike, of whatever dtype, and name the op that they belong to: their arguments have no
+# one type. Ops of any number of operands have no class in `declare`; what is Numeric is an Operand too, and the first
+# overload wins.
 
 from __future__ import annotations
 
@@ -16,6 +20,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, overload
 import numpy as np
 from jaxtyping import Bool, Integer, Shaped
 
+from tapem.broadcasting import unbroadcast
 from tapem.declare import Numeric, Operand, primitive
 from tapem.errors import ConcretizationError
 from tapem.node import Abstract, Array, Shape
@@ -295,11 +300,7 @@ def _abstract_put(x: Any, indices: Any, updates: Any, axis: int | None) -> Abstr
 
 
 def _sum_to(g: Any, like: Any) -> Any:
-    """Undo the broadcasting of `like`: sum `g` over the axes that were added or stretched."""
-    shape = np.shape(like)
-    added = np.ndim(g) - len(shape)
-    stretched = (axis for axis, size in enumerate(shape, added) if size == 1)
-    return np.reshape(np.sum(g, axis=(*range(added), *stretched)), shape)
+    return unbroadcast(g, np.shape(g), np.shape(like))
 
 
 def _zeros(x: Any, t: Any) -> Array:
