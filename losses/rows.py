@@ -8,6 +8,7 @@ An example is one row of the prediction: every other axis counts examples, and "
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
@@ -42,7 +43,14 @@ def _abstract(prediction: Any, target: Any, *, reduction: str, **_: Any) -> Abst
 
 
 def _is_labels(prediction: Any, target: Any) -> bool:
-    return np.ndim(target) < prediction.ndim
+    return getattr(target, "ndim", 0) < prediction.ndim
+
+
+@functools.lru_cache(maxsize=64)
+def _classes(count: int) -> Any:
+    numbers = np.arange(count)
+    numbers.flags.writeable = False
+    return numbers
 
 
 def _hot(prediction: Any, labels: Any, keep: Any, name: str) -> Any:
@@ -59,7 +67,7 @@ def _hot(prediction: Any, labels: Any, keep: Any, name: str) -> Any:
             f"shape {prediction.shape[:-1]} or probabilities of its own shape."
         )
     known = labels if keep is None else np.where(keep, labels, 0)
-    hot = np.equal(known[..., None], np.arange(classes))
+    hot = np.equal(known[..., None], _classes(classes))
     if type(hot) is np.ndarray and np.count_nonzero(hot) != known.size:
         at = tuple(int(i) for i in np.argwhere((known < 0) | (known >= classes))[0])
         raise ArgumentError(

@@ -63,7 +63,6 @@ class Optimiser:
         shape than its parameters.
         """
         leaves, structure = flatten(params)
-        leaves = [np.float64(leaf) if type(leaf) is float else leaf for leaf in leaves]
         gradients = leaves_like(structure, grads, "the parameters and their gradients")
         names = self.memory()
         if type(state) is not dict or len(state) != len(names) + 1 or any(name not in state for name in names):
@@ -72,17 +71,16 @@ class Optimiser:
         remembered = [leaves_like(structure, state[name], f"the parameters and the state {name!r}") for name in names]
         step = state["step"]
         rate = float(self.lr(int(step)) if callable(self.lr) else self.lr)
-        updated: list[Any] = []
-        memories: tuple[list[Any], ...] = tuple([] for _ in names)
-        for position, (param, grad) in enumerate(zip(leaves, gradients, strict=True)):
+        rows: list[tuple[Any, ...]] = []
+        for position, (param, grad, *slots) in enumerate(zip(leaves, gradients, *remembered, strict=True)):
+            if type(param) is float:
+                param = np.float64(param)
             if grad.dtype is not param.dtype or grad.shape != param.shape:
                 grad = _fitted(param, grad, position, structure)
-            results = self.leaf(param, grad, rate, step, *[slot[position] for slot in remembered])
-            updated.append(results[0])
-            for memory, value in zip(memories, results[1:], strict=True):
-                memory.append(value)
-        slots = {name: unflatten(structure, memory) for name, memory in zip(names, memories, strict=True)}
-        return unflatten(structure, updated), {"step": step + 1, **slots}
+            rows.append(self.leaf(param, grad, rate, step, *slots))
+        columns = [unflatten(structure, column) for column in zip(*rows, strict=True)]
+        updated, *memories = columns or [params] * (1 + len(names))  # a tree without leaves stays as it is
+        return updated, {"step": step + 1, **dict(zip(names, memories, strict=True))}
 
     def leaf(self, param: Any, grad: Any, rate: float, step: int, *slots: Any) -> tuple[Any, ...]:
         """The new value of one array of parameters, followed by the new value of each slot."""
@@ -119,7 +117,7 @@ def _mixed(average: Any, new: Any, decay: float) -> Any:
 def _stepped(param: Any, direction: Any, rate: float) -> Any:
     """The parameters moved by `-rate * direction`, in one temporary array."""
     change = direction * rate
-    return np.subtract(param, change, out=_room(change))
+    return np.subtract(param, change, change) if type(change) is np.ndarray else param - change
 
 
 @dataclass(frozen=True)
@@ -157,7 +155,8 @@ class sgd(Optimiser):
 
     def leaf(self, param: Any, grad: Any, rate: float, step: int, *slots: Any) -> tuple[Any, ...]:
         """The new parameters, and the new velocity if there is momentum."""
-        grad = _decayed(param, grad, self.weight_decay)
+        if self.weight_decay:
+            grad = _decayed(param, grad, self.weight_decay)
         if not slots:
             return (_stepped(param, grad, rate),)
         velocity = slots[0] * self.momentum
