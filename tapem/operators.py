@@ -82,6 +82,27 @@ class Operators(Generic[R]):
     def __abs__(self) -> R:
         return _apply(arithmetic.abs, self)
 
+    def __and__(self, other: Any) -> R:
+        return _apply(comparison.bitwise_and, self, other)
+
+    def __rand__(self, other: Any) -> R:
+        return _apply(comparison.bitwise_and, other, self)
+
+    def __or__(self, other: Any) -> R:
+        return _apply(comparison.bitwise_or, self, other)
+
+    def __ror__(self, other: Any) -> R:
+        return _apply(comparison.bitwise_or, other, self)
+
+    def __xor__(self, other: Any) -> R:
+        return _apply(comparison.bitwise_xor, self, other)
+
+    def __rxor__(self, other: Any) -> R:
+        return _apply(comparison.bitwise_xor, other, self)
+
+    def __invert__(self) -> R:
+        return _apply(comparison.bitwise_not, self)
+
     def __lt__(self, other: Any) -> R:
         return _apply(comparison.less, self, other)
 
