@@ -3,6 +3,7 @@
 All are called as `loss(prediction, target, *, reduction="mean" | "sum" | "none")`, through all three doors.
 """
 
+from losses.detach import detach as detach
 from losses.pointwise import bce as bce
 from losses.pointwise import bce_with_logits as bce_with_logits
 from losses.pointwise import hinge as hinge
