@@ -17,7 +17,7 @@ application in optimum experimental design" (2010).
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from jaxtyping import Float, Shaped
@@ -30,6 +30,7 @@ from tapem.ops.solving import FloatSquare, Square, batch_of_matrices, kind_of, s
 from tapem.signature import Tensor
 
 Matrix = Shaped[Tensor, "*batch m n"]
+Mode: TypeAlias = Literal["reduced", "complete"]
 
 
 def triangle(x: Any, lower: bool, diagonal: float) -> Any:
@@ -122,7 +123,12 @@ def independent_columns(r: Float[Tensor, "*batch n n"]) -> Float[Tensor, "*batch
     return r
 
 
-def _require_unique_q(a: Any, mode: str) -> None:
+def _require_known(mode: Mode) -> None:
+    if mode not in ("reduced", "complete"):
+        raise ArgumentError(f"qr: mode={mode!r}, but it must be 'reduced' or 'complete'. For R alone take qr(a)[1].")
+
+
+def _require_unique_q(a: Any, mode: Mode) -> None:
     if mode == "complete" and a.shape[-2] > a.shape[-1]:
         raise ArgumentError(
             f"qr: with mode='complete', the last {a.shape[-2] - a.shape[-1]} columns of Q are not determined by a "
@@ -130,7 +136,7 @@ def _require_unique_q(a: Any, mode: str) -> None:
         )
 
 
-def _pull_qr(g: Any, y: Any, a: Any, mode: str) -> Any:
+def _pull_qr(g: Any, y: Any, a: Any, mode: Mode) -> Any:
     _require_unique_q(a, mode)
     (g_q, g_r), (q, r) = g, y
     m, n = a.shape[-2:]
@@ -142,7 +148,7 @@ def _pull_qr(g: Any, y: Any, a: Any, mode: str) -> Any:
     return np.concatenate([first, q @ g_r[..., m:]], axis=-1) if n > m else first
 
 
-def _push_qr(t: Any, y: Any, a: Any, mode: str) -> Any:
+def _push_qr(t: Any, y: Any, a: Any, mode: Mode) -> Any:
     _require_unique_q(a, mode)
     q, r = y
     m, n = a.shape[-2:]
@@ -158,7 +164,8 @@ def _push_qr(t: Any, y: Any, a: Any, mode: str) -> Any:
     return t_q, t_r
 
 
-def _shapes_of_qr(a: Any, mode: str) -> tuple[Abstract, Abstract]:
+def _shapes_of_qr(a: Any, mode: Mode) -> tuple[Abstract, Abstract]:
+    _require_known(mode)
     *batch, m, n = a.shape
     k = m if mode == "complete" else min(m, n)
     return kind_of((*batch, m, k), a), kind_of((*batch, k, n), a)
@@ -170,7 +177,7 @@ def _shapes_of_qr(a: Any, mode: str) -> tuple[Abstract, Abstract]:
     batch=batch_of_matrices,
     abstract=_shapes_of_qr,
 )
-def qr(a: Matrix, mode: str = "reduced") -> tuple[Float[Tensor, "*batch m k"], Float[Tensor, "*batch k n"]]:
+def qr(a: Matrix, mode: Mode = "reduced") -> tuple[Float[Tensor, "*batch m k"], Float[Tensor, "*batch k n"]]:
     """The factors of `a = Q @ R`, where the columns of Q are orthonormal and R is upper triangular.
 
     Num "*batch m n" -> (Float "*batch m k", Float "*batch k n"), with k = min(m, n), or k = m if `mode` is "complete".
@@ -185,8 +192,7 @@ def qr(a: Matrix, mode: str = "reduced") -> tuple[Float[Tensor, "*batch m k"], F
            [1., 0.]]), array([[1., 3.],
            [0., 2.]]))
     """
-    if mode not in ("reduced", "complete"):
-        raise ArgumentError(f"qr: mode={mode!r}, but it must be 'reduced' or 'complete'. For R alone take qr(a)[1].")
+    _require_known(mode)
     q, r = np.linalg.qr(a, mode)
     return q, r
 

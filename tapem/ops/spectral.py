@@ -85,7 +85,14 @@ UpLo: TypeAlias = Literal["L", "U", "l", "u"]
 
 
 def _reads_lower(uplo: UpLo) -> bool:
+    if uplo not in ("L", "l", "U", "u"):
+        raise ArgumentError(f"UPLO={uplo!r}, but it must be 'L' for the lower triangle or 'U' for the upper one.")
     return uplo in ("L", "l")
+
+
+def _shape_of_eigenvalues(a: Any, UPLO: UpLo) -> Abstract:
+    _reads_lower(UPLO)
+    return kind_of(a.shape[:-1], a)
 
 
 def _pull_eigh(g: Any, y: Any, a: Any, UPLO: UpLo) -> Any:
@@ -104,7 +111,7 @@ def _push_eigh(t: Any, y: Any, a: Any, UPLO: UpLo) -> Any:
     rrule=(_pull_eigh,),
     frule=(_push_eigh,),
     batch=batch_of_matrices,
-    abstract=lambda a, UPLO: (kind_of(a.shape[:-1], a), kind_of(a.shape, a)),
+    abstract=lambda a, UPLO: (_shape_of_eigenvalues(a, UPLO), kind_of(a.shape, a)),
 )
 def eigh(a: Square, UPLO: UpLo = "L") -> tuple[Float[Tensor, "*batch n"], FloatSquare]:
     """The eigenvalues of symmetric matrices, ascending, and their eigenvectors, one per column.
@@ -121,6 +128,7 @@ def eigh(a: Square, UPLO: UpLo = "L") -> tuple[Float[Tensor, "*batch n"], FloatS
     (array([1., 2.]), array([[0., 1.],
            [1., 0.]]))
     """
+    _reads_lower(UPLO)
     w, v = np.linalg.eigh(a, UPLO)
     return w, v
 
@@ -139,7 +147,7 @@ def _push_eigvalsh(t: Any, y: Any, a: Any, UPLO: UpLo) -> Any:
     rrule=(_pull_eigvalsh,),
     frule=(_push_eigvalsh,),
     batch=batch_of_matrices,
-    abstract=lambda a, UPLO: kind_of(a.shape[:-1], a),
+    abstract=_shape_of_eigenvalues,
     numpy=[np.linalg.eigvalsh],
 )
 def eigvalsh(a: Square, UPLO: UpLo = "L") -> Float[Tensor, "*batch n"]:
@@ -152,6 +160,7 @@ def eigvalsh(a: Square, UPLO: UpLo = "L") -> Float[Tensor, "*batch n"]:
     >>> eigvalsh(np.array([[2.0, 0.0], [0.0, 1.0]]))
     array([1., 2.])
     """
+    _reads_lower(UPLO)
     return np.linalg.eigvalsh(a, UPLO)
 
 
