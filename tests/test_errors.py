@@ -153,7 +153,7 @@ def test_an_id_past_the_end(world, index):
         world.tape[index]
 
 
-@pytest.mark.parametrize("key", ["x", None, 1.5, (0,), slice(0, 1)], ids=repr)
+@pytest.mark.parametrize("key", ["x", None, 1.5, (0,), slice(0, 1)], ids=lambda key: type(key).__name__)
 def test_a_key_that_is_no_ref_and_no_id(world, key):
     for attempt in (lambda: world.tape[key], lambda: world.tape.value(key), lambda: world.longer.backward_scalar(key)):
         expect(world, tm.TapeError, [re.escape(repr(key))], attempt)
@@ -335,7 +335,7 @@ def test_a_non_scalar_output(world, shape):
 
 
 def test_grad_of_something_that_returns_no_tensor(world):
-    expect(world, tm.TapeError, ["None"], lambda: tm.grad(lambda x: None)(1.0))
+    expect(world, tm.TapeError, ["scalar", "returned"], lambda: tm.grad(lambda x: None)(1.0))
     expect(world, tm.TapeError, ["str|'hello'"], lambda: tm.grad(lambda x: "hello")(1.0))
 
 
@@ -437,7 +437,7 @@ def test_bind_given_a_function_that_returns_no_step(world):
     expect(world, tm.TapeError, ["step"], lambda: tm.sin(world.x).bind(lambda y: None).run(world.tape))
 
 
-@pytest.mark.parametrize("thing", [3, "sin", None, np.sin], ids=repr)
+@pytest.mark.parametrize("thing", [3, "sin", None, np.sin], ids=lambda thing: type(thing).__name__)
 def test_then_and_run_and_set_tape_given_something_else(world, thing):
     with pytest.raises(TypeError):
         (tm.sin(world.x) >> thing).run(world.tape)
@@ -449,7 +449,7 @@ def test_then_and_run_and_set_tape_given_something_else(world, thing):
         tm.set_tape(thing).run(world.tape)
 
 
-@pytest.mark.parametrize("thing", [np.sin, "sin", None, len, lambda x: x], ids=repr)
+@pytest.mark.parametrize("thing", [np.sin, "sin", None, len, lambda x: x], ids=lambda thing: type(thing).__name__)
 def test_recording_what_is_no_op(world, thing):
     with pytest.raises(TypeError, match=r"op\b|Primitive|primitive") as caught:
         world.tape.record(thing, world.x)
