@@ -1,0 +1,36 @@
+"""What a checker knows of layers, losses and random numbers: arrays in, array out; a Ref or a step in, a step out."""
+
+from typing import Any, assert_type
+
+import numpy as np
+import numpy.typing as npt
+
+import layers
+import losses
+import tapem as tm
+
+a: npt.NDArray[Any] = np.ones((3, 3))
+x, tape = tm.Tape().leaf(a)
+b: npt.NDArray[Any] = np.ones(3)
+key = tm.random.key(0)
+
+y: npt.NDArray[Any] = layers.linear(a, b, a)
+assert_type(layers.linear(a, b, x), tm.TapeM[tm.Ref])
+assert_type(layers.linear(x, b, tm.sin(x)), tm.TapeM[tm.Ref])
+
+model = layers.Linear(3, 4) >> layers.Relu() >> layers.Linear(4, 2)
+assert_type(model, layers.Sequential)
+params = model.init(key)
+y = model.apply(params, a)
+print(model.apply(params, a, key=key, train=True).shape)
+assert_type(model.apply(params, x), tm.TapeM[tm.Ref])
+assert_type(model.apply(params, tm.sin(x)), tm.TapeM[tm.Ref])
+
+y = losses.mse(a, a, reduction="sum")
+y = losses.cross_entropy(a, np.array([0, 1, 2]), ignore_index=0, label_smoothing=0.1)
+y = losses.detach(losses.mse)(a, a)
+assert_type(losses.cross_entropy(x, np.array([0, 1, 2])), tm.TapeM[tm.Ref])
+assert_type(losses.cross_entropy(model.apply(params, x), np.array([0, 1, 2])), tm.TapeM[tm.Ref])
+
+y = tm.random.normal(key, (2, 3), dtype=np.float32)
+y = tm.random.split(key, 3)
