@@ -1,0 +1,85 @@
+"""The README keeps its word: its code prints what it says, its commands are those of CI, its kinks are true."""
+
+import ast
+import contextlib
+import io
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import tapem as tm
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def blocks(language: str) -> list[str]:
+    """The contents of the fenced blocks in a language."""
+    return re.findall(rf"^```{language}\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+
+
+# A block of Python, and the block of text that follows it, if one does: what it prints.
+PYTHON = re.findall(r"^```python\n(.*?)^```\n+(?:```text\n(.*?)^```$)?", README, re.MULTILINE | re.DOTALL)
+
+
+def test_code():
+    """The blocks of Python run one after another, and each prints what stands below it."""
+    names: dict[str, object] = {"__name__": "readme"}
+    assert len(PYTHON) >= 5
+    for code, expected in PYTHON:
+        printed = io.StringIO()
+        with contextlib.redirect_stdout(printed):
+            exec(compile(code, "README.md", "exec"), names)
+        assert printed.getvalue() == expected, code
+
+
+def test_ten_lines_a_door():
+    """The three doors are shown in about ten lines each."""
+    lengths = [sum(1 for line in code.splitlines() if line.strip()) for code, _ in PYTHON[:3]]
+    assert max(lengths) <= 15, lengths
+
+
+def test_commands_of_ci():
+    """There are two commands, and .ci/run makes the tests' environment and runs the tests as the second one does."""
+    commands = [block.strip() for block in blocks("sh")]
+    assert len(commands) == 2
+    assert all("\n" not in command for command in commands)
+    example, tests = (command.rpartition(" && ") for command in commands)
+    assert example[2].endswith("python examples/digits.py")
+    assert tests[0].replace("[test]", "[examples]") == example[0]
+    lines = (ROOT / ".ci" / "run").read_text(encoding="utf-8").splitlines()
+    assert f"{tests[0]} || exit 1" in lines
+    assert f"{tests[2]} || status=1" in lines
+
+
+KINKS = re.findall(r"^\| `(.+?)` \| `(.+?)` \| `(.+?)` \|", README, re.MULTILINE)
+
+
+@pytest.mark.parametrize(("function", "at", "derivative"), KINKS)
+@pytest.mark.filterwarnings("ignore:divide by zero")
+def test_kinks(function, at, derivative):
+    """The derivative at the kink is the one in the table, in both modes."""
+    f = eval(f"lambda x: {function}", {"np": np, "tm": tm})
+    x = np.array(ast.literal_eval(at))
+    expected = np.array(eval(derivative, {"np": np}))
+    np.testing.assert_array_equal(tm.grad(f)(x), expected)
+    np.testing.assert_array_equal(tm.jacfwd(f)(x), expected)
+
+
+def test_the_table_of_kinks_is_read():
+    assert len(KINKS) >= 10
+
+
+def test_the_map_and_the_links_lead_somewhere():
+    """Every file and folder that the README names exists."""
+    links = re.findall(r"\]\(((?!http)[^)]+)\)", README)
+    assert "examples/digits.py" in links
+    house = next(text for text in blocks("text") if text.startswith("tapem/"))
+    rooms = re.findall(r"^(\w+/)", house, re.MULTILINE)
+    assert len(rooms) >= 6
+    inside = re.findall(r"\b(\w+(?:\.py|/(?=[ ,]|$)))", re.sub(r"^\w+/.*$", "", house, flags=re.MULTILINE))
+    named = re.findall(r"`((?:tapem|tests)/[\w/.]+)`", README)
+    for path in [*links, *rooms, *(f"tapem/{name}" for name in inside), *named]:
+        assert (ROOT / path).exists(), path
