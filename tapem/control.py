@@ -8,7 +8,7 @@ over it, does `cond` select between both branches, and `while_loop` become one n
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np

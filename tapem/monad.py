@@ -92,7 +92,7 @@ class TapeM(Operators["TapeM[Ref]"], Generic[A_co]):
         try:
             return drive(self, builder), builder.tape()
         finally:
-            builder.alive = False
+            builder.end()
 
     def eval(self, tape: Tape | None = None) -> A_co:
         """Run, and keep the result only.

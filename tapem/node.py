@@ -149,15 +149,15 @@ class Node(NamedTuple):
     def shape(self) -> Any:
         """The shape of the value; a tuple of shapes where there are several results."""
         if type(self.output) is tuple:
-            return tuple(np.shape(part) for part in self.output)
-        return Abstract.of(self.output).shape
+            return tuple(Abstract.of(part).shape for part in self.output)
+        return self.output.shape if hasattr(self.output, "shape") else ()
 
     @property
     def dtype(self) -> Any:
         """The dtype of the value; a tuple of dtypes where there are several results."""
         if type(self.output) is tuple:
             return tuple(Abstract.of(part).dtype for part in self.output)
-        return Abstract.of(self.output).dtype
+        return self.output.dtype if hasattr(self.output, "dtype") else Abstract.of(self.output).dtype
 
     def __repr__(self) -> str:
         return f"<Node {self.label()}: {self.op.name}{list(self.parents)}>"

@@ -161,6 +161,9 @@ class Primitive:
                 raise TypeError(f"{self.usage()} is missing its argument {name!r}")
             if type(value) is list:
                 static[name] = tuple(value)
+            elif type(value) is np.ndarray:
+                # As a tuple it can be compared, and cannot be changed by whoever else holds the array.
+                static[name] = tuple(value.tolist()) if value.ndim == 1 else snapshot(value)
             elif type(value) in _DOORS:
                 raise NoRuleError(
                     f"{self.usage()}: {name!r} decides the shape or the kind of the result, so it is not differentiated "
@@ -222,14 +225,15 @@ class Primitive:
         return output, residuals
 
     def check(self, inputs: Sequence[Any], output: Any, static: Static, operands: Sequence[Any]) -> None:
-        """Enforce the typed signature: a set look-up for a combination of shapes and dtypes that was seen before."""
+        """Enforce the typed signature: one set look-up for a combination of shapes and dtypes that was seen before."""
         key: list[Any] = []
+        note = key.append
         try:
             for value in inputs:
-                key.append(value.shape)
-                key.append(value.dtype)
-            key.append(output.shape)
-            key.append(output.dtype)
+                note(value.shape)
+                note(value.dtype)
+            note(output.shape)
+            note(output.dtype)
             if tuple(key) in self.accepted:
                 return
         except AttributeError:  # a Python scalar, None or a tuple: the signature makes the key itself
@@ -256,7 +260,7 @@ class Primitive:
         wrong_type = isinstance(error, TypeError) and not isinstance(error, np.exceptions.AxisError)
         if wrong_type:
             return DTypeError("\n".join(lines))
-        shapes = isinstance(error, ValueError) and not isinstance(error, (np.exceptions.AxisError, np.linalg.LinAlgError))
+        shapes = isinstance(error, ValueError) and not isinstance(error, np.exceptions.AxisError | np.linalg.LinAlgError)
         return ShapeError("\n".join(lines)) if shapes and len(inputs) > 1 else ArgumentError("\n".join(lines))
 
     def abstract(self, inputs: tuple[Any, ...], static: Static, operands: Sequence[Any] = ()) -> Any:

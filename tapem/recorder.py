@@ -82,6 +82,11 @@ class Recorder:
         """What was recorded so far, as a value."""
         return Tape.of(self.nodes, len(self.nodes))
 
+    def end(self) -> None:
+        """The transform that opened this recorder is done: what escaped from it is dead."""
+        self.alive = False
+        self.usual = None  # and with it goes the only circle, so that the tape is freed at once
+
     def check_alive(self) -> None:
         """EscapedTracerError if the transform that opened this recorder has ended."""
         if not self.alive:
@@ -124,4 +129,4 @@ def opened(*, abstract: bool = False, closing: bool = False) -> Iterator[Recorde
         yield recorder
     finally:
         WORK.reset(token)
-        recorder.alive = False
+        recorder.end()

@@ -17,15 +17,19 @@ import numpy as np
 
 from tapem.errors import DTypeError, NotScalarError
 from tapem.monad import TapeM, drive
-from tapem.node import NOTHING, Abstract, Node
+from tapem.node import LEAF, NOTHING, Abstract, Node, new_node
 from tapem.ops.arithmetic import identity
 from tapem.ops.structure import detach, pick
 from tapem.recorder import Recorder, at_work, new_recorder, working
-from tapem.sweeps.reverse import View, reached, view_arrays
+from tapem.sweeps.reverse import View, reached
 from tapem.tape import Ref
 from tapem.tracer import Tracer
 from tapem.tree import Structure, flatten, unflatten
 from tapem.work import WORK
+
+
+ONE_LEAF: Structure = flatten(0.0)[1]
+"""The structure of a tree that is one leaf."""
 
 
 class Trace(NamedTuple):
@@ -53,9 +57,9 @@ class Trace(NamedTuple):
         """The node of an output, or None where the output does not depend on this recorder."""
         return output.node if type(output) is Tracer and output.recorder is self.recorder else None
 
-    def view(self) -> View:
-        """How the sweeps see the nodes: as tracers if nested, else as arrays."""
-        return tracer_view(self.recorder) if self.nested else view_arrays
+    def view(self) -> View | None:
+        """How the sweeps see the nodes: as tracers if nested, else as the arrays that they hold."""
+        return tracer_view(self.recorder) if self.nested else None
 
     def active(self) -> Callable[[int], bool] | None:
         """Which nodes a sweep visits: if nested, those that depend on the inputs; else those that require a gradient."""
@@ -113,7 +117,7 @@ def trace(
             return record(recorder, False, call, leaves, has_aux, copy)
         finally:
             WORK.reset(token)
-            recorder.alive = False
+            recorder.end()
     recorder.check_alive()
     with working(recorder):
         return record(recorder, True, call, leaves, has_aux, copy)._replace(silent=work.constant)
@@ -125,6 +129,8 @@ def record(
     """Run the function on the recorder, which is at work already."""
     inputs = [input_node(recorder, leaf, copy) for leaf in leaves]
     result = call([Tracer(recorder, node) for node in inputs])
+    if type(result) is Tracer and not has_aux:
+        return Trace(recorder, nested, inputs, [result], ONE_LEAF, len(recorder.nodes) - 1, None, False)
     if isinstance(result, TapeM):
         result = drive(result, recorder)
         from_program = flatten(result)
@@ -148,6 +154,8 @@ def as_tracer(recorder: Recorder, value: Any) -> Any:
 
 def input_node(recorder: Recorder, value: Any, copy: bool) -> Node:
     """A fresh node for a differentiated input: a leaf for an array, an identity for a tracer."""
+    if type(value) is np.ndarray and not copy and value.dtype.kind == "f":
+        return recorder.append(new_node((len(recorder.nodes), LEAF, (), (), NOTHING, value, None, True, None)))
     if type(value) is not Tracer:
         return recorder.leaf(value, copy=copy)
     if value.recorder is recorder:
@@ -157,9 +165,12 @@ def input_node(recorder: Recorder, value: Any, copy: bool) -> Node:
     return recorder.leaf(value.node.output, copy=copy)  # under no_grad: an enclosing tracer counts as its value
 
 
+MONADIC = frozenset({Ref, TapeM, *TapeM.__subclasses__()})
+
+
 def monadic(leaves: Sequence[Any]) -> bool:
     """Whether a Ref or a step is among the values: then a transform is not applied, but becomes a step itself."""
-    return any(type(leaf) is Ref or isinstance(leaf, TapeM) for leaf in leaves)
+    return not MONADIC.isdisjoint(map(type, leaves))
 
 
 def tracer_view(recorder: Recorder) -> View:
@@ -191,6 +202,8 @@ def scalar_output(trace: Trace, what: str) -> Any:
             "Return the loss alone, or (loss, aux) with has_aux=True."
         )
     output = trace.outputs[0]
+    if type(output) is Tracer and type(output.node.output) in (np.float32, np.float64):
+        return output
     try:
         kind = Abstract.of(output)
     except (ValueError, TypeError) as error:

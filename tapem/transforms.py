@@ -216,7 +216,7 @@ def pull_back(traced: Trace, outputs: Sequence[Any], cotangents: Sequence[Any], 
         node = traced.output_node(output)
         if node is None or not node.requires_grad:
             continue
-        seed = Abstract.of(output).dtype.type(1) if cotangent is None else cotangent
+        seed = output.dtype.type(1) if cotangent is None else cotangent
         seeds[node.id] = seeds[node.id] + seed if node.id in seeds else seed
     with np.errstate(divide="ignore", invalid="ignore"):
         reverse(

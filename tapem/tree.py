@@ -27,10 +27,11 @@ def flatten(tree: Any) -> tuple[list[Any], Structure]:
     [2, 3, 1]
     """
     leaves, structure = optree.tree_flatten(tree, namespace=NAMESPACE)
-    for leaf in leaves:
-        if type(leaf) not in _PLAIN and dataclasses.is_dataclass(leaf) and not isinstance(leaf, type):
-            register_dataclass(type(leaf))
-            return flatten(tree)
+    if not _PLAIN.issuperset(map(type, leaves)):
+        for leaf in leaves:
+            if type(leaf) not in _PLAIN and dataclasses.is_dataclass(leaf) and not isinstance(leaf, type):
+                register_dataclass(type(leaf))
+                return flatten(tree)
     return leaves, structure
 
 

@@ -20,7 +20,7 @@ def detach(x: Shaped[Tensor, "..."]) -> Shaped[Tensor, "..."]:
     >>> detach(2.0)
     2.0
     """
-    return x
+    return x.copy() if type(x) is np.ndarray else x  # a tape's own array must not leave it
 
 
 @primitive(

@@ -13,7 +13,7 @@ import numpy as np
 from tapem.errors import DTypeError, ShapeError
 from tapem.node import Abstract, Node
 from tapem.primitive import linear_in_all
-from tapem.sweeps.reverse import View, broadcasts_to, call_rule, missing_rule, view_arrays
+from tapem.sweeps.reverse import View, broadcasts_to, call_rule, missing_rule
 from tapem.tangents import DoesNotExist, InplaceableThunk, Thunk, Zero, add
 
 
@@ -22,11 +22,11 @@ def forward(
     tangents: MutableMapping[int, Any],
     last: int,
     *,
-    view: View = view_arrays,
+    view: View | None = None,
 ) -> MutableMapping[int, Any]:
     """Push tangents forward through the nodes with id <= last; the mapping that was passed in is filled and returned.
 
-    `view` says how a node's values are shown to the rules, as arrays or as tracers.
+    `view` says how a node's values are shown to the rules; by default as the arrays that it holds.
 
     Raises NoRuleError where an op on the way has no rule, ShapeError or DTypeError where a rule returns a tangent that
     does not fit the op's value.
@@ -46,13 +46,13 @@ def forward(
     return tangents
 
 
-def push(node: Node, given: list[Any], view: View) -> Any:
+def push(node: Node, given: list[Any], view: View | None) -> Any:
     """The tangent of one node's value, from its operands' tangents; None for nothing."""
     op: Any = node.op
     rules = op.frule
     if rules is None:
         raise missing_rule(node, "forward")
-    output, residuals, inputs = view(node)
+    output, residuals, inputs = (node.output, node.residuals, node.inputs) if view is None else view(node)
     static = node.static
     rest = (output, residuals, *inputs) if op.residuals else (output, *inputs)
     if rules is linear_in_all:

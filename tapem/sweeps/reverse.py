@@ -12,8 +12,9 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from tapem.broadcasting import broadcasts_to, unbroadcast
 from tapem.errors import DTypeError, NoRuleError, ShapeError, TapeError
-from tapem.node import Abstract, Node, Shape
+from tapem.node import Abstract, Node
 from tapem.ops.structure import pick
 from tapem.primitive import Primitive
 from tapem.tangents import DoesNotExist, InplaceableThunk, Thunk, Zero, add
@@ -23,17 +24,12 @@ from tapem.work import Watcher
 View: TypeAlias = Callable[[Node], tuple[Any, Any, tuple[Any, ...]]]
 
 
-def view_arrays(node: Node) -> tuple[Any, Any, tuple[Any, ...]]:
-    """A node as the arrays that it holds: the first-order sweep, which records nothing."""
-    return node.output, node.residuals, node.inputs
-
-
 def reverse(
     nodes: Sequence[Node],
     cotangents: MutableMapping[int, Any],
     *,
     active: Callable[[int], bool] | None = None,
-    view: View = view_arrays,
+    view: View | None = None,
     keep: bool = True,
     first: int = 0,
     sources: int = 0,
@@ -44,64 +40,66 @@ def reverse(
     The sweep ends at the first `sources` of those nodes: they receive cotangents and hand none on.
 
     - `active`: which nodes are swept at all; by default those that require a gradient.
-    - `view`: how a node's values are shown to the rules, as arrays or as tracers.
+    - `view`: how a node's values are shown to the rules; by default as the arrays that it holds.
     - `keep`: whether the cotangents of op nodes are kept once they were used.
     - `watcher`: is told of every contribution to a parent.
 
     Raises NoRuleError where an op on the way has no rule, ShapeError or DTypeError where a rule returns a cotangent
     that does not fit its operand.
     """
-    owned: set[int] = set()
     if not cotangents:
         return cotangents
+    owned: set[int] = set()
     for index in range(max(cotangents), first + sources - 1, -1):
-        cotangent = cotangents.get(index)
+        cotangent = cotangents.get(index) if keep else cotangents.pop(index, None)
         if cotangent is None:
             continue
         node = nodes[index]
-        parents = node.parents
+        _, op, parents, inputs, static, output, residuals, _, _ = node
         if not parents:
+            cotangents[index] = cotangent
             continue
-        if not keep:
-            del cotangents[index]
-        op: Any = node.op
         if op is pick:
             put(cotangents, parents[0], node, cotangent, nodes, active)
             continue
-        output, residuals, inputs = view(node)
+        if view is not None:
+            output, residuals, inputs = view(node)
         if type(output) is tuple:
             cotangents.pop(index, None)
             cotangent = filled(cotangent, output)
-        rules = op.rrule
+        rules: Any = op.rrule
         if rules is None:
             raise missing_rule(node, "reverse")
-        static = node.static
         arguments = (cotangent, output, residuals, *inputs) if op.residuals else (cotangent, output, *inputs)
-        jointly = None
-        if type(rules) is not tuple:
-            jointly = call_rule(node, "rrule", rules, arguments, static)
-            if type(jointly) is not tuple or len(jointly) != len(parents):
-                raise wrong_count(node, jointly)
+        jointly = type(rules) is not tuple
+        if jointly:
+            rules = call_rule(node, "rrule", rules, arguments, static)
+            if type(rules) is not tuple or len(rules) != len(parents):
+                raise wrong_count(node, rules)
         for position, parent in enumerate(parents):
             if parent is None or parent < first:
                 continue
             if not (nodes[parent].requires_grad if active is None else active(parent)):
                 continue
-            if jointly is not None:
-                part = jointly[position]
+            value = inputs[position]
+            if jointly:
+                part = rules[position]
             else:
                 rule = rules[position] if position < len(rules) else None
                 if rule is None:
-                    if Abstract.of(inputs[position]).dtype.kind == "f":
-                        raise missing_rule(node, "reverse", position)
+                    refuse_missing(node, value, position)
                     continue
-                part = call_rule(node, "rrule", rule, arguments, static)
-            value = inputs[position]
+                try:
+                    part = rule(*arguments, **static)
+                except (TapeError, ArithmeticError, MemoryError, RecursionError):
+                    raise
+                except Exception as error:
+                    raise broken_rule(node, "rrule", error) from error
             if not (
                 type(part) is np.ndarray
                 and type(value) is np.ndarray
                 and part.shape == value.shape
-                and part.dtype is value.dtype
+                and part.dtype == value.dtype
             ):
                 part = fitted(part, value, node, position)
                 if part is None:
@@ -111,13 +109,19 @@ def reverse(
             before = cotangents.get(parent)
             if before is None:
                 cotangents[parent] = part
-            elif parent in owned and type(before) is np.ndarray and type(part) is np.ndarray:
+            elif parent in owned and type(part) is np.ndarray:
                 np.add(before, part, out=before)
             else:
                 cotangents[parent] = total = add(before, part)
                 if type(total) is np.ndarray:
                     owned.add(parent)  # the sum was made here, nobody else holds it: the next one may be added in place
     return cotangents
+
+
+def refuse_missing(node: Node, value: Any, position: int) -> None:
+    """An error if an operand that could be perturbed has no rule."""
+    if Abstract.of(value).dtype.kind == "f":
+        raise missing_rule(node, "reverse", position)
 
 
 def call_rule(node: Node, kind: str, rule: Callable[..., Any], arguments: tuple[Any, ...], static: Any) -> Any:
@@ -167,29 +171,6 @@ def fitted(part: Any, value: Any, node: Node, position: int) -> Any:
         # The op promoted this operand; its cotangent goes back to the dtype that it came from.
         part = part.astype(operand.dtype)
     return part
-
-
-def broadcasts_to(small: Shape, large: Shape) -> bool:
-    """Whether NumPy broadcasting can turn the small shape into the large one."""
-    return len(small) <= len(large) and all(
-        a in (1, b) for a, b in zip(reversed(small), reversed(large), strict=False)
-    )
-
-
-def unbroadcast(cotangent: Any, shape: Shape, to: Shape) -> Any:
-    """Undo broadcasting: sum over the axes that were added or stretched.
-
-    >>> unbroadcast(np.ones((4, 3)), (4, 3), (3,))
-    array([4., 4., 4.])
-    """
-    added = len(shape) - len(to)
-    axes = tuple(range(added)) + tuple(
-        added + axis for axis, size in enumerate(to) if size == 1 and shape[added + axis] != 1
-    )
-    if not axes:
-        return cotangent.reshape(to)
-    summed = np.sum(cotangent, axis=axes)
-    return summed if np.shape(summed) == to else np.reshape(summed, to)
 
 
 def put(
@@ -258,4 +239,4 @@ def broken_rule(node: Node, kind: str, error: Exception) -> TapeError:
     return TapeError(f"the {kind} of {op.usage()} raised {type(error).__name__}: {error} ({node.label()})")
 
 
-__all__ = ["View", "reached", "reverse", "unbroadcast", "view_arrays"]
+__all__ = ["View", "reached", "reverse", "unbroadcast"]
