@@ -7,7 +7,7 @@ network reads, and where it is wrong. Read it from top to bottom. Needs the extr
 tqdm for the progress bar, matplotlib for the picture.
 """
 
-# Those three say little about their types that a checker could follow.
+# These libraries say little about their types that a checker could follow.
 # pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false
 # pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false
 
@@ -22,6 +22,7 @@ import numpy.typing as npt
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from sklearn.datasets import load_digits
+from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 import layers
@@ -111,7 +112,8 @@ def train(params: Any, images: Array, labels: Array, epochs: int, batch: int = 3
     state = optimiser.init(params)
     step = tm.value_and_grad(objective)
     history: list[float] = []
-    with tqdm(total=epochs * steps, desc="training", unit="step") as bar:
+    # Matrices as small as these are multiplied soonest by one thread.
+    with threadpool_limits(1), tqdm(total=epochs * steps, desc="training", unit="step") as bar:
         for epoch in range(epochs):
             order = tm.random.permutation(tm.random.key(epoch), len(images))
             for rows in np.split(order[: steps * batch], steps):

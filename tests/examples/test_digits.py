@@ -1,6 +1,5 @@
 """The digits example, run as its reader runs it: what it prints and draws, how well it reads, and how fast."""
 
-import os
 import re
 import subprocess
 import sys
@@ -9,14 +8,12 @@ from pathlib import Path
 import pytest
 
 SCRIPT = Path(__file__).parents[2] / "examples" / "digits.py"
-ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """The finished process, which ran in one thread."""
+    """The finished process, which computed in one thread, as tests/conftest.py has it."""
     return subprocess.run(
         [sys.executable, SCRIPT, *arguments],
-        env={**os.environ, **ONE_THREAD},
         capture_output=True,
         text=True,
         timeout=300,

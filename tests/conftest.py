@@ -1,0 +1,16 @@
+"""What holds for every test: one thread in each process, and no deadlines."""
+
+import os
+
+from hypothesis import settings
+from threadpoolctl import threadpool_limits
+
+# The tests run in as many processes as there are cores. Threads for matrix products on top of that only wait for each
+# other, at many times the cost. The variables are for libraries loaded later, and for other processes.
+threadpool_limits(1)
+for library in ("OMP", "OPENBLAS", "MKL"):
+    os.environ[f"{library}_NUM_THREADS"] = "1"
+
+# How long an example takes says more about what else the machine does than about tapem.
+settings.register_profile("tapem", deadline=None)
+settings.load_profile("tapem")
