@@ -11,8 +11,8 @@ import numpy as np
 from tapem.errors import ConcretizationError, TapeError
 from tapem.node import Abstract, Array
 from tapem.testing.comparison import like, raised
-from tapem.testing.door_checks import first_line
 from tapem.testing.findings import Finding
+from tapem.testing.flattening import first_line
 from tapem.tree import flatten
 from tapem.transforms import jvp, vjp
 from tapem.vectorise import vmap

@@ -136,7 +136,7 @@ def whole_jacobian(
     if not columns or not flat.outputs.size:
         return []
     expected = np.stack([column.value for column in columns], axis=1)
-    noise = np.array([column.noise for column in columns])
+    noise = np.stack([column.noise for column in columns], axis=1)
     actual = ad_matrix(flat, mode, linear)
     wrong = tolerance.wrong(actual, expected, noise)
     return worst_elements(check, actual, expected, wrong, flat.inputs, flat.outputs)
@@ -163,7 +163,7 @@ def probes(
             there = pulled * v if mode == "rev" else w * packed(linear(like(flat.leaves, v)))
             expected, actual = float(w @ found.value), float(np.sum(there))
             terms = float(np.sum(np.abs(there)))
-            noise = found.noise * float(np.linalg.norm(w)) + 1e-4 * tolerance.rtol * terms
+            noise = 2 * float(np.linalg.norm(found.noise * w)) + 1e-4 * tolerance.rtol * terms
             allowed = max(tolerance.rtol * max(abs(actual), abs(expected)), noise)
             ratio = abs(actual - expected) / max(allowed, np.finfo(float).tiny)
             return actual, expected, ratio if np.isfinite(ratio) else np.inf

@@ -13,7 +13,7 @@ from tapem.node import Abstract
 from tapem.primitive import Primitive
 from tapem.tape import Tape
 from tapem.testing.findings import Finding
-from tapem.testing.flattening import settled
+from tapem.testing.flattening import first_line, settled
 from tapem.tracer import Tracer
 from tapem.transforms import vjp
 from tapem.tree import flatten, unflatten
@@ -41,11 +41,6 @@ def three_doors(
             if not any(x is not None and Abstract.of(x).dtype.kind in "iub" for x in operands):
                 raise
             skipped["abstract evaluation"] = f"refused: {first_line(error)}"  # the shape depends on a mask
-
-
-def first_line(error: Exception) -> str:
-    """What an error says in its first line."""
-    return next(iter(str(error).splitlines()), type(error).__name__)
 
 
 def through_refs(op: Callable[..., Any], operands: tuple[Any, ...], static: Mapping[str, Any]) -> Any:
@@ -105,4 +100,4 @@ def same(check: str, expected: Any, actual: Any, detail: str) -> Iterator[Findin
                 yield Finding(check, None, (), right[index], found[index], f"{detail}; at {list(index)}", name)
 
 
-__all__ = ["first_line", "same", "three_doors"]
+__all__ = ["same", "three_doors"]

@@ -16,7 +16,7 @@ import numpy as np
 
 from tapem.errors import ArgumentError, NotScalarError, TapeError
 from tapem.node import Array
-from tapem.testing.flattening import Flat, as_leaf, packed, real_input
+from tapem.testing.flattening import Flat, as_leaf, first_line, packed, real_input
 from tapem.tree import unflatten
 
 # From a displacement t to the displaced leaves and the displacement that was reached, which rounding may have changed.
@@ -104,10 +104,10 @@ def difference_matrix(
 
 
 class Difference(NamedTuple):
-    """A directional derivative of all outputs, and the size of the rounding error that may be in it."""
+    """A directional derivative of all outputs, and how large an error of rounding may be in each of them."""
 
     value: Array
-    noise: float
+    noise: Array
 
 
 class Direction(NamedTuple):
@@ -160,7 +160,7 @@ def difference(flat: Flat, direction: Direction, eps: float | None = None, metho
     rounding = float(np.finfo(precision).eps)
     with np.errstate(all="ignore"):
         if method == "complex":
-            return Difference(complex_step(flat, direction, eps), 0.0)
+            return Difference(complex_step(flat, direction, eps), np.zeros(flat.outputs.size))
         if method == "extrapolated":
             return extrapolated(flat, direction, eps, rounding)
         step = STEPS.get(precision, 1e-4) * direction.scale if eps is None else eps
@@ -178,32 +178,36 @@ def slope(flat: Flat, direction: Direction, ahead: float, behind: float, roundin
             f"{flat.precision} and large; choose a larger eps."
         )
     one, other = flat.vector(there), flat.vector(back)
-    largest = float(np.max(np.abs(np.concatenate([one, other])), initial=0.0, where=np.isfinite([*one, *other])))
-    return Difference((one - other) / (reached - left), 8 * rounding * largest / abs(reached - left))
+    noise = 16 * rounding * max(magnitude(one), magnitude(other)) / abs(reached - left)
+    return Difference((one - other) / (reached - left), np.full(one.shape, noise))
+
+
+def magnitude(vector: Array) -> float:
+    """The largest finite absolute value; 0 of nothing."""
+    return float(np.max(np.abs(vector), initial=0.0, where=np.isfinite(vector)))
 
 
 def extrapolated(flat: Flat, direction: Direction, eps: float | None, rounding: float) -> Difference:
     """Richardson's extrapolation of central differences: for every output the step at which two of them agree best."""
     # Here the errors of truncation, of order h**4, and of rounding, of order rounding / h, are alike.
     step = rounding**0.2 * direction.scale if eps is None else eps
-    best, error, noise = np.array([]), np.array([]), 0.0
+    size = flat.outputs.size
+    value, noise, error = np.full(size, np.nan), np.zeros(size), np.full(size, np.inf)
     for attempt in range(4 if rounding < 1e-10 else 2):
         wide = slope(flat, direction, step, -step, rounding)
         narrow = slope(flat, direction, step / 2, -step / 2, rounding)
-        value = (4 * narrow.value - wide.value) / 3
-        doubt = np.abs(value - narrow.value)
-        doubt[~np.isfinite(doubt)] = np.inf
-        if attempt == 0:
-            best, error, noise = value, doubt, narrow.noise
-        else:
-            closer = doubt < error
-            best, error = np.where(closer, value, best), np.where(closer, doubt, error)
-            noise = max(noise, narrow.noise) if closer.any() else noise
-        typical = 1e-2 * float(np.max(np.abs(best), initial=0.0, where=np.isfinite(best)))
-        if np.all(error <= np.maximum(1e-6 * np.maximum(np.abs(best), typical), narrow.noise)):
+        refined = (4 * narrow.value - wide.value) / 3
+        doubt = np.nan_to_num(np.abs(refined - narrow.value), nan=np.inf)
+        closer = doubt < error
+        value = np.where(closer, refined, value)
+        noise = np.where(closer, narrow.noise, noise)
+        error = np.where(closer, doubt, error)
+        if np.all(error <= np.maximum(1e-6 * np.maximum(np.abs(value), 1e-2 * magnitude(value)), noise)):
             break
         step /= 8
-    return Difference(best, noise)
+    # Rounding inside of the function may exceed that of its value; then the two differences disagree.
+    inside = np.minimum(4 * error, 1e6 * rounding * max(1.0, magnitude(packed(flat.values))))
+    return Difference(value, noise + inside)
 
 
 def complex_step(flat: Flat, direction: Direction, eps: float | None) -> Array:
@@ -216,8 +220,8 @@ def complex_step(flat: Flat, direction: Direction, eps: float | None) -> Array:
             values = flat(*leaves)
     except (TapeError, TypeError, ValueError, np.exceptions.ComplexWarning) as error:
         raise ArgumentError(
-            f'finite differences: method="complex" calls the function with complex numbers, which it refuses: {error}. '
-            'Use method="extrapolated".'
+            f'finite differences: method="complex" calls the function with complex numbers, which it refuses: '
+            f'{first_line(error)}. Use method="extrapolated".'
         ) from error
     return packed([np.imag(value) for value in values]) / step
 

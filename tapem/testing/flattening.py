@@ -19,7 +19,6 @@ from tapem.monad import TapeM, drive
 from tapem.node import Abstract, Array, Shape, constant
 from tapem.recorder import WORK
 from tapem.tape import Ref
-from tapem.tracer import Tracer
 from tapem.tracing import as_tracer
 from tapem.tree import NAMESPACE, flatten, unflatten
 
@@ -192,6 +191,11 @@ def leaf_names(trees: tuple[Any, ...], names: Sequence[str]) -> list[str]:
     ]
 
 
+def first_line(error: Exception) -> str:
+    """What an error says in its first line."""
+    return next(iter(str(error).splitlines()), type(error).__name__)
+
+
 def real_input(flat: Flat, what: str) -> None:
     """DTypeError unless every input leaf is real."""
     if flat.discrete:
@@ -201,4 +205,4 @@ def real_input(flat: Flat, what: str) -> None:
         )
 
 
-__all__ = ["Flat", "Layout", "Ref", "Tracer", "argument_names", "as_leaf", "leaf_names", "packed", "settled"]
+__all__ = ["Flat", "Layout", "argument_names", "as_leaf", "first_line", "leaf_names", "packed", "real_input", "settled"]

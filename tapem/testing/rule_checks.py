@@ -14,9 +14,9 @@ from tapem.node import NOTHING, Abstract
 from tapem.primitive import Primitive
 from tapem.testing.batch_checks import batching
 from tapem.testing.comparison import NAMES, Tolerance, all_orders, forward_map, like, raised, reverse_map
-from tapem.testing.door_checks import first_line, same, three_doors
+from tapem.testing.door_checks import same, three_doors
 from tapem.testing.findings import Finding, GradientMismatch
-from tapem.testing.flattening import Flat, argument_names, packed
+from tapem.testing.flattening import Flat, argument_names, first_line, packed
 from tapem.testing.purity import algebra, purity
 from tapem.testing.raw_rules import raw_rules
 from tapem.transforms import jvp, vjp

@@ -1,0 +1,154 @@
+"""check_rule: what it looks at, what it leaves out and says so, and ops of every shape."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from jaxtyping import Float, Shaped
+
+import tapem as tm
+from tapem.testing import GradientMismatch, RuleReport, check_rule, rule_report
+
+Vector = Float[tm.Tensor, "n"]
+Any_ = Shaped[tm.Tensor, "..."]
+X = np.array([[0.5, -1.5, 2.0], [1.0, 0.25, -0.75]])
+
+
+def test_it_tells_what_it_looked_at() -> None:
+    report = check_rule(tm.mul, X, X[0])
+    assert isinstance(report, RuleReport) and report.name == "mul(a, b)"
+    assert report.checked == (
+        "values",
+        "three doors",
+        "rules",
+        "derivatives",
+        "linearity and adjointness",
+        "side effects",
+        "float32",
+        "float16",
+        "batch rule",
+    )
+    assert not report.findings and not report.skipped
+    assert repr(report) == "RuleReport of mul(a, b): 9 kinds of checks, 0 findings"
+
+
+@pytest.mark.parametrize(
+    ("op", "operands", "static"),
+    [
+        (tm.matmul, (X, X.T), {}),
+        (tm.sum, (X,), {"axis": -1, "keepdims": True}),
+        (tm.mul, (2.0, X), {}),
+        (tm.mul, (X, np.arange(3)), {}),
+        (tm.sum, (np.zeros((0, 3)),), {"axis": 1}),
+        (tm.square, (3.0,), {}),
+        (tm.sign, (X,), {}),
+        (tm.detach, (X,), {}),
+        (tm.slogdet, (X @ X.T,), {}),
+        (tm.concat, (X, X), {"axis": 1}),
+        (tm.take, (X, np.array([1, 0, 1])), {"axis": 0}),
+        (np.sin, (X,), {}),
+        (lambda x, w: np.tanh(x @ w), (X, X[0]), {}),
+    ],
+)
+def test_ops_of_every_shape(op: Any, operands: tuple[Any, ...], static: dict[str, Any]) -> None:
+    check_rule(op, *operands, **static)
+
+
+def test_static_arguments_may_have_any_name() -> None:
+    @tm.primitive(
+        rrule=(lambda g, y, x, order, seed, op: g * order * seed,), frule=(lambda t, y, x, order, seed, op: t * order * seed,)
+    )
+    def scaled(x: Vector, order: float, seed: float, op: float) -> Vector:
+        return x * order * seed
+
+    check_rule(scaled, X[0], order=2.0, seed=3.0, op=1.0)
+
+
+def test_a_mode_without_a_rule_is_left_out_and_told() -> None:
+    @tm.primitive(rrule=(lambda g, y, x: 2 * x * g,))
+    def backward_only(x: Vector) -> Vector:
+        return x**2
+
+    report = check_rule(backward_only, X[0])
+    assert report.skipped == {"forward mode": "the op has no frule"}
+    assert "not checked: forward mode (the op has no frule)" in repr(report)
+
+    @tm.primitive()
+    def no_rules(x: Vector) -> Vector:
+        return x**2
+
+    assert set(rule_report(no_rules, [X[0]]).skipped) == {"forward mode", "reverse mode"}
+
+
+def test_a_refusal_of_float16_is_told() -> None:
+    report = check_rule(tm.linalg_inv, X @ X.T)
+    assert "refused" in report.skipped.get("float16", "refused")
+
+
+def test_order_zero_looks_at_values_only() -> None:
+    @tm.primitive(rrule=(lambda g, y, x: g,), frule=(lambda t, y, x: t,))
+    def straight_through(x: Vector) -> Vector:
+        return np.round(x)
+
+    assert rule_report(straight_through, [X[0]]).findings
+    report = rule_report(straight_through, [X[0]], order=0)
+    assert not report.findings and "derivatives" not in report.checked
+
+
+def test_an_op_that_claims_not_to_be_differentiable_hands_on_nothing() -> None:
+    report = rule_report(tm.sign, [X])
+    assert not report.findings and "derivatives" in report.checked
+
+
+def test_a_value_whose_dtype_grows() -> None:
+    @tm.primitive(rrule=(lambda g, y, x: 2 * g,), frule=(lambda t, y, x: 2 * t,))
+    def double(x: Vector) -> Vector:
+        return x * np.float64(2)
+
+    with pytest.raises(GradientMismatch, match="float32: argument output: expected float32, got float64"):
+        check_rule(double, X[0])
+
+
+def test_a_wrong_abstract_rule() -> None:
+    @tm.primitive(
+        rrule=(lambda g, y, x: g[..., None] + np.zeros_like(x),),
+        frule=(lambda t, y, x: np.sum(t, axis=-1),),
+        abstract=lambda x: tm.Abstract(x.shape[1:], np.dtype(np.float32)),
+    )
+    def last_sum(x: Any_) -> Any_:
+        return np.sum(x, axis=-1)
+
+    findings = rule_report(last_sum, [X]).findings
+    assert [str(finding) for finding in findings if finding.check == "abstract evaluation"] == [
+        "abstract evaluation: expected (2,), got (3,) (the shape of output)",
+        "abstract evaluation: expected float64, got float32 (the dtype of output)",
+    ]
+
+
+def test_the_doors_must_give_the_same_bits() -> None:
+    def by_door(x: Any) -> Any:
+        return x * 1.0 if isinstance(x, np.ndarray) else x * (1.0 + 1e-15)
+
+    findings = rule_report(by_door, [X]).findings
+    assert findings[0].check == "three doors"
+    assert findings[0].detail == "a tracer, where arrays give the other; at [0, 0]"
+
+
+def test_a_function_that_raises_is_reported() -> None:
+    def fails(x: Any) -> Any:
+        raise RuntimeError("no")
+
+    with pytest.raises(RuntimeError, match="no"):
+        check_rule(fails, X)
+
+
+def test_the_seed_makes_it_reproducible() -> None:
+    @tm.primitive(rrule=(lambda g, y, x: g * x,), frule=(lambda t, y, x: t * x,))
+    def my_square(x: Vector) -> Vector:
+        return x**2
+
+    x = np.linspace(1, 2, 150)
+    one, other = (rule_report(my_square, [x], seed=3).findings for _ in range(2))
+    assert one == other != rule_report(my_square, [x], seed=4).findings
