@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import operator
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, ClassVar, Protocol, TypeAlias
@@ -47,10 +48,17 @@ def register_door(operand_type: type, door: type[Door]) -> None:
     _DOORS[operand_type] = door
 
 
+def has_door(operand: Any) -> bool:
+    """Whether an operand decides what becomes of an op, as arrays and numbers do not."""
+    return type(operand) in _DOORS
+
+
 def linear_in_all(*tangents: Any, **_: Any) -> Any:
     """Mark an op that is linear in all its operands together: its tangent is the op itself, of the tangents."""
     raise AssertionError("a mark, never called")
 
+
+_shape_and_dtype = operator.attrgetter("shape", "dtype")
 
 # The exceptions by which NumPy says that operands do not fit.
 # An implementation that asks a Python number for its `.T` or `.dtype` meets an AttributeError.
@@ -113,22 +121,27 @@ class Primitive:
         self.plain_arity = -1 if self.variadic or self.defaults else self.arity
         # NumPy's own broadcasting is the signature of an elementwise op; jaxtyping is asked only to word the error.
         self.checked = not elementwise
-        # Where annotations speak of static arguments, the shapes alone are no key.
-        self.accepted: set[object] = set() if signature.uses_static else signature.accepted
+        # Combinations that the signature accepted: a pure cache of its verdicts, made to be looked up fast.
+        self.accepted: set[object] = set()
 
     def __call__(self, *operands: Any, **given: Any) -> Any:
         """Apply the op: a step, a tracer or an array comes back, as the operands' doors decide."""
         static: Static = NOTHING
         if given or len(operands) != self.plain_arity:
             operands, static = self.bind(operands, given)
-        door: type[Door] | None = None
-        for operand in operands:
-            found = _DOORS.get(type(operand))
-            if found is not None and (door is None or found.rank > door.rank):
-                door = found
-        if door is None:
+        # Nearly always the first operand's door is the only one; a door that meets another calls `dispatch`.
+        if operands:
+            door = _DOORS.get(type(operands[0]))
+            if door is not None:
+                return door.apply(self, operands, static)
+        return self.dispatch(operands, static)
+
+    def dispatch(self, operands: tuple[Any, ...], static: Static) -> Any:
+        """Apply the op through the door of highest rank among the operands', or compute it if there is none."""
+        doors = [_DOORS[type(operand)] for operand in operands if has_door(operand)]
+        if not doors:
             return self.compute(operands, static)
-        return door.apply(self, operands, static)
+        return max(doors, key=lambda door: door.rank).apply(self, operands, static)
 
     def bind(self, operands: tuple[Any, ...], given: Mapping[str, Any]) -> tuple[tuple[Any, ...], Static]:
         """Sort a call's arguments into operands and static arguments, as Python itself would; fill in defaults."""
@@ -164,7 +177,7 @@ class Primitive:
             elif type(value) is np.ndarray:
                 # As a tuple it can be compared, and cannot be changed by whoever else holds the array.
                 static[name] = tuple(value.tolist()) if value.ndim == 1 else snapshot(value)
-            elif type(value) in _DOORS:
+            elif has_door(value):
                 raise NoRuleError(
                     f"{self.usage()}: {name!r} decides the shape or the kind of the result, so it is not differentiated "
                     f"and cannot be a {type(value).__name__}. Pass a plain value."
@@ -226,19 +239,14 @@ class Primitive:
 
     def check(self, inputs: Sequence[Any], output: Any, static: Static, operands: Sequence[Any]) -> None:
         """Enforce the typed signature: one set look-up for a combination of shapes and dtypes that was seen before."""
-        key: list[Any] = []
-        note = key.append
         try:
-            for value in inputs:
-                note(value.shape)
-                note(value.dtype)
-            note(output.shape)
-            note(output.dtype)
-            if tuple(key) in self.accepted:
-                return
+            key = tuple(map(_shape_and_dtype, (*inputs, output)))
         except AttributeError:  # a Python scalar, None or a tuple: the signature makes the key itself
-            pass
-        self.signature.verify(inputs, output, static=static, labels=labels_of(operands))
+            key = None
+        if key is None or key not in self.accepted:
+            self.signature.verify(inputs, output, static=static, labels=labels_of(operands))
+            if key is not None and not self.signature.uses_static:
+                self.accepted.add(key)
 
     def refusal(
         self, inputs: Sequence[Any], static: Static, operands: Sequence[Any], error: Exception
@@ -365,4 +373,4 @@ def labels_of(operands: Sequence[Any]) -> list[str | None]:
     return [node.label() if isinstance(node, Node) else None for node in nodes]
 
 
-__all__ = ["Array", "Door", "Primitive", "Rule", "Shape", "linear_in_all", "register_door"]
+__all__ = ["Array", "Door", "Primitive", "Rule", "Shape", "has_door", "linear_in_all", "register_door"]

@@ -44,11 +44,14 @@ class Recorder:
         self.usual: Work | None = None if abstract or closing else Work(self)
 
     def append(self, node: Node) -> Node:
-        """Append a node; if another thread appended at the same moment, the node is numbered again."""
+        """Append a node, whose id is the length of the tape, unless another thread appends at the same moment."""
         nodes = self.nodes
         nodes.append(node)
-        if nodes[node.id] is node:
-            return node
+        return node if nodes[node.id] is node else self.renumbered(node)
+
+    def renumbered(self, node: Node) -> Node:
+        """A node that was appended while another thread appended: with its true position as its id."""
+        nodes = self.nodes
         position = next(index for index in range(len(nodes) - 1, -1, -1) if nodes[index] is node)
         nodes[position] = node = node._replace(id=position)
         return node

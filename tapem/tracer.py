@@ -18,7 +18,7 @@ from tapem.node import NOTHING, NUMBERS, Abstract, DType, Node, Shape, Static, n
 from tapem.numpy_api import FUNCTIONS, REDUCTIONS, UFUNCS
 from tapem.operators import Operators
 from tapem.ops.structure import detach, pick
-from tapem.primitive import Primitive, register_door
+from tapem.primitive import Primitive, has_door, register_door
 from tapem.recorder import Recorder
 from tapem.signature import type_text
 from tapem.work import WORK
@@ -252,16 +252,22 @@ class DirectDoor:
                 parents.append(node.id)
                 inputs.append(node.output)
                 requires_grad = requires_grad or node.requires_grad
+            elif type(operand) in NUMBERS:
+                parents.append(None)
+                inputs.append(operand)
+            elif has_door(operand):  # a Ref or a step: their door ranks higher
+                return op.dispatch(operands, static)
             else:
                 parents.append(None)
-                inputs.append(operand if type(operand) in NUMBERS else op.captured(position, operand))
+                inputs.append(op.captured(position, operand))
         if WORK.get() is not recorder.usual or not op.differentiable:
             return apply_slowly(op, operands, static)
         output, residuals = op.evaluate(inputs, static, operands)
         nodes = recorder.nodes
-        node = recorder.append(
-            new_node((len(nodes), op, tuple(parents), tuple(inputs), static, output, residuals, requires_grad, None))
-        )
+        node = new_node((len(nodes), op, tuple(parents), tuple(inputs), static, output, residuals, requires_grad, None))
+        nodes.append(node)
+        if nodes[node.id] is not node:
+            node = recorder.renumbered(node)
         return Tracer(recorder, node) if type(output) is not tuple else results_of(recorder, node)
 
 
