@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -28,6 +29,20 @@ def _times(x: Any, matrix: Any) -> Any:
     return np.reshape(np.dot(_rows(x), matrix), (*x.shape[:-1], matrix.shape[1]))
 
 
+@functools.lru_cache(maxsize=64)
+def _ones(count: int, dtype: Any) -> Any:
+    ones = np.ones(count, dtype)
+    ones.flags.writeable = False
+    return ones
+
+
+def _column_sums(matrix: Any) -> Any:
+    """The sum of the rows of a matrix: for a batch as a product, which is twice as fast as np.sum."""
+    if matrix.shape[0] > 4096:
+        return np.add.reduce(matrix, axis=0)
+    return np.dot(_ones(matrix.shape[0], matrix.dtype), matrix)
+
+
 def _batch_linear(op: Any, size: int, inputs: Sequence[Any], mapped: Sequence[bool], static: Mapping[str, Any]) -> Any:
     weight, bias, x = inputs
     if not (mapped[0] or mapped[1]):
@@ -42,7 +57,7 @@ def _batch_linear(op: Any, size: int, inputs: Sequence[Any], mapped: Sequence[bo
 @primitive(
     rrule=(
         lambda g, y, weight, bias, x: np.dot(_rows(g).T, _rows(x)),
-        lambda g, y, weight, bias, x: np.add.reduce(_rows(g), axis=0),
+        lambda g, y, weight, bias, x: _column_sums(_rows(g)),
         lambda g, y, weight, bias, x: _times(g, weight),
     ),
     frule=(
