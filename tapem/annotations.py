@@ -1,0 +1,146 @@
+"""Annotations: what a jaxtyping annotation allows, taken apart and written out again.
+
+What an annotation means is for jaxtyping to say, with a stand-in array that owns no memory; nothing here decides.
+"""
+
+from __future__ import annotations
+
+import ast
+import types
+import typing
+from collections.abc import Sequence
+from typing import Any, NamedTuple, Union, cast, get_args, get_origin
+
+import numpy as np
+from beartype.door import is_bearable
+from jaxtyping import AbstractArray, AbstractDtype, Bool, Complex, Float, Int
+
+__all__ = ["Operand", "allows_dtype", "annotation_text", "expand", "is_jaxtyping", "names_in_braces", "results_of"]
+
+_NUMBER_KINDS: dict[object, Any] = {bool: Bool, int: Int, float: Float, complex: Complex}
+
+
+class Operand(NamedTuple):
+    """A tensor parameter of an op: `optional` if it may be None or left out, `variadic` for `*xs`.
+
+    `leaves` are the array types that the annotation allows, as jaxtyping is asked about them; none if it says nothing.
+
+    >>> Operand.of("ys", Any, variadic=True)
+    Operand(name='ys', annotation=typing.Any, optional=False, text='Tensor', variadic=True, leaves=())
+    """
+
+    name: str
+    annotation: object
+    optional: bool
+    text: str
+    variadic: bool = False
+    leaves: tuple[Any, ...] = ()
+
+    @classmethod
+    def of(cls, name: str, annotation: Any, optional: bool = False, variadic: bool = False) -> Operand:
+        """Read an operand off its annotation, of which `X | None` makes it optional too.
+
+        >>> Operand.of("mask", Bool[np.ndarray, "n"] | None).optional
+        True
+        """
+        optional = optional or type(None) in _alternatives(annotation)
+        return cls(name, annotation, optional, annotation_text(annotation), variadic, _array_types(annotation))
+
+    @property
+    def names(self) -> set[str]:
+        """The names that its dimension strings refer to, as `"{heads}"` does."""
+        return {name for leaf in self.leaves if is_jaxtyping(leaf) for name in names_in_braces(leaf.dim_str)}
+
+
+def results_of(annotation: Any) -> list[Operand]:
+    """Take a return annotation apart: the parts of a tuple are named result[0], result[1] and so on."""
+    origin, args = get_origin(annotation), get_args(annotation)
+    if hasattr(annotation, "_fields"):  # a NamedTuple
+        origin, args = tuple, tuple(typing.get_type_hints(annotation, include_extras=True).values())
+    if origin is list or args[-1:] == (...,):
+        return [Operand.of("result", args[0], variadic=True)]
+    if origin is tuple:
+        return [Operand.of(f"result[{i}]", arg) for i, arg in enumerate(args)]
+    return [Operand.of("result", annotation)]
+
+
+def expand(operands: Sequence[Operand], count: int) -> list[Operand]:
+    """Repeat the variadic operand, if there is one, until there are `count` operands."""
+    repeats = range(count - len(operands) + 1)
+    rows = [[o._replace(name=f"{o.name}[{i}]") for i in repeats] if o.variadic else [o] for o in operands]
+    return [operand for row in rows for operand in row]
+
+
+def _alternatives(annotation: Any) -> list[Any]:
+    """List what a Union, Optional, Annotated or type alias stands for."""
+    if hasattr(annotation, "__value__"):
+        return _alternatives(annotation.__value__)
+    if get_origin(annotation) is typing.Annotated:
+        return _alternatives(get_args(annotation)[0])
+    if get_origin(annotation) in (Union, types.UnionType):
+        return [alternative for argument in get_args(annotation) for alternative in _alternatives(argument)]
+    return [annotation]
+
+
+def is_jaxtyping(annotation: object) -> bool:
+    """Tell whether an annotation is an array type of jaxtyping's."""
+    return isinstance(annotation, type) and issubclass(annotation, AbstractArray)
+
+
+def _is_numpy(annotation: object) -> bool:
+    return annotation is np.ndarray or get_origin(annotation) is np.ndarray
+
+
+def _array_types(annotation: Any) -> tuple[Any, ...]:
+    """List the array types in an annotation; numbers count as such, but only beside a real one."""
+    leaves: list[Any] = []
+    alternatives = _alternatives(annotation)
+    if not any(is_jaxtyping(a) or _is_numpy(a) for a in alternatives):
+        return ()
+    for a in alternatives:
+        if a in _NUMBER_KINDS:
+            leaves.append(_NUMBER_KINDS[a][np.ndarray, ""])
+        elif is_jaxtyping(a) and a.array_type not in (Any, np.ndarray):
+            # Which container stands there (Ref, jax.Array) is not the question: ask about the stand-in's.
+            leaves.append(a.dtype[np.ndarray, a.dim_str])
+        elif is_jaxtyping(a) or _is_numpy(a):
+            leaves.append(a)
+    return tuple(leaves)
+
+
+def names_in_braces(dim_str: str) -> list[str]:
+    """List the names that an f-string such as "{heads}*d" refers to."""
+    nodes = ast.walk(ast.parse(f"f'{dim_str}'")) if "{" in dim_str else ()
+    return [node.id for node in nodes if isinstance(node, ast.Name)]
+
+
+def annotation_text(annotation: Any) -> str:
+    """Write an annotation as it stands in source."""
+    alternatives = _alternatives(annotation)
+    if len(alternatives) > 1:
+        return " | ".join(map(annotation_text, alternatives))
+    [annotation], origin, args = alternatives, get_origin(annotation), get_args(annotation)
+    if is_jaxtyping(annotation):
+        container = annotation.array_type
+        name = "Tensor" if container is np.ndarray else getattr(container, "__name__", str(container))
+        return f'{annotation.dtype.__name__}[{name}, "{annotation.dim_str}"]'
+    if origin is np.ndarray and get_args(args[1])[0] is not Any:
+        return f"NDArray[{get_args(args[1])[0].__name__}]"
+    if origin in (tuple, list):
+        return f"{origin.__name__}[{', '.join(map(annotation_text, args))}]"
+    if annotation is Any or _is_numpy(annotation):
+        return "Tensor"
+    if annotation is type(None) or annotation is ...:
+        return "None" if annotation is type(None) else "..."
+    return getattr(annotation, "__name__", str(annotation))
+
+
+def allows_dtype(leaf: Any, dtype: np.dtype[Any]) -> bool:
+    """Ask about a dtype alone: the same kinds, any shape."""
+    if not is_jaxtyping(leaf):
+        return is_bearable(np.zeros((), dtype), leaf)
+
+    class Kind(AbstractDtype):
+        dtypes = leaf.dtypes
+
+    return isinstance(np.zeros((), dtype), cast("Any", Kind)[np.ndarray, "..."])

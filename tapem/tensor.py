@@ -1,0 +1,54 @@
+"""What counts as a tensor, looked at from outside: shape, dtype, and the short form in which both are written."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["NUMBER_DTYPES", "Tensor", "shape_and_dtype", "stand_in", "type_text"]
+
+if TYPE_CHECKING:
+    Tensor: TypeAlias = npt.NDArray[Any]
+else:
+    Tensor = np.ndarray
+
+# Python numbers are 0-d tensors, as values and as annotations alike; bool comes first because it is also an int.
+NUMBER_DTYPES: dict[Any, np.dtype[Any]] = {t: np.dtype(t) for t in (bool, int, float, complex)} | {
+    int: np.dtype(np.int64)
+}
+
+
+def type_text(shape: Sequence[int], dtype: npt.DTypeLike) -> str:
+    """Write a tensor's type in the short form that tapem prints everywhere.
+
+    >>> type_text((32, 128), np.float32), type_text((), bool)
+    ('f32[32,128]', 'bool[]')
+    """
+    dtype = np.dtype(dtype)
+    short = f"{dtype.kind}{dtype.itemsize * 8}" if dtype.kind in "iufc" else dtype.name
+    return f"{short}[{','.join(map(str, shape))}]"
+
+
+def shape_and_dtype(x: Any) -> tuple[Any, Any]:
+    """Give the shape and dtype of a tensor or a number, and no shape for anything else."""
+    dtype = NUMBER_DTYPES.get(x.__class__)
+    if dtype is not None or x is None:
+        return (None if x is None else ()), dtype
+    try:
+        return x.shape, x.dtype
+    except AttributeError:
+        dtype = next((dtype for number, dtype in NUMBER_DTYPES.items() if isinstance(x, number)), None)
+        return (None if dtype is None else ()), dtype
+
+
+def stand_in(x: object) -> Tensor | None:
+    """Make an array with the shape and dtype of x and no memory; None if x is not a tensor of numbers."""
+    shape, dtype = shape_and_dtype(x)
+    try:
+        numeric = isinstance(shape, tuple) and np.dtype(dtype).kind not in "OSUmM"
+        return np.broadcast_to(np.zeros((), dtype), cast("tuple[int, ...]", shape)) if numeric else None
+    except TypeError:  # a dtype of some other library
+        return None
