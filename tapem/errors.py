@@ -18,48 +18,144 @@ class TapeError(Exception):
 
 
 class ShapeError(TapeError, ValueError):
-    """A shape that does not fit an op's signature, or a result that does not fit its annotation."""
+    """A shape that does not fit an op's signature, or a result that does not fit its annotation.
+
+    >>> import numpy as np, tapem as tm
+    >>> tm.matmul(np.ones((2, 3)), np.ones((2, 3)))  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+        ...
+    tapem.errors.ShapeError: matmul(a, b): ...
+    """
 
 
 class DTypeError(TapeError, TypeError):
-    """A dtype that does not fit, or something that is no tensor at all (a string, None, a ragged list)."""
+    """A dtype that does not fit, or something that is no tensor at all (a string, None, a ragged list).
+
+    >>> import tapem as tm
+    >>> tm.Tape().leaf("one")
+    Traceback (most recent call last):
+        ...
+    tapem.errors.DTypeError: leaf: its value is 'one', which is not a tensor. Pass a NumPy array, a number, or a Ref.
+    """
 
 
 class ArgumentError(TapeError, ValueError):
-    """A static argument (an axis, a stride, a rate ...) outside of what the op allows."""
+    """A static argument (an axis, a stride, a rate ...) outside of what the op allows.
+
+    >>> import numpy as np, tapem as tm
+    >>> tm.sum(np.ones(2), axis=1)  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+        ...
+    tapem.errors.ArgumentError: sum(x): ...
+    """
 
 
 class UnknownRefError(TapeError, KeyError):
-    """A Ref, or an id, that is not on this tape."""
+    """A Ref, or an id, that is not on this tape.
+
+    >>> import tapem as tm
+    >>> x, tape = tm.Tape().leaf(1.0)
+    >>> tm.Tape().value(x)  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+        ...
+    tapem.errors.UnknownRefError: Ref 0 f64[] is not on this tape ...
+    """
 
 
 class NotScalarError(TapeError, ValueError):
-    """An output that had to be a scalar of shape () and is not."""
+    """An output that had to be a scalar of shape () and is not.
+
+    >>> import numpy as np, tapem as tm
+    >>> tm.grad(lambda x: x * 2)(np.ones(3))  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+        ...
+    tapem.errors.NotScalarError: grad needs an output of shape (), but the function returned shape (3,) ...
+    """
 
 
 class NoRuleError(TapeError, NotImplementedError):
-    """An op, or a NumPy function, for which the rule that was needed does not exist."""
+    """An op, or a NumPy function, for which the rule that was needed does not exist.
+
+    >>> import numpy as np, tapem as tm
+    >>> tm.grad(lambda x: np.sum(np.i0(x)))(np.ones(3))  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+        ...
+    tapem.errors.NoRuleError: np.i0 has no rule in tapem, so its result would lose the gradient. ...
+    """
 
 
 class ConcretizationError(TapeError, TypeError):
-    """A value was asked for where only a shape is known, or a tracer where only a number would do."""
+    """A value was asked for where only a shape is known, or a tracer where only a number would do.
+
+    >>> import math, tapem as tm
+    >>> tm.grad(math.sin)(1.0)  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+        ...
+    tapem.errors.ConcretizationError: float of Tracer 0 f64[] = 1.0 would lose its gradient. ...
+    """
 
 
 class MissingGradientError(TapeError, KeyError):
-    """A gradient that does not exist; the message says why (unreached, constant, not on this tape)."""
+    """A gradient that does not exist; the message says why (unreached, constant, not on this tape).
+
+    >>> import tapem as tm
+    >>> x, tape = tm.Tape().leaf(1.0)
+    >>> c, tape = tape.leaf(2.0, name="c", requires_grad=False)
+    >>> y, tape = tape.record(tm.mul, x, c)
+    >>> tape.backward_scalar(y)[c]
+    Traceback (most recent call last):
+        ...
+    tapem.errors.MissingGradientError: node 1 'c' (leaf) is constant: it does not require a gradient.
+    """
 
 
 class EscapedTracerError(TapeError, RuntimeError):
-    """A tracer that was used after the transform that made it had ended."""
+    """A tracer that was used after the transform that made it had ended.
+
+    >>> import numpy as np, tapem as tm
+    >>> kept = []
+    >>> gradient = tm.grad(lambda x: kept.append(x) or x * x)(1.0)
+    >>> np.sin(kept[0])  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+        ...
+    tapem.errors.EscapedTracerError: this tracer escaped from the transform that made it ...
+    """
 
 
 class MutationError(TapeError, TypeError):
-    """An attempt to change in place what is immutable: a tracer, a node, a tape."""
+    """An attempt to change in place what is immutable: a tracer, a node, a tape.
+
+    >>> import numpy as np, tapem as tm
+    >>> def zero_first(x):
+    ...     x[0] = 0.0
+    ...     return np.sum(x)
+    >>> tm.grad(zero_first)(np.ones(3))  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+        ...
+    tapem.errors.MutationError: x[0] = ... would change a Tracer in place. ...
+    """
 
 
 class StepError(TapeError, TypeError):
-    """A program yielded, or was given, something that is neither a step nor a tensor."""
+    """A program yielded, or was given, something that is neither a step nor a tensor.
+
+    >>> import tapem as tm
+    >>> @tm.do
+    ... def program():
+    ...     yield "a string"
+    >>> program().run()  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+        ...
+    tapem.errors.StepError: the program program yielded 'a string', which is neither a step nor a tensor. ...
+    """
 
 
 class TreeError(TapeError, ValueError):
-    """Two trees whose structures should agree and do not."""
+    """Two trees whose structures should agree and do not.
+
+    >>> import tapem as tm
+    >>> tm.jvp(lambda x: x, (1.0,), (1.0, 2.0))  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+        ...
+    tapem.errors.TreeError: ...
+    """
