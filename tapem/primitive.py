@@ -318,7 +318,10 @@ class Primitive:
             except ValueError as error:
                 raise self.refusal(known, static, operands, error) from error
             with np.errstate(all="ignore"):
-                return Abstract(shape, np.asarray(self.implementation(*ones, **static)).dtype)
+                output = self.implementation(*ones, **static)
+            if type(output) is tuple:
+                return tuple(Abstract(shape, np.asarray(part).dtype) for part in output)
+            return Abstract(shape, np.asarray(output).dtype)
         stand_ins = tuple(
             np.broadcast_to(np.ones((), value.dtype), value.shape) if type(value) is Abstract else value
             for value in known

@@ -17,7 +17,7 @@ from tapem.errors import DTypeError, NoRuleError, ShapeError, TapeError
 from tapem.node import Abstract, Node
 from tapem.ops.structure import pick
 from tapem.primitive import Primitive
-from tapem.tangents import DoesNotExist, InplaceableThunk, Thunk, Zero, add
+from tapem.tangents import DoesNotExist, InplaceableThunk, Thunk, Zero, accumulate, add
 from tapem.work import Watcher
 
 # A node seen as the values that its rules are given: (value, residuals, inputs).
@@ -95,6 +95,10 @@ def reverse(
                     raise
                 except Exception as error:
                     raise broken_rule(node, "rrule", error) from error
+            before = cotangents.get(parent)
+            if type(part) is InplaceableThunk and parent in owned and watcher is None:
+                cotangents[parent] = accumulate(before, part)
+                continue
             if not (
                 type(part) is np.ndarray
                 and type(value) is np.ndarray
@@ -106,7 +110,6 @@ def reverse(
                     continue
             if watcher is not None:
                 watcher.contributed(node, cotangent, position, part)
-            before = cotangents.get(parent)
             if before is None:
                 cotangents[parent] = part
             elif parent in owned and type(part) is np.ndarray:
