@@ -1,6 +1,6 @@
 """Every op, layer and loss, on every row of the table: every check that `tm.testing` knows.
 
-A primitive without a row fails. So does a row whose op takes no Refs, has no rule in one of the modes, or no batch rule.
+A primitive without a row fails. So does a row whose op takes no Refs, or has no rule in one of the modes.
 """
 
 from __future__ import annotations

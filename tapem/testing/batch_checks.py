@@ -10,11 +10,11 @@ import numpy as np
 
 from tapem.errors import ConcretizationError, TapeError
 from tapem.node import Abstract, Array
-from tapem.testing.comparison import like, raised
+from tapem.testing.comparison import like, raised, rounding
 from tapem.testing.findings import Finding
 from tapem.testing.flattening import first_line
-from tapem.tree import flatten
 from tapem.transforms import jvp, vjp
+from tapem.tree import flatten
 from tapem.vectorise import vmap
 
 SIZE = 3
@@ -95,7 +95,9 @@ def subsets(possible: Sequence[int], rng: np.random.Generator) -> list[tuple[int
     """Every non-empty subset of up to three operands; of more, the single ones, all, and three at random."""
     if len(possible) <= 3:
         return [chosen for n in range(1, len(possible) + 1) for chosen in itertools.combinations(possible, n)]
-    some = {tuple(sorted(rng.choice(possible, rng.integers(2, len(possible)), replace=False).tolist())) for _ in range(3)}
+    some = {
+        tuple(sorted(rng.choice(possible, rng.integers(2, len(possible)), replace=False).tolist())) for _ in range(3)
+    }
     return [*((position,) for position in possible), *sorted(some), tuple(possible)]
 
 
@@ -117,7 +119,9 @@ def loop(f: Callable[..., Any], operands: Sequence[Any], axes: Sequence[int | No
     return [np.stack([np.asarray(value) for value in column]) for column in zip(*results, strict=True)]
 
 
-def compare(check: str, f: Callable[..., Any], operands: Sequence[Any], axes: tuple[int | None, ...]) -> Iterator[Finding]:
+def compare(
+    check: str, f: Callable[..., Any], operands: Sequence[Any], axes: tuple[int | None, ...]
+) -> Iterator[Finding]:
     """A batch against a loop: the batch axis first, and last in both directions."""
     expected = loop(f, operands, axes)
     yield from agree(check, expected, vmap(f, in_axes=axes)(*operands))
@@ -146,9 +150,8 @@ def agree(check: str, expected: Sequence[Array], result: Any) -> Iterator[Findin
             wrong = right != value
         else:
             scale = float(np.max(np.abs(right), initial=0.0, where=np.isfinite(right)))
-            rounding = 1e4 * float(np.finfo(right.dtype).eps)
             with np.errstate(all="ignore"):
-                close = np.abs(right - value) <= rounding * np.maximum(np.abs(right), scale)
+                close = np.abs(right - value) <= rounding(right.dtype) * np.maximum(np.abs(right), scale)
             wrong = ~(close | (right == value) | (np.isnan(right) & np.isnan(value)))
         if wrong.any():
             index = tuple(map(int, np.argwhere(wrong)[0]))

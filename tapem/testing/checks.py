@@ -13,7 +13,7 @@ from tapem.node import Array
 from tapem.testing.comparison import NAMES, Tolerance, all_orders, like, reverse_map
 from tapem.testing.findings import Finding, GradientMismatch, number
 from tapem.testing.finite_differences import difference_matrix
-from tapem.testing.flattening import Flat, argument_names, packed, real_input
+from tapem.testing.flattening import Flat, argument_names, as_tuple, is_list, packed, real_input
 from tapem.testing.purity import purity
 
 Element = tuple[tuple[Any, ...], float, float, float]
@@ -24,9 +24,9 @@ class GradientCheck:
     """How a gradient compares with finite differences; its truth value is `passed`.
 
     The errors are over all elements that were checked; the relative error is that of the larger of the two values.
-    `failed_indices` has `(index, autodiff, finite_diff, abs_error)` for each element that failed. An index is that of the
-    element in the argument; if the function is not scalar, the index of the output comes before it; where there are
-    several leaves, each part is preceded by the name of its leaf.
+    `failed_indices` has `(index, autodiff, finite_diff, abs_error)` for each element that failed, the worst first. An
+    index is that of the element in the argument; if the function is not scalar, the index of the output comes before
+    it; where there are several leaves, each part is preceded by the name of its leaf.
 
     >>> check_gradient(lambda x: np.sum(x**2), np.array([1.0, 2.0])).passed
     True
@@ -83,8 +83,8 @@ def check_gradient(
 ) -> GradientCheck:
     """Compare the gradient of `f` at `x`, in reverse mode, with finite differences, element by element.
 
-    An element passes when its absolute error is at most `atol` or its relative error at most `rtol`; what is not a number
-    fails. x may be a tree, and f may return several outputs of any shape: then its whole Jacobian is compared.
+    An element passes when its absolute error is at most `atol` or its relative error at most `rtol`; what is not a
+    number fails. x may be a tree, and f may return several outputs of any shape: then its Jacobian is compared.
     `check_indices` are the flat indices of the elements of x to look at (of all its leaves, one after the other).
     `verbose` prints the result. `eps` and `method` are those of `finite_diff`. Both modes and higher orders are the
     business of `check_grads`.
@@ -212,12 +212,12 @@ def check_grads(
     atol: float | None = None,
     seed: int | None = None,
 ) -> None:
-    """Check the derivatives of `f(*args)` up to an order, in every nesting of the modes; AssertionError if one is wrong.
+    """Check the derivatives of `f(*args)` up to an order, in every nesting of the modes; an error if one is wrong.
 
     `args` is a tuple of arrays or trees (integer ones are left alone); f may return trees. Up to 100 inputs and outputs
     the whole Jacobian is compared with finite differences, beyond that random directions, fresh at every call (`seed`
-    repeats those of a failure). Higher orders are checked on the derivative along a random direction. It is also checked
-    that arguments and cotangents are not changed and that no result shares memory with anything.
+    repeats those of a failure). Higher orders are checked on the derivative along a random direction. It is also
+    checked that arguments and cotangents are not changed and that no result shares memory with anything.
 
     Tolerances suit the least precise dtype in sight unless given: `rtol` is 1e-5 in float64 and 1e-2 in float32.
 
@@ -225,7 +225,7 @@ def check_grads(
 
     >>> check_grads(lambda x, w: np.sin(x) * w["scale"], (np.array([0.1, 2.0]), {"scale": 3.0}))
     """
-    arguments = tuple(args) if isinstance(args, tuple | list) else (args,)
+    arguments = as_tuple(tuple(args) if is_list(args) else args)
     chosen = tuple(modes)
     for mode in chosen:
         if mode not in NAMES:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from tapem.node import Abstract
 from tapem.primitive import Primitive
 from tapem.tape import Tape
 from tapem.testing.findings import Finding
-from tapem.testing.flattening import first_line, settled
+from tapem.testing.flattening import as_tuple, first_line, is_array, settled
 from tapem.tracer import Tracer
 from tapem.transforms import vjp
 from tapem.tree import flatten, unflatten
@@ -56,7 +56,7 @@ def through_refs(op: Callable[..., Any], operands: tuple[Any, ...], static: Mapp
         if not refs:
             return step
         raise TypeError(f"given Refs it returned {type(step).__name__}, which is no step")
-    result, tape = step.run(tape)
+    result, tape = cast("TapeM[Any]", step).run(tape)
     outputs, out_structure = flatten(result)
     return unflatten(out_structure, [tape.value(ref) if hasattr(ref, "node") else ref for ref in outputs])
 
@@ -65,10 +65,8 @@ def abstractly(op: Primitive, operands: tuple[Any, ...], static: Mapping[str, An
     """Shape and dtype as abstract evaluation predicts them, against those of the value."""
     bound, given = op.bind(operands, static)
     inputs = tuple(op.as_input(position, operand) for position, operand in enumerate(bound))
-    predicted = op.abstract(tuple(Abstract.of(x) if isinstance(x, np.ndarray) else x for x in inputs), given)
-    expected = value if isinstance(value, tuple) else (value,)
-    actual = predicted if type(predicted) is tuple else (predicted,)
-    for position, (one, other) in enumerate(zip(expected, actual, strict=True)):
+    predicted = op.abstract(tuple(Abstract.of(x) if is_array(x) else x for x in inputs), given)
+    for position, (one, other) in enumerate(zip(as_tuple(value), as_tuple(predicted), strict=True)):
         name = f"output[{position}]" if isinstance(value, tuple) else "output"
         right = Abstract.of(one)
         if right.shape != other.shape:
@@ -92,7 +90,7 @@ def same(check: str, expected: Any, actual: Any, detail: str) -> Iterator[Findin
         right, found = np.asarray(one), np.asarray(other)
         if right.shape != found.shape or right.dtype != found.dtype:
             kinds = [f"{array.dtype}{list(array.shape)}" for array in (right, found)]
-            yield Finding(check, None, (), *kinds, detail, name)
+            yield Finding(check, None, (), kinds[0], kinds[1], detail, name)
         elif right.tobytes() != found.tobytes():
             differs = np.atleast_1d((right != found) & ~((right != right) & (found != found)))
             if differs.any():

@@ -72,9 +72,12 @@ class GradientMismatch(TapeError, AssertionError):
         return GradientMismatch, (self.what, self.findings, self.note)
 
 
+FLOATS = (float, np.float64, np.float32, np.float16)
+
+
 def number(value: Any) -> str:
     """A value as a finding shows it: a number in at most ten digits, anything else as it is."""
-    return f"{float(value):.10g}" if isinstance(value, float | np.floating) else str(value)
+    return f"{float(value):.10g}" if type(value) in FLOATS else str(value)
 
 
 def worst_elements(

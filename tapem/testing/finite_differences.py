@@ -37,8 +37,8 @@ def finite_diff(f: Callable[..., Any], x: Any, eps: float | None = None, method:
     - "central": `(f(x+h) - f(x-h)) / 2h`, two calls per element, an error of order h**2.
     - "forward": `(f(x+h) - f(x)) / h`, and "backward": `(f(x) - f(x-h)) / h`, an error of order h.
     - "extrapolated": central differences of two steps or more, an error of order h**4.
-    - "complex": `imag(f(x+ih)) / h`, exact to rounding, where f takes complex numbers and is analytic as written (no abs,
-      no comparison, no conj).
+    - "complex": `imag(f(x+ih)) / h`, exact to rounding, where f takes complex numbers and is analytic as written (no
+      abs, no comparison, no conj).
 
     Raises NotScalarError if f is not scalar, DTypeError for integers in x, ArgumentError for an unknown method, for a
     step that rounding swallows, or where "complex" is not possible.
@@ -64,8 +64,8 @@ def finite_diff(f: Callable[..., Any], x: Any, eps: float | None = None, method:
 def finite_diff_jacobian(f: Callable[..., Any], x: Any, eps: float | None = None, method: str = "central") -> Any:
     """The Jacobian of `f` at `x`, from differences of its values.
 
-    For every leaf of the output a tree like x, whose leaves have shape `output.shape + input.shape` and the dtype of the
-    input, as `jacfwd` gives it. `eps` and `method` are those of `finite_diff`, as are the errors.
+    For every leaf of the output a tree like x, whose leaves have shape `output.shape + input.shape` and the dtype of
+    the input, as `jacfwd` gives it. `eps` and `method` are those of `finite_diff`, as are the errors.
 
     >>> finite_diff_jacobian(lambda x: x[0] * x, np.array([1.0, 2.0])).round(6)
     array([[2., 0.],
@@ -147,7 +147,9 @@ def along(flat: Flat, direction: Array) -> Direction:
         return leaves, t
 
     # A step is good for every element if it is good for the smallest one, which is taken to be of order one.
-    return Direction(path, 1.0 / max(1.0, float(np.max(np.abs(direction / np.maximum(1, np.abs(at)))[moving], initial=0))))
+    return Direction(
+        path, 1.0 / max(1.0, float(np.max(np.abs(direction / np.maximum(1, np.abs(at)))[moving], initial=0)))
+    )
 
 
 def difference(flat: Flat, direction: Direction, eps: float | None = None, method: str = "extrapolated") -> Difference:
@@ -193,7 +195,7 @@ def extrapolated(flat: Flat, direction: Direction, eps: float | None, rounding: 
     step = rounding**0.2 * direction.scale if eps is None else eps
     size = flat.outputs.size
     value, noise, error = np.full(size, np.nan), np.zeros(size), np.full(size, np.inf)
-    for attempt in range(4 if rounding < 1e-10 else 2):
+    for _ in range(4 if rounding < 1e-10 else 2):
         wide = slope(flat, direction, step, -step, rounding)
         narrow = slope(flat, direction, step / 2, -step / 2, rounding)
         refined = (4 * narrow.value - wide.value) / 3
@@ -246,4 +248,13 @@ def refuse_unless_analytic(flat: Flat, columns: Sequence[Array], wanted: Sequenc
         )
 
 
-__all__ = ["METHODS", "Difference", "along", "difference", "difference_matrix", "element", "finite_diff", "finite_diff_jacobian"]
+__all__ = [
+    "METHODS",
+    "Difference",
+    "along",
+    "difference",
+    "difference_matrix",
+    "element",
+    "finite_diff",
+    "finite_diff_jacobian",
+]

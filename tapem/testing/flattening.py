@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeGuard, cast
 
 import numpy as np
 import optree
@@ -127,13 +127,39 @@ class Flat:
         return max(kinds, key=lambda dtype: float(np.finfo(dtype).eps), default=np.dtype(np.float64))
 
 
+def is_array(value: Any) -> TypeGuard[Array]:
+    """Whether a value is an array of NumPy's, not a number or a tracer."""
+    return isinstance(value, np.ndarray)
+
+
+def as_tuple(value: Any) -> tuple[Any, ...]:
+    """The results of a call: the tuple that it gave, or its only result in one.
+
+    >>> as_tuple(1), as_tuple((1, 2))
+    ((1,), (1, 2))
+    """
+    return cast("tuple[Any, ...]", value) if isinstance(value, tuple) else (value,)
+
+
+def is_list(value: Any) -> TypeGuard[list[Any]]:
+    """Whether a value was written as a list."""
+    return isinstance(value, list)
+
+
+def is_real(value: Any) -> bool:
+    """Whether a value is of floats, so that it can be perturbed."""
+    return value is not None and type(value) is not tuple and Abstract.of(value).dtype.kind == "f"
+
+
 def packed(leaves: Sequence[Any], dtype: Any = np.float64) -> Array:
     """Arrays as one vector.
 
     >>> packed([np.ones((1, 2)), 3.0])
     array([1., 1., 3.])
     """
-    return np.concatenate([np.zeros(0, dtype), *(np.asarray(leaf).ravel().astype(dtype, copy=False) for leaf in leaves)])
+    return np.concatenate(
+        [np.zeros(0, dtype), *(np.asarray(leaf).ravel().astype(dtype, copy=False) for leaf in leaves)]
+    )
 
 
 def as_leaf(value: Any, like: Any) -> Any:
@@ -150,11 +176,12 @@ def settled(result: Any) -> Any:
     """What a program returned, as values: a step is taken, on the recorder at work or on a tape of its own."""
     if not isinstance(result, TapeM):
         return result
+    step = cast("TapeM[Any]", result)
     recorder = WORK.get().recorder
     if recorder is not None:
-        leaves, structure = flatten(drive(result, recorder))
+        leaves, structure = flatten(drive(step, recorder))
         return unflatten(structure, [as_tracer(recorder, leaf) for leaf in leaves])
-    value, tape = result.run()
+    value, tape = step.run()
     leaves, structure = flatten(value)
     return unflatten(structure, [np.array(tape.value(leaf)) if isinstance(leaf, Ref) else leaf for leaf in leaves])
 
@@ -205,4 +232,18 @@ def real_input(flat: Flat, what: str) -> None:
         )
 
 
-__all__ = ["Flat", "Layout", "argument_names", "as_leaf", "first_line", "leaf_names", "packed", "real_input", "settled"]
+__all__ = [
+    "Flat",
+    "Layout",
+    "argument_names",
+    "as_leaf",
+    "as_tuple",
+    "first_line",
+    "is_array",
+    "is_list",
+    "is_real",
+    "leaf_names",
+    "packed",
+    "real_input",
+    "settled",
+]

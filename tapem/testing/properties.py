@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from tapem.errors import ArgumentError, ShapeError
 from tapem.node import Abstract
 from tapem.primitive import Primitive
 from tapem.signature import Signature
 from tapem.testing.findings import GradientMismatch
-from tapem.testing.flattening import settled
+from tapem.testing.flattening import is_array, settled
 from tapem.testing.rule_checks import insist, operand_names, rule_report
 from tapem.testing.strategies import hypothesis_modules, shaped
 from tapem.tree import flatten
@@ -36,8 +37,8 @@ def check_op(
 
     Shapes come from the jaxtyping annotations, as `shaped` reads them; numbers are drawn away from zero, from integers
     and from each other, where kinks usually are. Every example undergoes all of `check_rule`: both modes and their
-    nestings against finite differences, batch rule, dtypes, doors, side effects. A failure is shrunk to a small example,
-    which the error shows.
+    nestings against finite differences, batch rule, dtypes, doors, side effects. A failure is shrunk to a small
+    example, which the error shows.
 
     - `elements`: strategies for the numbers, as for `shaped`.
     - `prepare`: a function that turns the drawn arguments into a tuple of valid ones, such as
@@ -45,7 +46,7 @@ def check_op(
     - `static`: static arguments of the op; Hypothesis strategies among them are drawn from.
     - `seed` makes the run reproducible; otherwise every run draws afresh.
 
-    Examples at which the op's value is not finite are drawn again.
+    Examples that the op refuses in words, and those at which its value is not finite, are drawn again.
 
     Raises GradientMismatch with every finding and the smallest failing example, MissingExtraError without Hypothesis.
 
@@ -80,12 +81,20 @@ def check_op(
         names[:] = operand_names(fn, len(values))
         given = {**fixed, **options}
         example = (*values, given)
-        with np.errstate(all="ignore"):
-            result = settled(fn(*values, **given))
+        result: Any = None
+        try:
+            with np.errstate(all="ignore"):
+                result = settled(fn(*values, **given))
+        except ArgumentError:
+            hypothesis.reject()
+        except ShapeError as error:
+            if error.__cause__ is None:  # it is the result that does not fit
+                raise
+            hypothesis.reject()
         hypothesis.assume(all(np.isfinite(leaf).all() for leaf in flatten(result)[0]))
         if not isinstance(fn, Primitive):
             signature.verify(values, result, static=given)
-        insist(rule_report(fn, values, given, order=order, rtol=rtol, atol=atol, seed=direction_seed))
+        insist(rule_report(fn, values, given, order=order, rtol=rtol, atol=atol, seed=direction_seed, brief=True))
 
     run: Any = hypothesis.given(arguments, st.fixed_dictionaries(drawn), st.integers(0, 2**32 - 1))(property_of)
     settings = hypothesis.settings(
@@ -94,6 +103,7 @@ def check_op(
         database=None,
         report_multiple_bugs=False,
         print_blob=False,
+        phases=[hypothesis.Phase.generate, hypothesis.Phase.shrink],
         suppress_health_check=list(hypothesis.HealthCheck),
     )
     run = settings(run)
@@ -102,10 +112,11 @@ def check_op(
     try:
         run()
     except GradientMismatch as error:
+        whole = rule_report(fn, example[:-1], example[-1], order=order, rtol=rtol, atol=atol)
         shown = [f"{name} = {array_text(value)}" for name, value in zip(names, example, strict=False)]
         shown += [f"{name} = {value!r}" for name, value in example[-1].items()]
         note = "\n".join(["  the smallest example that fails:", *(f"    {line}" for line in shown)])
-        raise GradientMismatch(error.what, error.findings, note) from None
+        raise GradientMismatch(error.what, whole.findings or error.findings, note) from None
 
 
 def separated(values: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -126,10 +137,9 @@ def separated(values: tuple[Any, ...]) -> tuple[Any, ...]:
 
 def array_text(value: Any) -> str:
     """An argument as the error shows it."""
-    text = np.array2string(value, separator=", ", precision=6) if isinstance(value, np.ndarray) else repr(value)
-    kind = f"  {value.dtype}{list(value.shape)}" if isinstance(value, np.ndarray) else ""
+    text = np.array2string(value, separator=", ", precision=6) if is_array(value) else repr(value)
+    kind = f"  {value.dtype}{list(value.shape)}" if is_array(value) else ""
     return text.replace("\n", "\n      ") + kind
 
 
 __all__ = ["check_op"]
-

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -11,6 +12,7 @@ from tapem.node import Abstract
 from tapem.primitive import Primitive, linear_in_all
 from tapem.tangents import AbstractZero, Thunk, Zero
 from tapem.testing.findings import Finding
+from tapem.testing.flattening import as_tuple, is_array, is_real
 from tapem.tree import flatten, tree_map
 
 
@@ -19,13 +21,13 @@ def raw_rules(
 ) -> Iterator[Finding]:
     """Operands that cannot be perturbed receive nothing, and no rule changes what it is given."""
     bound, given = op.bind(operands, static)
-    inputs = tuple(np.array(x) if isinstance(x, np.ndarray) else x for x in map(op.as_input, range(len(bound)), bound))
+    inputs = tuple(np.array(x) if is_array(x) else x for x in map(op.as_input, range(len(bound)), bound))
     value, residuals = op.evaluate(inputs, given)
-    if not op.differentiable or any(kind not in "f" for kind in output_kinds(value)):
+    if not op.differentiable or not all(map(is_real, flatten(value)[0])):
         return
     value = tree_map(np.array, value)
     rest = (value, residuals, *inputs) if op.residuals else (value, *inputs)
-    cotangent = tree_map(lambda y: like(y, rng), value)
+    cotangent = tree_map(functools.partial(like, rng=rng), value)
     yield from discrete_operands(op, cotangent, rest, inputs, given)
     if op.rrule is not None:
         for position, rule in numbered(op.rrule):
@@ -46,16 +48,6 @@ def raw_rules(
             yield from unchanged(op, "frule", position, rule, (first, *rest), given)
 
 
-def output_kinds(value: Any) -> list[str]:
-    """The kinds of the dtypes of an op's outputs."""
-    return [Abstract.of(part).dtype.kind for part in flatten(value)[0]]
-
-
-def is_real(x: Any) -> bool:
-    """Whether an operand can be perturbed."""
-    return x is not None and type(x) is not tuple and Abstract.of(x).dtype.kind == "f"
-
-
 def like(value: Any, rng: np.random.Generator) -> Any:
     """Random numbers of the shape and dtype of a value."""
     kind = Abstract.of(value)
@@ -64,16 +56,16 @@ def like(value: Any, rng: np.random.Generator) -> Any:
 
 def numbered(rules: Any) -> list[tuple[int | None, Callable[..., Any]]]:
     """The rules of an op with the positions of their operands; None for a joint rule."""
-    if not isinstance(rules, tuple):
+    if type(rules) is not tuple:
         return [(None, rules)]
-    return [(position, rule) for position, rule in enumerate(rules) if rule is not None]
+    return [(position, rule) for position, rule in enumerate(as_tuple(rules)) if rule is not None]
 
 
 def only_discrete(op: Primitive, position: int) -> bool:
     """Whether the annotation of an operand allows no real number, so that a gradient of it has no meaning."""
     operands = op.signature.operands
     leaves: Any = operands[min(position, len(operands) - 1)].leaves
-    return bool(leaves) and not any(isinstance(np.float64(0)[None], leaf.dtype[np.ndarray, "..."]) for leaf in leaves)
+    return bool(leaves) and not any(isinstance(np.zeros(()), leaf.dtype[np.ndarray, "..."]) for leaf in leaves)
 
 
 def discrete_operands(
@@ -86,14 +78,12 @@ def discrete_operands(
     positions = [i for i in range(len(inputs)) if inputs[i] is not None and only_discrete(op, i)]
     if not positions:
         return
-    jointly = None if isinstance(rules, tuple) else rules(cotangent, *rest, **static)
+    found: dict[int, Any] = {}
+    for position, rule in numbered(rules):
+        result = rule(cotangent, *rest, **static)
+        found |= dict(enumerate(as_tuple(result))) if position is None else {position: result}
     for position in positions:
-        if jointly is not None:
-            part = jointly[position]
-        else:
-            rule = rules[position] if position < len(rules) else None
-            part = None if rule is None else rule(cotangent, *rest, **static)
-        part = forced(part)
+        part = forced(found.get(position))
         if part is None:
             continue
         array = np.asarray(part)
@@ -142,12 +132,11 @@ def unchanged(
     static: Mapping[str, Any],
 ) -> Iterator[Finding]:
     """A rule, and the thunks that it returns, must leave the arrays that it is given as they are."""
-    arrays = [leaf for leaf in flatten(list(arguments))[0] if isinstance(leaf, np.ndarray)]
+    arrays = [leaf for leaf in flatten(list(arguments))[0] if is_array(leaf)]
     locks = [array.flags.writeable for array in arrays]
     before = [array.copy() for array in arrays]
     roles = role_names(op, kind, arguments)
-    result = rule(*arguments, **static)
-    for part in result if isinstance(result, tuple) else (result,):
+    for part in as_tuple(rule(*arguments, **static)):
         forced(part)
     for array, copy, lock, role in zip(arrays, before, locks, roles, strict=True):
         if lock and not np.array_equal(array, copy, equal_nan=array.dtype.kind == "f"):
@@ -167,7 +156,7 @@ def role_names(op: Primitive, kind: str, arguments: tuple[Any, ...]) -> list[str
         roles.append(name_of(op, position))
     names: list[str] = []
     for role, argument in zip(roles, arguments, strict=True):
-        names += [role for leaf in flatten([argument])[0] if isinstance(leaf, np.ndarray)]
+        names += [role for leaf in flatten([argument])[0] if is_array(leaf)]
     return names
 
 

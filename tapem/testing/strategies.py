@@ -1,8 +1,8 @@
 """Hypothesis strategies read off jaxtyping annotations: random arguments whose shapes fit together.
 
-Drawing goes in the order in which a reader would: axis names get sizes, names of several axes get shapes, and then every
-array is drawn in the shape that its annotation spells with them. What shrinks, shrinks to scalars, sizes of 1, simple
-numbers and no broadcasting, so that a failing example is the smallest one.
+Drawing goes in the order in which a reader would: axis names get sizes, names of several axes get shapes, and then
+every array is drawn in the shape that its annotation spells with them. What shrinks, shrinks to scalars, sizes of 1,
+simple numbers and no broadcasting, so that a failing example is the smallest one.
 """
 
 from __future__ import annotations
@@ -11,9 +11,10 @@ import ast
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
+from beartype.door import is_bearable
 
 from tapem.errors import ArgumentError, TapeError
 from tapem.signature import Operand, Signature
@@ -61,15 +62,15 @@ def shaped(
     array broadcasts in its own way), `_`, Union and Optional, `*xs`, and sizes named by static arguments (`{heads}*d`,
     taken from `static` or the parameter's default). Unannotated parameters of an op broadcast together.
 
-    - `elements`: a strategy for the numbers in the arrays, or a mapping from parameter names to strategies; in place of a
-      strategy a function of the axis sizes may stand: `{"labels": lambda axes: st.integers(0, axes["classes"] - 1)}`.
+    - `elements`: a strategy for the numbers in the arrays, or a mapping from parameter names to strategies; in place of
+      a strategy a function of the axis sizes may stand: `{"labels": lambda axes: st.integers(0, axes["classes"] - 1)}`.
       By default floats in [-3, 3], integers in [-8, 8] (from 0 if unsigned).
-    - `dtypes`: which dtypes to draw where the annotation leaves a choice; by default float64, float32, int64 and bool. All
-      floats of one example have the same dtype.
+    - `dtypes`: which dtypes to draw where the annotation leaves a choice; by default float64, float32, int64 and bool.
+      All floats of one example have the same dtype.
     - `min_side`, `max_side`: the sizes of named axes; `max_axes`: how many axes a `*name` stands for.
 
-    Raises MissingExtraError without Hypothesis, ArgumentError for a function without annotated tensors, or in which another
-    parameter without a default stands before a tensor.
+    Raises MissingExtraError without Hypothesis, ArgumentError for a function without annotated tensors, or in which
+    another parameter without a default stands before a tensor.
 
     >>> from hypothesis import given, settings
     >>> from jaxtyping import Float
@@ -93,13 +94,12 @@ def shaped(
     def build(draw: DrawFn) -> tuple[Any, ...]:
         axes = Axes(draw, given, (min_side, max_side), max_axes)
         float_dtype = draw(st.sampled_from([d for d in kinds or DTYPES if d.kind == "f"] or [np.dtype(np.float64)]))
-        arguments: list[Any] = []
+        # All shapes come before all numbers: a size that shrinks then shifts no other shape.
+        drawn: list[tuple[str, tuple[int, ...], np.dtype[Any]] | None] = []
         for operand in signature.operands:
             count = draw(st.integers(1, 3)) if operand.variadic else 1
-            arguments += [
-                one_argument(draw, operand, axes, kinds, float_dtype, elements) for _ in range(count)
-            ]
-        return tuple(arguments)
+            drawn += [one_type(draw, operand, axes, kinds, float_dtype) for _ in range(count)]
+        return tuple(None if one is None else filled(draw, *one, axes.sizes, elements) for one in drawn)
 
     return st.composite(build)()
 
@@ -107,7 +107,9 @@ def shaped(
 def callable_by_position(fn: Callable[..., Any], signature: Signature) -> None:
     """ArgumentError unless the function can be called with its tensors alone, by position."""
     if not signature.operands:
-        raise ArgumentError(f"shaped: {signature.name} has no parameter annotated as a tensor, such as Float[Tensor, 'n'].")
+        raise ArgumentError(
+            f"shaped: {signature.name} has no parameter annotated as a tensor, such as Float[Tensor, 'n']."
+        )
     tensors = {operand.name for operand in signature.operands}
     last = signature.operands[-1].name
     for name, parameter in inspect.signature(getattr(fn, "__wrapped__", fn)).parameters.items():
@@ -180,37 +182,34 @@ class Axes:
     def stretched(self, sizes: tuple[int, ...]) -> tuple[int, ...]:
         """A shape that broadcasts to these sizes: some axes left out in front, some of size 1."""
         _, st = hypothesis_modules()
-        kept = sizes[self.draw(st.integers(0, len(sizes))) :]
-        return tuple(1 if self.draw(st.booleans()) else size for size in kept)
+        stretched = tuple(1 if self.draw(st.booleans()) else size for size in sizes)
+        return stretched[self.draw(st.integers(0, len(sizes))) :]
 
 
-def one_argument(
-    draw: DrawFn,
-    operand: Operand,
-    axes: Axes,
-    kinds: Sequence[np.dtype[Any]] | None,
-    float_dtype: np.dtype[Any],
-    elements: Any,
-) -> Any:
-    """One array, or None for an optional operand."""
+def one_type(
+    draw: DrawFn, operand: Operand, axes: Axes, kinds: Sequence[np.dtype[Any]] | None, float_dtype: np.dtype[Any]
+) -> tuple[str, tuple[int, ...], np.dtype[Any]] | None:
+    """The name, shape and dtype of one argument; None for an optional operand that is left out."""
     _, st = hypothesis_modules()
     if operand.optional and draw(st.booleans(), label=f"{operand.name} is None"):
         return None
     leaf: Any = draw(st.sampled_from(operand.leaves)) if operand.leaves else None
     shape = axes.shape(getattr(leaf, "dim_str", "..." if operand.leaves else "*#shape"))
-    dtype = draw(st.sampled_from(possible_dtypes(leaf, kinds, float_dtype, operand)))
-    numbers = elements.get(operand.name) if isinstance(elements, Mapping) else elements
-    if callable(numbers) and not isinstance(numbers, st.SearchStrategy):
-        numbers = numbers(dict(axes.sizes))
-    return filled(draw, shape, dtype, numbers, operand.name)
+    return operand.name, shape, draw(st.sampled_from(possible_dtypes(leaf, kinds, float_dtype, operand)))
 
 
-def filled(draw: DrawFn, shape: tuple[int, ...], dtype: np.dtype[Any], numbers: Any, name: str) -> Any:
+def filled(
+    draw: DrawFn, name: str, shape: tuple[int, ...], dtype: np.dtype[Any], sizes: Mapping[str, int], elements: Any
+) -> Any:
     """An array of this shape and dtype with drawn elements."""
     _, st = hypothesis_modules()
-    count = int(np.prod(shape, dtype=np.int64))
+    by_name = isinstance(elements, Mapping)
+    numbers: Any = cast("Mapping[str, Any]", elements).get(name) if by_name else elements
+    if callable(numbers) and not isinstance(numbers, st.SearchStrategy):
+        numbers = numbers(dict(sizes))
     if numbers is None:
         numbers = default_elements(dtype)
+    count = int(np.prod(shape, dtype=np.int64))
     values = draw(st.lists(numbers, min_size=count, max_size=count), label=name)
     with np.errstate(over="ignore"):
         return np.array(values, dtype).reshape(shape)
@@ -251,8 +250,11 @@ def leaf_is_open(leaf: Any) -> bool:
 
 def allows(leaf: Any, dtype: np.dtype[Any]) -> bool:
     """Whether an annotation allows a dtype."""
-    kind = getattr(leaf, "dtype", None)
-    return True if kind is None else isinstance(np.zeros((), dtype), kind[np.ndarray, "..."])
+    if leaf is None:
+        return True
+    if not hasattr(leaf, "dim_str"):  # np.ndarray or NDArray[...]
+        return is_bearable(np.zeros((), dtype), leaf)
+    return isinstance(np.zeros((), dtype), leaf.dtype[np.ndarray, "..."])
 
 
 __all__ = ["MissingExtraError", "hypothesis_modules", "shaped"]

@@ -81,9 +81,9 @@ def test_a_gradient_that_is_not_a_number_fails() -> None:
 def test_several_outputs_of_any_shape() -> None:
     result = check_gradient(lambda x: (crooked(x), np.sum(x)), X)
     assert result.num_checked == 20
-    assert [index for index, *_ in result.failed_indices][0] == ("output[0]", 0, 0, 1, 0)
+    assert [index for index, *_ in result.failed_indices] == [("output[0]", 1, 0, 1, 0)]
     result = check_gradient(crooked, X)
-    assert ((1, 0, 1, 0)) in [index for index, *_ in result.failed_indices]
+    assert [index for index, *_ in result.failed_indices] == [(1, 0, 1, 0)]
 
 
 @dataclass(frozen=True)
@@ -136,8 +136,8 @@ def test_check_grads_takes_a_single_array_and_large_ones() -> None:
 @pytest.mark.parametrize(("dtype", "order"), [(np.float32, 2), (np.float16, 1)])
 def test_check_grads_in_other_precisions(dtype: Any, order: int) -> None:
     check_grads(lambda x: np.sin(x) * x, (X.astype(dtype),), order)
-    with pytest.raises(GradientMismatch, match="reverse mode: argument x"):
-        check_grads(total, (X.astype(dtype),), 1)
+    with pytest.raises(GradientMismatch, match=r"reverse mode: argument x\[1, 0\]: expected [56]\S*, got 6.5"):
+        check_grads(total, (X.astype(dtype),), 1, rtol=0.01)
 
 
 def test_tolerances_can_be_given() -> None:

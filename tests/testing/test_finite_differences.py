@@ -93,7 +93,9 @@ def program(x: Any) -> Any:
     return total
 
 
-@pytest.mark.parametrize("f", [program, lambda x: tm.leaf(x).bind(tm.square).bind(tm.sum), lambda x: tm.sum(tm.square(x))])
+@pytest.mark.parametrize(
+    "f", [program, lambda x: tm.leaf(x).bind(tm.square).bind(tm.sum), lambda x: tm.sum(tm.square(x))]
+)
 def test_any_kind_of_program(f: Any) -> None:
     np.testing.assert_allclose(finite_diff(f, X), 2 * X, atol=1e-8)
     assert tm.testing.check_gradient(f, X)
@@ -118,7 +120,12 @@ def test_the_function_may_keep_its_argument() -> None:
         (np.sin, X, {}, "finite_diff needs a function that returns one real scalar, but it returned the shapes"),
         (np.sum, np.array([1, 2]), {}, "holds integers or bools, which cannot be perturbed"),
         (lambda t: t["x"], {"x": 1.0, "n": 3}, {}, r"t\['n'\] holds integers"),
-        (np.sin, 1.0, {"method": "newton"}, "method='newton' is none of central, forward, backward, extrapolated, complex"),
+        (
+            np.sin,
+            1.0,
+            {"method": "newton"},
+            "method='newton' is none of central, forward, backward, extrapolated, complex",
+        ),
         (np.sin, 1.0, {"eps": 0.0}, "the step eps=0.0 must be positive"),
         (np.sin, 1.0, {"eps": 1e-20}, "the step 2e-20 is lost in rounding"),
         (lambda x: abs(x) * x, -1.0, {"method": "complex"}, "not analytic as it is written"),

@@ -44,9 +44,8 @@ def test_it_tells_what_it_looked_at() -> None:
         (tm.sum, (np.zeros((0, 3)),), {"axis": 1}),
         (tm.square, (3.0,), {}),
         (tm.sign, (X,), {}),
-        (tm.detach, (X,), {}),
         (tm.slogdet, (X @ X.T,), {}),
-        (tm.concat, (X, X), {"axis": 1}),
+        (lambda a, b: np.concatenate([a, b], axis=1), (X, X), {}),
         (tm.take, (X, np.array([1, 0, 1])), {"axis": 0}),
         (np.sin, (X,), {}),
         (lambda x, w: np.tanh(x @ w), (X, X[0]), {}),
@@ -58,7 +57,8 @@ def test_ops_of_every_shape(op: Any, operands: tuple[Any, ...], static: dict[str
 
 def test_static_arguments_may_have_any_name() -> None:
     @tm.primitive(
-        rrule=(lambda g, y, x, order, seed, op: g * order * seed,), frule=(lambda t, y, x, order, seed, op: t * order * seed,)
+        rrule=(lambda g, y, x, order, seed, op: g * order * seed,),
+        frule=(lambda t, y, x, order, seed, op: t * order * seed,),
     )
     def scaled(x: Vector, order: float, seed: float, op: float) -> Vector:
         return x * order * seed
