@@ -159,3 +159,25 @@ class TreeError(TapeError, ValueError):
         ...
     tapem.errors.TreeError: ...
     """
+
+
+class TangentError(TapeError, TypeError):
+    """An operation that has no meaning for these tangents.
+
+    >>> import tapem as tm
+    >>> tm.Composite(tuple, 1.0) + tm.Composite(list, 1.0)
+    Traceback (most recent call last):
+        ...
+    tapem.errors.TangentError: Composite(tuple) of 1 + Composite(list) of 1 has no meaning
+    """
+
+
+class FieldError(TapeError, AttributeError, LookupError):
+    """A field, position or key that a structure does not have.
+
+    >>> import tapem as tm
+    >>> tm.Composite(tuple, 1.0)[1]
+    Traceback (most recent call last):
+        ...
+    tapem.errors.FieldError: tuple has no field 1
+    """
