@@ -64,7 +64,15 @@ class Ternary(Primitive, Generic[P]):
 
 
 class Declaration(Protocol):
-    """What a declaring decorator does: an implementation in, an op of the right arity out."""
+    """What a declaring decorator does: an implementation in, an op of the right arity out.
+
+    >>> plain: Declaration = primitive(differentiable=False)
+    >>> @plain
+    ... def last(x):
+    ...     return x[-1]
+    >>> int(last(np.array([1, 2])))
+    2
+    """
 
     @overload
     def __call__(self, implementation: Callable[Concatenate[Array, Array, Array, P], Any], /) -> Ternary[P]: ...

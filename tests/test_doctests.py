@@ -84,6 +84,8 @@ def public(package: ModuleType, path: str) -> Iterator[tuple[str, Any]]:
 
 def offered(package: ModuleType) -> set[str]:
     """The modules that a package imports on purpose, `from package import module as module`, and not by the way."""
+    if hasattr(package, "__all__"):
+        return set(package.__all__)
     lines = inspect.getsource(package).splitlines()
     prefix = f"from {package.__name__} import "
     return {line.split(" as ")[1].split()[0] for line in lines if line.startswith(prefix) and " as " in line}
