@@ -10,6 +10,7 @@ import numpy as np
 
 from tapem.errors import DTypeError
 from tapem.node import Abstract
+from tapem.tracing import through_every_door
 from tapem.transforms import as_arguments, differentiable, grad, jvp, pushforward, replace, select, vjp
 from tapem.tree import flatten, tree_map, unflatten
 from tapem.vectorise import vmap
@@ -34,6 +35,7 @@ def jacfwd(f: Callable[..., Any] | None = None, argnums: Argnums = 0, has_aux: b
         return functools.partial(jacfwd, argnums=argnums, has_aux=has_aux)
     function = f
 
+    @through_every_door
     @functools.wraps(function)
     def jacobian_of(*arguments: Any, **options: Any) -> Any:
         call, chosen, single = partially(function, arguments, options, argnums)
@@ -70,6 +72,7 @@ def jacrev(f: Callable[..., Any] | None = None, argnums: Argnums = 0, has_aux: b
         return functools.partial(jacrev, argnums=argnums, has_aux=has_aux)
     function = f
 
+    @through_every_door
     @functools.wraps(function)
     def jacobian_of(*arguments: Any, **options: Any) -> Any:
         call, chosen, single = partially(function, arguments, options, argnums)

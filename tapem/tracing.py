@@ -10,6 +10,7 @@ found at work, they are shown as tracers: the sweep itself is recorded, and an o
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -20,6 +21,7 @@ from tapem.monad import TapeM, drive
 from tapem.node import LEAF, NOTHING, Abstract, Node, new_node
 from tapem.ops.arithmetic import identity
 from tapem.ops.structure import detach, pick
+from tapem.program import lift
 from tapem.recorder import Recorder, at_work, new_recorder, working
 from tapem.sweeps.reverse import View, reached
 from tapem.tape import Ref
@@ -171,6 +173,18 @@ MONADIC = frozenset({Ref, TapeM, *TapeM.__subclasses__()})
 def monadic(leaves: Sequence[Any]) -> bool:
     """Whether a Ref or a step is among the values: then a transform is not applied, but becomes a step itself."""
     return not MONADIC.isdisjoint(map(type, leaves))
+
+
+def through_every_door(f: Callable[..., Any]) -> Callable[..., Any]:
+    """The function, which becomes a step where it is given Refs or steps."""
+
+    @functools.wraps(f)
+    def call(*arguments: Any, **options: Any) -> Any:
+        if monadic(flatten((arguments, options))[0]):
+            return lift(call)(*arguments, **options)
+        return f(*arguments, **options)
+
+    return call
 
 
 def tracer_view(recorder: Recorder) -> View:

@@ -19,7 +19,7 @@ from tapem.program import lift
 from tapem.sweeps.forward import forward
 from tapem.sweeps.reverse import reverse
 from tapem.tracer import Tracer
-from tapem.tracing import Trace, monadic, scalar_output, trace
+from tapem.tracing import Trace, monadic, scalar_output, through_every_door, trace
 from tapem.tree import Structure, flatten, leaves_like, shown, unflatten
 from tapem.work import WORK
 
@@ -135,6 +135,7 @@ def vjp(f: Callable[..., Any], *primals: Any, has_aux: bool = False) -> Any:
     return (traced.result(), pullback, traced.aux) if has_aux else (traced.result(), pullback)
 
 
+@through_every_door
 def jvp(f: Callable[..., Any], primals: Any, tangents: Any, has_aux: bool = False) -> Any:
     """The value of `f` and its derivative along the tangents: `(y, dy)`, or `(y, dy, aux)` with `has_aux`.
 

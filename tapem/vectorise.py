@@ -15,7 +15,7 @@ from tapem.node import Abstract, constant
 from tapem.recorder import Recorder, opened
 from tapem.sweeps.batch import Batched, batch, from_front, to_front
 from tapem.tracer import Tracer
-from tapem.tracing import as_tracer
+from tapem.tracing import as_tracer, through_every_door
 from tapem.tree import NAMESPACE, Structure, flatten, unflatten
 
 
@@ -45,6 +45,7 @@ def vmap(
         )
     function = f
 
+    @through_every_door
     @functools.wraps(function)
     def mapped(*arguments: Any, **options: Any) -> Any:
         leaves, structure = flatten((arguments, options))
