@@ -1,0 +1,1 @@
+"""The transforms, judged by finite differences, complex steps, loops and closed forms."""
