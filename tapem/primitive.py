@@ -81,6 +81,10 @@ class Primitive:
       stand-ins.
 
     Instances are made by the decorator `primitive`, and are callables through all three doors.
+
+    >>> import tapem as tm
+    >>> isinstance(tm.sum, Primitive), tm.sum.name, tm.sum.usage()
+    (True, 'sum', 'sum(x)')
     """
 
     def __init__(
@@ -225,7 +229,7 @@ class Primitive:
     ) -> tuple[Any, Any]:
         """The value and the residuals for concrete inputs, with the signature enforced; `operands` label errors."""
         try:
-            output = self.implementation(*inputs, **static)
+            output = self.implementation(*inputs, **static) if static else self.implementation(*inputs)
         except TapeError:
             raise
         except _REFUSALS as error:

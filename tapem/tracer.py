@@ -241,25 +241,23 @@ class DirectDoor:
         parents: list[int | None] = []
         inputs: list[Any] = []
         requires_grad = False
-        for position, operand in enumerate(operands):
+        for operand in operands:
             if type(operand) is Tracer:
-                own = operand.recorder
-                if own is not recorder:
+                if operand.recorder is not recorder:
                     if recorder is not None:
                         return apply_slowly(op, operands, static)
-                    recorder = own
+                    recorder = operand.recorder
                 node = operand.node
                 parents.append(node.id)
                 inputs.append(node.output)
                 requires_grad = requires_grad or node.requires_grad
-            elif type(operand) in NUMBERS:
-                parents.append(None)
-                inputs.append(operand)
-            elif has_door(operand):  # a Ref or a step: their door ranks higher
-                return op.dispatch(operands, static)
-            else:
-                parents.append(None)
-                inputs.append(op.captured(position, operand))
+                continue
+            if type(operand) not in NUMBERS:
+                if has_door(operand):  # a Ref or a step: their door ranks higher
+                    return op.dispatch(operands, static)
+                operand = op.captured(len(inputs), operand)
+            parents.append(None)
+            inputs.append(operand)
         if WORK.get() is not recorder.usual or not op.differentiable:
             return apply_slowly(op, operands, static)
         output, residuals = op.evaluate(inputs, static, operands)
