@@ -284,7 +284,7 @@ def as_arguments(values: Any, what: str) -> tuple[Any, ...]:
 
 
 def select(arguments: Sequence[Any], argnums: int | Sequence[int]) -> int | tuple[int, ...]:
-    """The argnums as positions from the front; ArgumentError if there is no such argument."""
+    """The argnums as positions from the front; ArgumentError for one that does not exist, or occurs twice."""
 
     def one(number: int) -> int:
         if not -len(arguments) <= number < len(arguments):
@@ -293,7 +293,12 @@ def select(arguments: Sequence[Any], argnums: int | Sequence[int]) -> int | tupl
             )
         return number % len(arguments)
 
-    return one(argnums) if isinstance(argnums, int) else tuple(one(number) for number in argnums)
+    if isinstance(argnums, int):
+        return one(argnums)
+    selected = tuple(one(number) for number in argnums)
+    if len(set(selected)) < len(selected):
+        raise ArgumentError(f"argnums={argnums!r} selects an argument twice; its gradient is one, so name it once.")
+    return selected
 
 
 def replace(arguments: Sequence[Any], selected: int | tuple[int, ...], values: Any) -> list[Any]:
