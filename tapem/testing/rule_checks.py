@@ -280,7 +280,10 @@ def other_precision(case: Case, dtype: np.dtype[Any], loose: float) -> Iterator[
     if not leaves or any(np.asarray(leaf).dtype != np.float64 for leaf in leaves) or names_dtype(case.static):
         return
     flat, exact = case.flatten(operands), case.flatten(in_dtype(replace(case, operands=operands), np.float64))
-    allowed = {dtype, np.result_type(dtype, *(x for x in operands if is_array(x))), *numpys(case, operands)}
+    # Integers promote, as NumPy has it; so do Python's floats where they are put into an array, as np.stack does.
+    weak = isinstance(case.op, Primitive) and case.op.elementwise
+    strong = [np.asarray(x).dtype for x in operands if x is not None and not (weak and type(x) in (int, float, bool))]
+    allowed = {dtype, np.result_type(dtype, *strong), *numpys(case, operands)}
     for name, value, right in zip(flat.outputs.names, flat.values, exact.values, strict=True):
         own = Abstract.of(value).dtype
         if own not in allowed and Abstract.of(right).dtype == np.float64:
