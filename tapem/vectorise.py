@@ -80,10 +80,8 @@ def vmap(
             next(found) if type(out) is Tracer and out.recorder is recorder else Batched(out, False) for out in outputs
         ]
         out_axis = axes_of(out_axes, unflatten(out_structure, outputs), "out_axes")
-        return unflatten(
-            out_structure,
-            [place(result, axis, size, axis_name) for result, axis in zip(results, out_axis, strict=True)],
-        )
+        placed = [place(result, axis, size, axis_name) for result, axis in zip(results, out_axis, strict=True)]
+        return unflatten(out_structure, apart(placed))
 
     return mapped
 
@@ -112,6 +110,20 @@ def place(result: Batched, axis: int | None, size: int, axis_name: str | None) -
     if not -rank <= axis < rank:
         raise ArgumentError(f"vmap: out_axes={axis} is out of range for an output with {rank} axes.")
     return from_front(result, axis % rank, size)
+
+
+def apart(values: list[Any]) -> list[Any]:
+    """The same results, writeable, and none sharing memory with another: whoever changes one changes no other."""
+    roots: set[int] = set()
+    for position, value in enumerate(values):
+        if type(value) is np.ndarray:
+            root = value
+            while type(root.base) is np.ndarray:
+                root = root.base
+            if id(root) in roots or not value.flags.writeable:
+                values[position] = value.copy()
+            roots.add(id(root))
+    return values
 
 
 def axes_of(axes: Any, tree: Any, what: str) -> list[int | None]:
