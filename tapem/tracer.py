@@ -14,8 +14,9 @@ from typing import Any, ClassVar, NoReturn
 import numpy as np
 
 from tapem.errors import ConcretizationError, EscapedTracerError, MutationError, NoRuleError
+from tapem.location import users_line
 from tapem.node import NOTHING, NUMBERS, Abstract, DType, Node, Shape, Static, new_node
-from tapem.numpy_api import FUNCTIONS, REDUCTIONS, UFUNCS
+from tapem.numpy_api import FUNCTIONS, REDUCTIONS, UFUNCS, name_of
 from tapem.operators import Operators
 from tapem.ops.structure import detach, pick
 from tapem.primitive import Primitive, has_door, register_door
@@ -96,14 +97,15 @@ class Tracer(Operators["Tracer"]):
         value = self.node.output
         if type(value) is Abstract:
             raise ConcretizationError(
-                f"the truth of {self!r} was asked for, but inside vmap, eval_shape or a loop body only its shape is "
-                "known. Use tm.where(condition, a, b) or tm.cond(condition, f, g, ...) instead of if."
+                f"{users_line()}: the truth of {self!r} was asked for, but inside vmap, eval_shape or a loop body only "
+                "its shape is known. Use tm.where(condition, a, b) or tm.cond(condition, f, g, ...) instead of if."
             )
         return bool(value)
 
     def _refuse(self, what: str) -> NoReturn:
+        self._refuse_index()
         raise ConcretizationError(
-            f"{what} of {self!r} would lose its gradient. For a number that is not differentiated write "
+            f"{users_line()}: {what} of {self!r} would lose its gradient. For a number that is not differentiated write "
             f"{what}(tm.detach(x)), outside of vmap; to compute with it use tapem's or NumPy's functions (np.sin, not "
             "math.sin)."
         )
@@ -128,11 +130,24 @@ class Tracer(Operators["Tracer"]):
         """Refused, since Python numbers have no gradient."""
         self._refuse("list")
 
+    def _refuse_index(self) -> None:
+        if self.dtype.kind != "f" and type(self.node.output) is Abstract:
+            raise ConcretizationError(
+                f"{users_line()}: the value of {self!r} was asked for, but inside vmap, eval_shape or a loop body only "
+                "its shape is known. To index by it write tm.take(array, i, axis=0) instead of array[i], and "
+                "tm.where(mask, a, b) instead of array[mask]."
+            )
+
     def __array__(self, dtype: Any = None, copy: Any = None) -> NoReturn:
+        self._refuse_index()
         raise ConcretizationError(
-            f"{self!r} cannot become a plain array: that would lose its gradient. Where you wrote np.array([x, y]) or "
+            f"{users_line()}: {self!r} cannot become a plain array: that would lose its gradient. Where you wrote np.array([x, y]) or "
             "np.asarray(x), write np.stack([x, y]) or x; for values that are not differentiated, tm.detach(x)."
         )
+
+    def __format__(self, spec: str) -> str:
+        value = self.node.output  # to be printed, as numbers are; nothing is computed with it
+        return format(value, spec) if spec and type(value) is not Abstract else repr(self)
 
     def __deepcopy__(self, memo: object) -> Tracer:
         return self
@@ -158,16 +173,16 @@ class Tracer(Operators["Tracer"]):
             if reduction is not None:
                 return reduction(*inputs, **options)
             op = None
-        raise no_rule(ufunc.__name__ if method == "__call__" else f"{ufunc.__name__}.{method}", op, options)
+        raise no_rule(name_of(ufunc) if method == "__call__" else f"{name_of(ufunc)}.{method}", op, options)
 
     def __array_function__(
         self, function: Callable[..., Any], types: object, arguments: tuple[Any, ...], options: Mapping[str, Any]
     ) -> Any:
         handler = FUNCTIONS.get(function)
         if handler is None:
-            raise no_rule(getattr(function, "__name__", str(function)), None, {})
+            raise no_rule(name_of(function), None, {})
         if options.get("out") is not None:
-            raise MutationError(f"np.{function.__name__}(..., out=...) would write into an array; use its result.")
+            raise MutationError(f"{name_of(function)}(..., out=...) would write into an array; use its result.")
         return handler(*arguments, **options)
 
     @property
@@ -222,10 +237,10 @@ def no_rule(name: str, op: Any, options: Mapping[str, Any]) -> NoRuleError:
     """The error for a NumPy function, or an option of one, that tapem does not know."""
     if op is None:
         return NoRuleError(
-            f"np.{name} has no rule in tapem, so its result would lose the gradient. Write it with functions that "
+            f"{name} has no rule in tapem, so its result would lose the gradient. Write it with functions that "
             "have one, declare it with tm.primitive, or call it on tm.detach(x)."
         )
-    return NoRuleError(f"np.{name} with {', '.join(options)} has no rule in tapem; call it without.")
+    return NoRuleError(f"{name} with {', '.join(options)} has no rule in tapem; call it without.")
 
 
 class DirectDoor:
