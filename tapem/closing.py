@@ -130,6 +130,11 @@ def input_leaf(recorder: Recorder, value: Any) -> Node:
     return recorder.leaf(value.node.output if type(value) is Tracer else value, copy=False)
 
 
+def is_tensor(value: Any) -> bool:
+    """Whether a value may have a derivative here or further out: a tracer, or floats."""
+    return type(value) is Tracer or isinstance(value, float) or getattr(getattr(value, "dtype", None), "kind", "") == "f"
+
+
 def output_node(recorder: Recorder, value: Any) -> Node:
     """The node of an output; a constant, or an outer tracer that was passed through, gets one of its own."""
     if type(value) is Tracer:

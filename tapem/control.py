@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from tapem.calls import Program, batch_all, call, call_abstractly
-from tapem.closing import close, place
+from tapem.closing import close, is_tensor, place
 from tapem.errors import ArgumentError, DTypeError, ShapeError, TreeError
 from tapem.node import NOTHING, Abstract
 from tapem.ops.joining import stack
@@ -22,6 +22,7 @@ from tapem.ops.structure import unstack
 from tapem.program import lift
 from tapem.tracer import Tracer
 from tapem.tracing import monadic
+from tapem.transforms import merge
 from tapem.tree import Structure, flatten, leaves_like, shown, tree_map, unflatten
 from tapem.work import WORK
 
@@ -45,8 +46,11 @@ def checkpoint(f: Callable[..., Any]) -> Callable[..., Any]:
         recorder = WORK.get().recorder
         if recorder is None or WORK.get().constant:
             return f(*arguments, **options)
-        closed = close(f, leaves, lambda values: unflatten(structure, values))
-        operands = [*leaves, *closed.captures]
+        # What has no derivative (a number of layers, a mode, a mask) stays the plain value that Python code may need.
+        inputs = [position for position, leaf in enumerate(leaves) if is_tensor(leaf)]
+        operands = [leaves[position] for position in inputs]
+        closed = close(f, operands, lambda values: unflatten(structure, merge(leaves, inputs, values)))
+        operands += closed.captures
         outputs = place(recorder, call, operands, {"program": closed.program}, tuple(closed.outputs))
         return unflatten(closed.structure, outputs)
 
@@ -84,17 +88,24 @@ def scan(
         leaves_like(carried, carry, "scan: the carry")
         row, out_structure = flatten(y)
         rows.append(row)
-    if out_structure is None:
-        return carry, unflatten(structure, leaves) if leaves else None
+    if out_structure is None:  # no steps at all: the shapes of y are known nevertheless
+        one = [Abstract(np.shape(leaf)[1:], Abstract.of(leaf).dtype) for leaf in leaves]
+        _, y = eval_shape(f, init, unflatten(structure, one))
+        return carry, tree_map(lambda kind: np.zeros((0, *kind.shape), kind.dtype), y)
     return carry, unflatten(out_structure, [stack(list(column)) for column in zip(*rows, strict=True)])
 
 
 def fori_loop(lower: int, upper: int, body: Callable[[int, Any], Any], init: Any) -> Any:
     """Apply `body(i, state) -> state` for every i from `lower` up to, but not including, `upper`.
 
+    Under `vmap` the bounds may differ from example to example; the body must then keep shapes and dtypes.
+
     >>> fori_loop(0, 4, lambda i, total: total + i, 0.0)
     6.0
     """
+    if is_unknown(lower) or is_unknown(upper):
+        following: Callable[[Any], Any] = lambda pair: (pair[0] + 1, body(*pair))
+        return while_loop(lambda pair: pair[0] < upper, following, (lower, init))[1]
     state = init
     for index in range(lower, upper):
         state = body(index, state)

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from tapem.closing import close, place, refuse_captures
+from tapem.closing import close, is_tensor, place, refuse_captures
 from tapem.declare import primitive
 from tapem.errors import NoRuleError, ShapeError
 from tapem.node import Abstract
@@ -166,7 +166,11 @@ def apply_custom(
         return f(*arguments)
     box: list[Structure | None] = [None]
     rule = make(structure, box)
-    closed = close(rule.forward, leaves, lambda values: (values, {}))
+    closed = close(
+        rule.forward,
+        leaves,
+        lambda values: ([new if is_tensor(old) else old for old, new in zip(leaves, values, strict=True)], {}),
+    )
     refuse_captures(closed, rule.name)
     assert box[0] is not None
     count = box[0].num_leaves
@@ -242,6 +246,16 @@ class custom_vjp:
     __name__: str
 
 
+def fitting(tangent: Any, value: Any, what: str) -> Any:
+    """A tangent that a user's rule returned, as an array or tracer; ShapeError if it has another shape than its value."""
+    if type(tangent) in (Zero, DoesNotExist):
+        return zeros_of(value)
+    tangent = extern(tangent)
+    if np.shape(tangent) != np.shape(value):
+        raise ShapeError(f"{what} returned a tangent of shape {np.shape(tangent)} for a value of shape {np.shape(value)}.")
+    return tangent
+
+
 def extern_cotangent(value: Any) -> Any:
     """A cotangent as an array or tracer, or Zero."""
     return Zero() if value is None or type(value) in (Zero, DoesNotExist) else extern(value)
@@ -291,8 +305,12 @@ class custom_jvp:
 
         def push(inputs: Sequence[Any], tangents: Sequence[Any]) -> list[Any]:
             assert out[0] is not None
-            _, dy = rule(unflatten(structure, inputs), unflatten(structure, tangents))
-            return [extern(part) for part in leaves_like(out[0], dy, f"the rule of {self.__name__}")]
+            y, dy = rule(unflatten(structure, inputs), unflatten(structure, tangents))
+            what = f"the rule of {self.__name__}"
+            values = leaves_like(out[0], y, what)
+            nothing = dy is None or type(dy) in (Zero, DoesNotExist)
+            parts = [Zero() for _ in values] if nothing else leaves_like(out[0], dy, what)
+            return [fitting(part, value, what) for part, value in zip(parts, values, strict=True)]
 
         return Rule(self.__name__, forward, push=push)
 
