@@ -7,7 +7,7 @@ earlier nodes, and what came out. That is what makes a tape printable, picklable
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple, NoReturn, Protocol, TypeAlias
+from typing import Any, NamedTuple, NoReturn, Protocol, TypeAlias, TypeGuard
 
 import numpy as np
 import numpy.typing as npt
@@ -82,6 +82,15 @@ class Abstract:
         return Abstract(array.shape, array.dtype)
 
 
+def is_several(output: Any) -> TypeGuard[tuple[Any, ...]]:
+    """Whether an output is that of an op with several results.
+
+    >>> is_several((1.0, 2.0)), is_several(np.ones(2))
+    (True, False)
+    """
+    return type(output) is tuple
+
+
 class Op(Protocol):
     """What a Node needs to know of its op: a name."""
 
@@ -141,21 +150,21 @@ class Node(NamedTuple):
 
         Raises ConcretizationError on an abstract tape, where only shapes are known.
         """
-        if type(self.output) is tuple:
+        if is_several(self.output):
             return tuple(read_only(part, self) for part in self.output)
         return read_only(self.output, self)
 
     @property
     def shape(self) -> Any:
         """The shape of the value; a tuple of shapes where there are several results."""
-        if type(self.output) is tuple:
+        if is_several(self.output):
             return tuple(Abstract.of(part).shape for part in self.output)
         return self.output.shape if hasattr(self.output, "shape") else ()
 
     @property
     def dtype(self) -> Any:
         """The dtype of the value; a tuple of dtypes where there are several results."""
-        if type(self.output) is tuple:
+        if is_several(self.output):
             return tuple(Abstract.of(part).dtype for part in self.output)
         return self.output.dtype if hasattr(self.output, "dtype") else Abstract.of(self.output).dtype
 
@@ -167,7 +176,7 @@ class Node(NamedTuple):
         return f"node {self.id}" if self.name is None else f"node {self.id} {self.name!r}"
 
 
-new_node: Callable[[tuple[Any, ...]], Node] = functools.partial(tuple.__new__, Node)
+new_node: Callable[[tuple[Any, ...]], Node] = functools.partial(tuple.__new__, Node)  # pyright: ignore[reportUnknownMemberType]
 """A Node from the tuple of its fields, at half the price of calling the class; it is paid once per op."""
 
 
@@ -206,7 +215,7 @@ def constant(value: Any, *, op: str = "leaf", argument: str = "its value") -> An
     >>> constant([1, 2])
     array([1, 2])
     """
-    kind = type(value)
+    kind: type[Any] = type(value)
     if kind is np.ndarray:
         if value.dtype.kind in "fiub":
             return snapshot(value)
