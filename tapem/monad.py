@@ -10,65 +10,27 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from types import GeneratorType
-from typing import Any, ClassVar, Final, Generic, NamedTuple, NoReturn, TypeVar, cast
+from typing import Any, ClassVar, Generic, NamedTuple, TypeVar, cast
 
 import numpy as np
 
+from tapem.builder import Builder, as_tape, place
 from tapem.errors import StepError, TapeError
-from tapem.node import NUMBERS, Node, Static
-from tapem.operators import Operators
-from tapem.ops.structure import pick
+from tapem.immutable import setter
+from tapem.listing import constant_text
+from tapem.node import Static
+from tapem.outcome import Err, Ok
 from tapem.primitive import Primitive, register_door
 from tapem.recorder import Recorder
-from tapem.tape import Ref, Tape, leaf_node, op_node
-from tapem.tracer import Tracer
+from tapem.ref import Deferred, Ref
+from tapem.tape import Tape
 
 A = TypeVar("A")
 B = TypeVar("B")
 A_co = TypeVar("A_co", covariant=True)
 
 
-class Ok(NamedTuple, Generic[A]):
-    """What `attempt` returns when the program ran: `value` is `(result, tape)`.
-
-    >>> import tapem as tm
-    >>> tm.pure(1).attempt().value[0]
-    1
-    """
-
-    value: A
-
-
-class Err(NamedTuple):
-    """What `attempt` returns when the program failed: the error, as a value.
-
-    >>> import tapem as tm
-    >>> tm.fail(tm.TapeError("no")).attempt().error
-    TapeError('no')
-    """
-
-    error: TapeError
-
-
-class Builder(Recorder):
-    """The driver's recorder: it extends the buffer of a tape, and makes a copy if someone else took the end."""
-
-    __slots__ = ()
-
-    def append(self, node: Node) -> Node:
-        """Append a node, in a private copy of the buffer if the place is taken."""
-        nodes = self.nodes
-        nodes.append(node)
-        if nodes[node.id] is not node:
-            self.nodes = [*nodes[: node.id], node]
-        return node
-
-    def restart(self, tape: Tape) -> None:
-        """Go on from another tape."""
-        self.nodes = tape.buffer()
-
-
-class TapeM(Operators["TapeM[Ref]"], Generic[A_co]):
+class TapeM(Deferred, Generic[A_co]):
     """A step that has not been taken yet: run on a tape, it gives a result and a longer tape.
 
     Steps are values. They can be run any number of times, on any tape, in any thread. Where an op takes a Ref it also
@@ -88,9 +50,9 @@ class TapeM(Operators["TapeM[Ref]"], Generic[A_co]):
 
         An error discards the tape of the failed run and touches nothing else.
         """
-        builder = Builder(nodes=[] if tape is None else tape.buffer())
+        builder = Builder(Tape() if tape is None else as_tape(tape, "run"))
         try:
-            return drive(self, builder), builder.tape()
+            return drive(self, builder), builder.held
         finally:
             builder.end()
 
@@ -117,10 +79,11 @@ class TapeM(Operators["TapeM[Ref]"], Generic[A_co]):
 
         >>> import numpy as np, tapem as tm
         >>> type(tm.leaf(np.ones(2)).bind(lambda x: x + np.ones(3)).attempt())
-        <class 'tapem.monad.Err'>
+        <class 'tapem.outcome.Err'>
         """
+        start = None if tape is None else as_tape(tape, "attempt")
         try:
-            return Ok(self.run(tape))
+            return Ok(self.run(start))
         except TapeError as error:
             return Err(error)
 
@@ -149,6 +112,8 @@ class TapeM(Operators["TapeM[Ref]"], Generic[A_co]):
         >>> (tm.pure(1) >> tm.pure(2)).eval()
         2
         """
+        if not isinstance(step, TapeM):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise StepError(f"m.then(n), or m >> n, needs a step for n, not {_short(step)}; tm.pure(x) makes one.")
         return Bind(self, lambda _: step)
 
     def __rshift__(self, step: TapeM[B]) -> TapeM[B]:
@@ -158,8 +123,8 @@ class TapeM(Operators["TapeM[Ref]"], Generic[A_co]):
         # `h = yield from step` is `h = yield step`, with a type that a checker can follow.
         return (yield self)
 
-    def __bool__(self) -> NoReturn:
-        raise TypeError("a step has no truth value: it has not been taken. Bind it first, and read tape.value(ref).")
+    def __repr__(self) -> str:
+        return f"<step {step_text(self)}>"
 
 
 class Effect(TapeM[A_co]):
@@ -167,9 +132,11 @@ class Effect(TapeM[A_co]):
 
     __slots__ = ("action",)
 
+    action: Callable[[Recorder], A_co]
+
     def __init__(self, action: Callable[[Recorder], A_co]) -> None:
         """Describe the action."""
-        self.action: Final = action
+        _set_action(self, action)
 
 
 class Apply(TapeM[Ref]):
@@ -177,14 +144,15 @@ class Apply(TapeM[Ref]):
 
     __slots__ = ("op", "operands", "static")
 
+    op: Primitive
+    operands: tuple[Any, ...]
+    static: Static
+
     def __init__(self, op: Primitive, operands: tuple[Any, ...], static: Static) -> None:
         """Describe the application."""
-        self.op: Final = op
-        self.operands: Final = operands
-        self.static: Final = static
-
-    def __repr__(self) -> str:
-        return f"<step {self.op.name}({', '.join(map(_short, self.operands))})>"
+        _set_op(self, op)
+        _set_operands(self, operands)
+        _set_static(self, static)
 
 
 class Bind(TapeM[B]):
@@ -192,10 +160,13 @@ class Bind(TapeM[B]):
 
     __slots__ = ("continuation", "step")
 
+    step: TapeM[Any]
+    continuation: Callable[[Any], TapeM[B]]
+
     def __init__(self, step: TapeM[A], continuation: Callable[[A], TapeM[B]]) -> None:
         """Describe the bind."""
-        self.step: Final[TapeM[Any]] = step
-        self.continuation: Final[Callable[[Any], TapeM[B]]] = continuation
+        _set_step(self, step)
+        _set_continuation(self, continuation)
 
 
 class Program(TapeM[A_co]):
@@ -203,148 +174,188 @@ class Program(TapeM[A_co]):
 
     __slots__ = ("arguments", "function", "options")
 
+    function: Callable[..., Generator[Any, Any, A_co]]
+    arguments: tuple[Any, ...]
+    options: dict[str, Any]
+
     def __init__(
         self, function: Callable[..., Generator[Any, Any, A_co]], arguments: tuple[Any, ...], options: dict[str, Any]
     ) -> None:
         """Describe the program."""
-        self.function: Final = function
-        self.arguments: Final = arguments
-        self.options: Final = options
+        _set_function(self, function)
+        _set_arguments(self, arguments)
+        _set_options(self, options)
 
-    def __repr__(self) -> str:
-        return f"<program {self.function.__name__}>"
+    def start(self) -> Generator[Any, Any, A_co]:
+        """A fresh generator; StepError if the function makes none."""
+        generator: Any = self.function(*self.arguments, **self.options)
+        if type(generator) is not GeneratorType:
+            name = self.function.__name__
+            raise StepError(f"the program {name} must yield its steps, but returned {_short(generator)}.")
+        return cast(Generator[Any, Any, A_co], generator)
 
 
-class _Operands(NamedTuple):
-    """A continuation: an op that waits for the operands that are steps."""
+_set_action = setter(Effect, "action")
+_set_op, _set_operands, _set_static = (setter(Apply, name) for name in ("op", "operands", "static"))
+_set_step, _set_continuation = setter(Bind, "step"), setter(Bind, "continuation")
+_set_function, _set_arguments, _set_options = (setter(Program, name) for name in ("function", "arguments", "options"))
+
+
+def step_text(step: TapeM[Any], depth: int = 3) -> str:
+    """A step in a line: an op with its operands, which are steps in turn down to a certain depth."""
+    if isinstance(step, Apply):
+        if depth == 0:
+            return f"{step.op.name}(...)"
+        shown = [operand_text(operand, depth - 1) for operand in step.operands[:4]]
+        return f"{step.op.name}({', '.join(shown)}{', ...' if len(step.operands) > 4 else ''})"
+    if isinstance(step, Program):
+        return f"{step.function.__name__}(...)"
+    if isinstance(step, Bind):
+        return f"{step_text(step.step, depth - 1) if depth else '...'} >> ..."
+    return "..."
+
+
+def operand_text(value: Any, depth: int) -> str:
+    """An operand in a few words: a Ref by its id, a step by its text, an array by its type."""
+    if isinstance(value, Ref):
+        return f"%{value.id}"
+    if isinstance(value, TapeM):
+        return step_text(cast(TapeM[Any], value), depth)
+    return constant_text(value) if type(value) is np.ndarray else _short(value)
+
+
+class _Waiting(NamedTuple):
+    """What is left to do: an op that waits for the operands that are steps."""
 
     step: Apply
     bound: list[Any]
     position: int
 
 
+class _Running:
+    """What is left to do: a program that waits for the step it has asked for; `mark` is the tape it asked on."""
+
+    __slots__ = ("generator", "mark")
+
+    def __init__(self, generator: Any, mark: Tape | None) -> None:
+        """Start the program."""
+        self.generator = generator
+        self.mark = mark
+
+
 def drive(step: TapeM[A], builder: Recorder) -> A:
     """Take a step on a builder, with an explicit stack of what is still to be done.
 
-    The stack holds bound functions, running generators, and ops that wait for an operand. An error of ours is thrown
-    into the generator that asked for the failing step, so that it is raised at the user's line.
+    The stack holds bound functions, running programs, and ops that wait for an operand. An error is raised at the
+    `yield` of the program that asked for the step, as in plain code; if the program catches it, it goes on from the
+    tape on which it had asked.
     """
     stack: list[Any] = []
     current: Any = step
+    error: Exception | None = None
     try:
         while True:
-            error: Exception | None = None
+            # Down: take the step at hand, or put off what must wait for its parts.
             result: Any = None
-            kind = type(current)
-            if kind is Bind:
-                stack.append(current.continuation)
-                current = current.step
-                continue
-            if kind is Program:
-                stack.append(current.function(*current.arguments, **current.options))
-            else:
-                try:
-                    if kind is Apply:
-                        position = next_step(current.operands, 0)
-                        if position >= 0:
-                            stack.append(_Operands(current, list(current.operands), position))
-                            current = current.operands[position]
-                            continue
-                        result = place(current, current.operands, builder)
-                    elif kind is Effect:
-                        result = current.action(builder)
-                    else:
-                        result = settled(current, stack)
-                except TapeError as raised:
-                    error = raised
-            # Hand the result down the stack until something asks for another step.
-            while True:
-                if not stack:
-                    if error is not None:
-                        raise error
-                    return cast(A, result)
+            kind = current.__class__
+            try:
+                if kind is Apply:
+                    position = next_step(current.operands, 0)
+                    if position >= 0:
+                        stack.append(_Waiting(current, list(current.operands), position))
+                        current = current.operands[position]
+                        continue
+                    result = place(current.op, current.operands, current.static, builder)
+                elif kind is Bind:
+                    stack.append(current.continuation)
+                    current = current.step
+                    continue
+                elif kind is Program:
+                    stack.append(_Running(current.start(), builder.mark()))
+                elif kind is Effect:
+                    result = current.action(builder)
+                else:
+                    result = settled(current, stack)
+            except Exception as raised:
+                error = raised
+            # Up: hand the result, or the error, to what waits for it, until something asks for another step.
+            while stack:
                 top = stack[-1]
-                if type(top) is _Operands and error is None:
-                    top.bound[top.position] = result
-                    following = next_step(top.step.operands, top.position + 1)
-                    stack.pop()
-                    if following >= 0:
-                        stack.append(top._replace(position=following))
-                        current = top.step.operands[following]
-                        break
+                if type(top) is _Running:
                     try:
-                        result = place(top.step, tuple(top.bound), builder)
-                    except TapeError as raised:
-                        error = raised
-                elif type(top) is GeneratorType:
-                    try:
-                        current = top.send(result) if error is None else top.throw(error)
+                        if error is None:
+                            current = top.generator.send(result)
+                        else:
+                            builder.rewind(top.mark)
+                            thrown, error = error, None
+                            current = top.generator.throw(thrown)
+                        top.mark = builder.mark()
                         break
                     except StopIteration as stop:
                         stack.pop()
-                        result, error = stop.value, None
+                        result = stop.value
                     except Exception as raised:
-                        # The program's own exception: the program that asked for it may catch it, as in plain code.
                         stack.pop()
                         error = raised
-                elif error is None:
-                    stack.pop()
-                    current = top(result)
-                    if isinstance(current, TapeM):
-                        break
-                    error = StepError(
-                        f"a function given to bind must return a step, but returned {_short(current)}. "
-                        "Use .map(f) for a plain function, or wrap the value in tm.pure(...)."
-                    )
-                else:
-                    stack.pop()
+                    continue
+                stack.pop()
+                if error is not None:
+                    continue
+                try:
+                    if type(top) is _Waiting:
+                        top.bound[top.position] = result
+                        position = next_step(top.step.operands, top.position + 1)
+                        if position >= 0:
+                            stack.append(top._replace(position=position))
+                            current = top.step.operands[position]
+                            break
+                        result = place(top.step.op, tuple(top.bound), top.step.static, builder)
+                    else:
+                        current = top(result)
+                        if is_step(current):
+                            break
+                        raise StepError(
+                            f"a function given to bind must return a step, but returned {_short(current)}. "
+                            "Use .map(f) for a plain function, or wrap the value in tm.pure(...)."
+                        )
+                except Exception as raised:
+                    error = raised
+            else:
+                if error is not None:
+                    raise error
+                return cast(A, result)
     finally:
+        error = None  # its traceback holds this frame: together they would be a circle, and the tape in it
         for waiting in reversed(stack):
-            if type(waiting) is GeneratorType:
-                waiting.close()
+            if type(waiting) is _Running:
+                waiting.generator.close()
 
 
 def next_step(operands: tuple[Any, ...], start: int) -> int:
     """The position of the first operand from `start` on that is a step, or -1."""
     for position in range(start, len(operands)):
-        if isinstance(operands[position], TapeM):
+        if is_step(operands[position]):
             return position
     return -1
 
 
-def place(step: Apply, operands: tuple[Any, ...], builder: Recorder) -> Any:
-    """Record one op on the builder: a Ref, or a tuple of Refs where the op has several results."""
-    if type(builder) is not Builder:  # direct code is at work: its door records the op
-        return as_refs(step.op(*as_tracers(operands, builder), **step.static))
-    node = builder.append(op_node(step.op, operands, step.static, builder.nodes, len(builder.nodes)))
-    if type(node.output) is tuple:
-        return tuple(
-            Ref(builder.append(op_node(pick, (Ref(node),), {"index": index}, builder.nodes, len(builder.nodes))))
-            for index in range(len(node.output))
-        )
-    return Ref(node)
-
-
-def as_tracers(values: tuple[Any, ...], recorder: Recorder) -> tuple[Any, ...]:
-    """The values with every Ref as the tracer that direct code takes in its place."""
-    return tuple(Tracer(recorder, value.node) if type(value) is Ref else value for value in values)
-
-
-def as_refs(value: Any) -> Any:
-    """The result of an op with every tracer as the Ref that a program takes in its place."""
-    if type(value) is tuple:
-        return tuple(map(as_refs, value))
-    return Ref(value.node) if type(value) is Tracer else value
+def is_step(value: Any) -> bool:
+    """Whether a value is a step, not yet taken."""
+    return isinstance(value, TapeM)
 
 
 def settled(value: Any, stack: list[Any]) -> Any:
     """A yielded value that is no step but already a tensor: it is handed back as it is."""
-    if isinstance(value, Ref | Tracer | np.ndarray) or type(value) in NUMBERS:
+    if type(value) in (bool, int, float):
         return value
-    generators = [waiting for waiting in stack if type(waiting) is GeneratorType]
-    where = f"the program {generators[-1].gi_code.co_name} yielded" if generators else "a program yielded"
+    kind = getattr(value, "dtype", None)
+    if isinstance(kind, np.dtype) and kind.kind in "fiub":
+        return value
+    running = [waiting.generator for waiting in stack if type(waiting) is _Running]
+    where = f"the program {running[-1].__name__}" if running else "a program"
     raise StepError(
-        f"{where} {_short(value)}, which is neither a step nor a tensor. Yield what an op returns: h = yield relu(x)."
+        f"{where} yielded {_short(value)}, which is neither a step nor a tensor. Yield what an op returns: "
+        "h = yield relu(x)."
     )
 
 
@@ -364,8 +375,7 @@ class PureDoor:
         return Apply(op, operands, static)
 
 
-register_door(Ref, PureDoor)
-for _step in (TapeM, Effect, Apply, Bind, Program):
-    register_door(_step, PureDoor)
+for _type in (Ref, TapeM, Effect, Apply, Bind, Program):
+    register_door(_type, PureDoor)
 
-__all__ = ["Apply", "Bind", "Effect", "Err", "Ok", "Program", "TapeM", "drive", "leaf_node"]
+__all__ = ["Apply", "Bind", "Effect", "Err", "Ok", "Program", "TapeM", "drive"]

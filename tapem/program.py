@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Callable, Generator, Iterable
 from typing import Any, ParamSpec, TypeVar, cast
 
+from tapem.builder import Builder, as_tape, as_tracer
 from tapem.errors import StepError, TapeError
 from tapem.gradients import Gradients
-from tapem.monad import Bind, Builder, Effect, Program, TapeM, drive
+from tapem.monad import Bind, Effect, Program, TapeM, drive, is_step
 from tapem.recorder import Recorder, working
 from tapem.tape import Ref, Tape
 from tapem.tracer import Tracer
@@ -31,10 +33,14 @@ def pure(value: A) -> TapeM[A]:
 def fail(error: TapeError | str) -> TapeM[Any]:
     """The step that fails: `run` raises the error, `attempt` returns it as `Err`.
 
+    An error of your own is a class derived from `TapeError`, so that `attempt` knows it; StepError for anything else.
+
     >>> fail("no such layer").attempt()
     Err(error=TapeError('no such layer'))
     """
     problem = TapeError(error) if isinstance(error, str) else error
+    if not isinstance(problem, TapeError):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise StepError(f"fail needs a message or a TapeError (a class of your own may derive from it), not {error!r}.")
 
     def action(_: Recorder) -> Any:
         raise problem
@@ -60,10 +66,12 @@ def set_tape(tape: Tape) -> TapeM[None]:
     Tape of 0 nodes
     """
 
+    as_tape(tape, "set_tape")
+
     def action(builder: Recorder) -> None:
         if not isinstance(builder, Builder):
             raise StepError("set_tape: inside grad, vmap and the like the tape belongs to the transform.")
-        builder.restart(tape)
+        builder.rewind(tape)
 
     return Effect(action)
 
@@ -124,6 +132,10 @@ def do(program: Callable[P, Generator[Any, Any, A]]) -> Callable[P, TapeM[A]]:
     array(5.)
     """
 
+    if not inspect.isgeneratorfunction(inspect.unwrap(program)):
+        name = getattr(program, "__name__", repr(program))
+        raise StepError(f"do: {name} is not a generator function: a program yields its steps (h = yield relu(x)).")
+
     @functools.wraps(program)
     def build(*arguments: P.args, **options: P.kwargs) -> TapeM[A]:
         recorder = recorder_of((arguments, options))
@@ -152,25 +164,16 @@ def lift(f: Callable[..., Any]) -> Callable[..., TapeM[Any]]:
 
         def body(bound: list[Any]) -> TapeM[Any]:
             def action(builder: Recorder) -> Any:
-                inputs, keywords = unflatten(structure, [_tracer(value, builder) for value in bound])
+                inputs, keywords = unflatten(structure, [as_tracer(value, builder) for value in bound])
                 with working(builder):
                     result = f(*inputs, **keywords)
-                return result if isinstance(result, TapeM) else to_refs(result, builder)
+                return result if is_step(result) else to_refs(result, builder)
 
-            return Bind(Effect(action), lambda result: result if isinstance(result, TapeM) else pure(result))
+            return Bind(Effect(action), lambda result: result if is_step(result) else pure(result))
 
         return Bind(sequence(leaves), body)
 
     return build
-
-
-def _tracer(value: Any, recorder: Recorder) -> Any:
-    return Tracer(recorder, recorder_check(value, recorder)) if type(value) is Ref else value
-
-
-def recorder_check(ref: Ref, recorder: Recorder) -> Any:
-    """The node of a Ref, which must be on the recorder's tape (UnknownRefError if not)."""
-    return recorder.tape()[ref]
 
 
 def recorder_of(tree: Any) -> Recorder | None:
@@ -205,13 +208,13 @@ def sequence(steps: Any) -> TapeM[Any]:
     """
     leaves, structure = flatten(_as_tree(steps))
 
-    def run() -> Generator[Any, Any, Any]:
+    def sequencing() -> Generator[Any, Any, Any]:
         results: list[Any] = []
         for value in leaves:
             results.append((yield value) if isinstance(value, TapeM) else value)
         return unflatten(structure, results)
 
-    return Program(run, (), {})
+    return Program(sequencing, (), {})
 
 
 def traverse(f: Callable[..., TapeM[Any]], xs: Any) -> TapeM[Any]:
@@ -222,13 +225,13 @@ def traverse(f: Callable[..., TapeM[Any]], xs: Any) -> TapeM[Any]:
     """
     leaves, structure = flatten(_as_tree(xs))
 
-    def run() -> Generator[Any, Any, Any]:
+    def traversing() -> Generator[Any, Any, Any]:
         results: list[Any] = []
         for value in leaves:
             results.append((yield f(value)))
         return unflatten(structure, results)
 
-    return Program(run, (), {})
+    return Program(traversing, (), {})
 
 
 def fold(f: Callable[[A, B], TapeM[A]], init: A, xs: Iterable[B]) -> TapeM[A]:
@@ -238,18 +241,20 @@ def fold(f: Callable[[A, B], TapeM[A]], init: A, xs: Iterable[B]) -> TapeM[A]:
     6
     """
 
-    def run() -> Generator[Any, Any, A]:
+    items = tuple(xs)  # an iterator can be gone through once only, but a step may be run often
+
+    def folding() -> Generator[Any, Any, A]:
         state = init
-        for x in xs:
+        for x in items:
             state = yield f(state, x)
         return state
 
-    return Program(run, (), {})
+    return Program(folding, (), {})
 
 
 def _as_tree(xs: Any) -> Any:
     # An iterator can be gone through once only, but a step may be run often.
-    return list(xs) if isinstance(xs, Iterable) and hasattr(xs, "__next__") else xs
+    return list(xs) if hasattr(xs, "__next__") else xs
 
 
 def backward_scalar(out: Ref | TapeM[Ref]) -> TapeM[Gradients]:

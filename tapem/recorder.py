@@ -6,7 +6,7 @@ even when the code that runs under it raises.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from contextvars import Token
 from typing import Any
@@ -31,11 +31,9 @@ class Recorder:
 
     __slots__ = ("__weakref__", "abstract", "alive", "captures", "level", "nodes", "usual")
 
-    def __init__(
-        self, *, level: int = 0, abstract: bool = False, closing: bool = False, nodes: list[Node] | None = None
-    ) -> None:
-        """Start on an empty tape, or at the end of the given buffer."""
-        self.nodes: list[Node] = [] if nodes is None else nodes
+    def __init__(self, *, level: int = 0, abstract: bool = False, closing: bool = False) -> None:
+        """Start on an empty tape."""
+        self.nodes: list[Node] = []
         self.level = level
         self.abstract = abstract
         self.alive = True
@@ -82,8 +80,15 @@ class Recorder:
         return known[1]
 
     def tape(self) -> Tape:
-        """What was recorded so far, as a value."""
-        return Tape.of(self.nodes, len(self.nodes))
+        """What was recorded so far, as a value: a copy, since tracers go on recording here."""
+        return Tape.of(self.nodes.copy(), len(self.nodes))
+
+    def mark(self) -> Tape | None:
+        """What a program that catches an error goes back to: nothing here, since tracers may know all the nodes."""
+        return None
+
+    def rewind(self, mark: Tape | None) -> None:
+        """Go back to what was marked."""
 
     def end(self) -> None:
         """The transform that opened this recorder is done: what escaped from it is dead."""
@@ -108,7 +113,7 @@ def at_work(recorder: Recorder | None, *, constant: bool = False) -> Token[Work]
 
 
 @contextmanager
-def working(recorder: Recorder | None, *, constant: bool = False) -> Iterator[None]:
+def working(recorder: Recorder | None, *, constant: bool = False) -> Generator[None]:
     """Put a recorder to work for the duration of a `with` block."""
     token = at_work(recorder, constant=constant)
     try:
@@ -124,7 +129,7 @@ def new_recorder(*, abstract: bool = False, closing: bool = False) -> Recorder:
 
 
 @contextmanager
-def opened(*, abstract: bool = False, closing: bool = False) -> Iterator[Recorder]:
+def opened(*, abstract: bool = False, closing: bool = False) -> Generator[Recorder]:
     """A new recorder one level above the one at work, at work itself, and dead afterwards."""
     recorder = new_recorder(abstract=abstract, closing=closing)
     token = at_work(recorder)

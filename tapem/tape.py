@@ -1,4 +1,4 @@
-"""Tape and Ref: an immutable straight-line program, and a typed handle to one of its lines.
+"""Tape: an immutable straight-line program.
 
 A tape is a shared buffer of nodes and a length. To append, the tape that owns the end of the buffer writes there; any
 other tape (a branch, or the loser of a race between two threads) copies its part first. So appending is O(1)
@@ -7,107 +7,26 @@ amortised, and no tape is ever changed.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, NoReturn
+import operator
+from collections.abc import Iterator
+from typing import Any, cast
 
 import numpy as np
 
-from tapem.errors import DTypeError, MutationError, NotScalarError, ShapeError, UnknownRefError
+from tapem.errors import ArgumentError, DTypeError, NotScalarError, ShapeError, StepError
 from tapem.gradients import Gradients
-from tapem.listing import listing, node_line
-from tapem.node import LEAF, NOTHING, NUMBERS, Abstract, Array, DType, Node, Shape, Static, constant, new_node
-from tapem.operators import Operators
+from tapem.immutable import Immutable, setter
+from tapem.listing import listing
+from tapem.node import LEAF, NOTHING, NUMBERS, Abstract, Array, Node, Static, constant, new_node
+from tapem.ops.structure import pick
 from tapem.primitive import Primitive
-from tapem.signature import type_text
+from tapem.ref import Deferred, Ref, unknown
 from tapem.sweeps.reverse import reverse
+from tapem.wellformed import check
 from tapem.work import WORK
 
-if TYPE_CHECKING:  # only the types of what operators build; the pure door itself is registered by the monad
-    pass
 
-
-class Ref(Operators["TapeM[Ref]"]):
-    """A typed handle to one node: its id, shape and dtype, but not its value.
-
-    Operators and indexing build steps (`TapeM[Ref]`); nothing happens until a step is run on a tape. A Ref can stand
-    inside a jaxtyping annotation: `Float[Ref, "batch in"]`.
-
-    >>> import numpy as np, tapem as tm
-    >>> x, tape = tm.Tape().leaf(np.ones((2, 3)), name="x")
-    >>> x, x.id, x.shape, x.ndim, x.size
-    (Ref 0 'x' f64[2,3], 0, (2, 3), 2, 6)
-    >>> y, tape = (2.0 * x).run(tape)
-    >>> tape.value(y)[0]
-    array([2., 2., 2.])
-    """
-
-    __slots__ = ("node",)
-
-    node: Node
-
-    def __init__(self, node: Node) -> None:
-        """Make the handle of a node."""
-        object.__setattr__(self, "node", node)
-
-    def __setattr__(self, name: str, value: object) -> NoReturn:
-        raise MutationError(f"a Ref is immutable; its {name!r} cannot be changed.")
-
-    @property
-    def id(self) -> int:
-        """The position of the node on its tape."""
-        return self.node.id
-
-    @property
-    def name(self) -> str | None:
-        """The name given to the node, if any."""
-        return self.node.name
-
-    @property
-    def shape(self) -> Shape:
-        """The shape of the value."""
-        return self.node.shape
-
-    @property
-    def dtype(self) -> DType:
-        """The dtype of the value."""
-        return self.node.dtype
-
-    @property
-    def ndim(self) -> int:
-        """The number of axes of the value."""
-        return len(self.shape)
-
-    @property
-    def size(self) -> int:
-        """The number of elements of the value."""
-        return int(np.prod(self.shape, dtype=np.int64))
-
-    def __repr__(self) -> str:
-        name = "" if self.node.name is None else f" {self.node.name!r}"
-        return f"Ref {self.node.id}{name} {type_text(self.shape, self.dtype)}"
-
-    def __eq__(self, other: object) -> bool:
-        return type(other) is Ref and other.node is self.node
-
-    def __hash__(self) -> int:
-        return hash(self.node)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return Ref, (self.node,)
-
-    def __len__(self) -> int:
-        if not self.shape:
-            raise TypeError(f"{self!r} is a scalar: it has no length")
-        return self.shape[0]
-
-    def __iter__(self) -> NoReturn:
-        raise TypeError(f"{self!r} cannot be iterated over: index it (x[0] is a step), or use tm.split")
-
-    def __bool__(self) -> NoReturn:
-        raise TypeError(f"{self!r} has no truth value: read it with tape.value(ref), or use tm.where")
-
-
-class Tape:
+class Tape(Immutable):
     """An immutable straight-line program: nodes in SSA form, each an op applied to earlier nodes.
 
     Every method that adds a node returns a new tape and leaves this one valid, so two branches may grow from one tape.
@@ -118,7 +37,7 @@ class Tape:
     >>> out, tape = tape.record(tm.sum, y)
     >>> print(tape)
     Tape of 3 nodes
-      %0  f64[2]  leaf 'x'        requires grad
+      %0  f64[2]  leaf 'x'  requires grad
       %1  f64[2]  square(%0)
       %2  f64[]   sum(%1, axis=None, keepdims=False)
     >>> tape.backward_scalar(out)[x]
@@ -127,16 +46,20 @@ class Tape:
 
     __slots__ = ("__weakref__", "_length", "_nodes")
 
+    _nodes: list[Node]
+    _length: int
+
     def __init__(self) -> None:
         """Make the empty tape."""
-        self._nodes: list[Node] = []
-        self._length = 0
+        _set_nodes(self, [])
+        _set_length(self, 0)
 
     @staticmethod
     def of(nodes: list[Node], length: int) -> Tape:
         """The tape of the first nodes of a buffer, sharing it. For the engine: the buffer must only ever grow."""
-        tape = Tape.__new__(Tape)
-        tape._nodes, tape._length = nodes, length
+        tape = _new(Tape)
+        _set_nodes(tape, nodes)
+        _set_length(tape, length)
         return tape
 
     def buffer(self) -> list[Node]:
@@ -156,17 +79,17 @@ class Tape:
 
     def __getitem__(self, key: Ref | int) -> Node:
         """The node of a Ref or an id; UnknownRefError if it is not on this tape."""
-        if isinstance(key, Ref):
+        if type(key) is Ref:
             node = key.node
-            if node.id >= self._length or self._nodes[node.id] is not node:
-                raise UnknownRefError(
-                    f"{key!r} is not on this tape of {self._length} nodes: it comes from another tape, or from a later "
-                    "state of this one. Use the tape that was returned together with the Ref."
-                )
-            return node
-        index = int(key)
+            if node.id < self._length and self._nodes[node.id] is node:
+                return node
+            raise unknown(key, self._length)
+        try:
+            index = -1 if isinstance(key, bool | np.bool_) else operator.index(key)
+        except TypeError:
+            raise unknown(key, self._length) from None
         if not 0 <= index < self._length:
-            raise UnknownRefError(f"there is no node {index} on this tape of {self._length} nodes.")
+            raise unknown(key, self._length)
         return self._nodes[index]
 
     def value(self, key: Ref | int) -> Array:
@@ -192,10 +115,12 @@ class Tape:
         (Ref 0 'ids' i64[2], False)
         """
         node = leaf_node(self._length, value, name, requires_grad)
-        return Ref(node), self._append(node)
+        return Ref(node), self.append(node)
 
     def record(self, op: Any, *operands: Any, **given: Any) -> tuple[Ref, Tape]:
-        """Append one op applied to Refs of this tape, arrays and numbers.
+        """Append one op applied to Refs of this tape, arrays and numbers; an op of several results gives several Refs.
+
+        A function made of ops is recorded op by op.
 
         Raises UnknownRefError for a Ref of another tape, ShapeError or DTypeError where the op's signature is violated.
 
@@ -205,15 +130,37 @@ class Tape:
         >>> tape.value(y)
         array([3., 6.])
         """
-        if not isinstance(op, Primitive):  # a function made of ops: it builds a step
-            return op(*operands, **given).run(self)
+        if not isinstance(op, Primitive):
+            return self._record_built(op, operands, given)
         static: Static = NOTHING
         if given or len(operands) != op.plain_arity:
             operands, static = op.bind(operands, given)
-        node = op_node(op, operands, static, self._nodes, self._length)
-        return Ref(node), self._append(node)
+        return self.apply(op, operands, static)
 
-    def _append(self, node: Node) -> Tape:
+    def _record_built(self, build: Any, operands: tuple[Any, ...], given: dict[str, Any]) -> tuple[Any, Tape]:
+        """Run the step that a function made of ops builds; StepError if it builds none."""
+        step: Any = build(*operands, **given) if callable(build) else None
+        run = getattr(step, "run", None) if isinstance(step, Deferred) else None
+        if run is not None:
+            return run(self)
+        name = getattr(build, "__name__", None) or repr(build)
+        returned = f": given these operands it returned {step!r}, not a step" if callable(build) else ""
+        raise StepError(f"tape.record: {name} is no op{returned}. Pass an op such as tm.sin.")
+
+    def apply(self, op: Primitive, operands: tuple[Any, ...], static: Static) -> tuple[Any, Tape]:
+        """Append an op whose arguments are sorted into operands and static ones: what `record` and every step do."""
+        node = op_node(op, operands, static, self._nodes, self._length)
+        tape = self.append(node)
+        output: Any = node.output
+        if type(output) is not tuple:
+            return Ref(node), tape
+        parts: list[Ref] = []
+        for index in range(len(cast(tuple[Any, ...], output))):
+            part, tape = tape.apply(pick, (Ref(node),), Static(index=index))
+            parts.append(part)
+        return tuple(parts), tape
+
+    def append(self, node: Node) -> Tape:
         """The tape with one more node: in place if this tape owns the end of its buffer, else in a copy."""
         nodes, length = self._nodes, self._length
         if len(nodes) == length:
@@ -233,13 +180,7 @@ class Tape:
         >>> tape.backward_scalar(y)[x]
         array(6.)
         """
-        node = self[out]
-        if node.shape != ():
-            raise NotScalarError(
-                f"backward_scalar needs an output of shape (), but {node.label()} ({node.op.name}) has shape "
-                f"{node.shape}. Reduce it with tm.sum or tm.mean, or give a cotangent to tape.backward."
-            )
-        return self.backward(out, np.ones((), node.dtype))
+        return self._sweep([out], None, "backward_scalar")
 
     def backward(self, outputs: Any, cotangents: Any) -> Gradients:
         """Sweep backward from one or several outputs, each with a cotangent of the same shape.
@@ -253,21 +194,9 @@ class Tape:
         >>> tape.backward([y], [np.array([1.0, 10.0])])[x]
         array([ 2., 40.])
         """
-        single = isinstance(outputs, Ref | int)
-        refs: Sequence[Any] = [outputs] if single else list(outputs)
-        arrays: Sequence[Any] = [cotangents] if single else list(cotangents)
-        if len(refs) != len(arrays):
-            raise ShapeError(f"backward: {len(refs)} outputs but {len(arrays)} cotangents; each output needs one.")
-        seeds: dict[int, Any] = {}
-        for ref, array in zip(refs, arrays, strict=True):
-            node = self[ref]
-            if not node.requires_grad:
-                continue
-            seed = cotangent_for(node, array)
-            seeds[node.id] = seeds[node.id] + seed if node.id in seeds else seed
-        nodes = self._nodes
-        reverse(nodes, seeds, watcher=WORK.get().watcher)
-        return Gradients(seeds, nodes if len(nodes) == self._length else nodes[: self._length])
+        if isinstance(outputs, Deferred | int | np.integer):
+            return self._sweep([outputs], [cotangents], "backward")
+        return self._sweep(listed(outputs), listed(cotangents), "backward")
 
     def backward_dense(self, out: Ref, cotangent: Any = None) -> list[Array]:
         """Sweep backward and give one array per node of the tape, zeros where nothing arrived.
@@ -281,10 +210,45 @@ class Tape:
         >>> tape.backward_dense(y)
         [array([1., 1.]), array(1.), array([0., 0.])]
         """
-        gradients = self.backward_scalar(out) if cotangent is None else self.backward(out, cotangent)
+        gradients = self._sweep([out], None if cotangent is None else [cotangent], "backward_dense")
         return [
             np.array(gradients[node.id]) if node.id in gradients else np.zeros(node.shape, node.dtype) for node in self
         ]
+
+    def _sweep(self, outputs: list[Any], cotangents: list[Any] | None, what: str) -> Gradients:
+        """Sweep backward from outputs; without cotangents, from scalars. `what` is whom errors speak of."""
+        if cotangents is not None and len(outputs) != len(cotangents):
+            raise ShapeError(
+                f"{what}: {len(outputs)} outputs but {len(cotangents)} cotangents; each output needs one of its shape."
+            )
+        seeds: dict[int, Any] = {}
+        for position, output in enumerate(outputs):
+            node = self[output]
+            if cotangents is not None:
+                seed = cotangent_for(node, cotangents[position], what)
+            elif node.shape == ():
+                seed = np.ones((), node.dtype)
+            else:
+                raise NotScalarError(
+                    f"{what} needs an output of shape (), but {node.label()} ({node.op.name}) has shape {node.shape}. "
+                    "Reduce it with tm.sum or tm.mean, or give a cotangent to tape.backward."
+                )
+            if node.requires_grad:
+                seeds[node.id] = seeds[node.id] + seed if node.id in seeds else seed
+        reverse(self._nodes, seeds, watcher=WORK.get().watcher)
+        return Gradients(seeds, self)
+
+    def check(self) -> Tape:
+        """This tape, if it is well formed; TapeError names the first node that is not, and the sentence it breaks.
+
+        Whatever the engine records is well formed. The check is for whoever makes nodes by other means.
+
+        >>> x, tape = Tape().leaf(1.0)
+        >>> tape.check() is tape
+        True
+        """
+        check(self)
+        return self
 
     def __repr__(self) -> str:
         return listing(self)
@@ -293,18 +257,25 @@ class Tape:
         return _restore, (self._nodes[: self._length],)
 
 
+_new = object.__new__
+_set_nodes = setter(Tape, "_nodes")
+_set_length = setter(Tape, "_length")
+
+
 def _restore(nodes: list[Node]) -> Tape:
     return Tape.of(nodes, len(nodes))
 
 
 def leaf_node(id: int, value: Any, name: str | None, requires_grad: bool, copy: bool = True) -> Node:
     """The node of a given value; integers and bools never require a gradient."""
+    if name is not None and not isinstance(name, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise ArgumentError(f"leaf: the name of a node is a string, not {name!r}.")
     if type(value) is not Abstract and (copy or type(value) is not np.ndarray):
         value = constant(value)
         if type(value) is np.ndarray and value.flags.writeable:
             value.flags.writeable = False
     kind = "f" if type(value) is float else value.dtype.kind if hasattr(value, "dtype") else "i"
-    return new_node((id, LEAF, (), (), NOTHING, value, None, requires_grad and kind == "f", name))
+    return new_node((id, LEAF, (), (), NOTHING, value, None, kind == "f" and bool(requires_grad), name))
 
 
 def op_node(op: Primitive, operands: tuple[Any, ...], static: Static, nodes: list[Node], id: int) -> Node:
@@ -316,10 +287,7 @@ def op_node(op: Primitive, operands: tuple[Any, ...], static: Static, nodes: lis
         if type(operand) is Ref:
             node = operand.node
             if node.id >= id or nodes[node.id] is not node:
-                raise UnknownRefError(
-                    f"{op.usage()}: {op.argument(position)} is {operand!r}, which is not on this tape of {id} nodes: it "
-                    "comes from another tape, or from a later state of this one."
-                )
+                raise unknown(operand, id, f"{op.usage()}: {op.argument(position)}: ")
             parents.append(node.id)
             inputs.append(node.output)
             requires_grad = requires_grad or node.requires_grad
@@ -334,17 +302,25 @@ def op_node(op: Primitive, operands: tuple[Any, ...], static: Static, nodes: lis
     return node
 
 
-def cotangent_for(node: Node, value: Any) -> Array:
+def cotangent_for(node: Node, value: Any, what: str) -> Array:
     """A cotangent as an array of the node's shape and dtype; ShapeError or DTypeError if it does not fit."""
-    array = np.asarray(constant(value, op="backward", argument="the cotangent"))
+    array = np.asarray(constant(value, op=what, argument="the cotangent"))
     if array.shape != node.shape:
         raise ShapeError(
-            f"backward: the cotangent of {node.label()} ({node.op.name}) must have its shape {node.shape}, "
+            f"{what}: the cotangent of {node.label()} ({node.op.name}) must have its shape {node.shape}, "
             f"but has shape {array.shape}."
         )
     if array.dtype.kind != "f" and array.dtype.kind != "i":
-        raise DTypeError(f"backward: the cotangent of {node.label()} must be of floats, but is {array.dtype}.")
+        raise DTypeError(f"{what}: the cotangent of {node.label()} must be of floats, but is {array.dtype}.")
     return array.astype(node.dtype, copy=False)
 
 
-__all__ = ["Ref", "Tape", "cotangent_for", "leaf_node", "node_line", "op_node"]
+def listed(values: Any) -> list[Any]:
+    """Several values as a list; what is none of several, as a list of one."""
+    try:
+        return list(values)
+    except TypeError:
+        return [values]
+
+
+__all__ = ["Ref", "Tape", "leaf_node", "op_node"]
