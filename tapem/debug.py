@@ -10,7 +10,7 @@ import numpy as np
 
 from tapem.errors import TapeError
 from tapem.listing import node_line, node_type
-from tapem.node import LEAF, Abstract, Node
+from tapem.node import LEAF, Abstract, Node, is_several
 from tapem.recorder import Recorder, opened
 from tapem.signature import type_text
 from tapem.tape import Ref, Tape
@@ -22,7 +22,7 @@ from tapem.work import WORK, Work
 
 def value_text(value: Any) -> str:
     """A value in a line: all of it if it is small, else its type and range."""
-    if type(value) is tuple:
+    if is_several(value):
         return "(" + ", ".join(map(value_text, value)) + ")"
     if type(value) is Abstract:
         return str(value)
@@ -91,7 +91,7 @@ class FiniteGuard:
 
     def recorded(self, node: Node) -> None:
         """Check the value of a node."""
-        for value in node.output if type(node.output) is tuple else (node.output,):
+        for value in node.output if is_several(node.output) else (node.output,):
             if type(value) is Abstract or is_finite(value):
                 continue
             inputs = ", ".join(map(value_text, node.inputs))

@@ -83,7 +83,11 @@ def jacrev(f: Callable[..., Any] | None = None, argnums: Argnums = 0, has_aux: b
         for output in outputs:
             if Abstract.of(output).dtype.kind != "f":
                 raise DTypeError(f"jacrev needs real outputs, but f returned one of dtype {Abstract.of(output).dtype}.")
-        rows = vmap(lambda cotangents: pullback(unflatten(out_structure, cotangents)))(basis(outputs))
+
+        def pulled(cotangents: list[Any]) -> Any:
+            return pullback(unflatten(out_structure, cotangents))
+
+        rows = vmap(pulled)(basis(outputs))
         parts = [split(leaf, outputs, axis=0) for leaf in flatten(rows)[0]]
 
         def block(position: int, output: Any) -> Any:

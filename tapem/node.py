@@ -215,11 +215,10 @@ def constant(value: Any, *, op: str = "leaf", argument: str = "its value") -> An
     >>> constant([1, 2])
     array([1, 2])
     """
-    kind: type[Any] = type(value)
-    if kind is np.ndarray:
+    if type(value) is np.ndarray:
         if value.dtype.kind in "fiub":
             return snapshot(value)
-    elif kind in NUMBERS:
+    elif type(value) in NUMBERS:
         return value
     return as_tensor(value, op=op, argument=argument).copy()
 

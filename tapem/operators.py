@@ -13,8 +13,10 @@ from tapem.ops import arithmetic, comparison, indexing, linalg, reductions, shap
 
 R = TypeVar("R")
 
+
 # The result type depends on the door of `self`, which the classes below state once as R.
-_apply: Callable[..., Any] = lambda op, *operands, **static: op(*operands, **static)  # noqa: E731
+def _apply(op: Callable[..., Any], *operands: Any, **static: Any) -> Any:
+    return op(*operands, **static)
 
 
 class Operators(Generic[R]):

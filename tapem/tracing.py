@@ -8,6 +8,10 @@ If the recorder was opened here, the nodes are shown to the rules as arrays, and
 found at work, they are shown as tracers: the sweep itself is recorded, and an outer sweep can walk it.
 """
 
+# What a value is, an array, a tracer, a step or a tuple of them, is told apart as the program runs: to a checker it is
+# Any, and what a test makes of that Unknown.
+# pyright: reportUnknownArgumentType=false, reportUnknownMemberType=false, reportUnknownVariableType=false
+
 from __future__ import annotations
 
 import functools
@@ -28,7 +32,6 @@ from tapem.tape import Ref
 from tapem.tracer import Tracer
 from tapem.tree import Structure, flatten, unflatten
 from tapem.work import WORK
-
 
 ONE_LEAF: Structure = flatten(0.0)[1]
 """The structure of a tree that is one leaf."""
@@ -64,7 +67,7 @@ class Trace(NamedTuple):
         return tracer_view(self.recorder) if self.nested else None
 
     def active(self) -> Callable[[int], bool] | None:
-        """Which nodes a sweep visits: if nested, those that depend on the inputs; else those that require a gradient."""
+        """Which nodes a sweep visits: if nested, those that depend on the inputs; else those requiring a gradient."""
         if not self.nested:
             return None
         return reached(self.recorder.nodes, [node.id for node in self.inputs], self.last).__contains__
@@ -100,9 +103,7 @@ def plain_tree(tree: Any, recorder: Recorder) -> Any:
     return unflatten(structure, [plain(leaf, recorder) for leaf in leaves])
 
 
-def trace(
-    call: Callable[[list[Any]], Any], leaves: list[Any], *, has_aux: bool = False, copy: bool = True
-) -> Trace:
+def trace(call: Callable[[list[Any]], Any], leaves: list[Any], *, has_aux: bool = False, copy: bool = True) -> Trace:
     """Record `call(leaves)`, with every leaf replaced by a tracer on a node of its own.
 
     `copy=False` leaves the input arrays uncopied; right only if the nodes are swept before control returns to the user.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import numpy as np
 
@@ -97,7 +97,9 @@ def grad(
     @functools.wraps(f)
     def gradient(*arguments: Any, **options: Any) -> Any:
         result = both(*arguments, **options)
-        return result.map(without_value) if isinstance(result, TapeM) else without_value(result)
+        if isinstance(result, TapeM):
+            return cast("TapeM[Any]", result).map(without_value)
+        return without_value(result)
 
     def without_value(result: tuple[Any, Any]) -> Any:
         value, found = result
@@ -179,7 +181,7 @@ def linearize(f: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[..., 
 def pushforward(
     f: Callable[..., Any], primals: tuple[Any, ...], has_aux: bool
 ) -> tuple[Trace, Callable[[list[Any]], Any]]:
-    """Record f once; the function that pushes a list of tangents (one per leaf of the primals) through the recording."""
+    """Record f once; the function that pushes a list of tangents, one per leaf of the primals, through the record."""
     leaves, structure = flatten(primals)
     positions = differentiable(leaves, structure, allow_int=True)
 
@@ -201,7 +203,10 @@ def pushforward(
         for output in traced.outputs:
             node = traced.output_node(output)
             tangent = None if node is None else found.get(node.id)
-            results.append(zeros(output) if tangent is None else traced.leave(owned(tangent, True, node.output if node else output)))
+            if node is None or tangent is None:
+                results.append(zeros(output))
+            else:
+                results.append(traced.leave(owned(tangent, True, node.output)))
         return unflatten(traced.structure, results)
 
     return traced, push
@@ -248,7 +253,7 @@ def owned(value: Any, copy: bool, like: Any) -> Any:
     """An array that nobody else holds; a NumPy scalar only in the place of a Python or NumPy scalar."""
     if type(value) is np.ndarray:
         return value.copy() if copy or value.base is not None or not value.flags.writeable else value
-    return np.asarray(value) if isinstance(value, np.generic) and type(like) is np.ndarray else value
+    return np.asarray(value) if type(like) is np.ndarray and issubclass(type(value), np.generic) else value
 
 
 def zeros(value: Any) -> Any:
@@ -270,8 +275,7 @@ def like(value: Any, reference: Any, what: str) -> Any:
     weak = own.shape == () or own.dtype.kind in "iu"
     if not weak and own.dtype.kind == "f":
         raise DTypeError(
-            f"{what} is {own}, but belongs to a value of type {expected}; "
-            f"write it as .astype(np.{expected.dtype})."
+            f"{what} is {own}, but belongs to a value of type {expected}; write it as .astype(np.{expected.dtype})."
         )
     return value.astype(expected.dtype)
 
@@ -279,7 +283,7 @@ def like(value: Any, reference: Any, what: str) -> Any:
 def as_arguments(values: Any, what: str) -> tuple[Any, ...]:
     """Primals or tangents as a tuple with one entry per argument."""
     if isinstance(values, tuple | list):
-        return tuple(values)
+        return tuple(cast("Sequence[Any]", values))
     raise TreeError(f"jvp: {what} must be a tuple with one entry per argument, not {type(values).__name__}.")
 
 
