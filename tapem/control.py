@@ -42,7 +42,7 @@ def checkpoint(f: Callable[..., Any]) -> Callable[..., Any]:
     def checkpointed(*arguments: Any, **options: Any) -> Any:
         leaves, structure = flatten((arguments, options))
         if monadic(leaves):
-            return lift(checkpointed)(*arguments, **options)
+            return lift(checkpoint(f))(*arguments, **options)
         recorder = WORK.get().recorder
         if recorder is None or WORK.get().constant:
             return f(*arguments, **options)

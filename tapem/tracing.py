@@ -182,7 +182,7 @@ def through_every_door(f: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(f)
     def call(*arguments: Any, **options: Any) -> Any:
         if monadic(flatten((arguments, options))[0]):
-            return lift(call)(*arguments, **options)
+            return lift(f)(*arguments, **options)
         return f(*arguments, **options)
 
     return call

@@ -56,7 +56,8 @@ def value_and_grad(
         chosen: Any = arguments[selected] if isinstance(selected, int) else tuple(arguments[i] for i in selected)
         leaves, structure = flatten(chosen)
         if monadic(leaves):
-            return lift(with_gradient)(*arguments, **options)
+            # Not with_gradient itself: a closure that holds itself would keep f alive until the next collection.
+            return lift(value_and_grad(function, argnums, has_aux, allow_int))(*arguments, **options)
         positions = differentiable(leaves, structure, allow_int)
 
         def call(tracers: list[Any]) -> Any:
@@ -252,6 +253,8 @@ def pull_back(traced: Trace, outputs: Sequence[Any], cotangents: Sequence[Any], 
 def owned(value: Any, copy: bool, like: Any) -> Any:
     """An array that nobody else holds; a NumPy scalar only in the place of a Python or NumPy scalar."""
     if type(value) is np.ndarray:
+        if value.ndim == 0 and type(like) is not np.ndarray:
+            return value[()]
         return value.copy() if copy or value.base is not None or not value.flags.writeable else value
     return np.asarray(value) if type(like) is np.ndarray and issubclass(type(value), np.generic) else value
 
