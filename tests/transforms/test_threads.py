@@ -1,0 +1,265 @@
+"""Threads and tasks at once, exceptions that leave nothing behind, tracers that escape."""
+
+import asyncio
+import gc
+import threading
+import weakref
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+import tapem as tm
+from tapem.work import WORK
+
+from .judges import close
+
+X = np.array([0.3, -0.8, 1.1])
+
+
+def work(seed):
+    """A few nested transforms whose results depend on the seed, and what they should be."""
+    x = X + seed
+
+    def f(z):
+        return np.sum(np.sin(z) * seed)
+
+    gradient = tm.grad(f)(x)
+    hessian = tm.hessian(f)(x)
+    mapped = tm.vmap(tm.grad(lambda z: np.sin(z) * np.sum(x)))(x)
+    return (gradient, hessian, mapped), (np.cos(x) * seed, np.diag(-np.sin(x) * seed), np.cos(x) * np.sum(x))
+
+
+def test_threads_differentiate_at_once():
+    barrier = threading.Barrier(8)
+
+    def run(seed):
+        barrier.wait()
+        for _ in range(10):
+            found, expected = work(seed)
+            close(found, expected, 1e-12, 1e-12)
+        return True
+
+    with ThreadPoolExecutor(8) as pool:
+        assert all(pool.map(run, range(1, 9)))
+
+
+def test_threads_inside_one_anothers_functions():
+    """Each thread waits in the middle of its function until the others are in theirs."""
+    barrier = threading.Barrier(4)
+
+    def f(x):
+        y = x * x
+        barrier.wait()
+        z = tm.grad(lambda u: u**3)(y)
+        barrier.wait()
+        return np.sum(z * x)
+
+    def run(value):
+        return float(tm.grad(f)(value))
+
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(run, [1.0, 2.0, 3.0, 4.0]))
+    close(found, [15.0 * v**4 for v in (1.0, 2.0, 3.0, 4.0)])
+
+
+def test_tasks_differentiate_at_once():
+    async def differentiate(seed):
+        recorded = []
+
+        def f(x):
+            recorded.append(x)
+            return np.sum(np.sin(x) * seed)
+
+        y, pullback = tm.vjp(f, X * seed)
+        await asyncio.sleep(0)
+        with tm.no_grad():
+            await asyncio.sleep(0)
+        await asyncio.sleep(0.001 * (seed % 3))
+        inner = tm.grad(tm.grad(lambda z: z**3 * seed))(2.0)
+        await asyncio.sleep(0)
+        close(pullback(1.0)[0], np.cos(X * seed) * seed)
+        return float(inner)
+
+    async def main():
+        return await asyncio.gather(*(differentiate(seed) for seed in range(1, 20)))
+
+    assert asyncio.run(main()) == [12.0 * seed for seed in range(1, 20)]
+
+
+def test_no_grad_in_one_thread_does_not_silence_another():
+    inside, done = threading.Event(), threading.Event()
+
+    def silent():
+        with tm.no_grad():
+            inside.set()
+            done.wait(5)
+
+    thread = threading.Thread(target=silent)
+    thread.start()
+    inside.wait(5)
+    close(tm.grad(lambda x: np.sum(x**2))(X), 2 * X)
+    done.set()
+    thread.join()
+
+
+@pytest.mark.parametrize(
+    "transform",
+    [
+        lambda f: tm.grad(f)(X),
+        lambda f: tm.vjp(f, X),
+        lambda f: tm.jvp(f, (X,), (X,)),
+        lambda f: tm.linearize(f, X),
+        lambda f: tm.vmap(f)(X),
+        lambda f: tm.jacfwd(f)(X),
+        lambda f: tm.jacrev(f)(X),
+        lambda f: tm.hessian(f)(X),
+        lambda f: tm.eval_shape(f, X),
+        lambda f: tm.grad(lambda x: np.sum(tm.checkpoint(f)(x)))(X),
+        lambda f: tm.grad(lambda x: np.sum(tm.vmap(f)(x)))(X),
+        lambda f: tm.vmap(tm.grad(f))(X),
+        lambda f: tm.lift(f)(tm.leaf(X)).run(),
+        lambda f: tm.debug(f)(X),
+        lambda f: tm.no_grad(lambda: f(X)),
+        lambda f: tm.vmap(lambda x: tm.while_loop(lambda s: s < 3, f, x))(X),
+        lambda f: tm.grad(lambda x: tm.custom_vjp(lambda x: (f(x), None), lambda _, g: (g,))(x))(X),
+    ],
+)
+def test_an_exception_leaves_no_level_behind(transform):
+    before = WORK.get()
+
+    def f(x):
+        np.sin(x) * 2
+        raise KeyError("inside")
+
+    with pytest.raises(KeyError, match="inside"):
+        transform(f)
+    assert WORK.get() is before or WORK.get() == before
+    assert type(np.sin(X) * 2) is np.ndarray
+    close(tm.grad(lambda x: np.sum(x**2))(X), 2 * X)
+
+
+def test_an_exception_in_a_rule_leaves_no_level_behind():
+    def bwd(_, g):
+        raise KeyError("rule")
+
+    f = tm.custom_vjp(lambda x: (x * 2, None), bwd)
+    before = WORK.get()
+    for call in (
+        lambda: tm.grad(f)(2.0),
+        lambda: tm.jvp(f, (2.0,), (1.0,)),
+        lambda: tm.grad(tm.grad(f))(2.0),
+        lambda: tm.vmap(tm.grad(f))(X),
+    ):
+        with pytest.raises((KeyError, tm.TapeError), match="rule"):
+            call()
+        assert WORK.get() == before
+
+
+def test_an_exception_that_is_caught_inside_leaves_the_outer_transform_as_it_was():
+    def f(x):
+        for transform in (tm.grad, tm.vmap, tm.jacfwd):
+            with pytest.raises(ZeroDivisionError):
+                transform(lambda z: z / 0 if False else 1 / 0)(x)
+        return np.sum(x**2)
+
+    close(tm.grad(f)(X), 2 * X)
+
+
+# -- tracers that escape --------------------------------------------------------------------------------------------
+
+
+def escape(transform):
+    kept = []
+
+    def f(x):
+        kept.append(np.sin(x))
+        return np.sum(x)
+
+    transform(f)
+    return kept[0]
+
+
+@pytest.mark.parametrize(
+    "transform",
+    [
+        lambda f: tm.grad(f)(X),
+        lambda f: tm.vmap(f)(X),
+        lambda f: tm.jvp(f, (X,), (X,)),
+        lambda f: tm.vjp(f, X),
+        lambda f: tm.jacfwd(f)(X),
+        lambda f: tm.eval_shape(f, X),
+        lambda f: tm.grad(lambda x: tm.checkpoint(f)(x))(X),
+    ],
+)
+def test_an_escaped_tracer_is_an_error_that_says_so(transform):
+    tracer = escape(transform)
+    for use in (
+        lambda: tracer + 1,
+        lambda: np.sin(tracer),
+        lambda: np.sum(tracer),
+        lambda: tm.relu(tracer),
+        lambda: tracer[...],
+        lambda: np.stack([tracer, tracer]),
+        lambda: tm.grad(lambda x: np.sum(x * tracer))(1.0),
+        lambda: tm.grad(lambda x: np.sum(x))(tracer),
+        lambda: tm.vmap(lambda x: x * tracer)(X),
+        lambda: tm.jvp(np.sin, (tracer,), (X,)),
+    ):
+        with pytest.raises(tm.EscapedTracerError, match="escaped from the transform that made it.*has_aux=True"):
+            use()
+
+
+def test_a_pullback_that_escapes_its_enclosing_transform():
+    kept = []
+
+    def f(x):
+        y, pullback = tm.vjp(np.sin, x)
+        _, derivative = tm.linearize(np.sin, x)
+        kept.extend([pullback, derivative])
+        return np.sum(y)
+
+    tm.grad(f)(X)
+    for function in kept:
+        with pytest.raises(tm.EscapedTracerError):
+            function(X)
+
+
+def test_tracers_of_two_threads_do_not_mix():
+    box, ready, done = [], threading.Event(), threading.Event()
+
+    def other():
+        def f(x):
+            box.append(x)
+            ready.set()
+            done.wait(5)
+            return np.sum(x)
+
+        tm.grad(f)(X)
+
+    thread = threading.Thread(target=other)
+    thread.start()
+    ready.wait(5)
+    try:
+        with pytest.raises(tm.EscapedTracerError, match="two traces that know nothing of each other"):
+            tm.grad(lambda x: np.sum(x * box[0]))(X)
+    finally:
+        done.set()
+        thread.join()
+
+
+def test_a_tape_is_freed_as_soon_as_its_transform_ends():
+    kept = []
+
+    def f(x):
+        recorder = x.recorder
+        kept.append(weakref.ref(recorder))
+        return np.sum(np.sin(x))
+
+    gc.disable()
+    try:
+        for transform in (tm.grad, tm.jacfwd, tm.jacrev, tm.vmap, tm.hessian):
+            transform(f)(X)
+            assert kept[-1]() is None, transform
+    finally:
+        gc.enable()
