@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from tapem.node import Shape
+from tapem.node import Abstract, Array, Shape
 
 
 def broadcasts_to(small: Shape, large: Shape) -> bool:
@@ -32,3 +32,15 @@ def unbroadcast(cotangent: Any, shape: Shape, to: Shape) -> Any:
         return cotangent.reshape(to)
     summed = np.sum(cotangent, axis=axes)
     return summed if np.shape(summed) == to else np.reshape(summed, to)
+
+
+def zeros_without_memory(kind: Abstract) -> Array:
+    """Zeros of this shape and dtype, all of which are one number in memory; nobody can write to them.
+
+    For what did not arrive, where a rule wants an array all the same.
+
+    >>> zeros = zeros_without_memory(Abstract((1000, 1000), np.dtype(float)))
+    >>> zeros.shape, zeros.strides
+    ((1000, 1000), (0, 0))
+    """
+    return np.broadcast_to(np.zeros((), kind.dtype), kind.shape)

@@ -7,7 +7,7 @@ was declared without it, and `scalar_rule` makes the rules of both modes from pa
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar, cast
 
 import numpy as np
@@ -16,8 +16,9 @@ from tapem.declare import batch_elementwise, declare
 from tapem.errors import ArgumentError
 from tapem.node import Abstract
 from tapem.numpy_api import FUNCTIONS, UFUNCS
+from tapem.numpy_functions import IN_PLACE
 from tapem.primitive import Primitive, Rule
-from tapem.tangents import NO_FIELDS, DoesNotExist, One, Thunk, Zero, extern
+from tapem.tangents import NO_FIELDS, AbstractZero, DoesNotExist, One, Thunk, Zero, add, extern, multiply
 from tapem.transforms import jvp, vjp
 from tapem.tree import flatten, leaves_like, tree_map, unflatten
 
@@ -46,7 +47,7 @@ def rrule(op: Callable[..., Any], *primals: Any, **static: Any) -> tuple[Any, Pu
     y, pullback = vjp(functools.partial(known, **static), *primals)
 
     def pull(cotangent: Any) -> tuple[Any, ...]:
-        if type(cotangent) is Zero or type(cotangent) is DoesNotExist:
+        if isinstance(cotangent, AbstractZero):
             return (NO_FIELDS, *(Zero() for _ in primals))
         found = pullback(materialised(cotangent, y))
         return (NO_FIELDS, *(DoesNotExist() if part is None else part for part in found))
@@ -58,7 +59,7 @@ def frule(tangents: Sequence[Any], op: Callable[..., Any], *primals: Any, **stat
     """The value of an op and its derivative along the tangents, or None if it has no forward-mode rule.
 
     `tangents[0]` belongs to the op itself, and is not looked at; then comes one per primal. If all of them are Zero(),
-    so is the result.
+    so is the result; a primal whose tangent is Zero() is a constant, for which no rule is asked.
 
     Raises ArgumentError if there is not one tangent per primal, and one for the op. Source: ChainRulesCore.frule.
 
@@ -75,25 +76,36 @@ def frule(tangents: Sequence[Any], op: Callable[..., Any], *primals: Any, **stat
             f"frule: {getattr(op, '__name__', op)} was given {len(primals)} primals, so there must be "
             f"{len(primals) + 1} tangents, the first for the op itself, but there are {len(tangents)}."
         )
-    if all(type(tangent) in (Zero, DoesNotExist) for tangent in given):
+    moving = [position for position, tangent in enumerate(given) if not isinstance(tangent, AbstractZero)]
+    if not moving:
         return known(*primals, **static), Zero()
-    full = tuple(materialised(tangent, primal) for tangent, primal in zip(given, primals, strict=True))
-    return jvp(functools.partial(known, **static), primals, full)
+
+    def of_moving(*values: Any) -> Any:
+        operands = list(primals)
+        for position, value in zip(moving, values, strict=True):
+            operands[position] = value
+        return known(*operands, **static)
+
+    full = tuple(materialised(given[position], primals[position]) for position in moving)
+    return jvp(of_moving, tuple(primals[position] for position in moving), full)
 
 
 def with_rule(op: Callable[..., Any], kind: str) -> Callable[..., Any] | None:
-    """What to call for an op or a NumPy function, or None if it has no rule of this kind."""
+    """What to call for an op or a NumPy function, or None if it has no rule of this kind.
+
+    An op that is declared not to be differentiable, such as `sign`, has one: its derivative is zero.
+    """
     if not isinstance(op, Primitive):
         handler = UFUNCS.get(op) if isinstance(op, np.ufunc) else FUNCTIONS.get(op)
         if not isinstance(handler, Primitive):
-            return handler
+            return None if op in IN_PLACE else handler
         op = handler
-    return op if getattr(op, kind) is not None else None
+    return op if getattr(op, kind) is not None or not op.differentiable else None
 
 
 def materialised(tangent: Any, primal: Any) -> Any:
     """A tangent or cotangent, which may be symbolic or deferred, as arrays like the primal."""
-    if type(tangent) is Zero or type(tangent) is DoesNotExist:
+    if isinstance(tangent, AbstractZero):
         return tree_map(lambda x: np.zeros(np.shape(x), Abstract.of(x).dtype), primal)
     if type(tangent) is One:
         return tree_map(lambda x: np.ones(np.shape(x), Abstract.of(x).dtype), primal)
@@ -119,7 +131,7 @@ def defrrule(op: Op, *rules: Rule | None, joint: Rule | None = None) -> Op:
     >>> float(grad(double)(1.0))
     2.0
     """
-    op.rrule = checked_rules(op, "defrrule", rules, joint)
+    op.rrule, op.differentiable = checked_rules(op, "defrrule", rules, joint), True
     return op
 
 
@@ -140,7 +152,7 @@ def deffrule(op: Op, *rules: Rule | None, joint: Rule | None = None) -> Op:
     >>> float(jvp(double, (1.0,), (3.0,))[1])
     6.0
     """
-    op.frule = checked_rules(op, "deffrule", rules, joint)
+    op.frule, op.differentiable = checked_rules(op, "deffrule", rules, joint), True
     return op
 
 
@@ -182,9 +194,10 @@ def defbatch(op: Op, rule: Rule) -> Op:
 def scalar_rule(op: Callable[..., Any], *partials: Any, setup: Rule | None = None) -> Any:
     """Give an elementwise op the rules of both modes, made from its partial derivatives; return the op.
 
-    `partials` has one entry per operand: a function `(value, *operands)`, a number, `One()` or `Zero()`. An op with
-    several results takes one tuple of such entries per result. With `setup`, what `setup(value, *operands)` returns is
-    computed once and passed to every function as its first argument. A plain function becomes an op.
+    `partials` has one entry per operand: a function `(value, *operands, **static)`, a number, `One()` or `Zero()`. An
+    op with several results takes one tuple of such entries per result. With `setup`, what
+    `setup(value, *operands, **static)` returns is computed once and passed to every function as its first argument. A
+    plain function becomes an op.
 
     Raises ArgumentError for a wrong number of partial derivatives. Source: ChainRulesCore.@scalar_rule.
 
@@ -194,45 +207,56 @@ def scalar_rule(op: Callable[..., Any], *partials: Any, setup: Rule | None = Non
     (12.0, 12.0)
     """
     known: Any = op if isinstance(op, Primitive) else declare(op, elementwise=True)
-    rows = cast("list[tuple[Any, ...]]", list(partials) if partials and isinstance(partials[0], tuple) else [partials])
+    several = any(isinstance(entry, tuple) for entry in partials)
+    rows: Any = partials if several else (partials,)
     for row in rows:
-        if len(row) != known.arity:
+        if not isinstance(row, tuple) or len(cast("tuple[Any, ...]", row)) != known.arity:
+            count = len(cast("tuple[Any, ...]", row)) if isinstance(row, tuple) else "one that is no tuple"
             raise ArgumentError(
-                f"scalar_rule: {known.usage()} needs {known.arity} partial derivatives per result, not {len(row)}."
+                f"scalar_rule: {known.usage()} needs {known.arity} partial derivatives per result, not {count}."
             )
+    if known.residuals or known.variadic:
+        raise ArgumentError(
+            f"scalar_rule: {known.usage()} {'keeps residuals' if known.residuals else 'has any number of operands'}; "
+            "give it rules with tm.defrrule and tm.deffrule."
+        )
 
-    def factors(y: Any, operands: tuple[Any, ...], position: int, prepared: tuple[Any, ...]) -> list[Any]:
+    def prepared(y: Any, operands: tuple[Any, ...], static: Mapping[str, Any]) -> tuple[Any, ...]:
+        results = len(y) if isinstance(y, tuple) else 1
+        if results != len(rows):
+            raise ArgumentError(
+                f"scalar_rule: {known.usage()} has {results} result{'s' * (results != 1)}, but partial derivatives "
+                f"of {len(rows)}; give one tuple of them per result."
+            )
+        return () if setup is None else (setup(y, *operands, **static),)
+
+    def column(position: int, arguments: tuple[Any, ...], static: Mapping[str, Any]) -> list[Any]:
+        """The partial derivatives of all results in one operand."""
         entries = [row[position] for row in rows]
-        return [entry(*prepared, y, *operands) if callable(entry) else entry for entry in entries]
+        return [entry(*arguments, **static) if callable(entry) else entry for entry in entries]
 
-    def rrule(g: Any, y: Any, *operands: Any) -> tuple[Any, ...]:
-        prepared = () if setup is None else (setup(y, *operands),)
+    def rrule(g: Any, y: Any, *operands: Any, **static: Any) -> tuple[Any, ...]:
+        arguments = (*prepared(y, operands, static), y, *operands)
         cotangents = g if isinstance(g, tuple) else (g,)
 
         def one(position: int) -> Any:
-            parts = factors(y, operands, position, prepared)
-            return total(ct * part for ct, part in zip(cotangents, parts, strict=True))
+            return functools.reduce(add, map(multiply, cotangents, column(position, arguments, static)))
 
         return tuple(Thunk(functools.partial(one, position)) for position in range(len(operands)))
 
-    def frule(tangents: Sequence[Any], y: Any, *operands: Any) -> Any:
-        prepared = () if setup is None else (setup(y, *operands),)
+    def frule(tangents: Sequence[Any], y: Any, *operands: Any, **static: Any) -> Any:
+        arguments = (*prepared(y, operands, static), y, *operands)
         results: list[Any] = [Zero()] * len(rows)
         for position, tangent in enumerate(tangents):
             if type(tangent) is not Zero:
-                parts = factors(y, operands, position, prepared)
-                results = [before + tangent * part for before, part in zip(results, parts, strict=True)]
+                parts = [multiply(tangent, part) for part in column(position, arguments, static)]
+                results = list(map(add, results, parts))
         return tuple(results) if isinstance(y, tuple) else results[0]
 
     known.rrule, known.frule = rrule, frule
     known.elementwise = known.differentiable = True
     known.batch = known.batch or batch_elementwise
     return known
-
-
-def total(parts: Any) -> Any:
-    """The sum of what may be symbolic."""
-    return functools.reduce(lambda a, b: a + b, parts, Zero())
 
 
 __all__ = ["defbatch", "deffrule", "defrrule", "frule", "rrule", "scalar_rule"]

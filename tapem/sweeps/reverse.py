@@ -8,16 +8,16 @@ NumPy's speed; when they are swept as tracers, the sweep itself is recorded and 
 from __future__ import annotations
 
 from collections.abc import Callable, MutableMapping, Sequence
-from typing import Any, TypeAlias
+from typing import Any, NoReturn, TypeAlias
 
 import numpy as np
 
-from tapem.broadcasting import broadcasts_to, unbroadcast
+from tapem.broadcasting import broadcasts_to, unbroadcast, zeros_without_memory
 from tapem.errors import DTypeError, NoRuleError, ShapeError, TapeError
 from tapem.node import Abstract, Node
 from tapem.ops.structure import pick
 from tapem.primitive import Primitive
-from tapem.tangents import DoesNotExist, InplaceableThunk, Thunk, Zero, accumulate, add
+from tapem.tangents import AbstractZero, InplaceableThunk, One, Thunk, accumulate, add
 from tapem.work import Watcher
 
 # A node seen as the values that its rules are given: (value, residuals, inputs).
@@ -91,13 +91,14 @@ def reverse(
                     continue
                 try:
                     part = rule(*arguments, **static)
-                except (TapeError, ArithmeticError, MemoryError, RecursionError):
-                    raise
                 except Exception as error:
-                    raise broken_rule(node, "rrule", error) from error
+                    rule_failed(node, "rrule", error, position)
             before = cotangents.get(parent)
             if type(part) is InplaceableThunk and parent in owned and watcher is None:
-                cotangents[parent] = accumulate(before, part)
+                try:
+                    cotangents[parent] = accumulate(before, part)
+                except Exception as error:
+                    rule_failed(node, "rrule", error, position)
                 continue
             if not (
                 type(part) is np.ndarray
@@ -128,13 +129,28 @@ def refuse_missing(node: Node, value: Any, position: int) -> None:
 
 
 def call_rule(node: Node, kind: str, rule: Callable[..., Any], arguments: tuple[Any, ...], static: Any) -> Any:
-    """Call a rule; an exception that is not ours is told with the op and the rule in which it arose."""
+    """Call a rule; whatever it raises is told with the op and the rule in which it arose."""
     try:
         return rule(*arguments, **static)
-    except (TapeError, ArithmeticError, MemoryError, RecursionError):
-        raise
     except Exception as error:
-        raise broken_rule(node, kind, error) from error
+        rule_failed(node, kind, error)
+
+
+def settled(part: Any, like: Abstract, node: Node, kind: str, position: int | None = None) -> Any:
+    """What a rule returned, as an array or a tracer, or None for nothing: thunks computed, numbers in their dtype."""
+    try:
+        while isinstance(part, Thunk):
+            part = part()
+    except Exception as error:
+        rule_failed(node, kind, error, position)
+    if part is None or isinstance(part, AbstractZero) or hasattr(part, "dtype"):
+        return None if isinstance(part, AbstractZero) else part
+    if type(part) is One or type(part) is float:  # neither has a dtype of its own
+        return (like.dtype if like.dtype.kind == "f" else np.dtype(float)).type(1.0 if type(part) is One else part)
+    raise DTypeError(
+        f"the {rule_text(node, kind, position)} returned {type(part).__name__} where a float array is due "
+        f"({like}, {node.label()})."
+    )
 
 
 def fitted(part: Any, value: Any, node: Node, position: int) -> Any:
@@ -142,33 +158,33 @@ def fitted(part: Any, value: Any, node: Node, position: int) -> Any:
 
     Here, and only here, broadcasting is undone: whatever an elementwise op broadcast is summed.
     """
-    while type(part) is Thunk or type(part) is InplaceableThunk:
-        part = part()
-    if part is None or type(part) is Zero or type(part) is DoesNotExist:
-        return None
+    if not hasattr(part, "dtype"):
+        part = settled(part, Abstract.of(value), node, "rrule", position)
+        if part is None:
+            return None
     operand, own = Abstract.of(value), Abstract.of(part)
     op: Any = node.op
     if own.dtype.kind != "f":
         raise DTypeError(
-            f"the rrule of {op.name} returned a cotangent of dtype {own.dtype} for {op.argument(position)} "
+            f"the {rule_text(node, 'rrule')} returned a cotangent of dtype {own.dtype} for {op.argument(position)} "
             f"({operand}, {node.label()}); a cotangent is a float array of its operand's dtype."
         )
     if operand.dtype.kind != "f":
         raise DTypeError(
-            f"the rrule of {op.name} returned a cotangent for {op.argument(position)}, which has dtype {operand.dtype} "
-            f"({node.label()}) and cannot be perturbed; it should return DoesNotExist()."
+            f"the {rule_text(node, 'rrule')} returned a cotangent for {op.argument(position)}, which has dtype "
+            f"{operand.dtype} ({node.label()}) and cannot be perturbed; it should return DoesNotExist()."
         )
     if own.shape != operand.shape:
         if not op.elementwise or not broadcasts_to(operand.shape, own.shape):
             raise ShapeError(
-                f"the rrule of {op.name} returned a cotangent of shape {own.shape} for {op.argument(position)} "
+                f"the {rule_text(node, 'rrule')} returned a cotangent of shape {own.shape} for {op.argument(position)} "
                 f"of shape {operand.shape} ({node.label()})."
             )
         part = unbroadcast(part, own.shape, operand.shape)
     if own.dtype != operand.dtype:
         if Abstract.of(node.output if type(node.output) is not tuple else node.output[0]).dtype == operand.dtype:
             raise DTypeError(
-                f"the rrule of {op.name} returned a cotangent of dtype {own.dtype} for {op.argument(position)} "
+                f"the {rule_text(node, 'rrule')} returned a cotangent of dtype {own.dtype} for {op.argument(position)} "
                 f"of dtype {operand.dtype} ({node.label()}); rules keep the dtype of what they are given."
             )
         # The op promoted this operand; its cotangent goes back to the dtype that it came from.
@@ -197,7 +213,7 @@ def put(
 def filled(slots: Sequence[Any], output: tuple[Any, ...]) -> tuple[Any, ...]:
     """The cotangent of a node with several results: a tuple, with zeros for results that nobody used."""
     return tuple(
-        np.zeros(np.shape(value), Abstract.of(value).dtype) if part is None else part
+        zeros_without_memory(Abstract.of(value)) if part is None else part
         for part, value in zip(slots, output, strict=True)
     )
 
@@ -228,18 +244,29 @@ def missing_rule(node: Node, mode: str, position: int | None = None) -> NoRuleEr
 
 def wrong_count(node: Node, given: Any) -> TapeError:
     """The error for a joint rule that did not return one cotangent per operand."""
-    op: Any = node.op
-    count = len(given) if isinstance(given, tuple | list) else type(given).__name__
+    kind = type(given).__name__
     return ShapeError(
-        f"the rrule of {op.usage()} must return a tuple of {len(node.parents)} cotangents, one per operand, "
-        f"not {count} ({node.label()})."
+        f"the {rule_text(node, 'rrule')} must return a tuple of {len(node.parents)} cotangents, one per operand, "
+        f"not {f'a {kind} of {len(given)}' if isinstance(given, tuple | list) else kind} ({node.label()})."
     )
 
 
-def broken_rule(node: Node, kind: str, error: Exception) -> TapeError:
-    """The error for a rule that raised."""
+def rule_failed(node: Node, kind: str, error: Exception, position: int | None = None) -> NoReturn:
+    """Raise what a rule raised, with the op, the rule and the argument: as a TapeError, or as it is if it says enough.
+
+    Errors of ours, and those that mean the machine or were asked for with np.errstate, keep their type.
+    """
+    where = rule_text(node, kind, position)
+    if isinstance(error, TapeError | FloatingPointError | MemoryError | RecursionError):
+        error.add_note(f"in the {where} ({node.label()})")
+        raise error
+    raise TapeError(f"the {where} raised {type(error).__name__}: {error} ({node.label()})") from error
+
+
+def rule_text(node: Node, kind: str, position: int | None = None) -> str:
+    """A rule as errors call it: `rrule of mul(a, b) for argument 'a'`."""
     op: Any = node.op
-    return TapeError(f"the {kind} of {op.usage()} raised {type(error).__name__}: {error} ({node.label()})")
+    return f"{kind} of {op.usage()}" + ("" if position is None else f" for {op.argument(position)}")
 
 
 __all__ = ["View", "reached", "reverse", "unbroadcast"]
