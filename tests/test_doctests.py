@@ -6,6 +6,7 @@ import doctest
 import importlib
 import inspect
 import pkgutil
+import re
 from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
@@ -67,28 +68,21 @@ def test_example(module, name, text):
 def public(package: ModuleType, path: str) -> Iterator[tuple[str, Any]]:
     """The public names of a package and of the modules that it offers, with what they stand for.
 
-    A name that stands for a type annotation only (`Params`) or a constant has no docstring of its own, and none is
-    asked for.
+    A name that stands for an annotation (`Params`) or a constant has no docstring of its own, and none is asked for.
     """
-    for name in getattr(package, "__all__", dir(package)):
+    for name in names_of(package):
         value = getattr(package, name)
-        if name.startswith("_"):
-            continue
         if isinstance(value, ModuleType):
-            if value.__name__ == f"{package.__name__}.{name}" and name in offered(package):
-                yield from public(value, f"{path}.{name}")
+            yield from public(value, f"{path}.{name}")
         elif isinstance(value, Primitive) or inspect.isclass(value) or inspect.isroutine(value):
-            if value.__module__.split(".")[0] in {"tapem", "layers", "losses"}:
-                yield f"{path}.{name}", value
+            yield f"{path}.{name}", value
 
 
-def offered(package: ModuleType) -> set[str]:
-    """The modules that a package imports on purpose, `from package import module as module`, and not by the way."""
+def names_of(package: ModuleType) -> list[str]:
+    """What a package offers: its `__all__`, or what it imports on purpose, `from there import name as name`."""
     if hasattr(package, "__all__"):
-        return set(package.__all__)
-    lines = inspect.getsource(package).splitlines()
-    prefix = f"from {package.__name__} import "
-    return {line.split(" as ")[1].split()[0] for line in lines if line.startswith(prefix) and " as " in line}
+        return list(package.__all__)
+    return re.findall(r"^from \S+ import (\w+) as \1$", inspect.getsource(package), re.MULTILINE)
 
 
 PUBLIC = [entry for package in PACKAGES for entry in public(package, package.__name__)]
