@@ -43,6 +43,10 @@ class Printer:
         inputs = ", ".join(map(value_text, node.inputs))
         print(f"%{node.id} {node_type(node)} = {node_line(node)}\n    {inputs or 'given'} -> {value_text(node.output)}")
 
+    def pushed(self, node: Node, tangent: Any) -> None:
+        """Print the tangent of the node."""
+        print(f"  tangent of %{node.id} from {node.op.name}: {value_text(tangent)}")
+
     def contributed(self, node: Node, cotangent: Any, position: int, contribution: Any) -> None:
         """Print what the node hands back to one of its parents."""
         parent = node.parents[position]
@@ -92,12 +96,23 @@ class FiniteGuard:
     def recorded(self, node: Node) -> None:
         """Check the value of a node."""
         for value in node.output if is_several(node.output) else (node.output,):
-            if type(value) is Abstract or is_finite(value):
+            if type(value) in (Abstract, Tracer) or is_finite(value):
                 continue
             inputs = ", ".join(map(value_text, node.inputs))
             raise TapeError(
                 f"debug_mode: {node.op.name} ({node.label()}) gave a value that is not finite: {value_text(value)}\n"
                 f"  {node_line(node)}\n  inputs: {inputs}"
+            )
+
+    def pushed(self, node: Node, tangent: Any) -> None:
+        """Check a tangent."""
+        for part in tangent if type(tangent) is tuple else (tangent,):
+            if type(part) is Tracer or is_finite(part):
+                continue
+            inputs = ", ".join(map(value_text, node.inputs))
+            raise TapeError(
+                f"debug_mode: the frule of {node.op.name} ({node.label()}) gave a tangent that is not finite: "
+                f"{value_text(part)}\n  {node_line(node)}\n  inputs: {inputs}"
             )
 
     def contributed(self, node: Node, cotangent: Any, position: int, contribution: Any) -> None:
@@ -119,7 +134,7 @@ def is_finite(value: Any) -> bool:
 
 
 class debug_mode:
-    """Check values as they are computed: the first non-finite value or cotangent is a TapeError that names its node.
+    """Check values as they are computed: the first non-finite value, tangent or cotangent is a TapeError that names its node.
 
     `debug_mode(True)` switches it on for this thread or task, `debug_mode(False)` off; as a `with` block it is switched
     back at the end. Values are checked where ops are recorded: on a tape, or inside a transform.
@@ -158,6 +173,9 @@ class Teller:
 
     def recorded(self, node: Node) -> None:
         """Nothing is recorded by a sweep over arrays."""
+
+    def pushed(self, node: Node, tangent: Any) -> None:
+        """Nothing is pushed by a reverse sweep."""
 
     def contributed(self, node: Node, cotangent: Any, position: int, contribution: Any) -> None:
         """Tell one contribution, under the heading of its node."""

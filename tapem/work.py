@@ -9,10 +9,14 @@ from tapem.node import Node
 
 
 class Watcher(Protocol):
-    """Someone who looks on as ops are recorded and cotangents are handed back: `debug`, `debug_mode`."""
+    """Someone who looks on as ops are recorded, tangents pushed forward and cotangents handed back: `debug`, `debug_mode`."""
 
     def recorded(self, node: Node) -> None:
         """Called with every node, once its value is known."""
+        ...
+
+    def pushed(self, node: Node, tangent: Any) -> None:
+        """Called with the tangent of every node that a forward sweep reaches."""
         ...
 
     def contributed(self, node: Node, cotangent: Any, position: int, contribution: Any) -> None:

@@ -15,6 +15,7 @@ from tapem.errors import ConcretizationError
 from tapem.node import LEAF, Node
 from tapem.ops.joining import stack
 from tapem.ops.structure import pick
+from tapem.work import WORK
 
 
 class Batched(NamedTuple):
@@ -27,6 +28,7 @@ class Batched(NamedTuple):
 def batch(nodes: Sequence[Node], size: int, inputs: Mapping[int, Batched], outputs: Sequence[int]) -> list[Batched]:
     """Fold the batch rules over the nodes that the outputs need; `inputs` gives the values of the mapped leaves."""
     environment: dict[int, Batched] = dict(inputs)
+    watcher = WORK.get().watcher
     for index in needed(nodes, outputs):
         node = nodes[index]
         if index in environment:
@@ -38,7 +40,10 @@ def batch(nodes: Sequence[Node], size: int, inputs: Mapping[int, Batched], outpu
             Batched(value, False) if parent is None else environment[parent]
             for parent, value in zip(node.parents, node.inputs, strict=True)
         ]
-        environment[index] = apply(node, size, operands)
+        environment[index] = result = apply(node, size, operands)
+        if watcher is not None and type(result.value) is np.ndarray:  # tracers are watched where they are recorded
+            given = tuple(operand.value for operand in operands)
+            watcher.recorded(node._replace(output=result.value, inputs=given))
     return [environment[index] for index in outputs]
 
 
