@@ -7,8 +7,8 @@ recomputes what it needs, so nothing of its inside is kept between the forward a
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol, cast
 
 import numpy as np
 
@@ -73,7 +73,14 @@ def is_float(value: Any) -> bool:
     return Abstract.of(value).dtype.kind == "f"
 
 
-@primitive(rrule=pull_call, frule=push_call, batch=batch_call, abstract=call_abstractly)
+# An op of any number of inputs and a static argument without default: a shape of function that no overload can tell.
+_any_number = cast(
+    "Callable[[Any], Primitive]",
+    primitive(rrule=pull_call, frule=push_call, batch=batch_call, abstract=call_abstractly),
+)
+
+
+@_any_number
 def call(*inputs, program: Any) -> Any:  # pyright: ignore  # the program says what its inputs and outputs are
     """Apply a closed program, as one node with several results."""
     with working(None):
@@ -153,9 +160,7 @@ class Spread:
         """Repeat what is not mapped, and run."""
         return self.program(
             *(
-                value
-                if is_mapped
-                else np.broadcast_to(np.expand_dims(value, self.axis), self.spread(np.shape(value)))
+                value if is_mapped else np.broadcast_to(np.expand_dims(value, self.axis), self.spread(np.shape(value)))
                 for value, is_mapped in zip(values, self.mapped, strict=True)
             )
         )

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Protocol
 import numpy as np
 
 from tapem.node import Array, Scalar
-from tapem.primitive import Primitive, Rule, Rules
+from tapem.primitive import GivenRule, Primitive, Rules
 from tapem.signature import Signature
 
 if TYPE_CHECKING:  # the types that ops promise; the doors behind them are registered from above
@@ -22,7 +22,8 @@ if TYPE_CHECKING:  # the types that ops promise; the doors behind them are regis
 P = ParamSpec("P")
 
 Numeric: TypeAlias = "Array | Scalar | Sequence[Any]"
-Operand: TypeAlias = "Ref | TapeM[Ref] | Array | Scalar | Sequence[Any]"
+Step: TypeAlias = "Ref | TapeM[Ref]"
+Operand: TypeAlias = "Step | Numeric"
 
 
 class Unary(Primitive, Generic[P]):
@@ -33,8 +34,8 @@ class Unary(Primitive, Generic[P]):
         @overload
         def __call__(self, x: Numeric, /, *args: P.args, **static: P.kwargs) -> Array: ...
         @overload
-        def __call__(self, x: Operand, /, *args: P.args, **static: P.kwargs) -> TapeM[Ref]: ...
-        def __call__(self, *operands: Any, **static: Any) -> Any: ...
+        def __call__(self, x: Step, /, *args: P.args, **static: P.kwargs) -> TapeM[Ref]: ...
+        def __call__(self, *operands: Any, **static: Any) -> Any: ...  # noqa: D102
 
 
 class Binary(Primitive, Generic[P]):
@@ -45,8 +46,10 @@ class Binary(Primitive, Generic[P]):
         @overload
         def __call__(self, x: Numeric, y: Numeric, /, *args: P.args, **static: P.kwargs) -> Array: ...
         @overload
-        def __call__(self, x: Operand, y: Operand, /, *args: P.args, **static: P.kwargs) -> TapeM[Ref]: ...
-        def __call__(self, *operands: Any, **static: Any) -> Any: ...
+        def __call__(self, x: Step, y: Operand, /, *args: P.args, **static: P.kwargs) -> TapeM[Ref]: ...
+        @overload
+        def __call__(self, x: Operand, y: Step, /, *args: P.args, **static: P.kwargs) -> TapeM[Ref]: ...
+        def __call__(self, *operands: Any, **static: Any) -> Any: ...  # noqa: D102
 
 
 class Ternary(Primitive, Generic[P]):
@@ -57,10 +60,12 @@ class Ternary(Primitive, Generic[P]):
         @overload
         def __call__(self, x: Numeric, y: Numeric, z: Numeric, /, *args: P.args, **static: P.kwargs) -> Array: ...
         @overload
-        def __call__(
-            self, x: Operand, y: Operand, z: Operand, /, *args: P.args, **static: P.kwargs
-        ) -> TapeM[Ref]: ...
-        def __call__(self, *operands: Any, **static: Any) -> Any: ...
+        def __call__(self, x: Step, y: Operand, z: Operand, /, *args: P.args, **static: P.kwargs) -> TapeM[Ref]: ...
+        @overload
+        def __call__(self, x: Operand, y: Step, z: Operand, /, *args: P.args, **static: P.kwargs) -> TapeM[Ref]: ...
+        @overload
+        def __call__(self, x: Operand, y: Operand, z: Step, /, *args: P.args, **static: P.kwargs) -> TapeM[Ref]: ...
+        def __call__(self, *operands: Any, **static: Any) -> Any: ...  # noqa: D102
 
 
 class Declaration(Protocol):
@@ -75,6 +80,11 @@ class Declaration(Protocol):
     """
 
     @overload
+    # What takes any number of arrays also takes one, two or three: the first that fits is meant.
+    @overload
+    def __call__(  # pyright: ignore[reportOverlappingOverload]
+        self, implementation: Callable[[*tuple[Array, ...]], Any], /
+    ) -> Primitive: ...
     def __call__(self, implementation: Callable[Concatenate[Array, Array, Array, P], Any], /) -> Ternary[P]: ...
     @overload
     def __call__(self, implementation: Callable[Concatenate[Array, Array, P], Any], /) -> Binary[P]: ...
@@ -102,8 +112,8 @@ def primitive(
     *,
     rrule: Rules = None,
     frule: Rules = None,
-    batch: Rule | None = None,
-    abstract: Rule | None = None,
+    batch: GivenRule | None = None,
+    abstract: GivenRule | None = None,
     residuals: bool = False,
     differentiable: bool = True,
     name: str | None = None,
@@ -115,8 +125,8 @@ def primitive(
     *,
     rrule: Rules = None,
     frule: Rules = None,
-    batch: Rule | None = None,
-    abstract: Rule | None = None,
+    batch: GivenRule | None = None,
+    abstract: GivenRule | None = None,
     residuals: bool = False,
     differentiable: bool = True,
     name: str | None = None,
@@ -153,7 +163,9 @@ def primitive(
     return decorate if implementation is None else decorate(implementation)
 
 
-def elementwise(*rules: Rule | None, numpy: Sequence[Callable[..., Any]] = (), name: str | None = None) -> Declaration:
+def elementwise(
+    *rules: GivenRule | None, numpy: Sequence[Callable[..., Any]] = (), name: str | None = None
+) -> Declaration:
     """Declare an op that acts element by element, with NumPy's broadcasting.
 
     Its Jacobian is diagonal, so one rule per operand, `(cotangent or tangent, value, *operands, **static)`, serves both

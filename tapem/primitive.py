@@ -9,6 +9,10 @@ becomes of the op; if none has, the operands are arrays and the result is comput
 the files that define those classes, so this file knows none of them.
 """
 
+# What a value is, an array, a tracer, a step or a tuple of them, is told apart as the program runs: to a checker it is
+# Any, and what a test makes of that Unknown.
+# pyright: reportUnknownArgumentType=false, reportUnknownMemberType=false, reportUnknownVariableType=false
+
 from __future__ import annotations
 
 import functools
@@ -26,7 +30,18 @@ from tapem.signature import Signature, type_text
 
 # Rules are called with as many operands and static arguments as their op has, so their parameters cannot be spelled.
 Rule: TypeAlias = Callable[..., Any]
-Rules: TypeAlias = "tuple[Rule | None, ...] | Rule | None"
+# Where one is given, it may have any number of parameters: from these a checker knows that those of a lambda are Any.
+GivenRule: TypeAlias = (
+    Callable[[Any], Any]
+    | Callable[[Any, Any], Any]
+    | Callable[[Any, Any, Any], Any]
+    | Callable[[Any, Any, Any, Any], Any]
+    | Callable[[Any, Any, Any, Any, Any], Any]
+    | Callable[[Any, Any, Any, Any, Any, Any], Any]
+    | Callable[[Any, Any, Any, Any, Any, Any, Any], Any]
+    | Rule
+)
+Rules: TypeAlias = "tuple[GivenRule | None, ...] | GivenRule | None"
 
 
 class Door(Protocol):
@@ -94,13 +109,14 @@ class Primitive:
         *,
         rrule: Rules = None,
         frule: Rules = None,
-        batch: Rule | None = None,
-        abstract: Rule | None = None,
+        batch: GivenRule | None = None,
+        abstract: GivenRule | None = None,
         elementwise: bool = False,
         residuals: bool = False,
         differentiable: bool = True,
         numpy: Sequence[Callable[..., Any]] = (),
     ) -> None:
+        """Put the record together; users call `primitive`."""
         functools.update_wrapper(self, implementation)
         self.name = signature.name
         # A NumPy ufunc that needs no help is called without a Python frame in between.
@@ -153,7 +169,8 @@ class Primitive:
         if not self.variadic and len(operands) > self.arity:
             extra = operands[self.arity :]
             if len(extra) > len(self.defaults):
-                raise TypeError(f"{self.usage()} takes {self.arity + len(self.defaults)} arguments, not {len(operands)}")
+                most = self.arity + len(self.defaults)
+                raise TypeError(f"{self.usage()} takes {most} arguments, not {len(operands)}")
             for name, value in zip(self.defaults, extra, strict=False):
                 if name in given:
                     raise TypeError(f"{self.usage()} got {name!r} twice")
@@ -183,8 +200,8 @@ class Primitive:
                 static[name] = tuple(value.tolist()) if value.ndim == 1 else snapshot(value)
             elif has_door(value):
                 raise NoRuleError(
-                    f"{self.usage()}: {name!r} decides the shape or the kind of the result, so it is not differentiated "
-                    f"and cannot be a {type(value).__name__}. Pass a plain value."
+                    f"{self.usage()}: {name!r} decides the shape or the kind of the result, so it is not "
+                    f"differentiated and cannot be a {type(value).__name__}. Pass a plain value."
                 )
         return operands, Static(static) if static else NOTHING
 
@@ -199,8 +216,7 @@ class Primitive:
 
     def as_input(self, position: int, operand: Any) -> Any:
         """An operand without a door, as the implementation takes it: an array, a number, or None if that is allowed."""
-        kind = type(operand)
-        if kind in NUMBERS or (kind is np.ndarray and operand.dtype.kind in "fiubc"):
+        if (type(operand) is np.ndarray and operand.dtype.kind in "fiubc") or type(operand) in NUMBERS:
             return operand
         if operand is None and self.accepts_none(position):
             return None
@@ -224,9 +240,7 @@ class Primitive:
             return f"argument {self.operand_names[position]!r}"
         return f"argument {position}"
 
-    def evaluate(
-        self, inputs: Sequence[Any], static: Static, operands: Sequence[Any] = ()
-    ) -> tuple[Any, Any]:
+    def evaluate(self, inputs: Sequence[Any], static: Static, operands: Sequence[Any] = ()) -> tuple[Any, Any]:
         """The value and the residuals for concrete inputs, with the signature enforced; `operands` label errors."""
         try:
             output = self.implementation(*inputs, **static) if static else self.implementation(*inputs)
@@ -252,9 +266,7 @@ class Primitive:
             if key is not None and not self.signature.uses_static:
                 self.accepted.add(key)
 
-    def refusal(
-        self, inputs: Sequence[Any], static: Static, operands: Sequence[Any], error: Exception
-    ) -> TapeError:
+    def refusal(self, inputs: Sequence[Any], static: Static, operands: Sequence[Any], error: Exception) -> TapeError:
         """The error of ours for inputs that the implementation refused: jaxtyping's verdict if it has one."""
         labels = labels_of(operands)
         try:
@@ -269,11 +281,12 @@ class Primitive:
             lines.append(f"  {self.argument(position).removeprefix('argument ')}: {text}  {label or ''}".rstrip())
         if static:
             lines.append("  " + ", ".join(f"{name}={value!r}" for name, value in static.items()))
-        wrong_type = isinstance(error, TypeError) and not isinstance(error, np.exceptions.AxisError)
-        if wrong_type:
-            return DTypeError("\n".join(lines))
-        shapes = isinstance(error, ValueError) and not isinstance(error, np.exceptions.AxisError | np.linalg.LinAlgError)
-        return ShapeError("\n".join(lines)) if shapes and len(inputs) > 1 else ArgumentError("\n".join(lines))
+        message = "\n".join(lines)
+        if isinstance(error, np.exceptions.AxisError | np.linalg.LinAlgError):
+            return ArgumentError(message)
+        if isinstance(error, TypeError):
+            return DTypeError(message)
+        return (ShapeError if isinstance(error, ValueError) and len(inputs) > 1 else ArgumentError)(message)
 
     def abstract(self, inputs: tuple[Any, ...], static: Static, operands: Sequence[Any] = ()) -> Any:
         """Shape and dtype of the result, without computing it: an Abstract, or a tuple of them."""
@@ -380,4 +393,15 @@ def labels_of(operands: Sequence[Any]) -> list[str | None]:
     return [node.label() if isinstance(node, Node) else None for node in nodes]
 
 
-__all__ = ["Array", "Door", "Primitive", "Rule", "Shape", "has_door", "linear_in_all", "register_door"]
+__all__ = [
+    "Array",
+    "Door",
+    "GivenRule",
+    "Primitive",
+    "Rule",
+    "Rules",
+    "Shape",
+    "has_door",
+    "linear_in_all",
+    "register_door",
+]

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, cast
 
 import numpy as np
 import optree
@@ -35,21 +35,21 @@ def flatten(tree: Any) -> tuple[list[Any], Structure]:
     return leaves, structure
 
 
-def register_dataclass(cls: type) -> None:
+def register_dataclass(cls: type[Any]) -> None:
     """Teach optree to take a dataclass apart, field by field; it stays known for the life of the process."""
     names = tuple(field.name for field in dataclasses.fields(cls))
 
     def take_apart(value: Any) -> tuple[tuple[Any, ...], tuple[str, ...], tuple[str, ...]]:
         return tuple(getattr(value, name) for name in names), names, names
 
-    def put_together(_: object, parts: Sequence[Any]) -> Any:
+    def put_together(_: object, parts: Iterable[Any]) -> Any:
         value = object.__new__(cls)  # a tree of tracers or of axes need not pass the checks of __post_init__
         for name, part in zip(names, parts, strict=True):
             object.__setattr__(value, name, part)
         return value
 
     try:
-        optree.register_pytree_node(cls, take_apart, put_together, namespace=NAMESPACE)
+        cast("Any", optree).register_pytree_node(cls, take_apart, put_together, namespace=NAMESPACE)
     except ValueError:
         pass  # another thread registered it at the same moment
 

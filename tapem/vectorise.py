@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import optree
 
 from tapem.errors import ArgumentError, ConcretizationError, ShapeError, TreeError
 from tapem.monad import TapeM, drive
-from tapem.node import Abstract, constant
+from tapem.node import Abstract, constant, is_several
 from tapem.recorder import Recorder, opened
 from tapem.sweeps.batch import Batched, batch, from_front, to_front
 from tapem.tracer import Tracer
@@ -40,17 +40,15 @@ def vmap(
     array([3., 4.])
     """
     if f is None:
-        return functools.partial(
-            vmap, in_axes=in_axes, out_axes=out_axes, axis_name=axis_name, axis_size=axis_size
-        )
+        return functools.partial(vmap, in_axes=in_axes, out_axes=out_axes, axis_name=axis_name, axis_size=axis_size)
     function = f
 
     @through_every_door
     @functools.wraps(function)
     def mapped(*arguments: Any, **options: Any) -> Any:
         leaves, structure = flatten((arguments, options))
-        axes_tree = tuple(in_axes) if isinstance(in_axes, list) else in_axes
-        if isinstance(axes_tree, tuple) and len(axes_tree) != len(arguments):
+        axes_tree: Any = tuple(cast("list[Any]", in_axes)) if isinstance(in_axes, list) else in_axes
+        if is_several(axes_tree) and len(axes_tree) != len(arguments):
             raise ArgumentError(
                 f"vmap: in_axes={in_axes!r} has {len(axes_tree)} entries, but f was called with {len(arguments)} "
                 "positional arguments; give one entry per argument."
@@ -92,7 +90,7 @@ def trace_one(
     """Run f on the tracers of one example; the leaves of its result, and their structure."""
     result = f(*arguments, **options)
     if isinstance(result, TapeM):
-        result = drive(result, recorder)
+        result = drive(cast("TapeM[Any]", result), recorder)
     leaves, structure = flatten(result)
     return [as_tracer(recorder, leaf) for leaf in leaves], structure
 

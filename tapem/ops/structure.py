@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -42,14 +42,11 @@ def _batch_pick(
     return inputs[0][static["index"]]
 
 
-_picking: Callable[[Any], Primitive] = primitive(
+@primitive(
     frule=(lambda t, y, parts, index: t[index],),
     batch=_batch_pick,
     abstract=lambda parts, index: parts[index],
 )
-
-
-@_picking
 def pick(parts, *, index: int) -> Any:  # pyright: ignore  # the operand is a tuple of tensors, which no annotation says
     """One of the several results of an op such as `qr`; the reverse sweep puts its cotangent in the op's tuple."""
     return parts[index]  # pyright: ignore[reportUnknownVariableType]
