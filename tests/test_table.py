@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +16,8 @@ import pytest
 import layers
 import losses
 import tapem.ops
-from tapem.primitive import Primitive
+from tapem.primitive import Primitive, linear_in_all
+from tapem.tangents import AbstractZero, Thunk
 from tapem.testing import rule_report
 from tapem.testing.flattening import settled
 from tapem.testing.rule_checks import insist
@@ -28,6 +30,9 @@ INDIRECT = {
     "pick": "its operand is the tuple of an op with several results (qr, eigh, slogdet ...), whose rows go through it",
     "unstack": "it stands behind iteration over a tracer only, which tests/test_doors.py differentiates",
 }
+
+# Operands whose rules hand on nothing, so that there is nothing to be wrong with them.
+NOTHING = {("copysign", 1), ("where", 0)}
 
 # Primitives that work without a batch rule of their own, on purpose, and why.
 ONE_BY_ONE: dict[str, str] = {}
@@ -52,6 +57,7 @@ def primitives() -> Iterator[Primitive]:
 
 
 TABLE = table()
+PRIMITIVES = [pytest.param(op, id=op.name) for op in primitives()]
 
 
 @pytest.mark.parametrize("row", [pytest.param(row, id=f"{name}-{row}"[:120]) for name, row in TABLE])
@@ -68,7 +74,7 @@ def test_row(row: Row) -> None:
     assert not report.skipped.keys() & {"the pure door", "forward mode", "reverse mode"}, report
 
 
-@pytest.mark.parametrize("op", [pytest.param(op, id=op.name) for op in primitives()])
+@pytest.mark.parametrize("op", PRIMITIVES)
 def test_primitive_is_complete(op: Primitive) -> None:
     rows = [row for _, row in TABLE if row.op is op]
     assert rows or op.name in INDIRECT, f"{op.usage()} of {op.__module__} has no row in tests/tables"
@@ -78,3 +84,44 @@ def test_primitive_is_complete(op: Primitive) -> None:
         assert op.frule is not None, f"{op.usage()} has no frule"
     assert op.batch is not None or op.name in ONE_BY_ONE, f"{op.usage()} has no batch rule"
     assert op.__doc__, f"{op.usage()} has no docstring"
+
+
+def slightly_wrong(part: Any) -> Any:
+    """What a rule returned, one percent larger."""
+    while isinstance(part, Thunk):
+        part = part()
+    if part is None or isinstance(part, AbstractZero):
+        return part
+    return tuple(map(slightly_wrong, part)) if type(part) is tuple else part * 1.01
+
+
+def with_one_wrong(rules: Any, at: int) -> Any:
+    """The rules of an op, with what one of them says of one operand slightly wrong."""
+    if type(rules) is tuple:
+        return tuple(
+            (lambda *a, **k: slightly_wrong(rules[at](*a, **k))) if i == at else r for i, r in enumerate(rules)
+        )
+
+    def jointly(*arguments: Any, **static: Any) -> Any:
+        parts = rules(*arguments, **static)
+        if type(parts) is not tuple:
+            return slightly_wrong(parts)
+        return tuple(slightly_wrong(part) if i == at else part for i, part in enumerate(parts))
+
+    return jointly
+
+
+@pytest.mark.parametrize("op", PRIMITIVES)
+@pytest.mark.parametrize("kind", ["rrule", "frule"])
+def test_a_rule_that_is_slightly_wrong_is_noticed(op: Primitive, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    rules: Any = getattr(op, kind)
+    if op.name in INDIRECT or not op.differentiable or rules is linear_in_all:
+        return
+    each = type(rules) is tuple
+    for at in range(len(rules) if each else op.arity if kind == "rrule" else 1):
+        if (each and rules[at] is None) or (op.name, at) in NOTHING:
+            continue
+        monkeypatch.setattr(op, kind, with_one_wrong(rules, at))
+        rows = [row for _, row in TABLE if row.op is op and row.order]
+        noticed = any(rule_report(op, row.operands, row.static, order=1, brief=True).findings for row in rows)
+        assert noticed, f"no row tells whether the {kind} of {op.usage()} is right in operand {at}"

@@ -45,8 +45,26 @@ def batching(
         except Exception as error:  # whatever a batch rule may raise is a finding
             yield Finding(check, detail=raised(error))
     real = [i for i in possible if Abstract.of(operands[i]).dtype.kind == "f"]
+    if real:
+        yield from no_examples(f, operands, real, skipped)
     for mode in modes if real else ():
         yield from within_derivatives(f, operands, real, mode, rng)
+
+
+def no_examples(
+    f: Callable[..., Any], operands: tuple[Any, ...], real: Sequence[int], skipped: MutableMapping[str, str]
+) -> Iterator[Finding]:
+    """A batch of no examples: shapes and dtypes are those of a batch, with a batch axis of size 0."""
+    axes = tuple(0 if i in real else None for i in range(len(operands)))
+    empty = [examples(x)[:0] if i in real else x for i, x in enumerate(operands)]
+    expected = [np.zeros((0, *np.shape(value)), Abstract.of(value).dtype) for value in flatten(f(*operands))[0]]
+    check = "batch rule, of no examples"
+    try:
+        yield from agree(check, expected, vmap(f, in_axes=axes)(*empty))
+    except ConcretizationError as error:  # an op without a batch rule is a loop, which needs an example
+        skipped[check] = f"refused: {first_line(error)}"
+    except Exception as error:  # whatever a batch rule may raise is a finding
+        yield Finding(check, detail=raised(error))
 
 
 def within_derivatives(
