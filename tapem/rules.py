@@ -255,6 +255,11 @@ def scalar_rule(op: Callable[..., Any], *partials: Any, setup: Rule | None = Non
 
     known.rrule, known.frule = rrule, frule
     known.elementwise = known.differentiable = True
+    if known.batch is None and known.checked:
+        # A batch has an axis more than the signature allows, which every example was held to before.
+        fields = {"elementwise": True, "rrule": rrule, "frule": frule, "batch": batch_elementwise}
+        untyped = declare(known.implementation, name=known.name, **fields)
+        known.batch = lambda op, *batch: batch_elementwise(untyped, *batch)
     known.batch = known.batch or batch_elementwise
     return known
 
