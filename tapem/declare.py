@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Protocol
 
 import numpy as np
 
+from tapem.errors import ArgumentError
 from tapem.node import Array, Scalar
 from tapem.primitive import GivenRule, Primitive, Rules
 from tapem.signature import Signature
@@ -79,12 +80,12 @@ class Declaration(Protocol):
     2
     """
 
-    @overload
     # What takes any number of arrays also takes one, two or three: the first that fits is meant.
     @overload
     def __call__(  # pyright: ignore[reportOverlappingOverload]
         self, implementation: Callable[[*tuple[Array, ...]], Any], /
     ) -> Primitive: ...
+    @overload
     def __call__(self, implementation: Callable[Concatenate[Array, Array, Array, P], Any], /) -> Ternary[P]: ...
     @overload
     def __call__(self, implementation: Callable[Concatenate[Array, Array, P], Any], /) -> Binary[P]: ...
@@ -102,7 +103,15 @@ def declare(implementation: Callable[..., Any], *, name: str | None = None, **fi
     signature = Signature.of(implementation, name=name)
     fixed = not any(operand.variadic for operand in signature.operands)
     kind = _BY_ARITY.get(len(signature.operands), Primitive) if fixed else Primitive
-    return kind(implementation, signature, **fields)
+    op = kind(implementation, signature, **fields)
+    for what in ("rrule", "frule"):
+        given = fields.get(what)
+        if type(given) is tuple and fixed and len(given) > op.arity:
+            raise ArgumentError(
+                f"{what}: {op.usage()} has {op.arity} operand{'s' * (op.arity != 1)}, but {len(given)} rules were "
+                "given; give one per operand (None for what cannot be perturbed), or a joint one."
+            )
+    return op
 
 
 @overload
@@ -137,6 +146,8 @@ def primitive(
     The tensor operands are the parameters annotated with a jaxtyping type; the others are static. The rules are those
     of `Primitive`; each may also be given later with `defrrule`, `deffrule` and `defbatch`. An op without a rule works
     until it is differentiated.
+
+    Raises ArgumentError for a wrong number of rules.
 
     >>> import numpy as np, tapem as tm
     >>> from jaxtyping import Float
