@@ -10,11 +10,12 @@ from typing import Any
 
 import numpy as np
 
+from tapem.broadcasting import broadcasts_to, zeros_without_memory
 from tapem.errors import DTypeError, ShapeError
 from tapem.node import Abstract, Node
 from tapem.primitive import linear_in_all
-from tapem.sweeps.reverse import View, broadcasts_to, call_rule, missing_rule
-from tapem.tangents import DoesNotExist, InplaceableThunk, Thunk, Zero, add
+from tapem.sweeps.reverse import View, call_rule, missing_rule, rule_failed, rule_text, settled
+from tapem.tangents import Zero, add
 from tapem.work import Watcher
 
 
@@ -62,7 +63,7 @@ def push(node: Node, given: list[Any], view: View | None) -> Any:
     rest = (output, residuals, *inputs) if op.residuals else (output, *inputs)
     if rules is linear_in_all:
         filled = [
-            zeros_like(value) if type(tangent) is Zero else tangent
+            zeros_without_memory(Abstract.of(value)) if type(tangent) is Zero else tangent
             for tangent, value in zip(given, inputs, strict=True)
         ]
         return fitted_tangent(op(*filled, **static), node)
@@ -75,52 +76,59 @@ def push(node: Node, given: list[Any], view: View | None) -> Any:
         rule = rules[position] if position < len(rules) else None
         if rule is None:
             raise missing_rule(node, "forward", position)
-        part = fitted_tangent(call_rule(node, "frule", rule, (tangent, *rest), static), node)
-        total = part if total is None else add(total, part) if part is not None else total
+        try:
+            part = rule(tangent, *rest, **static)
+        except Exception as error:
+            rule_failed(node, "frule", error, position)
+        part = fitted_tangent(part, node, position)
+        if part is not None:
+            total = part if total is None else tuple(map(add, total, part)) if type(part) is tuple else add(total, part)
     return total
 
 
-def zeros_like(value: Any) -> Any:
-    """Zeros of the shape and dtype of a value; of float64 for what is no float and so has no tangent."""
-    kind = Abstract.of(value)
-    return np.zeros(kind.shape, kind.dtype)
-
-
-def fitted_tangent(part: Any, node: Node) -> Any:
+def fitted_tangent(part: Any, node: Node, position: int | None = None) -> Any:
     """A tangent with the shape and dtype of the node's value, or None for nothing; wrong ones are an error."""
-    while type(part) is Thunk or type(part) is InplaceableThunk:
-        part = part()
-    if part is None or type(part) is Zero or type(part) is DoesNotExist:
-        return None
-    if type(node.output) is tuple:
-        if type(part) is not tuple or len(part) != len(node.output):
-            raise ShapeError(f"the frule of {node.op.name} must return {len(node.output)} tangents ({node.label()}).")
-        pairs = zip(part, node.output, strict=True)
-        return tuple(
-            zeros_like(value) if type(one) is Zero or one is None else fitted_array(one, value, node)
-            for one, value in pairs
-        )
-    return fitted_array(part, node.output, node)
+    output = node.output
+    if type(output) is not tuple:
+        return fitted_array(part, output, node, position)
+    if type(part) is not tuple:
+        if settled(part, Abstract.of(output[0]), node, "frule", position) is None:
+            return None
+    elif len(part) == len(output):
+        parts = [fitted_array(one, value, node, position) for one, value in zip(part, output, strict=True)]
+        return tuple(Zero() if one is None else one for one in parts)
+    raise ShapeError(
+        f"the {rule_text(node, 'frule', position)} must return a tuple of {len(output)} tangents, one per result "
+        f"({node.label()})."
+    )
 
 
-def fitted_array(part: Any, value: Any, node: Node) -> Any:
-    """One tangent, broadcast to the shape of the value it belongs to."""
+def fitted_array(part: Any, value: Any, node: Node, position: int | None) -> Any:
+    """One tangent, broadcast to the shape of the value it belongs to, or None for nothing."""
+    expected = Abstract.of(value)
+    if not hasattr(part, "dtype"):
+        part = settled(part, expected, node, "frule", position)
+        if part is None:
+            return None
     op: Any = node.op
-    own, expected = Abstract.of(part), Abstract.of(value)
+    own = Abstract.of(part)
     if own.dtype.kind != "f" and expected.dtype.kind == "f":
-        raise DTypeError(f"the frule of {op.name} returned a tangent of dtype {own.dtype} ({node.label()}).")
+        raise DTypeError(
+            f"the {rule_text(node, 'frule', position)} returned a tangent of dtype {own.dtype} for a value of dtype "
+            f"{expected.dtype} ({node.label()})."
+        )
     if own.shape != expected.shape:
         if not op.elementwise or not broadcasts_to(own.shape, expected.shape):
             raise ShapeError(
-                f"the frule of {op.name} returned a tangent of shape {own.shape} for a value of shape "
-                f"{expected.shape} ({node.label()})."
+                f"the {rule_text(node, 'frule', position)} returned a tangent of shape {own.shape} for a value of "
+                f"shape {expected.shape} ({node.label()})."
             )
         part = np.broadcast_to(part, expected.shape)
     if own.dtype != expected.dtype and expected.dtype.kind == "f":
         if all(Abstract.of(x).dtype == expected.dtype for x in node.inputs if x is not None and type(x) is not tuple):
             raise DTypeError(
-                f"the frule of {op.name} returned a tangent of dtype {own.dtype} for a value of dtype "
-                f"{expected.dtype} ({node.label()}); rules keep the dtype of what they are given."
+                f"the {rule_text(node, 'frule', position)} returned a tangent of dtype {own.dtype} for a value of "
+                f"dtype {expected.dtype} ({node.label()}); rules keep the dtype of what they are given."
             )
         part = part.astype(expected.dtype)
     return part
