@@ -279,7 +279,10 @@ def test_while_loop_counts_per_example():
     count = lambda x: tm.while_loop(lambda s: s[1] < 10.0, lambda s: (s[0] + 1, s[1] * 2), (0, x))[0]  # noqa: E731
     found = tm.vmap(count)(np.array([1.0, 3.0, 11.0]))
     assert found.tolist() == [4, 2, 0] and found.dtype.kind == "i"
-    close(tm.vmap(lambda limit: tm.while_loop(lambda s: s < limit, lambda s: s * 2, 1.0))(np.array([3.0, 1.0, 9.0])), [4.0, 1.0, 16.0])
+    close(
+        tm.vmap(lambda limit: tm.while_loop(lambda s: s < limit, lambda s: s * 2, 1.0))(np.array([3.0, 1.0, 9.0])),
+        [4.0, 1.0, 16.0],
+    )
 
 
 def test_while_loop_refuses_what_changes():
