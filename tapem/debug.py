@@ -13,6 +13,7 @@ from tapem.listing import node_line, node_type
 from tapem.node import LEAF, Abstract, Node, is_several
 from tapem.recorder import Recorder, opened
 from tapem.signature import type_text
+from tapem.tangents import Zero
 from tapem.tape import Ref, Tape
 from tapem.tracer import Tracer
 from tapem.tracing import plain_tree
@@ -26,6 +27,8 @@ def value_text(value: Any) -> str:
         return "(" + ", ".join(map(value_text, value)) + ")"
     if type(value) is Abstract:
         return str(value)
+    if type(value) is Zero:
+        return "0"
     if type(value) is Tracer:
         return value_text(value.node.output)
     array = np.asarray(value)
@@ -107,7 +110,7 @@ class FiniteGuard:
     def pushed(self, node: Node, tangent: Any) -> None:
         """Check a tangent."""
         for part in tangent if type(tangent) is tuple else (tangent,):
-            if type(part) is Tracer or is_finite(part):
+            if type(part) in (Tracer, Zero) or is_finite(part):
                 continue
             inputs = ", ".join(map(value_text, node.inputs))
             raise TapeError(
