@@ -1,7 +1,7 @@
 """Activation functions, and the error function that gelu is made of. All are stable for every finite input."""
 
-# Rules run on arrays and on tracers alike, so their arguments have no type that a checker could know.
-# pyright: reportUnknownLambdaType=false, reportUnknownMemberType=false, reportUnknownArgumentType=false
+# Operands are arrays or tracers of any dtype, so what becomes of them has no type that a checker could know.
+# pyright: reportUnknownLambdaType=false, reportUnknownArgumentType=false
 
 from __future__ import annotations
 

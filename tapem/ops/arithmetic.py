@@ -4,8 +4,8 @@ Each rule `lambda g, y, x: ...` says what the partial derivative does to `g`; si
 the rule of both modes. Broadcasting is undone by the sweep, not here.
 """
 
-# Rules run on arrays and on tracers alike, so their arguments have no type that a checker could know.
-# pyright: reportUnknownLambdaType=false, reportUnknownMemberType=false, reportUnknownArgumentType=false
+# Operands are arrays or tracers of any dtype, so what becomes of them has no type that a checker could know.
+# pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false
 
 from __future__ import annotations
 

@@ -1,8 +1,5 @@
 """The same numbers in another dtype."""
 
-# Rules run on arrays and on tracers alike, so their arguments have no type that a checker could know.
-# pyright: reportUnknownLambdaType=false, reportUnknownMemberType=false, reportUnknownArgumentType=false
-
 from __future__ import annotations
 
 from typing import Any

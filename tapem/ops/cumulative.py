@@ -5,9 +5,9 @@ instead, and recurrences are closed under differentiation: so cumprod, and prod 
 any number of zeros.
 """
 
-# pyright: reportUnknownLambdaType=false, reportUnknownMemberType=false, reportUnknownArgumentType=false
-# pyright: reportUnknownVariableType=false
-# Rules run on arrays and tracers alike, of whatever dtype: their arguments have no one type.
+# Operands are arrays or tracers of any dtype, so what becomes of them has no type that a checker could know.
+# pyright: reportUnknownLambdaType=false, reportUnknownArgumentType=false, reportUnknownVariableType=false
+
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence

@@ -1,9 +1,7 @@
 """Diagonals and triangles of matrices: all of them linear, and each transposed by another one here."""
 
-# pyright: reportUnknownLambdaType=false, reportUnknownMemberType=false, reportUnknownArgumentType=false
-# pyright: reportUnknownVariableType=false, reportGeneralTypeIssues=false
-# Rules run on arrays and tracers alike, of whatever dtype, and name the op that they belong to: their arguments have no
-# one type.
+# Operands are arrays or tracers of any dtype, so what becomes of them has no type that a checker could know.
+# pyright: reportUnknownLambdaType=false, reportUnknownVariableType=false
 
 from __future__ import annotations
 

@@ -4,12 +4,10 @@ A term such as `"...ij"` is read once as a tuple of labels, one per axis: a lett
 that the ellipsis stands for. The rules work on labels; `contraction` turns labels into subscripts again.
 """
 
-# pyright: reportUnknownLambdaType=false, reportUnknownMemberType=false, reportUnknownArgumentType=false
-# pyright: reportUnknownVariableType=false, reportGeneralTypeIssues=false
+# Operands are arrays or tracers of any dtype, so what becomes of them has no type that a checker could know. Ops of any
+# number of operands have no class in `declare`. What is Numeric is an Operand too, and the first overload wins.
+# pyright: reportUnknownLambdaType=false, reportUnknownArgumentType=false, reportUnknownVariableType=false
 # pyright: reportCallIssue=false, reportOverlappingOverload=false
-# Rules run on arrays and tracers alike, of whatever dtype, and name the op that they belong to: their arguments have no
-# one type. Ops of any number of operands have no class in `declare`; what is Numeric is an Operand too, and the first
-# overload wins.
 
 from __future__ import annotations
 

@@ -4,8 +4,8 @@ Arrays are operands of the op, so that they can be tracers, Refs, or mapped by `
 Ellipsis, and where the arrays stand) is one static value, which can be compared, hashed and printed.
 """
 
-# pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false, reportUnknownMemberType=false
-# Index arrays are of any integer dtype.
+# Operands are arrays or tracers of any dtype, so what becomes of them has no type that a checker could know.
+# pyright: reportUnknownVariableType=false
 
 from __future__ import annotations
 

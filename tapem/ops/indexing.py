@@ -4,12 +4,12 @@ To take and to put are each other's transpose, so the ops come in pairs (`getite
 `scatter_add`), and each is the derivative of the other: the family is closed, in both modes, at any order.
 """
 
+# Operands are arrays or tracers of any dtype, so what becomes of them has no type that a checker could know, and rules
+# name the op that they belong to. Ops of any number of operands have no class in `declare`. What is Numeric is an
+# Operand too, and the first overload wins.
 # pyright: reportUnknownLambdaType=false, reportUnknownMemberType=false, reportUnknownArgumentType=false
-# pyright: reportUnknownVariableType=false, reportGeneralTypeIssues=false
-# pyright: reportCallIssue=false, reportOverlappingOverload=false
-# Rules run on arrays and tracers alike, of whatever dtype, and name the op that they belong to: their arguments have no
-# one type. Ops of any number of operands have no class in `declare`; what is Numeric is an Operand too, and the first
-# overload wins.
+# pyright: reportUnknownVariableType=false, reportGeneralTypeIssues=false, reportCallIssue=false
+# pyright: reportOverlappingOverload=false
 
 from __future__ import annotations
 

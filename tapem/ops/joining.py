@@ -1,10 +1,10 @@
 """Joining and splitting: several operands in, or several results out."""
 
-# pyright: reportUnknownLambdaType=false, reportUnknownMemberType=false, reportUnknownArgumentType=false
-# pyright: reportUnknownVariableType=false
-# pyright: reportCallIssue=false, reportOverlappingOverload=false
-# Rules run on arrays and tracers alike, of whatever dtype: their arguments have no one type. Ops of
-# any number of operands have no class in `declare`; and what is Numeric is an Operand too: the first overload wins.
+# Operands are arrays or tracers of any dtype, so what becomes of them has no type that a checker could know. What is
+# Numeric is an Operand too, and the first overload wins.
+# pyright: reportUnknownLambdaType=false, reportUnknownArgumentType=false, reportUnknownVariableType=false
+# pyright: reportOverlappingOverload=false
+
 from __future__ import annotations
 
 import functools

@@ -8,9 +8,10 @@ Kinks, alike in both modes: elements that tie for max or min share the derivativ
 where all elements are equal, that of norm is 0 where the norm is 0.
 """
 
+# Operands are arrays or tracers of any dtype, so what becomes of them has no type that a checker could know.
 # pyright: reportUnknownLambdaType=false, reportUnknownMemberType=false, reportUnknownArgumentType=false
 # pyright: reportUnknownVariableType=false
-# Rules run on arrays and tracers alike, of whatever dtype: their arguments have no one type.
+
 from __future__ import annotations
 
 import math

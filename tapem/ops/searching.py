@@ -4,8 +4,8 @@ Nothing is differentiated. Inside `grad` and the like (but not inside `vmap`) th
 can be read and used as indices.
 """
 
-# Batching works on arrays and on tracers alike, so its arguments have no type that a checker could know.
-# pyright: reportUnknownVariableType=false, reportUnknownMemberType=false, reportUnknownArgumentType=false
+# Operands are arrays or tracers of any dtype, so what becomes of them has no type that a checker could know.
+# pyright: reportUnknownArgumentType=false, reportUnknownVariableType=false
 
 from __future__ import annotations
 

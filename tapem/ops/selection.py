@@ -4,9 +4,6 @@ What was not chosen gets no derivative. The rules select rather than multiply by
 False would be NaN where the derivative is 0.
 """
 
-# Rules run on arrays and on tracers alike, so their arguments have no type that a checker could know.
-# pyright: reportUnknownLambdaType=false, reportUnknownMemberType=false, reportUnknownArgumentType=false
-
 from __future__ import annotations
 
 from typing import Any

@@ -4,9 +4,6 @@ The formulas are those of Abramowitz and Stegun, chapter 4, written so that noth
 1 + x**2 is taken as hypot(1, x) squared, and 1 - x**2 as (1 - x) * (1 + x).
 """
 
-# Rules run on arrays and on tracers alike, so their arguments have no type that a checker could know.
-# pyright: reportUnknownLambdaType=false, reportUnknownMemberType=false, reportUnknownArgumentType=false
-
 from __future__ import annotations
 
 import math
