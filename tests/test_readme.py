@@ -31,7 +31,7 @@ def test_code():
     for code, expected in PYTHON:
         printed = io.StringIO()
         with contextlib.redirect_stdout(printed):
-            exec(compile(code, "README.md", "exec"), names)
+            exec(compile(code, "<README.md>", "exec"), names)
         assert printed.getvalue() == expected, code
 
 
