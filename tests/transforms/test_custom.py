@@ -209,7 +209,7 @@ def test_closures_over_traced_values_are_refused():
         return np.sum(f(x))
 
     for f in (by_vjp, by_jvp):
-        with pytest.raises(tm.TapeError, match="closes over.*Pass it as an argument"):
+        with pytest.raises(tm.TapeError, match=r"closes over.*Pass it as an argument"):
             tm.grad(f)(X)
     # In the rule alone, such a value is one that the sweep of this level sees as it is.
     close(

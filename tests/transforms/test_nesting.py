@@ -166,7 +166,7 @@ def test_the_same_array_passed_twice_has_two_gradients():
     close((a, b), (2 * X**2, X**2))
     a, b = tm.grad(lambda pair: np.sum(pair[0] ** 2 * pair[1]))((X, X))
     close((a, b), (2 * X**2, X**2))
-    y, dy = tm.jvp(lambda x, y: x**2 * y, (X, X), (V, 0 * V))
+    _y, dy = tm.jvp(lambda x, y: x**2 * y, (X, X), (V, 0 * V))
     close(dy, 2 * X * X * V)
 
     def inner(x):

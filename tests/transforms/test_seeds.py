@@ -151,7 +151,7 @@ def test_one_function_of_two_outputs_and_one_of_two_inputs():
     x, y = 0.3, 0.8
     sincos, derivative = tm.jvp(lambda x: (np.sin(x), np.cos(x)), (x,), (1.0,))
     assert sincos == (np.sin(x), np.cos(x)) and derivative == (np.cos(x), -np.sin(x))
-    value, pullback = tm.vjp(np.hypot, x, y)
+    _value, pullback = tm.vjp(np.hypot, x, y)
     close(pullback(1.0), (x / np.hypot(x, y), y / np.hypot(x, y)))
 
 

@@ -109,7 +109,7 @@ def test_debug_prints_ops_as_they_happen(capsys):
 
 def test_debug_prints_before_an_error(capsys):
     def f(x):
-        y = np.sin(x)
+        np.sin(x)
         raise ValueError("after sin")
 
     with pytest.raises(ValueError, match="after sin"):

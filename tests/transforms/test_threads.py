@@ -71,7 +71,7 @@ def test_tasks_differentiate_at_once():
             recorded.append(x)
             return np.sum(np.sin(x) * seed)
 
-        y, pullback = tm.vjp(f, X * seed)
+        _y, pullback = tm.vjp(f, X * seed)
         await asyncio.sleep(0)
         with tm.no_grad():
             await asyncio.sleep(0)
@@ -206,7 +206,7 @@ def test_an_escaped_tracer_is_an_error_that_says_so(transform):
         lambda: tm.vmap(lambda x: x * tracer)(X),
         lambda: tm.jvp(np.sin, (tracer,), (X,)),
     ):
-        with pytest.raises(tm.EscapedTracerError, match="escaped from the transform that made it.*has_aux=True"):
+        with pytest.raises(tm.EscapedTracerError, match=r"escaped from the transform that made it.*has_aux=True"):
             use()
 
 

@@ -338,9 +338,9 @@ def test_axes_out_of_range(axis):
 
 
 def test_axes_that_do_not_match():
-    with pytest.raises(tm.ArgumentError, match="in_axes.* 1 entries, but f was called with 2"):
+    with pytest.raises(tm.ArgumentError, match=r"in_axes.* 1 entries, but f was called with 2"):
         tm.vmap(np.dot, in_axes=(0,))(A, B)
-    with pytest.raises(tm.ArgumentError, match="integers and None, not 0.5"):
+    with pytest.raises(tm.ArgumentError, match=r"integers and None, not 0.5"):
         tm.vmap(np.sum, in_axes=0.5)(A)
     with pytest.raises(tm.ArgumentError, match="integers and None, not True"):
         tm.vmap(np.sum, in_axes=True)(A)
@@ -351,7 +351,7 @@ def test_axes_that_do_not_match():
 
 
 def test_an_output_that_depends_on_the_example_cannot_have_out_axis_none():
-    with pytest.raises(tm.ConcretizationError, match="out_axes is None.*depends on the mapped axis"):
+    with pytest.raises(tm.ConcretizationError, match=r"out_axes is None.*depends on the mapped axis"):
         tm.vmap(np.sum, out_axes=None)(A)
 
 
@@ -370,11 +370,11 @@ def test_reading_a_mapped_value_names_the_line_and_what_to_write():
         match=rf"test_vmap\.py, line {line}, `return a if np.sum\(a\) > 0 else -a`: .*where.*cond",
     ):
         tm.vmap(branch)(A)
-    with pytest.raises(tm.ConcretizationError, match="where.*cond"):
+    with pytest.raises(tm.ConcretizationError, match=r"where.*cond"):
         tm.vmap(loops)(A)
-    with pytest.raises(tm.ConcretizationError, match="where.*cond"):
+    with pytest.raises(tm.ConcretizationError, match=r"where.*cond"):
         tm.vmap(tm.grad(lambda a: np.sum(branch(a))))(A)
-    with pytest.raises(tm.ConcretizationError, match="where.*cond"):
+    with pytest.raises(tm.ConcretizationError, match=r"where.*cond"):
         tm.grad(lambda a: np.sum(tm.vmap(branch)(a)))(A)
     for read in (float, int, bool, lambda a: a.item(), lambda a: list(range(a)), np.asarray, lambda a: [0, 1][a]):
         with pytest.raises(tm.ConcretizationError):
@@ -382,7 +382,7 @@ def test_reading_a_mapped_value_names_the_line_and_what_to_write():
 
 
 def test_a_mapped_mask_has_no_known_shape():
-    with pytest.raises(tm.ConcretizationError, match="mask.*where"):
+    with pytest.raises(tm.ConcretizationError, match=r"mask.*where"):
         tm.vmap(lambda a: a[a > 0])(A)
     with pytest.raises(tm.ConcretizationError):
         tm.vmap(lambda a: a[np.nonzero(a)])(A)
