@@ -20,7 +20,7 @@ from tapem.numpy_functions import IN_PLACE
 from tapem.primitive import Primitive, Rule
 from tapem.tangents import NO_FIELDS, AbstractZero, DoesNotExist, One, Thunk, Zero, add, extern, multiply
 from tapem.transforms import jvp, vjp
-from tapem.tree import flatten, leaves_like, tree_map, unflatten
+from tapem.tree import flatten, leaves_like, unflatten
 
 Op = TypeVar("Op", bound=Primitive)
 Pullback = Callable[[Any], tuple[Any, ...]]
@@ -105,11 +105,10 @@ def with_rule(op: Callable[..., Any], kind: str) -> Callable[..., Any] | None:
 
 def materialised(tangent: Any, primal: Any) -> Any:
     """A tangent or cotangent, which may be symbolic or deferred, as arrays like the primal."""
-    if isinstance(tangent, AbstractZero):
-        return tree_map(lambda x: np.zeros(np.shape(x), Abstract.of(x).dtype), primal)
-    if type(tangent) is One:
-        return tree_map(lambda x: np.ones(np.shape(x), Abstract.of(x).dtype), primal)
-    structure = flatten(primal)[1]
+    leaves, structure = flatten(primal)
+    if isinstance(tangent, AbstractZero | One):
+        fill = np.ones if type(tangent) is One else np.zeros
+        return unflatten(structure, [fill(kind.shape, kind.dtype) for kind in map(Abstract.of, leaves)])
     parts = leaves_like(structure, extern(tangent), "a tangent and its primal")
     return unflatten(structure, [extern(part) for part in parts])
 
@@ -222,7 +221,7 @@ def scalar_rule(op: Callable[..., Any], *partials: Any, setup: Rule | None = Non
         )
 
     def prepared(y: Any, operands: tuple[Any, ...], static: Mapping[str, Any]) -> tuple[Any, ...]:
-        results = len(y) if isinstance(y, tuple) else 1
+        results = len(cast("tuple[Any, ...]", y)) if isinstance(y, tuple) else 1
         if results != len(rows):
             raise ArgumentError(
                 f"scalar_rule: {known.usage()} has {results} result{'s' * (results != 1)}, but partial derivatives "
@@ -237,7 +236,7 @@ def scalar_rule(op: Callable[..., Any], *partials: Any, setup: Rule | None = Non
 
     def rrule(g: Any, y: Any, *operands: Any, **static: Any) -> tuple[Any, ...]:
         arguments = (*prepared(y, operands, static), y, *operands)
-        cotangents = g if isinstance(g, tuple) else (g,)
+        cotangents = cast("tuple[Any, ...]", g) if isinstance(g, tuple) else (g,)
 
         def one(position: int) -> Any:
             return functools.reduce(add, map(multiply, cotangents, column(position, arguments, static)))
@@ -259,7 +258,11 @@ def scalar_rule(op: Callable[..., Any], *partials: Any, setup: Rule | None = Non
         # A batch has an axis more than the signature allows, which every example was held to before.
         fields = {"elementwise": True, "rrule": rrule, "frule": frule, "batch": batch_elementwise}
         untyped = declare(known.implementation, name=known.name, **fields)
-        known.batch = lambda op, *batch: batch_elementwise(untyped, *batch)
+
+        def of_untyped(op: Primitive, *batch: Any) -> Any:
+            return batch_elementwise(untyped, *batch)
+
+        known.batch = of_untyped
     known.batch = known.batch or batch_elementwise
     return known
 
