@@ -21,7 +21,12 @@ Key: TypeAlias = npt.NDArray[Any]
 
 
 class Initialiser(Protocol):
-    """Any function that draws the first value of a parameter."""
+    """Any function that draws the first value of a parameter: `(key, shape, dtype) -> array`.
+
+    >>> def halves(key, shape, dtype=np.float32):
+    ...     return np.full(shape, 0.5, dtype)
+    >>> initialiser: Initialiser = halves
+    """
 
     def __call__(self, key: Key, shape: Shape, dtype: npt.DTypeLike = ..., /) -> Array:
         """Draw an array of this shape and dtype."""

@@ -1,15 +1,15 @@
 """Closed programs: a function recorded once, with everything that it closes over made an explicit input.
 
-An op whose static argument is a program (`checkpoint`, `while_loop`) must not hide a tracer in a closure, where no sweep
-would find it. So the function is recorded on a recorder of its own, one level up, which turns every outer tracer that
-the function uses into one more input. What remains is data: a list of instructions that can be applied to arrays, to
-tracers of any level, and, through `vmap`, to batches.
+An op whose static argument is a program (`checkpoint`, `while_loop`) must not hide a tracer in a closure, where no
+sweep would find it. So the function is recorded on a recorder of its own, one level up, which turns every outer tracer
+that the function uses into one more input. What remains is data: a list of instructions that can be applied to arrays,
+to tracers of any level, and, through `vmap`, to batches.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from tapem.errors import TapeError
 from tapem.monad import TapeM, drive
@@ -112,7 +112,7 @@ def close(
         arguments, options = rebuild([Tracer(recorder, node) for node in inputs])
         result = f(*arguments, **options)
         if isinstance(result, TapeM):
-            result = drive(result, recorder)
+            result = drive(cast("TapeM[Any]", result), recorder)
         values, structure = flatten(result)
         outputs = [output_node(recorder, as_tracer(recorder, value)) for value in values]
     assert recorder.captures is not None
@@ -132,7 +132,8 @@ def input_leaf(recorder: Recorder, value: Any) -> Node:
 
 def is_tensor(value: Any) -> bool:
     """Whether a value may have a derivative here or further out: a tracer, or floats."""
-    return type(value) is Tracer or isinstance(value, float) or getattr(getattr(value, "dtype", None), "kind", "") == "f"
+    kind = getattr(getattr(value, "dtype", None), "kind", "")
+    return type(value) is Tracer or isinstance(value, float) or kind == "f"
 
 
 def output_node(recorder: Recorder, value: Any) -> Node:

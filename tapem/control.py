@@ -2,14 +2,19 @@
 
 A tape is a straight-line program, so a loop whose length is known is simply unrolled onto it, at a cost linear in its
 length, and a branch whose condition is known is simply taken. Only where a condition is not known, because `vmap` maps
-over it, does `cond` select between both branches, and `while_loop` become one node that runs until every example is done.
+over it, does `cond` select between both branches, and `while_loop` become one node that runs until every example is
+done.
 """
+
+# What a value is, an array, a tracer, a step or a tuple of them, is told apart as the program runs: to a checker it is
+# Any, and what a test makes of that Unknown.
+# pyright: reportUnknownArgumentType=false, reportUnknownMemberType=false, reportUnknownVariableType=false
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -78,8 +83,8 @@ def scan(
             f"scan: the leaves of xs (and length) must agree in length, but have shapes "
             f"{[np.shape(leaf) for leaf in leaves]} and length={length}."
         )
-    count = lengths.pop()
-    columns = [unstack(leaf) if type(leaf) is Tracer else leaf for leaf in leaves]
+    count = cast("int", lengths.pop())
+    columns = [unstack(cast("Any", leaf)) if type(leaf) is Tracer else leaf for leaf in leaves]
     carry, carried = init, flatten(init)[1]
     rows: list[list[Any]] = []
     out_structure: Structure | None = None
@@ -104,7 +109,10 @@ def fori_loop(lower: int, upper: int, body: Callable[[int, Any], Any], init: Any
     6.0
     """
     if is_unknown(lower) or is_unknown(upper):
-        following: Callable[[Any], Any] = lambda pair: (pair[0] + 1, body(*pair))
+
+        def following(pair: tuple[Any, Any]) -> tuple[Any, Any]:
+            return pair[0] + 1, body(*pair)
+
         return while_loop(lambda pair: pair[0] < upper, following, (lower, init))[1]
     state = init
     for index in range(lower, upper):
@@ -126,7 +134,8 @@ def cond(predicate: Any, true_fun: Callable[..., Any], false_fun: Callable[..., 
     if not is_unknown(predicate):
         return true_fun(*operands) if predicate else false_fun(*operands)
     yes, no = true_fun(*operands), false_fun(*operands)
-    return tree_map(lambda a, b: np.where(predicate, a, b), yes, no, what="cond: the results of the branches")
+    select: Callable[[Any, Any], Any] = functools.partial(np.where, predicate)
+    return tree_map(select, yes, no, what="cond: the results of the branches")
 
 
 def is_unknown(value: Any) -> bool:

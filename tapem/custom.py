@@ -5,10 +5,14 @@ and reverse mode always agree: reverse mode of a `custom_jvp` is the transpose o
 `custom_vjp` is the transpose of its pullback. A linear function is transposed by pulling back through it.
 """
 
+# What a value is, an array, a tracer, a step or a tuple of them, is told apart as the program runs: to a checker it is
+# Any, and what a test makes of that Unknown.
+# pyright: reportUnknownArgumentType=false, reportUnknownMemberType=false, reportUnknownVariableType=false
+
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -247,12 +251,14 @@ class custom_vjp:
 
 
 def fitting(tangent: Any, value: Any, what: str) -> Any:
-    """A tangent that a user's rule returned, as an array or tracer; ShapeError if it has another shape than its value."""
+    """A tangent that a user's rule returned, as an array or tracer; ShapeError if it does not fit its value."""
     if type(tangent) in (Zero, DoesNotExist):
         return zeros_of(value)
     tangent = extern(tangent)
     if np.shape(tangent) != np.shape(value):
-        raise ShapeError(f"{what} returned a tangent of shape {np.shape(tangent)} for a value of shape {np.shape(value)}.")
+        raise ShapeError(
+            f"{what} returned a tangent of shape {np.shape(tangent)} for a value of shape {np.shape(value)}."
+        )
     return tangent
 
 
@@ -326,7 +332,7 @@ def detach(x: Any) -> Any:
     >>> tm.grad(lambda x: x * detach(x))(3.0)
     np.float64(3.0)
     """
-    leaves, structure = flatten(x)
+    leaves = flatten(x)[0]
     if len(leaves) == 1 and leaves[0] is x:
         return structure_ops.detach(x)
     return tree_map(structure_ops.detach, x)
@@ -336,7 +342,7 @@ stop_gradient = detach
 
 
 @contextmanager
-def silent() -> Iterator[None]:
+def silent() -> Generator[None]:
     """Have everything that is computed count as constant for the enclosing derivatives."""
     with working(WORK.get().recorder, constant=True):
         yield

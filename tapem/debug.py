@@ -109,7 +109,7 @@ class FiniteGuard:
 
     def pushed(self, node: Node, tangent: Any) -> None:
         """Check a tangent."""
-        for part in tangent if type(tangent) is tuple else (tangent,):
+        for part in tangent if is_several(tangent) else (tangent,):
             if type(part) in (Tracer, Zero) or is_finite(part):
                 continue
             inputs = ", ".join(map(value_text, node.inputs))
@@ -137,7 +137,7 @@ def is_finite(value: Any) -> bool:
 
 
 class debug_mode:
-    """Check values as they are computed: the first non-finite value, tangent or cotangent is a TapeError that names its node.
+    """Check values as they are computed: the first value, tangent or cotangent that is not finite is a TapeError.
 
     `debug_mode(True)` switches it on for this thread or task, `debug_mode(False)` off; as a `with` block it is switched
     back at the end. Values are checked where ops are recorded: on a tape, or inside a transform.

@@ -5,6 +5,10 @@ come to the same ops by `__array_ufunc__` and `__array_function__`, so a plain N
 What NumPy offers no hook for must raise, since it would lose the gradient without a word.
 """
 
+# What a value is, an array, a tracer, a step or a tuple of them, is told apart as the program runs: to a checker it is
+# Any, and what a test makes of that Unknown.
+# pyright: reportUnknownArgumentType=false, reportUnknownMemberType=false, reportUnknownVariableType=false
+
 from __future__ import annotations
 
 import functools
@@ -105,9 +109,9 @@ class Tracer(Operators["Tracer"]):
     def _refuse(self, what: str) -> NoReturn:
         self._refuse_index()
         raise ConcretizationError(
-            f"{users_line()}: {what} of {self!r} would lose its gradient. For a number that is not differentiated write "
-            f"{what}(tm.detach(x)), outside of vmap; to compute with it use tapem's or NumPy's functions (np.sin, not "
-            "math.sin)."
+            f"{users_line()}: {what} of {self!r} would lose its gradient. For a number that is not "
+            f"differentiated write {what}(tm.detach(x)), outside of vmap; to compute with it use tapem's or NumPy's "
+            "functions (np.sin, not math.sin)."
         )
 
     def __float__(self) -> float:
@@ -141,8 +145,8 @@ class Tracer(Operators["Tracer"]):
     def __array__(self, dtype: Any = None, copy: Any = None) -> NoReturn:
         self._refuse_index()
         raise ConcretizationError(
-            f"{users_line()}: {self!r} cannot become a plain array: that would lose its gradient. Where you wrote np.array([x, y]) or "
-            "np.asarray(x), write np.stack([x, y]) or x; for values that are not differentiated, tm.detach(x)."
+            f"{users_line()}: {self!r} cannot become a plain array: that would lose its gradient. Where you wrote "
+            "np.array([x, y]) or np.asarray(x), write np.stack([x, y]) or x; for values that are not differentiated, tm.detach(x)."
         )
 
     def __format__(self, spec: str) -> str:
@@ -335,7 +339,7 @@ def highest(op: Primitive, operands: tuple[Any, ...]) -> Recorder:
 
 def results_of(recorder: Recorder, node: Node) -> Any:
     """The tracer of a node, or a tuple of tracers where it has several results."""
-    tracer = Tracer(recorder, node)
+    tracer: Any = Tracer(recorder, node)
     if type(node.output) is tuple:
         return tuple(pick(tracer, index=index) for index in range(len(node.output)))
     return tracer

@@ -33,7 +33,8 @@ T = Shaped[Tensor, "..."]
 
 def _several(name: str, xs: Any) -> tuple[Any, ...]:
     """The operands in a sequence: a list, a tuple, or the rows of an array or a tracer."""
-    if isinstance(xs, list | tuple) or hasattr(xs, "__array_function__"):
+    # Arrays and tracers have rows, which Refs and steps, that only refuse NumPy's functions in words, have not.
+    if isinstance(xs, list | tuple) or hasattr(xs, "astype"):
         return tuple(xs)
     raise ArgumentError(f"{name}(xs): xs is a {type(xs).__name__}, but must be a sequence of operands: {name}([a, b]).")
 

@@ -28,7 +28,11 @@ _OTHERS = [np.dtype(name) for name in "float16 int16 int8 uint16 uint32 uint64".
 
 
 class MissingExtraError(TapeError, ImportError):
-    """A part of tapem that needs a package which is not installed; the message names the extra that brings it."""
+    """A part of tapem that needs a package which is not installed; the message names the extra that brings it.
+
+    >>> issubclass(MissingExtraError, ImportError)
+    True
+    """
 
 
 def hypothesis_modules() -> tuple[Any, Any]:
