@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Protocol
 import numpy as np
 
 from tapem.errors import ArgumentError
-from tapem.node import Array, Scalar
+from tapem.node import Array, Scalar, is_several
 from tapem.primitive import GivenRule, Primitive, Rules
 from tapem.signature import Signature
 
@@ -106,7 +106,7 @@ def declare(implementation: Callable[..., Any], *, name: str | None = None, **fi
     op = kind(implementation, signature, **fields)
     for what in ("rrule", "frule"):
         given = fields.get(what)
-        if type(given) is tuple and fixed and len(given) > op.arity:
+        if is_several(given) and fixed and len(given) > op.arity:
             raise ArgumentError(
                 f"{what}: {op.usage()} has {op.arity} operand{'s' * (op.arity != 1)}, but {len(given)} rules were "
                 "given; give one per operand (None for what cannot be perturbed), or a joint one."

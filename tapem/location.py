@@ -19,7 +19,7 @@ def users_line() -> str:
     >>> names["where"]
     'model.py, line 1'
     """
-    frame: FrameType | None = sys._getframe(1)
+    frame: FrameType | None = sys._getframe(1)  # pyright: ignore[reportPrivateUsage]
     while frame is not None and (frame.f_code.co_filename.startswith(_INSIDE) or _NUMPY in frame.f_code.co_filename):
         frame = frame.f_back
     if frame is None:

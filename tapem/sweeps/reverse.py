@@ -5,6 +5,10 @@ receives from several children is summed. Rules are plain NumPy: when the nodes 
 NumPy's speed; when they are swept as tracers, the sweep itself is recorded and can be swept again.
 """
 
+# What a value is, an array, a tracer, a step or a tuple of them, is told apart as the program runs: to a checker it is
+# Any, and what a test makes of that Unknown.
+# pyright: reportUnknownArgumentType=false, reportUnknownMemberType=false, reportUnknownVariableType=false
+
 from __future__ import annotations
 
 from collections.abc import Callable, MutableMapping, Sequence
@@ -67,10 +71,13 @@ def reverse(
         if type(output) is tuple:
             cotangents.pop(index, None)
             cotangent = filled(cotangent, output)
-        rules: Any = op.rrule
+        rules: Any = op.rrule  # pyright: ignore[reportAttributeAccessIssue]  # what has parents is a Primitive's
         if rules is None:
             raise missing_rule(node, "reverse")
-        arguments = (cotangent, output, residuals, *inputs) if op.residuals else (cotangent, output, *inputs)
+        if op.residuals:  # pyright: ignore[reportAttributeAccessIssue]
+            arguments = (cotangent, output, residuals, *inputs)
+        else:
+            arguments = (cotangent, output, *inputs)
         jointly = type(rules) is not tuple
         if jointly:
             rules = call_rule(node, "rrule", rules, arguments, static)
