@@ -323,11 +323,14 @@ def test_a_rule_may_be_missing_for_one_operand() -> None:
 
 
 def test_a_rule_given_later_makes_an_op_differentiable() -> None:
-    op = tm.primitive(differentiable=False, name="half")(lambda x: x / 2)
-    assert tm.grad(op)(1.0) == 0
-    assert tm.defrrule(op, lambda g, y, x: g / 2) is op
-    assert tm.deffrule(op, lambda t, y, x: t / 2) is op
-    assert tm.grad(op)(1.0) == 0.5 and tm.jvp(op, (1.0,), (1.0,))[1] == 0.5
+    def half() -> Any:
+        return tm.primitive(differentiable=False, name="half")(lambda x: x / 2)
+
+    backward, forward = half(), half()
+    assert tm.grad(backward)(1.0) == 0 and tm.jvp(forward, (1.0,), (1.0,))[1] == 0
+    assert tm.defrrule(backward, lambda g, y, x: g / 2) is backward
+    assert tm.deffrule(forward, lambda t, y, x: t / 2) is forward
+    assert tm.grad(backward)(1.0) == 0.5 and tm.jvp(forward, (1.0,), (1.0,))[1] == 0.5
 
 
 # Nothing.
