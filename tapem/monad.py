@@ -334,7 +334,7 @@ def drive(step: TapeM[A], builder: Recorder) -> A:
 def next_step(operands: tuple[Any, ...], start: int) -> int:
     """The position of the first operand from `start` on that is a step, or -1."""
     for position in range(start, len(operands)):
-        if is_step(operands[position]):
+        if isinstance(operands[position], TapeM):
             return position
     return -1
 

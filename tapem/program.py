@@ -269,11 +269,17 @@ def backward_scalar(out: Ref | TapeM[Ref]) -> TapeM[Gradients]:
     return sequence(out).bind(lambda ref: Effect(lambda builder: builder.tape().backward_scalar(ref)))
 
 
-def backward(outputs: Any, cotangents: Any) -> TapeM[Gradients]:
+def backward(outputs: Any, cotangents: Any, show_graph: bool = False) -> TapeM[Gradients]:
     """The step that sweeps backward from one or several outputs, each with a cotangent of its shape.
+
+    `show_graph` prints the sweep: what each node hands to its parents.
 
     >>> import numpy as np, tapem as tm
     >>> leaf(np.array([1.0, 2.0])).bind(tm.square).bind(lambda y: backward(y, np.ones(2))).eval()[0]
     array([2., 4.])
     """
-    return sequence(outputs).bind(lambda refs: Effect(lambda builder: builder.tape().backward(refs, cotangents)))
+
+    def sweep(refs: Any) -> TapeM[Gradients]:
+        return Effect(lambda builder: builder.tape().backward(refs, cotangents, show_graph))
+
+    return sequence(outputs).bind(sweep)

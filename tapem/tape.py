@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Iterator
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
@@ -20,10 +20,11 @@ from tapem.listing import listing
 from tapem.node import LEAF, NOTHING, NUMBERS, Abstract, Array, Node, Static, constant, new_node
 from tapem.ops.structure import pick
 from tapem.primitive import Primitive
+from tapem.printer import Printer
 from tapem.ref import Deferred, Ref, unknown
 from tapem.sweeps.reverse import reverse
 from tapem.wellformed import check
-from tapem.work import WORK
+from tapem.work import WORK, Watcher
 
 
 class Tape(Immutable):
@@ -149,25 +150,53 @@ class Tape(Immutable):
 
     def apply(self, op: Primitive, operands: tuple[Any, ...], static: Static) -> tuple[Any, Tape]:
         """Append an op whose arguments are sorted into operands and static ones: what `record` and every step do."""
-        node = op_node(op, operands, static, self._nodes, self._length)
+        nodes, length = self._nodes, self._length
+        parents: list[int | None] = []
+        inputs: list[Any] = []
+        requires_grad = abstract = False
+        for operand in operands:
+            if type(operand) is Ref:
+                node = operand.node
+                if node.id >= length or nodes[node.id] is not node:
+                    raise unknown(operand, length, f"{op.usage()}: {op.argument(len(inputs))}: ")
+                parents.append(node.id)
+                inputs.append(node.output)
+                requires_grad = requires_grad or node.requires_grad
+                abstract = abstract or type(node.output) is Abstract
+            else:
+                parents.append(None)
+                inputs.append(operand if type(operand) in NUMBERS else op.captured(len(inputs), operand))
+        if abstract:
+            output, residuals = op.abstract(tuple(inputs), static, operands), None
+        else:
+            output, residuals = op.evaluate(inputs, static, operands)
+        requires_grad = requires_grad and op.differentiable
+        node = new_node((length, op, tuple(parents), tuple(inputs), static, output, residuals, requires_grad, None))
+        watcher = WORK.get().watcher
+        if watcher is not None:
+            watcher.recorded(node)
         tape = self.append(node)
-        output: Any = node.output
-        if type(output) is not tuple:
-            return Ref(node), tape
-        parts: list[Ref] = []
-        for index in range(len(cast(tuple[Any, ...], output))):
-            part, tape = tape.apply(pick, (Ref(node),), Static(index=index))
-            parts.append(part)
-        return tuple(parts), tape
+        return (Ref(node), tape) if type(output) is not tuple else tape.parts(node)
+
+    def parts(self, node: Node) -> tuple[tuple[Ref, ...], Tape]:
+        """Append the results of a node that has several, each as a node of its own."""
+        tape, refs = self, list[Ref]()
+        for index in range(len(node.output)):
+            ref, tape = tape.apply(pick, (Ref(node),), Static(index=index))
+            refs.append(ref)
+        return tuple(refs), tape
 
     def append(self, node: Node) -> Tape:
         """The tape with one more node: in place if this tape owns the end of its buffer, else in a copy."""
         nodes, length = self._nodes, self._length
         if len(nodes) == length:
             nodes.append(node)
-            if nodes[length] is node:  # else another thread was faster, and the end is its own
-                return Tape.of(nodes, length + 1)
-        return Tape.of([*nodes[:length], node], length + 1)
+        if nodes[length] is not node:  # another tape had gone on from here, or another thread was faster
+            nodes = [*nodes[:length], node]
+        tape = _new(Tape)
+        _set_nodes(tape, nodes)
+        _set_length(tape, length + 1)
+        return tape
 
     def backward_scalar(self, out: Ref) -> Gradients:
         """Sweep backward from a scalar: the gradient of `out`, of shape (), with respect to every node it depends on.
@@ -182,10 +211,11 @@ class Tape(Immutable):
         """
         return self._sweep([out], None, "backward_scalar")
 
-    def backward(self, outputs: Any, cotangents: Any) -> Gradients:
+    def backward(self, outputs: Any, cotangents: Any, show_graph: bool = False) -> Gradients:
         """Sweep backward from one or several outputs, each with a cotangent of the same shape.
 
         `outputs` is a Ref or a sequence of Refs, `cotangents` an array or a sequence of arrays.
+        `show_graph` prints the sweep: what each node hands to its parents.
         Raises ShapeError or DTypeError for a cotangent that does not fit its output.
 
         >>> import numpy as np, tapem as tm
@@ -195,8 +225,9 @@ class Tape(Immutable):
         array([ 2., 40.])
         """
         if isinstance(outputs, Deferred | int | np.integer):
-            return self._sweep([outputs], [cotangents], "backward")
-        return self._sweep(listed(outputs), listed(cotangents), "backward")
+            outputs, cotangents = [outputs], [cotangents]
+        watcher = Printer() if show_graph else None
+        return self._sweep(listed(outputs), listed(cotangents), "backward", watcher)
 
     def backward_dense(self, out: Ref, cotangent: Any = None) -> list[Array]:
         """Sweep backward and give one array per node of the tape, zeros where nothing arrived.
@@ -215,7 +246,9 @@ class Tape(Immutable):
             np.array(gradients[node.id]) if node.id in gradients else np.zeros(node.shape, node.dtype) for node in self
         ]
 
-    def _sweep(self, outputs: list[Any], cotangents: list[Any] | None, what: str) -> Gradients:
+    def _sweep(
+        self, outputs: list[Any], cotangents: list[Any] | None, what: str, watcher: Watcher | None = None
+    ) -> Gradients:
         """Sweep backward from outputs; without cotangents, from scalars. `what` is whom errors speak of."""
         if cotangents is not None and len(outputs) != len(cotangents):
             raise ShapeError(
@@ -235,7 +268,7 @@ class Tape(Immutable):
                 )
             if node.requires_grad:
                 seeds[node.id] = seeds[node.id] + seed if node.id in seeds else seed
-        reverse(self._nodes, seeds, watcher=WORK.get().watcher)
+        reverse(self._nodes, seeds, watcher=watcher or WORK.get().watcher)
         return Gradients(seeds, self)
 
     def check(self) -> Tape:
@@ -278,30 +311,6 @@ def leaf_node(id: int, value: Any, name: str | None, requires_grad: bool, copy: 
     return new_node((id, LEAF, (), (), NOTHING, value, None, kind == "f" and bool(requires_grad), name))
 
 
-def op_node(op: Primitive, operands: tuple[Any, ...], static: Static, nodes: list[Node], id: int) -> Node:
-    """The node of an op applied to Refs of the tape that ends before `id`, and to constants."""
-    parents: list[int | None] = []
-    inputs: list[Any] = []
-    requires_grad = abstract = False
-    for position, operand in enumerate(operands):
-        if type(operand) is Ref:
-            node = operand.node
-            if node.id >= id or nodes[node.id] is not node:
-                raise unknown(operand, id, f"{op.usage()}: {op.argument(position)}: ")
-            parents.append(node.id)
-            inputs.append(node.output)
-            requires_grad = requires_grad or node.requires_grad
-            abstract = abstract or type(node.output) is Abstract
-        else:
-            parents.append(None)
-            inputs.append(operand if type(operand) in NUMBERS else op.captured(position, operand))
-    node = op.node(id, tuple(parents), tuple(inputs), static, requires_grad, operands, abstract)
-    watcher = WORK.get().watcher
-    if watcher is not None:
-        watcher.recorded(node)
-    return node
-
-
 def cotangent_for(node: Node, value: Any, what: str) -> Array:
     """A cotangent as an array of the node's shape and dtype; ShapeError or DTypeError if it does not fit."""
     array = np.asarray(constant(value, op=what, argument="the cotangent"))
@@ -323,4 +332,4 @@ def listed(values: Any) -> list[Any]:
         return [values]
 
 
-__all__ = ["Ref", "Tape", "leaf_node", "op_node"]
+__all__ = ["Ref", "Tape", "leaf_node"]

@@ -238,3 +238,14 @@ def test_seeing_ops_of_several_results(capsys):
         tm.vmap(tm.grad(first))(np.stack([matrix, matrix]))
         tm.grad(lambda x: np.sum(tm.checkpoint(lambda x: (x * 2, x * 3))(x)[0]))(X)
         tm.jvp(lambda x: tm.checkpoint(lambda x: (x * 2, X))(x), (X,), (X,))
+
+
+def test_show_graph_prints_the_sweep(capsys):
+    x, tape = tm.Tape().leaf(np.array([1.0, 2.0]), name="x")
+    y, tape = tape.record(tm.square, x)
+    gradients = tape.backward(y, np.array([1.0, 10.0]), show_graph=True)
+    assert gradients[x].tolist() == [2.0, 40.0]
+    assert capsys.readouterr().out == "  cotangent of %0 from square %1: [ 2., 40.]\n"
+    program = tm.leaf(np.array([3.0])).bind(tm.square).bind(lambda y: tm.backward(y, np.ones(1), show_graph=True))
+    assert program.eval()[0].tolist() == [6.0]
+    assert capsys.readouterr().out == "  cotangent of %0 from square %1: [6.]\n"
