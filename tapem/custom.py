@@ -131,9 +131,7 @@ def batch_custom(
         assert rule.push is not None
         return vmap(rule.push, in_axes=(list(axes), list(axes)), axis_size=size)(list(inputs), list(tangents))
 
-    several = Rule(
-        rule.name, forward, None if rule.pull is None else pull, None if rule.push is None else push
-    )
+    several = Rule(rule.name, forward, None if rule.pull is None else pull, None if rule.push is None else push)
     return op(*inputs, rule=several)
 
 

@@ -146,7 +146,8 @@ class Tracer(Operators["Tracer"]):
         self._refuse_index()
         raise ConcretizationError(
             f"{users_line()}: {self!r} cannot become a plain array: that would lose its gradient. Where you wrote "
-            "np.array([x, y]) or np.asarray(x), write np.stack([x, y]) or x; for values that are not differentiated, tm.detach(x)."
+            "np.array([x, y]) or np.asarray(x), write np.stack([x, y]) or x; for values that are not differentiated, "
+            "tm.detach(x)."
         )
 
     def __format__(self, spec: str) -> str:

@@ -199,9 +199,7 @@ def pushforward(
             for node, tangent, primal in zip(traced.inputs, chosen, inputs, strict=True)
         }
         with np.errstate(divide="ignore", invalid="ignore"):
-            found = forward(
-                traced.recorder.nodes, seeds, traced.last, view=traced.view(), watcher=WORK.get().watcher
-            )
+            found = forward(traced.recorder.nodes, seeds, traced.last, view=traced.view(), watcher=WORK.get().watcher)
         results: list[Any] = []
         for output in traced.outputs:
             node = traced.output_node(output)

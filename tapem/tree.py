@@ -59,9 +59,7 @@ def unflatten(structure: Structure, leaves: Sequence[Any]) -> Any:
     return optree.tree_unflatten(structure, leaves)
 
 
-def tree_map(
-    f: Callable[[Any], Any] | Callable[[Any, Any], Any], tree: Any, *others: Any, what: str = "trees"
-) -> Any:
+def tree_map(f: Callable[[Any], Any] | Callable[[Any, Any], Any], tree: Any, *others: Any, what: str = "trees") -> Any:
     """Apply a function leaf by leaf; TreeError if the other trees have another structure.
 
     >>> tree_map(lambda a, b: a + b, {"x": 1}, {"x": 10})

@@ -9,7 +9,7 @@ from tapem.node import Node
 
 
 class Watcher(Protocol):
-    """Someone who looks on as ops are recorded, tangents pushed on and cotangents handed back: `debug`, `debug_mode`."""
+    """Someone who looks on as ops are recorded, tangents pushed on, cotangents handed back: `debug`, `debug_mode`."""
 
     def recorded(self, node: Node) -> None:
         """Called with every node, once its value is known."""

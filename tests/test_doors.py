@@ -42,9 +42,7 @@ def programs(draw):
     dtype = draw(st.sampled_from([np.float32, np.float64]))
     numbers = st.integers(-8, 8).map(lambda n: n / 8)
     shapes = draw(st.lists(st.sampled_from([(2, 2), (1, 2), (2, 1), (1, 1)]), min_size=1, max_size=3))
-    inputs = [
-        np.array(draw(st.lists(numbers, min_size=r * c, max_size=r * c)), dtype).reshape(r, c) for r, c in shapes
-    ]
+    inputs = [np.array(draw(st.lists(numbers, min_size=r * c, max_size=r * c)), dtype).reshape(r, c) for r, c in shapes]
     constants = [c.astype(dtype) if isinstance(c, np.ndarray) else c for c in CONSTANTS]
     values = [("input", i) for i in range(len(inputs))]
     body = []

@@ -144,9 +144,7 @@ ROWS: list[Row] = [
     *_rows((2,), 1)[:1],
     Row(losses.cross_entropy, (_normal((5, 3)), np.array([0, -1, 2, -1, 1])), {"ignore_index": -1}, None, "negative"),
     Row(losses.cross_entropy, (_normal((3, 4)), np.eye(4)[[1, 0, 3]]), {"reduction": "mean"}, _entropy, "one-hot"),
-    Row(
-        losses.cross_entropy, (_normal((3, 4)), np.eye(4, dtype=int)[:3]), {"reduction": "sum"}, _entropy, "ints"
-    ),
+    Row(losses.cross_entropy, (_normal((3, 4)), np.eye(4, dtype=int)[:3]), {"reduction": "sum"}, _entropy, "ints"),
     Row(losses.cross_entropy, (_normal((3, 4)), _labels((3,), 4, np.uint8)), {"reduction": "mean"}, _entropy, "uint8"),
     Row(losses.cross_entropy, (1e4 * _normal((3, 4)), _labels((3,), 4)), {"reduction": "mean"}, _entropy, "large", 1),
 ]
