@@ -64,41 +64,34 @@ class FiniteGuard:
     def recorded(self, node: Node) -> None:
         """Check the value of a node."""
         for value in node.output if is_several(node.output) else (node.output,):
-            if type(value) in (Abstract, Tracer) or is_finite(value):
-                continue
-            inputs = ", ".join(map(value_text, node.inputs))
-            raise TapeError(
-                f"debug_mode: {node.op.name} ({node.label()}) gave a value that is not finite: {value_text(value)}\n"
-                f"  {node_line(node)}\n  inputs: {inputs}"
-            )
+            if not is_finite(value):
+                raise not_finite(node, node.op.name, "a value", value)
 
     def pushed(self, node: Node, tangent: Any) -> None:
         """Check a tangent."""
         for part in tangent if is_several(tangent) else (tangent,):
-            if type(part) in (Tracer, Zero) or is_finite(part):
-                continue
-            inputs = ", ".join(map(value_text, node.inputs))
-            raise TapeError(
-                f"debug_mode: the frule of {node.op.name} ({node.label()}) gave a tangent that is not finite: "
-                f"{value_text(part)}\n  {node_line(node)}\n  inputs: {inputs}"
-            )
+            if not is_finite(part):
+                raise not_finite(node, f"the frule of {node.op.name}", "a tangent", part)
 
     def contributed(self, node: Node, cotangent: Any, position: int, contribution: Any) -> None:
         """Check what a node hands back."""
-        if type(contribution) is Tracer or is_finite(contribution):
-            return
-        op: Any = node.op
-        inputs = ", ".join(map(value_text, node.inputs))
-        raise TapeError(
-            f"debug_mode: the rrule of {op.name} ({node.label()}) gave {op.argument(position)} a cotangent that is not "
-            f"finite: {value_text(contribution)}\n  {node_line(node)}\n  inputs: {inputs}\n"
-            f"  cotangent in: {value_text(cotangent)}"
-        )
+        if not is_finite(contribution):
+            op: Any = node.op
+            error = not_finite(node, f"the rrule of {op.name}", f"{op.argument(position)} a cotangent", contribution)
+            raise TapeError(f"{error}\n  cotangent in: {value_text(cotangent)}")
+
+
+def not_finite(node: Node, who: str, what: str, value: Any) -> TapeError:
+    """The error for a value that is not finite: who gave it, and to what inputs."""
+    return TapeError(
+        f"debug_mode: {who} ({node.label()}) gave {what} that is not finite: {value_text(value)}\n"
+        f"  {node_line(node)}\n  inputs: {', '.join(map(value_text, node.inputs))}"
+    )
 
 
 def is_finite(value: Any) -> bool:
-    """Whether all elements are finite numbers; integers and bools always are."""
-    return bool(np.all(np.isfinite(value)))
+    """Whether all elements are finite numbers; integers and bools always are, and what is not known may be."""
+    return type(value) in (Abstract, Tracer, Zero) or bool(np.all(np.isfinite(value)))
 
 
 class debug_mode:
