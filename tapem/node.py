@@ -180,6 +180,34 @@ new_node: Callable[[tuple[Any, ...]], Node] = functools.partial(tuple.__new__, N
 """A Node from the tuple of its fields, at half the price of calling the class; it is paid once per op."""
 
 
+class Handle:
+    """What stands for a node of one result, a Ref or a tracer: it has the shape and the dtype of the node's value."""
+
+    __slots__ = ()
+
+    node: Node
+
+    @property
+    def shape(self) -> Shape:
+        """The shape of the value."""
+        return self.node.shape
+
+    @property
+    def dtype(self) -> DType:
+        """The dtype of the value."""
+        return self.node.dtype
+
+    @property
+    def ndim(self) -> int:
+        """The number of axes of the value."""
+        return len(self.node.shape)
+
+    @property
+    def size(self) -> int:
+        """The number of elements of the value."""
+        return int(np.prod(self.node.shape, dtype=np.int64))
+
+
 def read_only(value: Any, node: Node | None = None) -> Array:
     """The value as an array that cannot be written to, sharing its memory; an error if there is no value."""
     if type(value) is Abstract:

@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 
-import numpy as np
-
 from tapem.errors import ConcretizationError, UnknownRefError
 from tapem.immutable import Immutable, setter
-from tapem.node import DType, Node, Shape
+from tapem.node import Handle, Node
 from tapem.operators import Operators
 from tapem.signature import type_text
 
@@ -55,7 +53,7 @@ class Deferred(Immutable, Operators[Step]):
         self._refuse("it has no truth value (tm.where chooses between two tensors)")
 
 
-class Ref(Deferred):
+class Ref(Handle, Deferred):
     """A typed handle to one node: its id, shape and dtype, but not its value.
 
     Operators and indexing build steps (`TapeM[Ref]`); nothing happens until a step is run on a tape. A Ref can stand
@@ -88,26 +86,6 @@ class Ref(Deferred):
     def name(self) -> str | None:
         """The name given to the node, if any."""
         return self.node.name
-
-    @property
-    def shape(self) -> Shape:
-        """The shape of the value."""
-        return self.node.shape
-
-    @property
-    def dtype(self) -> DType:
-        """The dtype of the value."""
-        return self.node.dtype
-
-    @property
-    def ndim(self) -> int:
-        """The number of axes of the value."""
-        return len(self.shape)
-
-    @property
-    def size(self) -> int:
-        """The number of elements of the value."""
-        return int(np.prod(self.shape, dtype=np.int64))
 
     def __repr__(self) -> str:
         name = "" if self.node.name is None else f" {self.node.name!r}"

@@ -19,7 +19,7 @@ import numpy as np
 
 from tapem.errors import ConcretizationError, EscapedTracerError, MutationError, NoRuleError
 from tapem.location import users_line
-from tapem.node import NOTHING, NUMBERS, Abstract, DType, Node, Shape, Static, new_node
+from tapem.node import NOTHING, NUMBERS, Abstract, Handle, Node, Static, new_node
 from tapem.numpy_api import FUNCTIONS, REDUCTIONS, UFUNCS, name_of
 from tapem.operators import Operators
 from tapem.ops.structure import detach, pick
@@ -29,7 +29,7 @@ from tapem.signature import type_text
 from tapem.work import WORK
 
 
-class Tracer(Operators["Tracer"]):
+class Tracer(Handle, Operators["Tracer"]):
     """A node that is being recorded, in the place of the array that plain code expects.
 
     >>> import numpy as np, tapem as tm
@@ -43,26 +43,6 @@ class Tracer(Operators["Tracer"]):
         """Stand for a node of a recorder."""
         self.recorder = recorder
         self.node = node
-
-    @property
-    def shape(self) -> Shape:
-        """The shape of the value."""
-        return self.node.shape
-
-    @property
-    def dtype(self) -> DType:
-        """The dtype of the value."""
-        return self.node.dtype
-
-    @property
-    def ndim(self) -> int:
-        """The number of axes."""
-        return len(self.node.shape)
-
-    @property
-    def size(self) -> int:
-        """The number of elements."""
-        return int(np.prod(self.node.shape, dtype=np.int64))
 
     @property
     def nbytes(self) -> int:
