@@ -18,13 +18,15 @@ from tapem.signature import Signature
 
 if TYPE_CHECKING:  # the types that ops promise; the doors behind them are registered from above
     from tapem.monad import TapeM
-    from tapem.tape import Ref
+    from tapem.ref import Ref
 
 P = ParamSpec("P")
 
 Numeric: TypeAlias = "Array | Scalar | Sequence[Any]"
-Step: TypeAlias = "Ref | TapeM[Ref]"
-Operand: TypeAlias = "Step | Numeric"
+Deferred: TypeAlias = "Ref | TapeM[Ref]"
+Operand: TypeAlias = "Deferred | Numeric"
+Step: TypeAlias = "TapeM[Ref]"
+StepOfSeveral: TypeAlias = "TapeM[tuple[Ref, ...]]"
 
 
 class Unary(Primitive, Generic[P]):
@@ -35,7 +37,7 @@ class Unary(Primitive, Generic[P]):
         @overload
         def __call__(self, x: Numeric, /, *args: P.args, **static: P.kwargs) -> Array: ...
         @overload
-        def __call__(self, x: Step, /, *args: P.args, **static: P.kwargs) -> TapeM[Ref]: ...
+        def __call__(self, x: Deferred, /, *args: P.args, **static: P.kwargs) -> Step: ...
         def __call__(self, *operands: Any, **static: Any) -> Any: ...  # noqa: D102
 
 
@@ -47,9 +49,9 @@ class Binary(Primitive, Generic[P]):
         @overload
         def __call__(self, x: Numeric, y: Numeric, /, *args: P.args, **static: P.kwargs) -> Array: ...
         @overload
-        def __call__(self, x: Step, y: Operand, /, *args: P.args, **static: P.kwargs) -> TapeM[Ref]: ...
+        def __call__(self, x: Deferred, y: Operand, /, *args: P.args, **static: P.kwargs) -> Step: ...
         @overload
-        def __call__(self, x: Operand, y: Step, /, *args: P.args, **static: P.kwargs) -> TapeM[Ref]: ...
+        def __call__(self, x: Operand, y: Deferred, /, *args: P.args, **static: P.kwargs) -> Step: ...
         def __call__(self, *operands: Any, **static: Any) -> Any: ...  # noqa: D102
 
 
@@ -61,11 +63,11 @@ class Ternary(Primitive, Generic[P]):
         @overload
         def __call__(self, x: Numeric, y: Numeric, z: Numeric, /, *args: P.args, **static: P.kwargs) -> Array: ...
         @overload
-        def __call__(self, x: Step, y: Operand, z: Operand, /, *args: P.args, **static: P.kwargs) -> TapeM[Ref]: ...
+        def __call__(self, x: Deferred, y: Operand, z: Operand, /, *args: P.args, **static: P.kwargs) -> Step: ...
         @overload
-        def __call__(self, x: Operand, y: Step, z: Operand, /, *args: P.args, **static: P.kwargs) -> TapeM[Ref]: ...
+        def __call__(self, x: Operand, y: Deferred, z: Operand, /, *args: P.args, **static: P.kwargs) -> Step: ...
         @overload
-        def __call__(self, x: Operand, y: Operand, z: Step, /, *args: P.args, **static: P.kwargs) -> TapeM[Ref]: ...
+        def __call__(self, x: Operand, y: Operand, z: Deferred, /, *args: P.args, **static: P.kwargs) -> Step: ...
         def __call__(self, *operands: Any, **static: Any) -> Any: ...  # noqa: D102
 
 
@@ -217,4 +219,7 @@ def batch_elementwise(
     return op(*aligned, **static)
 
 
-__all__ = ["Binary", "Declaration", "Numeric", "Operand", "Ternary", "Unary", "elementwise", "primitive"]
+__all__ = [
+    "Binary", "Declaration", "Deferred", "Numeric", "Operand", "Step", "StepOfSeveral", "Ternary", "Unary",
+    "elementwise", "primitive",
+]  # fmt: skip

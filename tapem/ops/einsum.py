@@ -15,21 +15,17 @@ import functools
 import math
 import string
 from collections.abc import Hashable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeAlias, overload
+from typing import Any, TypeAlias, overload
 
 import numpy as np
 from jaxtyping import Shaped
 
-from tapem.declare import Numeric, Operand, primitive
+from tapem.declare import Numeric, Operand, Step, primitive
 from tapem.errors import ArgumentError
 from tapem.node import Abstract, Array, Shape
 from tapem.primitive import Primitive
 from tapem.signature import Tensor
 from tapem.tangents import Thunk, Zero
-
-if TYPE_CHECKING:
-    from tapem.monad import TapeM
-    from tapem.tape import Ref
 
 T = Shaped[Tensor, "..."]
 Labels: TypeAlias = tuple[Hashable, ...]
@@ -193,7 +189,7 @@ def contract(*operands: T, subscripts: str, optimize: bool | str | Sequence[Any]
 @overload
 def einsum(subscripts: str, /, *operands: Numeric, optimize: bool | str | Sequence[Any] = False) -> Array: ...
 @overload
-def einsum(subscripts: str, /, *operands: Operand, optimize: bool | str | Sequence[Any] = False) -> TapeM[Ref]: ...
+def einsum(subscripts: str, /, *operands: Operand, optimize: bool | str | Sequence[Any] = False) -> Step: ...
 @overload
 def einsum(*interleaved: Any, optimize: bool | str | Sequence[Any] = False) -> Any: ...
 def einsum(*operands: Any, optimize: Any = False) -> Any:

@@ -5,32 +5,26 @@ To take and to put are each other's transpose, so the ops come in pairs (`getite
 """
 
 # Operands are arrays or tracers of any dtype, so what becomes of them has no type that a checker could know, and rules
-# name the op that they belong to. Ops of any number of operands have no class in `declare`. What is Numeric is an
-# Operand too, and the first overload wins.
+# name the op that they belong to. Ops of any number of operands have no class in `declare`.
 # pyright: reportUnknownLambdaType=false, reportUnknownMemberType=false, reportUnknownArgumentType=false
 # pyright: reportUnknownVariableType=false, reportGeneralTypeIssues=false, reportCallIssue=false
-# pyright: reportOverlappingOverload=false
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeAlias, overload
+from typing import Any, TypeAlias, overload
 
 import numpy as np
 from jaxtyping import Bool, Integer, Shaped
 
 from tapem.broadcasting import unbroadcast
-from tapem.declare import Numeric, Operand, primitive
+from tapem.declare import Deferred, Numeric, Step, primitive
 from tapem.errors import ConcretizationError
 from tapem.node import Abstract, Array, Shape
 from tapem.ops.index import ALL, ARRAY, Index, batched, take_apart
 from tapem.primitive import Primitive
 from tapem.signature import Tensor, type_text
-
-if TYPE_CHECKING:  # what the overloads promise
-    from tapem.monad import TapeM
-    from tapem.tape import Ref
 
 T = Shaped[Tensor, "..."]
 Whole: TypeAlias = Integer[Tensor, "..."]
@@ -137,7 +131,7 @@ def _positions(shape: Shape, at: Index, where: tuple[Any, ...]) -> Array:
 @overload
 def getitem(x: Numeric, index: Any) -> Array: ...
 @overload
-def getitem(x: Operand, index: Any) -> TapeM[Ref]: ...
+def getitem(x: Deferred, index: Any) -> Step: ...
 def getitem(x: Any, index: Any) -> Any:
     """The elements of `x` at `index`, as NumPy's `x[index]`: Shaped "..." -> Shaped "...".
 

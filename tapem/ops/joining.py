@@ -10,12 +10,12 @@ from __future__ import annotations
 import functools
 import operator
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, overload
+from typing import Any, overload
 
 import numpy as np
 from jaxtyping import Shaped
 
-from tapem.declare import Numeric, Operand, primitive
+from tapem.declare import Deferred, Numeric, Operand, Step, StepOfSeveral, primitive
 from tapem.errors import ArgumentError
 from tapem.node import Array
 from tapem.ops.axes import all_mapped, batch_along, behind_batch, normal_axes
@@ -23,10 +23,6 @@ from tapem.ops.shaping import flatten
 from tapem.primitive import Primitive, linear_in_all
 from tapem.signature import Tensor
 from tapem.tangents import Thunk
-
-if TYPE_CHECKING:
-    from tapem.monad import TapeM
-    from tapem.tape import Ref
 
 T = Shaped[Tensor, "..."]
 
@@ -65,7 +61,7 @@ def concat_arrays(*xs: T, axis: int = 0) -> T:
 @overload
 def concat(xs: Sequence[Numeric] | Array, axis: int | None = 0) -> Array: ...
 @overload
-def concat(xs: Sequence[Operand], axis: int | None = 0) -> TapeM[Ref]: ...
+def concat(xs: Sequence[Operand], axis: int | None = 0) -> Step: ...
 def concat(xs: Any, axis: int | None = 0) -> Any:
     """The operands one after the other along an existing axis: Num "*a n_i *b", ... -> Num "*a n *b", n = sum(n_i).
 
@@ -123,7 +119,7 @@ def stack_arrays(*xs: T, axis: int = 0) -> T:
 @overload
 def stack(xs: Sequence[Numeric] | Array, axis: int = 0) -> Array: ...
 @overload
-def stack(xs: Sequence[Operand], axis: int = 0) -> TapeM[Ref]: ...
+def stack(xs: Sequence[Operand], axis: int = 0) -> Step: ...
 def stack(xs: Any, axis: int = 0) -> Any:
     """The operands, all of one shape, side by side along a new axis: Num "*a *b", ... -> Num "*a n *b".
 
@@ -165,7 +161,7 @@ def split_array(x: T, indices_or_sections: int | tuple[int, ...], axis: int = 0)
 @overload
 def split(x: Numeric, indices_or_sections: int | Sequence[int], axis: int = 0) -> tuple[Array, ...]: ...
 @overload
-def split(x: Operand, indices_or_sections: int | Sequence[int], axis: int = 0) -> TapeM[tuple[Ref, ...]]: ...
+def split(x: Deferred, indices_or_sections: int | Sequence[int], axis: int = 0) -> StepOfSeveral: ...
 def split(x: Any, indices_or_sections: Any, axis: int = 0) -> Any:
     """The consecutive pieces of `x` along an axis, as a tuple: Num "*a n *b" -> Num "*a n_i *b", ...
 
