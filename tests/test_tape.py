@@ -2,7 +2,6 @@
 
 import copy
 import gc
-import os
 import pickle
 import sys
 import threading
@@ -18,10 +17,10 @@ import tapem as tm
 
 calm = settings(deadline=None)  # a busy machine is no failure
 
-# The longest tape: 100,000 nodes in every run, and 1,000,000 where TAPEM_SLOW=1.
+# The longest tape: 100,000 nodes in every run, and 1,000,000 in one with `-m slow`.
 LONG = [
     100_000,
-    pytest.param(1_000_000, marks=pytest.mark.skipif("TAPEM_SLOW" not in os.environ, reason="set TAPEM_SLOW=1")),
+    pytest.param(1_000_000, marks=pytest.mark.slow),
 ]
 
 

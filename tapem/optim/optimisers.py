@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any, ClassVar, TypeAlias
 
@@ -25,7 +26,7 @@ def _room(x: Any) -> Any:
     return x if type(x) is np.ndarray else None
 
 
-class Optimiser:
+class Optimiser(ABC):
     """The base of all optimisers: it takes trees apart, and calls `leaf` once for every array of parameters.
 
     A new optimiser is a frozen dataclass with `lr`, the names of its `slots` (what it remembers of each array, at first
@@ -82,9 +83,9 @@ class Optimiser:
         updated, *memories = columns or [params] * (1 + len(names))  # a tree without leaves stays as it is
         return updated, {"step": step + 1, **dict(zip(names, memories, strict=True))}
 
+    @abstractmethod
     def leaf(self, param: Any, grad: Any, rate: float, step: int, *slots: Any) -> tuple[Any, ...]:
         """The new value of one array of parameters, followed by the new value of each slot."""
-        raise NotImplementedError
 
 
 def _fitted(param: Any, grad: Any, position: int, structure: Structure) -> Any:
