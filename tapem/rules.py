@@ -17,7 +17,7 @@ from tapem.errors import ArgumentError
 from tapem.node import Abstract
 from tapem.numpy_api import FUNCTIONS, UFUNCS
 from tapem.numpy_functions import IN_PLACE
-from tapem.primitive import Primitive, Rule
+from tapem.primitive import GivenRule, Primitive
 from tapem.tangents import NO_FIELDS, AbstractZero, DoesNotExist, One, Thunk, Zero, add, extern, multiply
 from tapem.transforms import jvp, vjp
 from tapem.tree import flatten, leaves_like, unflatten
@@ -113,7 +113,7 @@ def materialised(tangent: Any, primal: Any) -> Any:
     return unflatten(structure, [extern(part) for part in parts])
 
 
-def defrrule(op: Op, *rules: Rule | None, joint: Rule | None = None) -> Op:
+def defrrule(op: Op, *rules: GivenRule | None, joint: GivenRule | None = None) -> Op:
     """Give an op its reverse-mode rule, and return the op.
 
     Either one function `(cotangent, value, *operands, **static) -> cotangent of that operand` per operand, None for
@@ -134,7 +134,7 @@ def defrrule(op: Op, *rules: Rule | None, joint: Rule | None = None) -> Op:
     return op
 
 
-def deffrule(op: Op, *rules: Rule | None, joint: Rule | None = None) -> Op:
+def deffrule(op: Op, *rules: GivenRule | None, joint: GivenRule | None = None) -> Op:
     """Give an op its forward-mode rule, and return the op.
 
     Either one function `(tangent, value, *operands, **static) -> tangent of the value` per operand, whose results are
@@ -155,7 +155,7 @@ def deffrule(op: Op, *rules: Rule | None, joint: Rule | None = None) -> Op:
     return op
 
 
-def checked_rules(op: Primitive, what: str, rules: tuple[Rule | None, ...], joint: Rule | None) -> Any:
+def checked_rules(op: Primitive, what: str, rules: tuple[GivenRule | None, ...], joint: GivenRule | None) -> Any:
     """The rules in the form in which an op keeps them."""
     if not isinstance(op, Primitive):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise ArgumentError(f"{what}: {op!r} is no op; declare it with @tm.primitive first.")
@@ -172,7 +172,7 @@ def checked_rules(op: Primitive, what: str, rules: tuple[Rule | None, ...], join
     return rules
 
 
-def defbatch(op: Op, rule: Rule) -> Op:
+def defbatch(op: Op, rule: GivenRule) -> Op:
     """Give an op its batching rule, and return the op.
 
     `rule(op, size, inputs, mapped, static)` computes all `size` examples at once; the inputs that are `mapped` have
@@ -190,7 +190,7 @@ def defbatch(op: Op, rule: Rule) -> Op:
     return op
 
 
-def scalar_rule(op: Callable[..., Any], *partials: Any, setup: Rule | None = None) -> Any:
+def scalar_rule(op: Callable[..., Any], *partials: Any, setup: GivenRule | None = None) -> Any:
     """Give an elementwise op the rules of both modes, made from its partial derivatives; return the op.
 
     `partials` has one entry per operand: a function `(value, *operands, **static)`, a number, `One()` or `Zero()`. An
