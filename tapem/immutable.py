@@ -28,8 +28,8 @@ class Immutable:
         raise MutationError(f"a {type(self).__name__} is immutable: its attribute {name!r} cannot be deleted.")
 
     def __reduce__(self) -> tuple[Any, ...]:
-        slots: tuple[str, ...] = type(self).__slots__
-        return _restore, (type(self), tuple(getattr(self, name) for name in slots))
+        names = [name for cls in type(self).__mro__ for name in getattr(cls, "__slots__", ()) if name != "__weakref__"]
+        return _restore, (type(self), {name: getattr(self, name) for name in names})
 
 
 def setter(cls: type, name: str) -> Callable[[Any, Any], None]:
@@ -40,8 +40,8 @@ def setter(cls: type, name: str) -> Callable[[Any, Any], None]:
     return cls.__dict__[name].__set__
 
 
-def _restore(cls: type[Immutable], values: tuple[Any, ...]) -> Immutable:
+def _restore(cls: type[Immutable], values: dict[str, Any]) -> Immutable:
     instance = cls.__new__(cls)
-    for name, value in zip(cls.__dict__["__slots__"], values, strict=True):
-        setter(cls, name)(instance, value)
+    for name, value in values.items():
+        object.__setattr__(instance, name, value)
     return instance

@@ -8,9 +8,9 @@ of continuations, never by recursion, so programs of any length run. The laws of
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from types import GeneratorType
-from typing import Any, ClassVar, Generic, NamedTuple, TypeVar, cast
+from typing import Any, ClassVar, Generic, TypeVar, cast
 
 import numpy as np
 
@@ -43,7 +43,10 @@ class TapeM(Deferred, Generic[A_co]):
     (array(5.), 3)
     """
 
-    __slots__ = ("__weakref__",)
+    __slots__ = ("__weakref__", "parts")
+
+    parts: tuple[Any, ...]
+    """What it is made of; each kind of step says what that is."""
 
     def run(self, tape: Tape | None = None) -> tuple[A_co, Tape]:
         """Take the step on a tape (the empty one by default): the result and the tape with what was recorded.
@@ -130,89 +133,70 @@ class TapeM(Deferred, Generic[A_co]):
 class Effect(TapeM[A_co]):
     """A step that is a function of the builder: every step that is not an op, a bind or a program."""
 
-    __slots__ = ("action",)
-
-    action: Callable[[Recorder], A_co]
+    __slots__ = ()
 
     def __init__(self, action: Callable[[Recorder], A_co]) -> None:
         """Describe the action."""
-        _set_action(self, action)
+        _set_parts(self, (action,))
 
 
 class Apply(TapeM[Ref]):
     """The step that applies one op; its operands are Refs, constants, and steps that are bound first."""
 
-    __slots__ = ("op", "operands", "static")
-
-    op: Primitive
-    operands: tuple[Any, ...]
-    static: Static
+    __slots__ = ()
 
     def __init__(self, op: Primitive, operands: tuple[Any, ...], static: Static) -> None:
         """Describe the application."""
-        _set_op(self, op)
-        _set_operands(self, operands)
-        _set_static(self, static)
+        _set_parts(self, (op, operands, static))
 
 
 class Bind(TapeM[B]):
     """A step, and the function that makes the next step of its result."""
 
-    __slots__ = ("continuation", "step")
-
-    step: TapeM[Any]
-    continuation: Callable[[Any], TapeM[B]]
+    __slots__ = ()
 
     def __init__(self, step: TapeM[A], continuation: Callable[[A], TapeM[B]]) -> None:
         """Describe the bind."""
-        _set_step(self, step)
-        _set_continuation(self, continuation)
+        _set_parts(self, (step, continuation))
 
 
 class Program(TapeM[A_co]):
     """A `do` program: a generator function and its arguments, started afresh by every run."""
 
-    __slots__ = ("arguments", "function", "options")
-
-    function: Callable[..., Generator[Any, Any, A_co]]
-    arguments: tuple[Any, ...]
-    options: dict[str, Any]
+    __slots__ = ()
 
     def __init__(
         self, function: Callable[..., Generator[Any, Any, A_co]], arguments: tuple[Any, ...], options: dict[str, Any]
     ) -> None:
         """Describe the program."""
-        _set_function(self, function)
-        _set_arguments(self, arguments)
-        _set_options(self, options)
-
-    def start(self) -> Generator[Any, Any, A_co]:
-        """A fresh generator; StepError if the function makes none."""
-        generator: Any = self.function(*self.arguments, **self.options)
-        if type(generator) is not GeneratorType:
-            name = self.function.__name__
-            raise StepError(f"the program {name} must yield its steps, but returned {_short(generator)}.")
-        return cast(Generator[Any, Any, A_co], generator)
+        _set_parts(self, (function, arguments, options))
 
 
-_set_action = setter(Effect, "action")
-_set_op, _set_operands, _set_static = (setter(Apply, name) for name in ("op", "operands", "static"))
-_set_step, _set_continuation = setter(Bind, "step"), setter(Bind, "continuation")
-_set_function, _set_arguments, _set_options = (setter(Program, name) for name in ("function", "arguments", "options"))
+_set_parts = setter(TapeM, "parts")
+
+
+def start(function: Callable[..., Any], arguments: tuple[Any, ...], options: dict[str, Any]) -> Any:
+    """A fresh generator of a program; StepError if its function makes none."""
+    generator: Any = function(*arguments, **options)
+    if type(generator) is not GeneratorType:
+        raise StepError(f"the program {function.__name__} must yield its steps, but returned {_short(generator)}.")
+    return cast(Any, generator)
 
 
 def step_text(step: TapeM[Any], depth: int = 3) -> str:
     """A step in a line: an op with its operands, which are steps in turn down to a certain depth."""
-    if isinstance(step, Apply):
-        if depth == 0:
-            return f"{step.op.name}(...)"
-        shown = [operand_text(operand, depth - 1) for operand in step.operands[:4]]
-        return f"{step.op.name}({', '.join(shown)}{', ...' if len(step.operands) > 4 else ''})"
-    if isinstance(step, Program):
-        return f"{step.function.__name__}(...)"
-    if isinstance(step, Bind):
-        return f"{step_text(step.step, depth - 1) if depth else '...'} >> ..."
-    return "..."
+    match step:
+        case Apply(parts=(op, operands, _)) if depth > 0:
+            shown = [operand_text(operand, depth - 1) for operand in operands[:4]]
+            return f"{op.name}({', '.join(shown)}{', ...' if len(operands) > 4 else ''})"
+        case Apply(parts=(op, _, _)):
+            return f"{op.name}(...)"
+        case Program(parts=(function, _, _)):
+            return f"{function.__name__}(...)"
+        case Bind(parts=(first, _)) if depth > 0:
+            return f"{step_text(first, depth - 1)} >> ..."
+        case _:
+            return "..."
 
 
 def operand_text(value: Any, depth: int) -> str:
@@ -224,12 +208,17 @@ def operand_text(value: Any, depth: int) -> str:
     return constant_text(value) if type(value) is np.ndarray else _short(value)
 
 
-class _Waiting(NamedTuple):
-    """What is left to do: an op that waits for the operands that are steps."""
+class _Waiting:
+    """What is left to do: an op that waits for the operand at `position`, a step; those before it are bound."""
 
-    step: Apply
-    bound: list[Any]
-    position: int
+    __slots__ = ("bound", "op", "position", "static")
+
+    def __init__(self, op: Primitive, operands: tuple[Any, ...], static: Static, position: int) -> None:
+        """Wait for the first step among the operands."""
+        self.op = op
+        self.bound = list(operands)
+        self.static = static
+        self.position = position
 
 
 class _Running:
@@ -260,20 +249,21 @@ def drive(step: TapeM[A], builder: Recorder) -> A:
             kind = current.__class__
             try:
                 if kind is Apply:
-                    position = next_step(current.operands, 0)
+                    op, operands, static = current.parts
+                    position = next_step(operands, 0)
                     if position >= 0:
-                        stack.append(_Waiting(current, list(current.operands), position))
-                        current = current.operands[position]
+                        stack.append(_Waiting(op, operands, static, position))
+                        current = operands[position]
                         continue
-                    result = place(current.op, current.operands, current.static, builder)
+                    result = place(op, operands, static, builder)
                 elif kind is Bind:
-                    stack.append(current.continuation)
-                    current = current.step
+                    current, continuation = current.parts
+                    stack.append(continuation)
                     continue
                 elif kind is Program:
-                    stack.append(_Running(current.start(), builder.mark()))
+                    stack.append(_Running(start(*current.parts), builder.mark()))
                 elif kind is Effect:
-                    result = current.action(builder)
+                    result = current.parts[0](builder)
                 else:
                     result = settled(current, stack)
             except Exception as raised:
@@ -304,12 +294,13 @@ def drive(step: TapeM[A], builder: Recorder) -> A:
                 try:
                     if type(top) is _Waiting:
                         top.bound[top.position] = result
-                        position = next_step(top.step.operands, top.position + 1)
+                        position = next_step(top.bound, top.position + 1)
                         if position >= 0:
-                            stack.append(top._replace(position=position))
-                            current = top.step.operands[position]
+                            top.position = position
+                            stack.append(top)
+                            current = top.bound[position]
                             break
-                        result = place(top.step.op, tuple(top.bound), top.step.static, builder)
+                        result = place(top.op, tuple(top.bound), top.static, builder)
                     else:
                         current = top(result)
                         if is_step(current):
@@ -331,7 +322,7 @@ def drive(step: TapeM[A], builder: Recorder) -> A:
                 waiting.generator.close()
 
 
-def next_step(operands: tuple[Any, ...], start: int) -> int:
+def next_step(operands: Sequence[Any], start: int) -> int:
     """The position of the first operand from `start` on that is a step, or -1."""
     for position in range(start, len(operands)):
         if isinstance(operands[position], TapeM):
