@@ -73,8 +73,9 @@ def expand(operands: Sequence[Operand], count: int) -> list[Operand]:
 
 def _alternatives(annotation: Any) -> list[Any]:
     """List what a Union, Optional, Annotated or type alias stands for."""
-    if hasattr(annotation, "__value__"):
-        return _alternatives(annotation.__value__)
+    if hasattr(annotation, "__value__"):  # an alias, such as NumPy's NDArray[...] from 2.5 on
+        value, arguments = annotation.__value__, get_args(annotation)
+        return _alternatives(value[arguments] if arguments else value)
     if get_origin(annotation) is typing.Annotated:
         return _alternatives(get_args(annotation)[0])
     if get_origin(annotation) in (Union, types.UnionType):
@@ -119,7 +120,8 @@ def annotation_text(annotation: Any) -> str:
     alternatives = _alternatives(annotation)
     if len(alternatives) > 1:
         return " | ".join(map(annotation_text, alternatives))
-    [annotation], origin, args = alternatives, get_origin(annotation), get_args(annotation)
+    [annotation] = alternatives
+    origin, args = get_origin(annotation), get_args(annotation)
     if is_jaxtyping(annotation):
         container = annotation.array_type
         name = "Tensor" if container is np.ndarray else getattr(container, "__name__", str(container))
