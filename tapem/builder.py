@@ -6,6 +6,8 @@ direct code around it records too. The two are told apart here and nowhere else.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import chain
 from typing import Any, cast
 
 from tapem.errors import StepError
@@ -17,50 +19,77 @@ from tapem.tape import Tape
 from tapem.tracer import Tracer
 
 
-class Builder(Recorder):
-    """The recorder of a running program: it holds a tape, and with every node the next one."""
+class Continuation(list[Node]):
+    """The nodes that direct code adds to a tape, which look like the whole buffer: the tape's own nodes come first.
 
-    __slots__ = ("held",)
+    They lie apart until the tape takes them over, since others may go on from it in the buffer that they share.
+    """
+
+    __slots__ = ("_start", "_tape")
+
+    def __init__(self, tape: Tape) -> None:
+        """Start at the end of a tape."""
+        super().__init__()
+        self._tape = tape
+        self._start = len(tape)
+
+    def __len__(self) -> int:
+        return self._start + super().__len__()
+
+    def __getitem__(self, index: Any) -> Any:
+        own: int = index - self._start
+        return self._tape[index] if own < 0 else super().__getitem__(own)
+
+    def __setitem__(self, index: Any, node: Any) -> None:
+        super().__setitem__(index - self._start, node)
+
+    def __iter__(self) -> Iterator[Node]:
+        return chain(self._tape, super().__iter__())
+
+    def whole(self) -> Tape:
+        """The tape with what was added."""
+        return self._tape.append(*super().__iter__()) if len(self) > self._start else self._tape
+
+
+class Builder(Recorder):
+    """The recorder of a running program: it holds a tape, and with every op the next one."""
+
+    __slots__ = ("added", "held")
 
     held: Tape
+    added: Continuation | None
 
     def __init__(self, tape: Tape) -> None:
         """Start from a tape."""
         super().__init__()
-        self.held = tape
-        self.usual = None  # so that every node comes by `append`
+        self.rewind(tape)
 
     @property
     def nodes(self) -> list[Node]:
-        """A buffer that ends where the tape ends; a new one if others have gone on from there in the one they share."""
-        nodes = self.held.buffer()
-        self.held = Tape.of(nodes, len(nodes))
-        return nodes
+        """What direct code records to, and reads."""
+        if self.added is None:
+            self.added = Continuation(self.held)
+        return self.added
 
     @nodes.setter
     def nodes(self, nodes: list[Node]) -> None:  # pyright: ignore[reportIncompatibleVariableOverride]
-        self.held = Tape.of(nodes, len(nodes))
-
-    def append(self, node: Node) -> Node:
-        """Append a node, numbered again if another thread took its place in the buffer since it was made."""
-        place = len(self.held)
-        if node.id != place:
-            node = node._replace(id=place)
-        self.held = self.held.append(node)
-        return node
+        self.rewind(Tape.of(nodes, len(nodes)))
 
     def tape(self) -> Tape:
         """What was recorded so far, as a value."""
+        if self.added is not None:
+            self.rewind(self.added.whole())
         return self.held
 
     def mark(self) -> Tape:
-        """The tape as it is; the state of a program is a value."""
-        return self.held
+        """The tape as it is: the state of a program is a value."""
+        return self.tape()
 
     def rewind(self, mark: Tape | None) -> None:
         """Go on from another tape."""
         assert mark is not None
         self.held = mark
+        self.added = None
 
 
 def as_tape(tape: object, what: str) -> Tape:
@@ -74,7 +103,7 @@ def place(op: Primitive, operands: tuple[Any, ...], static: Static, builder: Rec
     """Record one op: a Ref, or a tuple of Refs where the op has several results."""
     if type(builder) is not Builder:  # direct code is at work: its door records the op
         return as_refs(op(*as_tracers(operands, builder), **static))
-    result, builder.held = builder.held.apply(op, operands, static)
+    result, builder.held = builder.tape().apply(op, operands, static)
     return result
 
 

@@ -16,16 +16,16 @@ class Immutable:
     >>> x.node = None
     Traceback (most recent call last):
         ...
-    tapem.errors.MutationError: a Ref is immutable: its attribute 'node' cannot be set.
+    tapem.errors.MutationError: Ref is immutable: its attribute 'node' cannot be set.
     """
 
     __slots__ = ()
 
     def __setattr__(self, name: str, value: object) -> NoReturn:
-        raise MutationError(f"a {type(self).__name__} is immutable: its attribute {name!r} cannot be set.")
+        raise MutationError(f"{type(self).__name__} is immutable: its attribute {name!r} cannot be set.")
 
     def __delattr__(self, name: str) -> NoReturn:
-        raise MutationError(f"a {type(self).__name__} is immutable: its attribute {name!r} cannot be deleted.")
+        raise MutationError(f"{type(self).__name__} is immutable: its attribute {name!r} cannot be deleted.")
 
     def __reduce__(self) -> tuple[Any, ...]:
         names = [name for cls in type(self).__mro__ for name in getattr(cls, "__slots__", ()) if name != "__weakref__"]

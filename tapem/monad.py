@@ -55,7 +55,7 @@ class TapeM(Deferred, Generic[A_co]):
         """
         builder = Builder(Tape() if tape is None else as_tape(tape, "run"))
         try:
-            return drive(self, builder), builder.held
+            return drive(self, builder), builder.tape()
         finally:
             builder.end()
 
@@ -173,6 +173,7 @@ class Program(TapeM[A_co]):
 
 
 _set_parts = setter(TapeM, "parts")
+_new = object.__new__
 
 
 def start(function: Callable[..., Any], arguments: tuple[Any, ...], options: dict[str, Any]) -> Any:
@@ -239,6 +240,7 @@ def drive(step: TapeM[A], builder: Recorder) -> A:
     `yield` of the program that asked for the step, as in plain code; if the program catches it, it goes on from the
     tape on which it had asked.
     """
+    mark = builder.mark
     stack: list[Any] = []
     current: Any = step
     error: Exception | None = None
@@ -261,7 +263,7 @@ def drive(step: TapeM[A], builder: Recorder) -> A:
                     stack.append(continuation)
                     continue
                 elif kind is Program:
-                    stack.append(_Running(start(*current.parts), builder.mark()))
+                    stack.append(_Running(start(*current.parts), mark()))
                 elif kind is Effect:
                     result = current.parts[0](builder)
                 else:
@@ -279,7 +281,7 @@ def drive(step: TapeM[A], builder: Recorder) -> A:
                             builder.rewind(top.mark)
                             thrown, error = error, None
                             current = top.generator.throw(thrown)
-                        top.mark = builder.mark()
+                        top.mark = mark()
                         break
                     except StopIteration as stop:
                         stack.pop()
@@ -363,7 +365,9 @@ class PureDoor:
     @staticmethod
     def apply(op: Primitive, operands: tuple[Any, ...], static: Static) -> Any:
         """The step, not yet taken."""
-        return Apply(op, operands, static)
+        step = _new(Apply)  # without a constructor in between: this is paid once per op
+        _set_parts(step, (op, operands, static))
+        return step
 
 
 for _type in (Ref, TapeM, Effect, Apply, Bind, Program):

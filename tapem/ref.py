@@ -35,7 +35,7 @@ class Deferred(Immutable, Operators[Step]):
         self._refuse("it cannot become an array, nor be given to a NumPy function")
 
     def __array_function__(self, function: Callable[..., Any], *_: object) -> NoReturn:
-        self._refuse(f"it cannot be given to np.{getattr(function, '__name__', function)}")
+        self._refuse(f"it cannot be given to {function.__module__}.{function.__name__}")
 
     def __float__(self) -> float:
         self._refuse("it cannot become a float")
@@ -117,6 +117,8 @@ def unknown(key: object, count: int, where: str = "") -> UnknownRefError:
             f"{where}{key!r} is not on {tape}: it comes from another tape, or from a later state of this one. "
             "Use the tape that was returned together with the Ref."
         )
+    if isinstance(key, Deferred):
+        return UnknownRefError(f"{where}{key!r} is on no tape: it is a step. Run it: y, tape = step.run(tape).")
     if isinstance(key, int) and not isinstance(key, bool):
         return UnknownRefError(f"{where}there is no node {key} on {tape}.")
     return UnknownRefError(f"{where}a tape is indexed by a Ref or by an id, which is an int, not by {key!r}.")

@@ -186,16 +186,16 @@ class Tape(Immutable):
             refs.append(ref)
         return tuple(refs), tape
 
-    def append(self, node: Node) -> Tape:
-        """The tape with one more node: in place if this tape owns the end of its buffer, else in a copy."""
+    def append(self, *added: Node) -> Tape:
+        """The tape with one more node, or several: in place if this tape owns the end of its buffer, else in a copy."""
         nodes, length = self._nodes, self._length
         if len(nodes) == length:
-            nodes.append(node)
-        if nodes[length] is not node:  # another tape had gone on from here, or another thread was faster
-            nodes = [*nodes[:length], node]
+            nodes.extend(added)
+        if nodes[length] is not added[0]:  # another tape had gone on from here, or another thread was faster
+            nodes = [*nodes[:length], *added]
         tape = _new(Tape)
         _set_nodes(tape, nodes)
-        _set_length(tape, length + 1)
+        _set_length(tape, length + len(added))
         return tape
 
     def backward_scalar(self, out: Ref) -> Gradients:
