@@ -19,36 +19,38 @@ from tapem.tape import Tape
 from tapem.tracer import Tracer
 
 
-class Continuation(list[Node]):
-    """The nodes that direct code adds to a tape, which look like the whole buffer: the tape's own nodes come first.
+class Continuation:
+    """A tape and the nodes that direct code adds to it, as one buffer.
 
-    They lie apart until the tape takes them over, since others may go on from it in the buffer that they share.
+    What is added lies apart until the tape takes it over, since others may go on from the tape in the buffer that they
+    share with it.
     """
 
-    __slots__ = ("_start", "_tape")
+    __slots__ = ("_added", "_start", "_tape", "append")
 
     def __init__(self, tape: Tape) -> None:
         """Start at the end of a tape."""
-        super().__init__()
         self._tape = tape
         self._start = len(tape)
+        self._added: list[Node] = []
+        self.append = self._added.append
 
     def __len__(self) -> int:
-        return self._start + super().__len__()
+        return self._start + len(self._added)
 
-    def __getitem__(self, index: Any) -> Any:
-        own: int = index - self._start
-        return self._tape[index] if own < 0 else super().__getitem__(own)
+    def __getitem__(self, index: int) -> Node:
+        own = index - self._start
+        return self._added[own] if own >= 0 else self._tape[index]
 
-    def __setitem__(self, index: Any, node: Any) -> None:
-        super().__setitem__(index - self._start, node)
+    def __setitem__(self, index: int, node: Node) -> None:
+        self._added[index - self._start] = node
 
     def __iter__(self) -> Iterator[Node]:
-        return chain(self._tape, super().__iter__())
+        return chain(self._tape, self._added)
 
     def whole(self) -> Tape:
         """The tape with what was added."""
-        return self._tape.append(*super().__iter__()) if len(self) > self._start else self._tape
+        return self._tape.append(*self._added) if self._added else self._tape
 
 
 class Builder(Recorder):
@@ -57,7 +59,7 @@ class Builder(Recorder):
     __slots__ = ("added", "held")
 
     held: Tape
-    added: Continuation | None
+    added: Any  # a Continuation, which the engine takes for a list of nodes; None until it is needed
 
     def __init__(self, tape: Tape) -> None:
         """Start from a tape."""
