@@ -279,13 +279,13 @@ def drive(step: TapeM[A], builder: Recorder) -> A:
                             current = top.generator.send(result)
                         else:
                             builder.rewind(top.mark)
-                            thrown, error = error, None
-                            current = top.generator.throw(thrown)
+                            current = top.generator.throw(error)
+                            error = None
                         top.mark = mark()
                         break
                     except StopIteration as stop:
                         stack.pop()
-                        result = stop.value
+                        result, error = stop.value, None
                     except Exception as raised:
                         stack.pop()
                         error = raised
