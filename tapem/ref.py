@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 
+import numpy as np
+
 from tapem.errors import ConcretizationError, UnknownRefError
 from tapem.immutable import Immutable, setter
 from tapem.node import Handle, Node
@@ -34,7 +36,7 @@ class Deferred(Immutable, Operators[Step]):
     def __array__(self, dtype: Any = None, copy: Any = None) -> NoReturn:
         self._refuse("it cannot become an array, nor be given to a NumPy function")
 
-    def __array_function__(self, function: Callable[..., Any], *_: object) -> NoReturn:
+    def __array_function__(self, function: Callable[..., Any], types: Any, operands: Any, options: Any) -> Any:
         self._refuse(f"it cannot be given to {function.__module__}.{function.__name__}")
 
     def __float__(self) -> float:
@@ -76,6 +78,11 @@ class Ref(Handle, Deferred):
     def __init__(self, node: Node) -> None:
         """Make the handle of a node."""
         _set_node(self, node)
+
+    def __array_function__(self, function: Callable[..., Any], types: Any, operands: Any, options: Any) -> Any:
+        if function in (np.shape, np.ndim, np.size) and operands:  # what a Ref knows, a function of ops may ask for
+            return function(np.broadcast_to(np.zeros((), self.dtype), self.shape), *operands[1:], **options)
+        return super().__array_function__(function, types, operands, options)
 
     @property
     def id(self) -> int:

@@ -8,7 +8,6 @@ from typing import Any, cast
 import numpy as np
 
 from tapem.errors import TapeError
-from tapem.listing import node_line
 from tapem.node import LEAF, Abstract, Node
 from tapem.ops.arithmetic import identity
 from tapem.ops.structure import detach
@@ -58,7 +57,7 @@ def check(nodes: Iterable[Node]) -> None:
     for node in nodes:
         for words, sentence in SPEC:
             if not sentence(node, before):
-                raise TapeError(f"%{len(before)} = {node_line(node)} is not well formed: {words}.")
+                raise TapeError(f"%{len(before)}, {node!r}, breaks the spec of a well-formed tape: {words}.")
         before.append(node)
 
 
