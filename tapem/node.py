@@ -131,14 +131,23 @@ class Node(NamedTuple):
     """
 
     id: int
+    """Its position on the tape."""
     op: Op
+    """The op that was applied; `LEAF` if the value was given."""
     parents: tuple[int | None, ...]
+    """For each operand the id of an earlier node, or None for a constant."""
     inputs: tuple[Any, ...]
+    """The operands' values, as the rules are given them."""
     static: Static
+    """The static arguments: axes, shapes and the like."""
     output: Any
+    """The value as the op gave it; an Abstract on an abstract tape. `value` shows it read-only."""
     residuals: Any
+    """What the op keeps for its derivative rules; None for most."""
     requires_grad: bool
+    """Whether a reverse sweep visits it: inferred from its parents, given for a leaf."""
     name: str | None
+    """The name that was given to it, if any."""
 
     # A node is a thing of its own, not the tuple of its fields: comparing fields would compare arrays.
     __eq__ = object.__eq__
