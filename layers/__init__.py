@@ -10,9 +10,9 @@ from layers.activations import Sigmoid as Sigmoid
 from layers.activations import Tanh as Tanh
 from layers.dense import Flatten as Flatten
 from layers.dense import Linear as Linear
-from layers.linear import linear as linear
 from layers.module import Layer as Layer
 from layers.module import Params as Params
 from layers.module import Sequential as Sequential
+from layers.ops.linear import linear as linear
 from layers.summary import count_parameters as count_parameters
 from layers.summary import summary as summary

@@ -14,8 +14,8 @@ import numpy.typing as npt
 
 import tapem as tm
 from layers.initialisers import Initialiser, glorot_uniform, zeros
-from layers.linear import linear
 from layers.module import Array, Layer
+from layers.ops.linear import linear
 from layers.shapes import Pattern, check_pattern, shown, split_pattern, with_last
 from tapem import ArgumentError, ShapeError
 

@@ -1,4 +1,4 @@
-"""Rows of the layer ops."""
+"""Rows of the affine map."""
 
 from __future__ import annotations
 
