@@ -13,6 +13,9 @@ from layers.dense import Linear as Linear
 from layers.module import Layer as Layer
 from layers.module import Params as Params
 from layers.module import Sequential as Sequential
+from layers.ops.attention import causal_mask as causal_mask
+from layers.ops.attention import multi_head_attention as multi_head_attention
+from layers.ops.attention import scaled_dot_product_attention as scaled_dot_product_attention
 from layers.ops.linear import linear as linear
 from layers.summary import count_parameters as count_parameters
 from layers.summary import summary as summary

@@ -32,7 +32,13 @@ INDIRECT = {
 }
 
 # Operands whose rules hand on nothing, so that there is nothing to be wrong with them.
-NOTHING = {("copysign", 1), ("where", 0)}
+NOTHING = {
+    ("copysign", 1),
+    ("where", 0),
+    ("attention_weights", 2),
+    ("scaled_dot_product_attention", 3),
+    ("multi_head_attention", 5),
+}
 
 # Primitives that work without a batch rule of their own, on purpose, and why.
 ONE_BY_ONE: dict[str, str] = {}

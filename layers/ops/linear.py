@@ -16,17 +16,17 @@ from jaxtyping import Float
 from tapem import Tensor, primitive
 
 
-def _rows(x: Any) -> Any:
+def rows(x: Any) -> Any:
     """The examples of x as the rows of one matrix: the product of matrices is one call to BLAS, and more is a loop."""
     return x if x.ndim == 2 else np.reshape(x, (math.prod(x.shape[:-1]), x.shape[-1]))
 
 
-def _times(x: Any, matrix: Any) -> Any:
+def times(x: Any, matrix: Any) -> Any:
     """The product of x, along its last axis, with a matrix."""
     # Of small float32 matrices np.dot takes little more than half the time that @ does.
     if x.ndim <= 2:
         return np.dot(x, matrix)
-    return np.reshape(np.dot(_rows(x), matrix), (*x.shape[:-1], matrix.shape[1]))
+    return np.reshape(np.dot(rows(x), matrix), (*x.shape[:-1], matrix.shape[1]))
 
 
 @functools.lru_cache(maxsize=64)
@@ -56,14 +56,14 @@ def _batch_linear(op: Any, size: int, inputs: Sequence[Any], mapped: Sequence[bo
 
 @primitive(
     rrule=(
-        lambda g, y, weight, bias, x: np.dot(_rows(g).T, _rows(x)),
-        lambda g, y, weight, bias, x: _column_sums(_rows(g)),
-        lambda g, y, weight, bias, x: _times(g, weight),
+        lambda g, y, weight, bias, x: np.dot(rows(g).T, rows(x)),
+        lambda g, y, weight, bias, x: _column_sums(rows(g)),
+        lambda g, y, weight, bias, x: times(g, weight),
     ),
     frule=(
-        lambda t, y, weight, bias, x: _times(x, t.T),
+        lambda t, y, weight, bias, x: times(x, t.T),
         lambda t, y, weight, bias, x: np.broadcast_to(t, y.shape),
-        lambda t, y, weight, bias, x: _times(t, weight.T),
+        lambda t, y, weight, bias, x: times(t, weight.T),
     ),
     batch=_batch_linear,
 )
@@ -81,7 +81,7 @@ def linear(
     array([[6.5, 1. ],
            [4.5, 2. ]])
     """
-    y = _times(x, weight.T)
+    y = times(x, weight.T)
     if y.dtype == bias.dtype:
         y += bias  # the product is fresh, so nobody else sees it change
         return y
