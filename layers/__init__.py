@@ -17,5 +17,6 @@ from layers.ops.attention import causal_mask as causal_mask
 from layers.ops.attention import multi_head_attention as multi_head_attention
 from layers.ops.attention import scaled_dot_product_attention as scaled_dot_product_attention
 from layers.ops.linear import linear as linear
+from layers.ops.normalisation import layer_norm as layer_norm
 from layers.summary import count_parameters as count_parameters
 from layers.summary import summary as summary
