@@ -8,6 +8,12 @@ from layers import initialisers as initialisers
 from layers.activations import Relu as Relu
 from layers.activations import Sigmoid as Sigmoid
 from layers.activations import Tanh as Tanh
+from layers.convolutional import Conv1d as Conv1d
+from layers.convolutional import Conv2d as Conv2d
+from layers.convolutional import Conv3d as Conv3d
+from layers.convolutional import ConvTranspose1d as ConvTranspose1d
+from layers.convolutional import ConvTranspose2d as ConvTranspose2d
+from layers.convolutional import ConvTranspose3d as ConvTranspose3d
 from layers.dense import Flatten as Flatten
 from layers.dense import Linear as Linear
 from layers.module import Layer as Layer
@@ -16,6 +22,14 @@ from layers.module import Sequential as Sequential
 from layers.ops.attention import causal_mask as causal_mask
 from layers.ops.attention import multi_head_attention as multi_head_attention
 from layers.ops.attention import scaled_dot_product_attention as scaled_dot_product_attention
+from layers.ops.convolution import conv as conv
+from layers.ops.convolution import conv_transpose as conv_transpose
+from layers.ops.fixed_rank_convolution import conv1d as conv1d
+from layers.ops.fixed_rank_convolution import conv2d as conv2d
+from layers.ops.fixed_rank_convolution import conv3d as conv3d
+from layers.ops.fixed_rank_convolution import conv_transpose1d as conv_transpose1d
+from layers.ops.fixed_rank_convolution import conv_transpose2d as conv_transpose2d
+from layers.ops.fixed_rank_convolution import conv_transpose3d as conv_transpose3d
 from layers.ops.linear import linear as linear
 from layers.ops.normalisation import layer_norm as layer_norm
 from layers.summary import count_parameters as count_parameters

@@ -1,0 +1,255 @@
+"""Convolutional layers: Conv1d, Conv2d, Conv3d, and ConvTranspose1d, ConvTranspose2d, ConvTranspose3d."""
+
+# Parameters are trees of anything, arrays or tracers, so a checker cannot follow what is computed from them.
+# pyright: reportUnknownVariableType=false, reportUnknownMemberType=false, reportUnknownArgumentType=false
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+import tapem as tm
+from layers.dense import check_count
+from layers.initialisers import Initialiser, he_uniform, zeros
+from layers.module import Array, Layer
+from layers.ops.fixed_rank_convolution import (
+    conv1d,
+    conv2d,
+    conv3d,
+    conv_transpose1d,
+    conv_transpose2d,
+    conv_transpose3d,
+)
+from layers.ops.windows import Padding, PerAxis, Sizes, geometry, per_axis, transposed_geometry
+from layers.shapes import Pattern, split_pattern, with_last
+from tapem import ArgumentError
+
+# Stands for a size that is not known; every kernel fits into it.
+_LARGE = 2**40
+
+
+def _frozen(value: Any) -> Any:
+    """A value with tuples for lists."""
+    return tuple(map(_frozen, value)) if isinstance(value, list | tuple) else value
+
+
+@dataclass(frozen=True, repr=False)
+class Convolutional(Layer):
+    """What the convolutional layers share: their arguments, parameters and shapes."""
+
+    in_channels: int
+    out_channels: int
+    kernel_size: PerAxis
+    stride: PerAxis = 1
+    padding: Padding = 0
+    dilation: PerAxis = 1
+    groups: int = 1
+    weight: Initialiser = he_uniform
+    bias: Initialiser | bool = True
+    dtype: npt.DTypeLike = np.float32
+
+    axes: ClassVar[int]
+    op: ClassVar[Callable[..., Any]]
+    shown: ClassVar[tuple[str, ...]] = ("kernel_size", "stride", "padding", "output_padding", "dilation", "groups")
+
+    def __post_init__(self) -> None:
+        """Check the arguments, and make tuples of lists, so that equal layers are equal."""
+        layer = type(self).__name__
+        for name in self.shown:
+            if hasattr(self, name):
+                object.__setattr__(self, name, _frozen(getattr(self, name)))
+        for name in ("in_channels", "out_channels", "groups"):
+            check_count(layer, name, getattr(self, name))
+        for name in ("in_channels", "out_channels"):
+            if getattr(self, name) % self.groups:
+                raise ArgumentError(f"{layer}: groups={self.groups} does not divide {name}={getattr(self, name)}.")
+        self.sizes_for((_LARGE,) * self.axes)
+
+    def __repr__(self) -> str:
+        parts = [f"{self.in_channels}, {self.out_channels}, {self.kernel_size}"]
+        for own in fields(self):
+            value = getattr(self, own.name)
+            if own.name in self.shown and own.name != "kernel_size" and value != own.default:
+                parts.append(f"{own.name}={value!r}")
+        if not self.bias:
+            parts.append("bias=False")
+        return f"{type(self).__name__}({', '.join(parts)})"
+
+    @property
+    def taps(self) -> Sizes:
+        """The size of the kernel along each spatial axis."""
+        return per_axis(type(self).__name__, "kernel_size", self.kernel_size, self.axes, 1)
+
+    @property
+    def takes(self) -> Pattern:
+        """Any leading axes, `in_channels`, and spatial axes of any size."""
+        return (..., self.in_channels, *(None,) * self.axes)
+
+    def output_shape(self, input_shape: Pattern) -> Pattern:
+        """The same leading axes, `out_channels`, and the size of the result; unknown sizes stay unknown."""
+        self.check_input(input_shape)
+        known = split_pattern(input_shape)[1][-self.axes :]
+        spatial = (None,) * (self.axes - len(known)) + known
+        sizes = self.sizes_for(tuple(_LARGE if n is None else n for n in spatial))
+        sizes = tuple(None if n is None else size for n, size in zip(spatial, sizes, strict=True))
+        return with_last(input_shape, (self.in_channels, *spatial), (self.out_channels, *sizes))
+
+    def sizes_for(self, spatial: Sizes) -> Sizes:
+        """The spatial sizes of the result, given those of the input."""
+        return geometry(type(self).__name__, spatial, self.taps, self.stride, self.padding, self.dilation).out
+
+    def init(self, key: Array, input_shape: Pattern | None = None) -> dict[str, Array]:
+        """The first weight, and the first bias if there is one."""
+        super().init(key, input_shape)
+        weight_key, bias_key = tm.random.split(key)
+        params = {"weight": self.first_weight(weight_key)}
+        if self.bias:
+            draw = zeros if self.bias is True else self.bias
+            params["bias"] = draw(bias_key, (self.out_channels,), self.dtype)
+        return params
+
+    def first_weight(self, key: Array) -> Array:
+        """A weight (out, in / groups, *kernel), which is the shape from which initialisers read off their fans."""
+        return self.weight(key, (self.out_channels, self.in_channels // self.groups, *self.taps), self.dtype)
+
+    def options(self) -> dict[str, Any]:
+        """The static arguments of the op."""
+        return {"stride": self.stride, "padding": self.padding, "dilation": self.dilation, "groups": self.groups}
+
+    def forward(self, params: Any, x: Any, *, key: Any = None, train: bool = False) -> Any:
+        """The convolution."""
+        return type(self).op(params["weight"], params["bias"] if self.bias else None, x, **self.options())
+
+
+@dataclass(frozen=True, repr=False)
+class TransposedConvolutional(Convolutional):
+    """What the transposed convolutional layers share."""
+
+    output_padding: PerAxis = field(default=0, kw_only=True)
+
+    def sizes_for(self, spatial: Sizes) -> Sizes:
+        """The spatial sizes of the result, given those of the input."""
+        arguments = (self.taps, self.stride, self.padding, self.output_padding, self.dilation)
+        return transposed_geometry(type(self).__name__, spatial, *arguments).size
+
+    def first_weight(self, key: Array) -> Array:
+        """A weight (in, out / groups, *kernel): that of the convolution, with the two axes exchanged in every group."""
+        weight = super().first_weight(key)
+        grouped = weight.reshape(self.groups, -1, *weight.shape[1:]).swapaxes(1, 2)
+        return np.ascontiguousarray(grouped).reshape(self.in_channels, -1, *self.taps)
+
+    def options(self) -> dict[str, Any]:
+        """The static arguments of the op."""
+        return {**super().options(), "output_padding": self.output_padding}
+
+
+@dataclass(frozen=True, repr=False)
+class Conv1d(Convolutional):
+    """The convolution of signals, (*batch, in_channels, w), with a kernel that is learnt; see `layers.conv1d`.
+
+    Its parameters are `{"weight": (out, in / groups, *kernel_size), "bias": (out,)}`; the bias is missing with
+    `bias=False`, and otherwise drawn by the initialiser given (by default zeros). `kernel_size`, `stride`, `padding`
+    and `dilation` are one integer or one for each spatial axis; `padding` may also be "same" or "valid".
+
+    Raises ArgumentError for sizes below 1, a negative padding, and groups that do not divide the channels.
+
+    >>> layer = Conv1d(3, 8, 5, padding=2)
+    >>> layer, layer.output_shape((32, 3, 28))
+    (Conv1d(3, 8, 5, padding=2), (32, 8, 28))
+    """
+
+    axes = 1
+    op = conv1d
+
+
+@dataclass(frozen=True, repr=False)
+class Conv2d(Convolutional):
+    """The convolution of images, (*batch, in_channels, h, w), with a kernel that is learnt; see `layers.conv2d`.
+
+    Its parameters are `{"weight": (out, in / groups, *kernel_size), "bias": (out,)}`; the bias is missing with
+    `bias=False`, and otherwise drawn by the initialiser given (by default zeros). `kernel_size`, `stride`, `padding`
+    and `dilation` are one integer or one for each spatial axis; `padding` may also be "same" or "valid".
+
+    Raises ArgumentError for sizes below 1, a negative padding, and groups that do not divide the channels.
+
+    >>> layer = Conv2d(3, 8, 5, padding=2)
+    >>> layer, layer.output_shape((32, 3, 28, 28))
+    (Conv2d(3, 8, 5, padding=2), (32, 8, 28, 28))
+    """
+
+    axes = 2
+    op = conv2d
+
+
+@dataclass(frozen=True, repr=False)
+class Conv3d(Convolutional):
+    """The convolution of volumes, (*batch, in_channels, d, h, w), with a kernel that is learnt; see `layers.conv3d`.
+
+    Its parameters are `{"weight": (out, in / groups, *kernel_size), "bias": (out,)}`; the bias is missing with
+    `bias=False`, and otherwise drawn by the initialiser given (by default zeros). `kernel_size`, `stride`, `padding`
+    and `dilation` are one integer or one for each spatial axis; `padding` may also be "same" or "valid".
+
+    Raises ArgumentError for sizes below 1, a negative padding, and groups that do not divide the channels.
+
+    >>> layer = Conv3d(3, 8, 5, padding=2)
+    >>> layer, layer.output_shape((32, 3, 28, 28, 28))
+    (Conv3d(3, 8, 5, padding=2), (32, 8, 28, 28, 28))
+    """
+
+    axes = 3
+    op = conv3d
+
+
+@dataclass(frozen=True, repr=False)
+class ConvTranspose1d(TransposedConvolutional):
+    """The transposed convolution of signals, (*batch, in_channels, w); see `layers.conv_transpose1d`.
+
+    The parameters are `{"weight": (in, out / groups, *kernel_size), "bias": (out,)}`, the arguments those of Conv1d
+    without named paddings, and `output_padding` (by keyword), which must be smaller than the stride.
+
+    >>> layer = ConvTranspose1d(8, 3, 4, stride=2, padding=1)
+    >>> layer, layer.output_shape((32, 8, 7))
+    (ConvTranspose1d(8, 3, 4, stride=2, padding=1), (32, 3, 14))
+    """
+
+    axes = 1
+    op = conv_transpose1d
+
+
+@dataclass(frozen=True, repr=False)
+class ConvTranspose2d(TransposedConvolutional):
+    """The transposed convolution of images, (*batch, in_channels, h, w); see `layers.conv_transpose2d`.
+
+    The parameters are `{"weight": (in, out / groups, *kernel_size), "bias": (out,)}`, the arguments those of Conv2d
+    without named paddings, and `output_padding` (by keyword), which must be smaller than the stride.
+
+    >>> layer = ConvTranspose2d(8, 3, 4, stride=2, padding=1)
+    >>> layer, layer.output_shape((32, 8, 7, 7))
+    (ConvTranspose2d(8, 3, 4, stride=2, padding=1), (32, 3, 14, 14))
+    """
+
+    axes = 2
+    op = conv_transpose2d
+
+
+@dataclass(frozen=True, repr=False)
+class ConvTranspose3d(TransposedConvolutional):
+    """The transposed convolution of volumes, (*batch, in_channels, d, h, w); see `layers.conv_transpose3d`.
+
+    The parameters are `{"weight": (in, out / groups, *kernel_size), "bias": (out,)}`, the arguments those of Conv3d
+    without named paddings, and `output_padding` (by keyword), which must be smaller than the stride.
+
+    >>> layer = ConvTranspose3d(8, 3, 4, stride=2, padding=1)
+    >>> layer, layer.output_shape((32, 8, 7, 7, 7))
+    (ConvTranspose3d(8, 3, 4, stride=2, padding=1), (32, 3, 14, 14, 14))
+    """
+
+    axes = 3
+    op = conv_transpose3d
+
+
+__all__ = ["Conv1d", "Conv2d", "Conv3d", "ConvTranspose1d", "ConvTranspose2d", "ConvTranspose3d"]

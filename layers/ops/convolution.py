@@ -1,0 +1,450 @@
+"""Convolution in any number of dimensions: `conv`, `conv_transpose`, and the gradient of a kernel.
+
+The three are a family that is closed under differentiation. Each is linear in the kernel and in the input; the gradient
+of a convolution by its input is the transposed convolution of the cotangent, that of a transposed convolution is a
+convolution, and what remains, the gradient by the kernel, has the other two for its own. So every rule below is another
+op, and derivatives of any order need nothing else.
+
+All are cross-correlations, as in every library for neural networks: the kernel is not flipped. Arrays come and go as
+(*batch, channels, *spatial), but lie in memory as (channels, *spatial, examples), where the work is copies of long runs
+and one product of matrices (see windows.py). The results are views of that: what follows keeps the order of memory,
+as NumPy does by itself, and the next convolution needs no transposed copy.
+"""
+
+# Rules run on arrays and on tracers alike, so their operands have no type that a checker could follow.
+# pyright: reportUnknownLambdaType=false, reportUnknownMemberType=false, reportUnknownArgumentType=false
+# pyright: reportUnknownVariableType=false
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from layers.ops.windows import (
+    Geometry,
+    Padding,
+    PerAxis,
+    Sizes,
+    fold,
+    geometry,
+    is_integer,
+    transposed_geometry,
+    unfold,
+)
+from tapem import Abstract, ArgumentError, ShapeError, Tensor, primitive
+
+# What is computed, on arrays -----------------------------------------------------------------------------------------
+
+
+def _examples_last(x: Any, axes: int) -> Any:
+    """(*batch, channels, *spatial) as (channels, *spatial, examples)."""
+    examples = x.shape[: -axes - 1]
+    if len(examples) != 1:
+        x = x.reshape(math.prod(examples), *x.shape[-axes - 1 :])
+    return x.transpose(*range(1, axes + 2), 0)
+
+
+def _examples_first(y: Any, batch: Sizes) -> Any:
+    """The inverse of `_examples_last`."""
+    last = y.ndim - 1
+    y = y.transpose(last, *range(last))
+    return y if len(batch) == 1 else y.reshape(*batch, *y.shape[1:])
+
+
+def _product(a: Any, b: Any) -> Any:
+    """The matrix product for every group; float16, which BLAS does not know, is computed in float32."""
+    dtype = np.result_type(a, b)
+    if dtype == np.float16:
+        return _product(a.astype(np.float32), b.astype(np.float32)).astype(dtype)
+    if len(a) == 1:
+        return np.dot(a[0], b[0])[None]
+    return np.matmul(a, b)
+
+
+def _columns(x: Any, at: Geometry, groups: int) -> Any:
+    """The windows of an input, laid out (channels, *size, examples), as the columns of one matrix for every group."""
+    rows = x.shape[0] // groups * math.prod(at.kernel)
+    return unfold(x, at).reshape(groups, rows, math.prod(at.out) * x.shape[-1])
+
+
+def _as_matrices(x: Any, groups: int) -> Any:
+    """The channels, (channels, *spatial, examples), as the rows of one matrix for every group."""
+    return x.reshape(groups, x.shape[0] // groups, math.prod(x.shape[1:]))
+
+
+def _with_bias(y: Any, bias: Any) -> Any:
+    """The sum of (channels, *spatial, examples), which nobody else holds, and the bias of every channel."""
+    if bias is None:
+        return y
+    column = bias.reshape(-1, *(1,) * (y.ndim - 1))
+    if y.dtype != np.result_type(y, bias):
+        return y + column
+    y += column
+    return y
+
+
+# What is asked for ----------------------------------------------------------------------------------------------------
+
+
+def _sizes(what: str, kernel: Any, x: Any, groups: Any, transposed: bool = False) -> tuple[int, int, Sizes]:
+    """The number of spatial axes, the channels that come out, and the batch axes; an error for what cannot be."""
+    axes = kernel.ndim - 2
+    if axes < 1:
+        raise ShapeError(
+            f"{what}: kernel {kernel.shape} has {kernel.ndim} axes, but needs (out, in, *spatial) with at least one "
+            "spatial axis; without any, use linear."
+        )
+    if x.ndim < axes + 1:
+        raise ShapeError(
+            f"{what}: x {x.shape} has {x.ndim} axes, but a kernel {kernel.shape} with {axes} spatial axes needs "
+            f"(*batch, channels, *spatial), at least {axes + 1}."
+        )
+    if not is_integer(groups) or groups < 1:
+        raise ArgumentError(f"{what}: groups is {groups!r}, but must be an integer of at least 1.")
+    first, second, given = kernel.shape[0], kernel.shape[1], x.shape[-axes - 1]
+    name, took = ("in", first) if transposed else ("out", second * groups)
+    if first % groups:
+        raise ArgumentError(f"{what}: groups={groups} does not divide the {first} '{name}' channels of the kernel.")
+    if given != took:
+        raise ShapeError(
+            f"{what}: x {x.shape} has {given} channels, but kernel {kernel.shape}"
+            + (f" with groups={groups}" if groups != 1 else "")
+            + f" takes {took}."
+        )
+    return axes, second * groups if transposed else first, x.shape[: -axes - 1]
+
+
+def _conv_geometry(what: str, kernel: Any, x: Any, stride: Any, padding: Any, dilation: Any) -> Geometry:
+    return geometry(what, x.shape[x.ndim - kernel.ndim + 2 :], kernel.shape[2:], stride, padding, dilation)
+
+
+def _transposed_geometry(
+    what: str, kernel: Any, x: Any, stride: Any, padding: Any, output_padding: Any, dilation: Any
+) -> Geometry:
+    given = x.shape[x.ndim - kernel.ndim + 2 :]
+    return transposed_geometry(what, given, kernel.shape[2:], stride, padding, output_padding, dilation)
+
+
+def _what(name: str) -> str:
+    return f"{name}(kernel, bias, x)"
+
+
+def run_conv(name: str, kernel: Any, bias: Any, x: Any, stride: Any, padding: Any, dilation: Any, groups: Any) -> Any:
+    """The convolution of arrays, for the op of this name."""
+    axes, channels, batch = _sizes(_what(name), kernel, x, groups)
+    at = _conv_geometry(_what(name), kernel, x, stride, padding, dilation)
+    x = _examples_last(x, axes)
+    y = _product(kernel.reshape(groups, channels // groups, -1 if kernel.size else 0), _columns(x, at, groups))
+    y = y.reshape(channels, *at.out, x.shape[-1])
+    return _examples_first(_with_bias(y, bias), batch)
+
+
+def run_conv_transpose(
+    name: str,
+    kernel: Any,
+    bias: Any,
+    x: Any,
+    stride: Any,
+    padding: Any,
+    output_padding: Any,
+    dilation: Any,
+    groups: Any,
+) -> Any:
+    """The transposed convolution of arrays, for the op of this name."""
+    axes, channels, batch = _sizes(_what(name), kernel, x, groups, transposed=True)
+    at = _transposed_geometry(_what(name), kernel, x, stride, padding, output_padding, dilation)
+    x = _examples_last(x, axes)
+    rows = kernel.shape[1] * math.prod(at.kernel)
+    matrices = kernel.reshape(groups, kernel.shape[0] // groups, rows)
+    windows = _product(matrices.transpose(0, 2, 1), _as_matrices(x, groups))
+    y = fold(windows.reshape(channels, *at.kernel, *at.out, x.shape[-1]), at)
+    return _examples_first(_with_bias(y, bias), batch)
+
+
+# Rules ----------------------------------------------------------------------------------------------------------------
+
+
+def _bias_cotangent(g: Any, axes: int) -> Any:
+    """The sum over everything but the channels."""
+    channel = g.ndim - axes - 1
+    return np.sum(g, axis=tuple(axis for axis in range(g.ndim) if axis != channel))
+
+
+def _bias_tangent(t: Any, y: Any, axes: int) -> Any:
+    return np.broadcast_to(np.reshape(t, (*t.shape, *(1,) * axes)), y.shape)
+
+
+def _pull_kernel(
+    g: Any, y: Any, kernel: Any, bias: Any, x: Any, *, stride: Any, padding: Any, dilation: Any, groups: Any
+) -> Any:
+    at = _conv_geometry("conv", kernel, x, stride, padding, dilation)
+    return conv_kernel_gradient(
+        x, g, kernel_size=at.kernel, stride=at.stride, padding=at.padding, dilation=at.dilation, groups=groups
+    )
+
+
+def _pull_input(
+    g: Any, y: Any, kernel: Any, bias: Any, x: Any, *, stride: Any, padding: Any, dilation: Any, groups: Any
+) -> Any:
+    at = _conv_geometry("conv", kernel, x, stride, padding, dilation)
+    return conv_transpose(
+        kernel,
+        None,
+        g,
+        stride=at.stride,
+        padding=at.padding,
+        output_padding=at.rest,
+        dilation=at.dilation,
+        groups=groups,
+    )
+
+
+def _pull_kernel_of_transpose(
+    g: Any, y: Any, kernel: Any, bias: Any, x: Any, *, output_padding: Any, groups: Any, **static: Any
+) -> Any:
+    # The transposed convolution of x has the shape that a convolution takes to x: the two change their places.
+    return conv_kernel_gradient(g, x, kernel_size=kernel.shape[2:], groups=groups, **static)
+
+
+def _into_channels(x: Any, axis: int, groups: int) -> Any:
+    """The batch axis, which is the first, moved into the channels on `axis`, within each of the groups."""
+    size, shape = x.shape[0], x.shape[1:]
+    split = np.reshape(x, (size, *shape[:axis], groups, shape[axis] // groups, *shape[axis + 1 :]))
+    return np.reshape(np.moveaxis(split, 0, axis + 1), (*shape[:axis], size * shape[axis], *shape[axis + 1 :]))
+
+
+def _out_of_channels(y: Any, axis: int, groups: int, size: int) -> Any:
+    """The inverse of `_into_channels`."""
+    shape = y.shape
+    channels = shape[axis] // size
+    split = np.reshape(y, (*shape[:axis], groups, size, channels // groups, *shape[axis + 1 :]))
+    return np.reshape(np.moveaxis(split, axis + 1, 0), (size, *shape[:axis], channels, *shape[axis + 1 :]))
+
+
+def _of_no_examples(op: Any, inputs: Sequence[Any], mapped: Sequence[bool], static: Mapping[str, Any]) -> Any:
+    """The result for a batch of size 0, for which no number of groups would be right."""
+    pairs = zip(inputs, mapped, strict=True)
+    kinds = tuple(None if x is None else Abstract(x.shape[is_mapped:], x.dtype) for x, is_mapped in pairs)
+    kind = op.abstract_rule(*kinds, **static)
+    return np.zeros((0, *kind.shape), kind.dtype)
+
+
+def _batch(
+    op: Any, size: int, inputs: Sequence[Any], mapped: Sequence[bool], static: Mapping[str, Any], *, transposed: bool
+) -> Any:
+    """Inputs are more examples of the same kernel; kernels are more channels, in groups if each has its own input."""
+    if size == 0:
+        return _of_no_examples(op, inputs, mapped, static)
+    kernel, bias, x = inputs
+    axes, groups = kernel.ndim - 2 - mapped[0], static["groups"]
+    batch = x.ndim - mapped[2] - axes - 1
+    if not mapped[0]:
+        if not mapped[1]:
+            return op(kernel, bias, x, **static)
+        return op(kernel, None, x, **static) + np.reshape(bias, (size, *(1,) * batch, bias.shape[1], *(1,) * axes))
+    shared = groups if not mapped[2] else 1
+    if bias is not None:
+        bias = _into_channels(bias if mapped[1] else np.broadcast_to(bias, (size, *bias.shape)), 0, shared)
+    if mapped[2]:
+        x = _into_channels(x, batch, 1)
+        kernel, groups = _into_channels(kernel, 0, 1), size * groups
+    else:
+        kernel = _into_channels(kernel, 1, 1) if transposed else _into_channels(kernel, 0, groups)
+    y = op(kernel, bias, x, **{**static, "groups": groups})
+    return _out_of_channels(y, batch, shared, size)
+
+
+def _batch_kernel_gradient(
+    op: Any, size: int, inputs: Sequence[Any], mapped: Sequence[bool], static: Mapping[str, Any]
+) -> Any:
+    if size == 0:
+        return _of_no_examples(op, inputs, mapped, static)
+    x, g = inputs
+    axes, groups = len(static["kernel_size"]), static["groups"]
+    shared = groups if not all(mapped) else 1
+    if mapped[0]:
+        x = _into_channels(x, x.ndim - axes - 2, shared)
+    if mapped[1]:
+        g = _into_channels(g, g.ndim - axes - 2, shared)
+    kernel = op(x, g, **{**static, "groups": size * groups if all(mapped) else groups})
+    return _out_of_channels(kernel, 0, shared, size) if mapped[1] else _out_of_channels(kernel, 1, 1, size)
+
+
+def _abstract_conv(name: str) -> Any:
+    def abstract(kernel: Any, bias: Any, x: Any, *, groups: Any, **static: Any) -> Abstract:
+        kinds = [Abstract.of(value) for value in (kernel, x) if value is not None]
+        _, channels, batch = _sizes(_what(name), kinds[0], kinds[1], groups)
+        at = _conv_geometry(_what(name), kinds[0], kinds[1], **static)
+        return Abstract((*batch, channels, *at.out), _common_dtype(kernel, bias, x))
+
+    return abstract
+
+
+def _abstract_conv_transpose(name: str) -> Any:
+    def abstract(kernel: Any, bias: Any, x: Any, *, groups: Any, **static: Any) -> Abstract:
+        kinds = [Abstract.of(value) for value in (kernel, x)]
+        _, channels, batch = _sizes(_what(name), kinds[0], kinds[1], groups, transposed=True)
+        at = _transposed_geometry(_what(name), kinds[0], kinds[1], **static)
+        return Abstract((*batch, channels, *at.size), _common_dtype(kernel, bias, x))
+
+    return abstract
+
+
+def _abstract_kernel_gradient(x: Any, g: Any, *, kernel_size: Sizes, groups: Any, **static: Any) -> Abstract:
+    axes = len(kernel_size)
+    shape = (Abstract.of(g).shape[-axes - 1], Abstract.of(x).shape[-axes - 1] // groups, *kernel_size)
+    return Abstract(shape, _common_dtype(x, g))
+
+
+def _common_dtype(*values: Any) -> Any:
+    return np.result_type(*(Abstract.of(value).dtype for value in values if value is not None))
+
+
+def conv_rules(name: str) -> dict[str, Any]:
+    """The rules of the convolution of this name."""
+    return {
+        "rrule": (_pull_kernel, lambda g, y, kernel, bias, x, **_: _bias_cotangent(g, kernel.ndim - 2), _pull_input),
+        "frule": (
+            lambda t, y, kernel, bias, x, **static: conv(t, None, x, **static),
+            lambda t, y, kernel, bias, x, **static: _bias_tangent(t, y, kernel.ndim - 2),
+            lambda t, y, kernel, bias, x, **static: conv(kernel, None, t, **static),
+        ),
+        "batch": lambda *arguments: _batch(*arguments, transposed=False),
+        "abstract": _abstract_conv(name),
+    }
+
+
+def conv_transpose_rules(name: str) -> dict[str, Any]:
+    """The rules of the transposed convolution of this name."""
+    return {
+        "rrule": (
+            _pull_kernel_of_transpose,
+            lambda g, y, kernel, bias, x, **_: _bias_cotangent(g, kernel.ndim - 2),
+            lambda g, y, kernel, bias, x, output_padding, **static: conv(kernel, None, g, **static),
+        ),
+        "frule": (
+            lambda t, y, kernel, bias, x, **static: conv_transpose(t, None, x, **static),
+            lambda t, y, kernel, bias, x, **static: _bias_tangent(t, y, kernel.ndim - 2),
+            lambda t, y, kernel, bias, x, **static: conv_transpose(kernel, None, t, **static),
+        ),
+        "batch": lambda *arguments: _batch(*arguments, transposed=True),
+        "abstract": _abstract_conv_transpose(name),
+    }
+
+
+# The ops --------------------------------------------------------------------------------------------------------------
+
+
+@primitive(**conv_rules("conv"))
+def conv(
+    kernel: Float[Tensor, "out in_per_group *taps"],
+    bias: Float[Tensor, "out"] | None,
+    x: Float[Tensor, "..."],
+    *,
+    stride: PerAxis = 1,
+    padding: Padding = 0,
+    dilation: PerAxis = 1,
+    groups: int = 1,
+) -> Float[Tensor, "..."]:
+    """The convolution (cross-correlation) of x with a kernel, along as many spatial axes as the kernel has taps for.
+
+    Float "out in/groups *taps", Float "out" (or None), Float "*batch in *spatial" -> Float "*batch out *positions".
+
+    - `stride`: the distance between positions, `dilation` that between taps: one integer, or one for each spatial axis.
+    - `padding`: the zeros around x: one integer, one for each axis, or one pair (before, after) for each; "valid" for
+      none; "same" for as many as make the result ceil(n / stride) long, with any odd one at the end, as in TensorFlow
+      and JAX. PyTorch has "same" only for a stride of 1, and agrees there.
+    - `groups`: the channels are cut into this many groups, and each output depends on its own group only.
+
+    Raises ShapeError where the axes or channels do not fit, or the kernel spans more than the padded input;
+    ArgumentError for a stride or dilation below 1, a negative padding, or groups that do not divide the channels.
+
+    >>> kernel = np.array([[[-1.0, 1.0]]])
+    >>> conv(kernel, None, np.array([[1.0, 2.0, 4.0, 8.0]]))
+    array([[1., 2., 4.]])
+    >>> conv(kernel, np.array([0.5]), np.array([[1.0, 2.0, 4.0, 8.0]]), stride=2, padding=1)
+    array([[ 1.5,  2.5, -7.5]])
+    """
+    return run_conv("conv", kernel, bias, x, stride, padding, dilation, groups)
+
+
+@primitive(**conv_transpose_rules("conv_transpose"))
+def conv_transpose(
+    kernel: Float[Tensor, "in out_per_group *taps"],
+    bias: Float[Tensor, "out"] | None,
+    x: Float[Tensor, "..."],
+    *,
+    stride: PerAxis = 1,
+    padding: Padding = 0,
+    output_padding: PerAxis = 0,
+    dilation: PerAxis = 1,
+    groups: int = 1,
+) -> Float[Tensor, "..."]:
+    """The transposed convolution: the linear map that takes cotangents of `conv` with this kernel back to its input.
+
+    Float "in out/groups *taps", Float "out" (or None), Float "*batch in *spatial" -> Float "*batch out *size", where
+    size is (n - 1) stride + dilation (taps - 1) + 1 - padding before - padding after + output_padding.
+
+    The arguments are those of the convolution. `output_padding`, smaller than the stride, chooses among the sizes that
+    it takes to the size of x.
+
+    Raises ShapeError where the axes or channels do not fit, or the padding cuts off more than there is; ArgumentError
+    for a stride or dilation below 1, a negative or named padding, an output_padding that is not smaller than the
+    stride, or groups that do not divide the channels.
+
+    >>> kernel = np.array([[[1.0, 2.0, 3.0]]])
+    >>> conv_transpose(kernel, None, np.array([[1.0, 10.0]]), stride=2)
+    array([[ 1.,  2., 13., 20., 30.]])
+    """
+    return run_conv_transpose("conv_transpose", kernel, bias, x, stride, padding, output_padding, dilation, groups)
+
+
+def _pull_x_of_gradient(
+    g: Any, y: Any, x: Any, cotangent: Any, *, kernel_size: Sizes, groups: Any, **static: Any
+) -> Any:
+    at = geometry("conv_kernel_gradient", x.shape[x.ndim - len(kernel_size) :], kernel_size, **static)
+    return conv_transpose(g, None, cotangent, output_padding=at.rest, groups=groups, **static)
+
+
+@primitive(
+    rrule=(
+        _pull_x_of_gradient,
+        lambda g, y, x, cotangent, kernel_size, **static: conv(g, None, x, **static),
+    ),
+    frule=(
+        lambda t, y, x, cotangent, **static: conv_kernel_gradient(t, cotangent, **static),
+        lambda t, y, x, cotangent, **static: conv_kernel_gradient(x, t, **static),
+    ),
+    batch=_batch_kernel_gradient,
+    abstract=_abstract_kernel_gradient,
+)
+def conv_kernel_gradient(
+    x: Float[Tensor, "..."],
+    cotangent: Float[Tensor, "..."],
+    *,
+    kernel_size: Sizes,
+    stride: PerAxis = 1,
+    padding: Padding = 0,
+    dilation: PerAxis = 1,
+    groups: int = 1,
+) -> Float[Tensor, "out in_per_group *taps"]:
+    """The gradient of `conv` by its kernel, from the cotangent of its result.
+
+    Float "*batch in *spatial", Float "*batch out *positions" -> Float "out in/groups *taps".
+
+    >>> conv_kernel_gradient(np.array([[1.0, 2.0, 4.0]]), np.array([[1.0, 10.0]]), kernel_size=(2,))
+    array([[[21., 42.]]])
+    """
+    axes = len(kernel_size)
+    at = geometry("conv_kernel_gradient", x.shape[x.ndim - axes :], kernel_size, stride, padding, dilation)
+    x, cotangent = _examples_last(x, axes), _examples_last(cotangent, axes)
+    columns = _columns(x, at, groups)
+    kernel = _product(_as_matrices(cotangent, groups), columns.transpose(0, 2, 1))
+    return kernel.reshape(cotangent.shape[0], x.shape[0] // groups, *kernel_size)
+
+
+__all__ = ["conv", "conv_kernel_gradient", "conv_transpose"]

@@ -1,0 +1,229 @@
+"""Windows: where a kernel stands on its input, and the copies between an input and the windows of it.
+
+Everything here works on arrays whose axes are (channels, *spatial, examples). With the examples last, the elements that
+a tap of the kernel meets lie in long runs, so they are copied at the speed of memory; and one product of matrices then
+serves all examples at once.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+from collections.abc import Sequence
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+
+from tapem import ArgumentError, ShapeError
+
+Sizes: TypeAlias = tuple[int, ...]
+Pairs: TypeAlias = tuple[tuple[int, int], ...]
+# One number for all spatial axes, or one for each.
+PerAxis: TypeAlias = int | Sequence[int]
+# Likewise, or one pair (before, after) for each; or a name.
+Padding: TypeAlias = int | str | Sequence[int] | Sequence[Sequence[int]]
+
+
+class Geometry(NamedTuple):
+    """A kernel of `kernel` taps on an input of `size`, with one entry for each spatial axis.
+
+    `padding` has pairs (before, after), `out` the number of positions, and `rest` the number of elements at the end
+    that no window reaches: what a transposed convolution has to add to give `size` back.
+    """
+
+    size: Sizes
+    kernel: Sizes
+    stride: Sizes
+    padding: Pairs
+    dilation: Sizes
+    out: Sizes
+    rest: Sizes
+
+    @property
+    def padded(self) -> Sizes:
+        """The size of the input with its padding."""
+        return tuple(n + before + after for n, (before, after) in zip(self.size, self.padding, strict=True))
+
+    @property
+    def interior(self) -> tuple[slice, ...]:
+        """Where the input lies in its padded form."""
+        return tuple(slice(before, before + n) for n, (before, _) in zip(self.size, self.padding, strict=True))
+
+
+def per_axis(what: str, name: str, value: Any, axes: int, least: int) -> Sizes:
+    """One integer for each spatial axis; ArgumentError if the value is not that, or below `least`."""
+    several = isinstance(value, tuple | list)
+    entries: tuple[Any, ...] = tuple(value) if several else (value,) * axes
+    if len(entries) != axes or not all(map(is_integer, entries)) or min(entries) < least:
+        raise ArgumentError(
+            f"{what}: {name} is {value!r}, but must be an integer of at least {least}"
+            + (f", or {axes} of them, one for each spatial axis." if axes > 1 else ".")
+        )
+    return tuple(map(int, entries))
+
+
+def is_integer(value: Any) -> bool:
+    """Whether a value is an integer, and not a bool."""
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)
+
+
+def as_pairs(what: str, padding: Any, axes: int) -> Pairs:
+    """One pair (before, after) for each spatial axis; ArgumentError if the padding is not that, or negative."""
+    entries: tuple[Any, ...] = tuple(padding) if isinstance(padding, tuple | list) else (padding,) * axes
+    pairs = tuple(tuple(entry) if isinstance(entry, tuple | list) else (entry, entry) for entry in entries)
+    right = len(pairs) == axes and all(
+        len(pair) == 2 and all(map(is_integer, pair)) and min(pair) >= 0 for pair in pairs
+    )
+    if not right:
+        raise ArgumentError(
+            f"{what}: padding is {padding!r}, but must be an integer of at least 0"
+            + (f", or {axes} of them, one for each spatial axis" if axes > 1 else "")
+            + ", or a pair (before, after) for each spatial axis."
+        )
+    return tuple((int(before), int(after)) for before, after in pairs)
+
+
+def geometry(what: str, size: Sizes, kernel: Sizes, stride: Any, padding: Any, dilation: Any) -> Geometry:
+    """Where a kernel stands on an input; `what` names the op in errors.
+
+    Raises ArgumentError for a stride, padding or dilation that is none, ShapeError for a kernel that is larger than
+    the padded input.
+    """
+    try:
+        return _geometry(what, size, kernel, stride, padding, dilation)
+    except TypeError:  # a list within a tuple, which no cache can hold
+        return _geometry.__wrapped__(what, size, kernel, stride, padding, dilation)
+
+
+@functools.lru_cache(maxsize=1024, typed=True)
+def _geometry(what: str, size: Sizes, kernel: Sizes, stride: Any, padding: Any, dilation: Any) -> Geometry:
+    axes = len(size)
+    strides = per_axis(what, "stride", stride, axes, 1)
+    dilations = per_axis(what, "dilation", dilation, axes, 1)
+    if min(kernel) < 1:
+        raise ShapeError(f"{what}: the kernel has {kernel} taps, but needs at least one along each spatial axis.")
+    spans = spans_of(kernel, dilations)
+    if isinstance(padding, str):
+        pairs = _named_padding(what, padding, size, spans, strides)
+    else:
+        pairs = as_pairs(what, padding, axes)
+    room = [n + before + after - span for n, (before, after), span in zip(size, pairs, spans, strict=True)]
+    for axis in range(axes):
+        if room[axis] < 0:
+            n, (before, after) = size[axis], pairs[axis]
+            padded = f", {n + before + after} with its padding" if before + after else ""
+            raise ShapeError(
+                f"{what}: the kernel spans {spans[axis]} elements along spatial axis {axis}"
+                + (f" ({kernel[axis]} taps with dilation {dilations[axis]})" if dilations[axis] > 1 else "")
+                + f", but x has only {n} there{padded}."
+            )
+    out = tuple(r // s + 1 for r, s in zip(room, strides, strict=True))
+    rest = tuple(r % s for r, s in zip(room, strides, strict=True))
+    return Geometry(size, kernel, strides, pairs, dilations, out, rest)
+
+
+def transposed_geometry(
+    what: str, given: Sizes, taps: Sizes, stride: Any, padding: Any, output_padding: Any, dilation: Any
+) -> Geometry:
+    """The geometry of the convolution whose transpose is applied: its `out` is the size given, its `size` the result's.
+
+    Raises ArgumentError for arguments that are none, ShapeError where nothing would be left.
+    """
+    axes = len(given)
+    if isinstance(padding, str):
+        raise ArgumentError(f"{what}: padding is {padding!r}, but a transposed convolution has no named padding.")
+    strides, dilations = per_axis(what, "stride", stride, axes, 1), per_axis(what, "dilation", dilation, axes, 1)
+    pairs, added = as_pairs(what, padding, axes), per_axis(what, "output_padding", output_padding, axes, 0)
+    if any(extra >= s for extra, s in zip(added, strides, strict=True)):
+        raise ArgumentError(
+            f"{what}: output_padding is {output_padding!r}, but must be smaller than the stride, {stride!r}: it "
+            "chooses one of the sizes that a convolution with this stride would shrink to that of x."
+        )
+    if min(given) < 1 or min(taps) < 1:
+        raise ShapeError(f"{what}: there is nothing along a spatial axis: x has the size {given}, the kernel {taps}.")
+    size = tuple(
+        (m - 1) * s + span - before - after + extra
+        for m, s, span, (before, after), extra in zip(
+            given, strides, spans_of(taps, dilations), pairs, added, strict=True
+        )
+    )
+    if min(size) < 0:
+        raise ShapeError(f"{what}: padding={padding!r} cuts off more than there is: the result would have size {size}.")
+    return geometry(what, size, taps, strides, pairs, dilations)
+
+
+def spans_of(kernel: Sizes, dilation: Sizes) -> Sizes:
+    """How many elements lie between the first and the last tap, both included."""
+    return tuple(d * (k - 1) + 1 for k, d in zip(kernel, dilation, strict=True))
+
+
+def _named_padding(what: str, padding: str, size: Sizes, spans: Sizes, stride: Sizes) -> Pairs:
+    if padding == "valid":
+        return ((0, 0),) * len(size)
+    if padding != "same":
+        raise ArgumentError(f'{what}: padding is {padding!r}, but its names are "same" and "valid".')
+    totals = [max((-(-n // s) - 1) * s + span - n, 0) for n, s, span in zip(size, stride, spans, strict=True)]
+    return tuple((total // 2, total - total // 2) for total in totals)
+
+
+@functools.lru_cache(maxsize=1024)
+def taps(kernel: Sizes, stride: Sizes, dilation: Sizes, out: Sizes) -> tuple[tuple[Any, Any], ...]:
+    """For each tap of the kernel: its index among the windows, and the elements of the padded input that it meets."""
+    everything = slice(None)
+    return tuple(
+        (
+            (everything, *tap),
+            (
+                everything,
+                *(
+                    slice(t * d, t * d + s * (n - 1) + 1, s)
+                    for t, d, s, n in zip(tap, dilation, stride, out, strict=True)
+                ),
+            ),
+        )
+        for tap in itertools.product(*map(range, kernel))
+    )
+
+
+def padded(x: Any, at: Geometry) -> Any:
+    """The input with zeros around it; itself where there is no padding."""
+    if at.padded == at.size:
+        return x
+    larger = np.zeros((x.shape[0], *at.padded, x.shape[-1]), x.dtype)
+    larger[(slice(None), *at.interior)] = x
+    return larger
+
+
+def unfold(x: Any, at: Geometry) -> Any:
+    """The windows of an input: (channels, *size, examples) -> (channels, *kernel, *out, examples).
+
+    >>> at = geometry("conv", (4,), (3,), 1, 0, 1)
+    >>> unfold(np.arange(4.0).reshape(1, 4, 1), at)[0, ..., 0]
+    array([[0., 1.],
+           [1., 2.],
+           [2., 3.]])
+    """
+    x = padded(x, at)
+    windows = np.empty((x.shape[0], *at.kernel, *at.out, x.shape[-1]), x.dtype)
+    for tap, elements in taps(at.kernel, at.stride, at.dilation, at.out):
+        windows[tap] = x[elements]
+    return windows
+
+
+def fold(windows: Any, at: Geometry) -> Any:
+    """The transpose of `unfold`: every element receives the sum of what the windows hold of it.
+
+    >>> at = geometry("conv", (4,), (3,), 1, 0, 1)
+    >>> fold(np.ones((1, 3, 2, 1)), at)[0, :, 0]
+    array([1., 2., 2., 1.])
+    """
+    sums = np.zeros((windows.shape[0], *at.padded, windows.shape[-1]), windows.dtype)
+    for tap, elements in taps(at.kernel, at.stride, at.dilation, at.out):
+        sums[elements] += windows[tap]
+    return sums[(slice(None), *at.interior)]
+
+
+__all__ = [
+    "Geometry", "Padding", "Pairs", "PerAxis", "Sizes", "as_pairs", "fold", "geometry", "is_integer", "per_axis",
+    "transposed_geometry", "unfold",
+]  # fmt: skip
