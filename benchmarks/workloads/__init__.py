@@ -5,6 +5,6 @@ To add one: write a file like ``small_op_chain.py`` (a function per library, eac
 """
 
 from ..workload import Workload
-from . import mlp_step, small_op_chain
+from . import mlp_step, small_op_chain, transformer_block
 
-WORKLOADS: tuple[Workload, ...] = (mlp_step.WORKLOAD, small_op_chain.WORKLOAD)
+WORKLOADS: tuple[Workload, ...] = (mlp_step.WORKLOAD, small_op_chain.WORKLOAD, transformer_block.WORKLOAD)
