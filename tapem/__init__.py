@@ -11,10 +11,11 @@ array([0., 1.])
 >>> float(tape.value(y)), float(tape.backward_scalar(y)[x])
 (12.0, 7.0)
 
-The packages `layers` and `losses` build on this one; `tm.optim` minimises, `tm.testing` checks gradients.
+The packages `layers` and `losses` build on this one; `tm.model` holds what one asks of a model and a loss,
+`tm.optim` minimises, `tm.testing` checks gradients.
 """
 
-from tapem import optim, random, testing
+from tapem import model, optim, random, testing
 from tapem.control import checkpoint, cond, eval_shape, fori_loop, scan, while_loop
 from tapem.custom import custom_jvp, custom_vjp, detach, no_grad, stop_gradient
 from tapem.debug import debug, debug_mode, explain
@@ -25,6 +26,7 @@ from tapem.errors import (
     DTypeError,
     EscapedTracerError,
     FieldError,
+    FileFormatError,
     MissingGradientError,
     MutationError,
     NoRuleError,
@@ -155,7 +157,9 @@ from tapem.program import (
     set_tape,
     traverse,
 )
+from tapem.ravel import ravel
 from tapem.rules import defbatch, deffrule, defrrule, frule, rrule, scalar_rule
+from tapem.saving import load, save
 from tapem.signature import Tensor
 from tapem.tangents import (
     NO_FIELDS,
@@ -178,7 +182,7 @@ from tapem.vectorise import vmap
 
 __all__ = [
     "NO_FIELDS", "Abstract", "ArgumentError", "Composite", "ConcretizationError", "DTypeError", "Declaration",
-    "DoesNotExist", "Err", "EscapedTracerError", "FieldError", "Gradients", "InplaceableThunk",
+    "DoesNotExist", "Err", "EscapedTracerError", "FieldError", "FileFormatError", "Gradients", "InplaceableThunk",
     "MissingGradientError", "MutationError", "NoRuleError", "NoTangent", "Node", "NotScalarError", "Ok", "One",
     "Primitive", "Ref", "ShapeError", "StepError", "TangentError", "Tape", "TapeError", "TapeM", "Tensor", "Thunk",
     "TreeError", "UnknownRefError", "Zero", "ZeroTangent", "abs", "add", "all", "any", "arccos", "arccosh",
@@ -192,16 +196,16 @@ __all__ = [
     "fmin", "fmod", "fold", "fori_loop", "frule", "gelu", "get_tape", "getitem", "grad", "greater", "greater_equal",
     "heaviside", "hessian", "hvp", "hypot", "identity", "inner", "inv", "isclose", "isfinite", "isinf", "isnan",
     "jacfwd", "jacobian", "jacrev", "jvp", "kron", "leaf", "leaky_relu", "less", "less_equal", "lift", "linalg_inv",
-    "linearize", "log", "log1p", "log2", "log10", "log_softmax", "logaddexp", "logaddexp2", "logical_and",
+    "linearize", "load", "log", "log1p", "log2", "log10", "log_softmax", "logaddexp", "logaddexp2", "logical_and",
     "logical_not", "logical_or", "logical_xor", "logsumexp", "matmul", "max", "maximum", "mean", "min", "minimum",
-    "moveaxis", "mul", "neg", "no_grad", "norm", "not_equal", "optim", "outer", "pad", "param", "power",
-    "primitive", "prod", "pure", "qr", "rad2deg", "random", "reciprocal", "relu", "remainder", "repeat", "reshape",
-    "rint", "roll", "round", "rrule", "safe_log", "scalar_rule", "scale", "scan", "scatter_add", "scatter_set",
-    "sequence", "set_tape", "sigmoid", "sign", "signbit", "silu", "sin", "sinc", "sinh", "slogdet", "softmax",
-    "softplus", "solve", "sort", "split", "sqrt", "square", "squeeze", "stack", "std", "stop_gradient", "sub",
-    "sum", "svd", "svdvals", "swapaxes", "take", "take_along_axis", "tan", "tanh", "tensordot", "testing", "thunk",
-    "tile", "trace", "transpose", "traverse", "tril", "triu", "trunc", "unthunk", "value_and_grad", "var", "vdot",
-    "vjp", "vmap", "where", "while_loop",
+    "model", "moveaxis", "mul", "neg", "no_grad", "norm", "not_equal", "optim", "outer", "pad", "param", "power",
+    "primitive", "prod", "pure", "qr", "rad2deg", "random", "ravel", "reciprocal", "relu", "remainder", "repeat",
+    "reshape", "rint", "roll", "round", "rrule", "safe_log", "save", "scalar_rule", "scale", "scan", "scatter_add",
+    "scatter_set", "sequence", "set_tape", "sigmoid", "sign", "signbit", "silu", "sin", "sinc", "sinh", "slogdet",
+    "softmax", "softplus", "solve", "sort", "split", "sqrt", "square", "squeeze", "stack", "std", "stop_gradient",
+    "sub", "sum", "svd", "svdvals", "swapaxes", "take", "take_along_axis", "tan", "tanh", "tensordot", "testing",
+    "thunk", "tile", "trace", "transpose", "traverse", "tril", "triu", "trunc", "unthunk", "value_and_grad", "var",
+    "vdot", "vjp", "vmap", "where", "while_loop",
 ]  # fmt: skip
 
 

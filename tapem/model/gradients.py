@@ -1,0 +1,193 @@
+"""Gradients of the loss of a model: with respect to its parameters, its input, the target, or all of them at once.
+
+All are one sweep of `tm.value_and_grad` over the same function; what differs is what it is differentiated in, and what
+of the result is handed out. So the numbers of one are those of the others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from tapem import transforms
+from tapem.model.programs import Loss, Model, Setting, Tree, at, check_floats, objective
+
+PARAMS, X, TARGET = range(3)
+
+
+class ValueAndGrad(NamedTuple):
+    """The value of a loss, and its gradient with respect to everything that went into it.
+
+    `dparams` is a tree like the parameters, `dx` like the input, `dtarget` like the target; integers and bools among
+    input and target, such as token ids and labels, have None in their places.
+
+    >>> found = tm.model.value_and_grad(lambda w, x: w * x, lambda p, t: (p - t) ** 2, 3.0, 2.0, 5.0)
+    >>> float(found.value), float(found.dparams)
+    (1.0, 4.0)
+    """
+
+    value: Any
+    dparams: Tree
+    dx: Tree
+    dtarget: Tree
+
+
+def value_and_grad(
+    model: Model, loss: Loss, params: Tree, x: Tree, target: Tree, *, key: Tree = None, train: bool = False,
+    state: Tree = None,
+) -> Any:  # fmt: skip
+    """The loss of a model, and its gradients with respect to parameters, input and target, from one sweep.
+
+    `model` is an object with `apply(params, x, *, key, train)`, such as a layer, or a program `(params, x) ->
+    prediction`; `loss` a program `(prediction, target) -> scalar`. The result is a `ValueAndGrad(value, dparams, dx,
+    dtarget)`. x may be a single example or a batch, whatever the model takes.
+
+    What you pass decides what you get, here and in the rest of `tm.model`: for arrays the result is computed; for
+    tracers it is recorded, so that all this can be differentiated and mapped over in turn; with Refs or steps anywhere
+    in params, x or target it is a step, `TapeM`. Integers and bools in x or target get None as their gradient.
+
+    `key` is for models that draw random numbers (dropout), `train` for those that work otherwise in training; a plain
+    function is given them only if you give them. With the `state` of a model that has one (running statistics), the
+    result is `(result, new state)`.
+
+    Raises NotScalarError if the loss is no scalar (`reduction="none"`), DTypeError for parameters that are integers,
+    ArgumentError for what is no model, or a model that does not take the options.
+
+    >>> linear = lambda params, x: x @ params["w"] + params["b"]
+    >>> mean_square = lambda prediction, target: np.mean((prediction - target) ** 2)
+    >>> params = {"w": np.array([1.0, 2.0]), "b": 0.5}
+    >>> x, target = np.array([[1.0, 0.0], [0.0, 1.0]]), np.array([1.0, 2.0])
+    >>> value, dparams, dx, dtarget = value_and_grad(linear, mean_square, params, x, target)
+    >>> float(value), dparams
+    (0.25, {'w': array([0.5, 0.5]), 'b': np.float64(1.0)})
+    >>> dx, dtarget
+    (array([[0.5, 1. ],
+           [0.5, 1. ]]), array([-0.5, -0.5]))
+    """
+    everything = PARAMS, X, TARGET
+    return swept(model, loss, (params, x, target), Setting(key, train, state), everything, all_of_it)
+
+
+def value_and_grad_params(
+    model: Model, loss: Loss, params: Tree, x: Tree, target: Tree, *, key: Tree = None, train: bool = False,
+    state: Tree = None,
+) -> Any:  # fmt: skip
+    """`(value, dparams)`: the loss of a model, and its gradient with respect to the parameters; see `value_and_grad`.
+
+    >>> value, dw = value_and_grad_params(lambda w, x: w * x, lambda p, t: (p - t) ** 2, 3.0, 2.0, 5.0)
+    >>> float(value), float(dw)
+    (1.0, 4.0)
+    """
+    return swept(model, loss, (params, x, target), Setting(key, train, state), PARAMS, both)
+
+
+def value_and_grad_x(
+    model: Model, loss: Loss, params: Tree, x: Tree, target: Tree, *, key: Tree = None, train: bool = False,
+    state: Tree = None,
+) -> Any:  # fmt: skip
+    """`(value, dx)`: the loss of a model, and its gradient with respect to the input; see `value_and_grad`.
+
+    >>> value, dx = value_and_grad_x(lambda w, x: w * x, lambda p, t: (p - t) ** 2, 3.0, 2.0, 5.0)
+    >>> float(value), float(dx)
+    (1.0, 6.0)
+    """
+    return swept(model, loss, (params, x, target), Setting(key, train, state), X, both)
+
+
+def value_and_grad_target(
+    model: Model, loss: Loss, params: Tree, x: Tree, target: Tree, *, key: Tree = None, train: bool = False,
+    state: Tree = None,
+) -> Any:  # fmt: skip
+    """`(value, dtarget)`: the loss of a model, and its gradient with respect to the target; see `value_and_grad`.
+
+    >>> value, dtarget = value_and_grad_target(lambda w, x: w * x, lambda p, t: (p - t) ** 2, 3.0, 2.0, 5.0)
+    >>> float(value), float(dtarget)
+    (1.0, -2.0)
+    """
+    return swept(model, loss, (params, x, target), Setting(key, train, state), TARGET, both)
+
+
+def grad_params(
+    model: Model, loss: Loss, params: Tree, x: Tree, target: Tree, *, key: Tree = None, train: bool = False,
+    state: Tree = None,
+) -> Any:  # fmt: skip
+    """The gradient of the loss with respect to the parameters, a tree like them; see `value_and_grad`.
+
+    >>> float(grad_params(lambda w, x: w * x, lambda p, t: (p - t) ** 2, 3.0, 2.0, 5.0))
+    4.0
+    """
+    return swept(model, loss, (params, x, target), Setting(key, train, state), PARAMS, gradient)
+
+
+def grad_inputs(
+    model: Model, loss: Loss, params: Tree, x: Tree, target: Tree, *, key: Tree = None, train: bool = False,
+    state: Tree = None,
+) -> Any:  # fmt: skip
+    """`(dx, dtarget)`: the gradients of the loss with respect to all data, the input and the target.
+
+    See `value_and_grad`; `grad_x` and `grad_target` give one of the two.
+
+    >>> dx, dtarget = grad_inputs(lambda w, x: w * x, lambda p, t: (p - t) ** 2, 3.0, 2.0, 5.0)
+    >>> float(dx), float(dtarget)
+    (6.0, -2.0)
+    """
+    return swept(model, loss, (params, x, target), Setting(key, train, state), (X, TARGET), gradient)
+
+
+def grad_x(
+    model: Model, loss: Loss, params: Tree, x: Tree, target: Tree, *, key: Tree = None, train: bool = False,
+    state: Tree = None,
+) -> Any:  # fmt: skip
+    """The gradient of the loss with respect to the input; see `value_and_grad`.
+
+    >>> float(grad_x(lambda w, x: w * x, lambda p, t: (p - t) ** 2, 3.0, 2.0, 5.0))
+    6.0
+    """
+    return swept(model, loss, (params, x, target), Setting(key, train, state), X, gradient)
+
+
+def grad_target(
+    model: Model, loss: Loss, params: Tree, x: Tree, target: Tree, *, key: Tree = None, train: bool = False,
+    state: Tree = None,
+) -> Any:  # fmt: skip
+    """The gradient of the loss with respect to the target; see `value_and_grad`.
+
+    >>> float(grad_target(lambda w, x: w * x, lambda p, t: (p - t) ** 2, 3.0, 2.0, 5.0))
+    -2.0
+    """
+    return swept(model, loss, (params, x, target), Setting(key, train, state), TARGET, gradient)
+
+
+def swept(
+    model: Model,
+    loss: Loss,
+    point: tuple[Tree, Tree, Tree],
+    setting: Setting,
+    argnums: int | tuple[int, ...],
+    arrange: Callable[[Any, Any], Any],
+) -> Any:
+    """What `arrange` makes of the value of the loss and its gradient in these of `(params, x, target)`."""
+
+    def body(setting: Setting, *point: Tree) -> tuple[Any, Any]:
+        if argnums == PARAMS or PARAMS in (argnums if isinstance(argnums, tuple) else ()):
+            check_floats(point[PARAMS], "params")
+        evaluate = transforms.value_and_grad(objective(model, loss, setting), argnums, has_aux=True, allow_int=True)
+        (value, state), found = evaluate(*point)
+        return arrange(value, found), state
+
+    return at(setting, body, *point)
+
+
+def all_of_it(value: Any, gradients: Any) -> ValueAndGrad:
+    """The value and the three gradients, by their names."""
+    return ValueAndGrad(value, *gradients)
+
+
+def both(value: Any, found: Any) -> tuple[Any, Any]:
+    """The value and the gradient."""
+    return value, found
+
+
+def gradient(_: Any, found: Any) -> Any:
+    """The gradient alone."""
+    return found
