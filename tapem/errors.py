@@ -161,6 +161,19 @@ class TreeError(TapeError, ValueError):
     """
 
 
+class FileFormatError(TapeError, ValueError):
+    """A file that is not what it should be: of another format, cut short, or with contents that contradict each other.
+
+    >>> import pathlib, tempfile, tapem as tm
+    >>> path = pathlib.Path(tempfile.mkdtemp()) / "notes.txt"
+    >>> _ = path.write_text("no arrays here")
+    >>> tm.load(path)  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+        ...
+    tapem.errors.FileFormatError: load: ... is no safetensors file, or only a part of one: ...
+    """
+
+
 class TangentError(TapeError, TypeError):
     """An operation that has no meaning for these tangents.
 
