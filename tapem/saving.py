@@ -173,15 +173,15 @@ def storable(leaf: Any, name: str) -> npt.NDArray[Any]:
         raise DTypeError(f"save: {name} is {leaf!r}, which holds no numbers. Save tape.value(ref) instead.")
     if not isinstance(leaf, np.ndarray | np.generic | bool | int | float) or isinstance(leaf, np.ma.MaskedArray):
         raise DTypeError(f"save: {name} is {leaf!r}, but only arrays and numbers can be saved.")
-    number: Any = leaf
-    if type(leaf) is int and not -(2**63) <= leaf < 2**63:
+    number = cast(Any, leaf)
+    if type(number) is int and not -(2**63) <= number < 2**63:
         raise DTypeError(f"save: {name} is {number}, but ints are saved with 64 bits, sign included.")
     array = np.asarray(number)
     if array.dtype.name not in DTYPES.values():
         raise DTypeError(
             f"save: {name} holds {array.dtype} values, but only {', '.join(DTYPES.values())} can be saved."
         )
-    # The file has the order of C and the bytes of a small-endian machine. A 0-d array is to stay one.
+    # The file has the order of C and the bytes of a little-endian machine. A 0-d array is to stay one.
     return np.ascontiguousarray(array, array.dtype.newbyteorder("<")).reshape(array.shape)
 
 
