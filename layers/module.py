@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, TypeAlias, cast, overload
+from typing import Any, ClassVar, NamedTuple, TypeAlias, cast, overload
 
 import numpy.typing as npt
 
@@ -28,6 +28,14 @@ Params: TypeAlias = "Array | Mapping[str, Params] | Sequence[Params]"
 EMPTY: tuple[()] = ()
 
 
+class Part(NamedTuple):
+    """A layer within another one, with its share of the parameters and the shape that it is given."""
+
+    layer: Layer
+    params: Any
+    input_shape: Pattern
+
+
 class Layer:
     """The base of all layers; a new one is a frozen dataclass with `forward`, and what it does not share with this.
 
@@ -36,6 +44,7 @@ class Layer:
     - `init`: the first parameters; by default none.
     - `forward`: the value, written with NumPy or tapem's ops for arrays.
     - A layer with state (running statistics) overrides `init_state`, and `step` in place of `forward`.
+    - A layer made of layers overrides both, and says in `parts` what it is made of.
 
     >>> import numpy as np
     >>> from dataclasses import dataclass
@@ -86,6 +95,10 @@ class Layer:
     def has_state(self) -> bool:
         """Whether the layer has state, such as running statistics."""
         return self.init_state() != EMPTY
+
+    def parts(self, params: Any, input_shape: Pattern) -> Sequence[Part]:
+        """The layers that this one is made of, each with its parameters and the shape that it is given; here none."""
+        return ()
 
     def forward(self, params: Any, x: Any, *, key: Any = None, train: bool = False) -> Any:
         """The value for arrays or tracers; overridden by every layer without state."""
@@ -215,6 +228,10 @@ class Sequential(Layer):
         states = tuple(layer.init_state() for layer in self.layers)
         return states if any(state != EMPTY for state in states) else EMPTY
 
+    def parts(self, params: Any, input_shape: Pattern) -> Sequence[Part]:
+        """The layers in their order."""
+        return tuple(map(Part, self.layers, params, self._shapes(input_shape)))
+
     def forward(self, params: Any, x: Any, *, key: Any = None, train: bool = False) -> Any:
         """The value of the last layer."""
         return self.step(params, EMPTY, x, key=key, train=train)[0]
@@ -235,4 +252,4 @@ class Sequential(Layer):
         return x, tuple(after)
 
 
-__all__ = ["EMPTY", "Layer", "Params", "Sequential"]
+__all__ = ["EMPTY", "Layer", "Params", "Part", "Sequential"]

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from typing import TextIO
 
 import numpy as np
 
 import tapem as tm
-from layers.module import Layer, Params, Sequential
+from layers.module import Layer, Params, Part, Sequential
 from layers.shapes import Pattern, shown
 from tapem.tree import flatten
 
@@ -26,7 +27,8 @@ def summary(model: Layer, input_shape: Pattern, *, file: TextIO | None = None) -
     """Print the table of layers, output shapes and parameter counts; to `file`, or to standard output.
 
     `input_shape` includes the batch axes; a size that is not known may be None. Raises ShapeError if the model does not
-    take it.
+    take it. The parts of a layer that is made of layers stand below it, indented; its own row counts only parameters
+    that belong to none of them.
 
     >>> from layers import Linear, Relu
     >>> summary(Linear(64, 128) >> Relu() >> Linear(128, 10), (None, 64))
@@ -36,27 +38,27 @@ def summary(model: Layer, input_shape: Pattern, *, file: TextIO | None = None) -
     Linear(128, 10)  (?, 10)            1,290
     total                               9,610
     """
-    rows: list[tuple[str, str, int]] = []
     model.output_shape(input_shape)
     params = model.init(tm.random.key(0))
-    _describe(model, params, input_shape, 0, rows)
     lines = [("layer", "output shape", "parameters")]
-    lines += [(name, shape, f"{count:,}") for name, shape, count in rows]
+    lines += [(name, shape, f"{count:,}") for name, shape, count in _rows(Part(model, params, input_shape), 0)]
     lines += [("total", "", f"{count_parameters(params):,}")]
     a, b, c = (max(map(len, column)) for column in zip(*lines, strict=True))
     for name, shape, count in lines:
         print(f"{name:{a}}  {shape:{b}}  {count:>{c}}", file=sys.stdout if file is None else file)
 
 
-def _describe(layer: Layer, params: Params, input_shape: Pattern, depth: int, rows: list[tuple[str, str, int]]) -> None:
-    """Add the rows of a layer; those of a Sequential within are indented."""
+def _rows(part: Part, depth: int) -> Iterator[tuple[str, str, int]]:
+    """The row of a layer, and below it those of its parts; a Sequential has none, but stands for its parts."""
+    layer, params, input_shape = part
+    parts = layer.parts(params, input_shape)
     if not isinstance(layer, Sequential):
-        shape = shown(layer.output_shape(input_shape))
-        rows.append(("  " * depth + repr(layer), shape, count_parameters(params)))
-        return
-    for part, own in zip(layer.layers, params, strict=True):
-        _describe(part, own, input_shape, depth + isinstance(part, Sequential), rows)  # pyright: ignore
-        input_shape = part.output_shape(input_shape)
+        own = count_parameters(params) - sum(count_parameters(inner.params) for inner in parts)
+        name = type(layer).__name__ if parts else repr(layer)
+        yield "  " * depth + name, shown(layer.output_shape(input_shape)), own
+        depth += 1
+    for inner in parts:
+        yield from _rows(inner, depth)
 
 
 __all__ = ["count_parameters", "summary"]

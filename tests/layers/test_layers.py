@@ -307,12 +307,12 @@ def test_summary(capsys: Any) -> None:
     model = Sequential(Flatten(), Sequential(Linear(64, 1000), Tanh()), Linear(1000, 10))
     layers.summary(model, (None, 8, 8))
     assert capsys.readouterr().out == (
-        "layer               output shape  parameters\n"
-        "Flatten(start=1)    (?, 64)                0\n"
-        "  Linear(64, 1000)  (?, 1000)         65,000\n"
-        "  Tanh()            (?, 1000)              0\n"
-        "Linear(1000, 10)    (?, 10)           10,010\n"
-        "total                                 75,010\n"
+        "layer             output shape  parameters\n"
+        "Flatten(start=1)  (?, 64)                0\n"
+        "Linear(64, 1000)  (?, 1000)         65,000\n"
+        "Tanh()            (?, 1000)              0\n"
+        "Linear(1000, 10)  (?, 10)           10,010\n"
+        "total                               75,010\n"
     )
     text = io.StringIO()
     layers.summary(Relu(), (3,), file=text)

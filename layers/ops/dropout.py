@@ -1,0 +1,92 @@
+"""Dropout: a random part of the elements is set to zero, so that a network cannot rely on any one of them."""
+
+# Rules run on arrays and on tracers alike, so their operands have no type that a checker could follow.
+# pyright: reportUnknownLambdaType=false, reportUnknownMemberType=false, reportUnknownArgumentType=false
+# pyright: reportUnknownVariableType=false
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, overload
+
+import numpy as np
+from jaxtyping import Float
+
+from tapem import Abstract, ArgumentError, Tensor, primitive, random
+from tapem.declare import Deferred, Numeric, Operand, Step
+from tapem.node import Array
+from tapem.random import Key
+
+
+def check_rate(op: str, rate: Any) -> None:
+    """ArgumentError unless the rate is a number within [0, 1)."""
+    number = isinstance(rate, int | float | np.number) and not isinstance(rate, bool)
+    if not (number and 0 <= rate < 1):
+        raise ArgumentError(
+            f"{op}: rate is {rate!r}, but must be at least 0 and below 1: it is the probability with which an element "
+            "is set to zero, and the others are divided by 1 - rate."
+        )
+
+
+def _masked(x: Any, keep: Any, rate: float) -> Any:
+    return np.where(keep, x / (1 - float(rate)), 0)
+
+
+def _batch(op: Any, size: int, inputs: Sequence[Any], mapped: Sequence[bool], static: Mapping[str, Any]) -> Any:
+    x, key = inputs
+    rate, shape = static["rate"], x.shape[1:] if mapped[0] else x.shape
+    if not mapped[1]:  # the mask of one example, for all of them
+        return _masked(x, random.bernoulli(key, 1 - float(rate), shape), rate)
+    keep = np.stack([random.bernoulli(key[index], 1 - float(rate), shape) for index in range(size)])
+    return _masked(x, keep, rate)
+
+
+def _abstract(x: Any, key: Any, rate: Any) -> Abstract:
+    check_rate("dropout(x, rate, key)", rate)
+    return Abstract.of(x)
+
+
+@primitive(
+    residuals=True,
+    rrule=(lambda g, y, keep, x, key, rate: _masked(g, keep, rate), None),
+    frule=(lambda t, y, keep, x, key, rate: _masked(t, keep, rate), None),
+    batch=_batch,
+    abstract=_abstract,
+    name="dropout",
+)
+def masked(x: Float[Tensor, "*shape"], key: Key, *, rate: float) -> Float[Tensor, "*shape"]:
+    """The op behind `dropout`: Float "*shape", UInt64 "2" -> Float "*shape"; the residual is the mask.
+
+    >>> import tapem as tm
+    >>> masked(np.ones(2), tm.random.key(0), rate=0.0)
+    array([1., 1.])
+    """
+    check_rate("dropout(x, rate, key)", rate)
+    keep = random.bernoulli(key, 1 - float(rate), np.shape(x))
+    return _masked(x, keep, rate), keep  # pyright: ignore[reportReturnType]  # the value and its residual
+
+
+@overload
+def dropout(x: Numeric, rate: float, key: Numeric) -> Array: ...
+@overload
+def dropout(x: Deferred, rate: float, key: Operand) -> Step: ...
+@overload
+def dropout(x: Operand, rate: float, key: Deferred) -> Step: ...
+def dropout(x: Any, rate: float, key: Any) -> Any:
+    """Every element with probability `1 - rate` divided by that, and otherwise zero; so its mean stays what it was.
+
+    Float "*shape", a number in [0, 1), UInt64 "2" -> Float "*shape". What is kept is what `tm.random.bernoulli(key,
+    1 - rate, x.shape)` says: one key is one mask, so give every call a key of its own. Under `vmap`, examples that
+    share the key share the mask; keys that are mapped (`tm.random.split(key, n)`) give each a mask of its own.
+
+    Raises ArgumentError for a rate outside [0, 1), DTypeError for integers. Source: Srivastava et al., "Dropout: a
+    simple way to prevent neural networks from overfitting", 2014, section 10 (scaled in training, not in use).
+
+    >>> import tapem as tm
+    >>> dropout(np.ones(6), 0.5, tm.random.key(0))
+    array([2., 2., 2., 2., 0., 2.])
+    """
+    return masked(x, key, rate=rate)
+
+
+__all__ = ["check_rate", "dropout", "masked"]

@@ -1,0 +1,131 @@
+"""Embedding: the rows of a table that integers select; and its transpose, which adds rows to a table of zeros.
+
+Each is the derivative of the other, so the family is closed in both modes, at any order.
+"""
+
+# Rules run on arrays and on tracers alike, so their operands have no type that a checker could follow.
+# pyright: reportUnknownLambdaType=false, reportUnknownMemberType=false, reportUnknownArgumentType=false
+# pyright: reportUnknownVariableType=false
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+from jaxtyping import Float, Integer
+
+from tapem import Abstract, ArgumentError, Tensor, primitive
+from tapem.declare import batch_elementwise
+
+Ids: TypeAlias = Integer[Tensor, "*ids"]
+
+
+def _known(ids: Any, vocabulary: int) -> Any:
+    """The ids as an array; ArgumentError if one of them is below 0 or beyond the vocabulary."""
+    ids = np.asarray(ids)
+    if ids.size and ids.dtype.kind in "iu" and (ids.min() < 0 or ids.max() >= vocabulary):
+        at = tuple(int(i) for i in np.argwhere((ids < 0) | (ids >= vocabulary))[0])
+        raise ArgumentError(
+            f"embedding(table, ids): id {int(ids[at])} at position {at} is out of range: the table has {vocabulary} "
+            f"rows, so ids are 0 to {vocabulary - 1}."
+        )
+    return ids
+
+
+@primitive(differentiable=False, batch=batch_elementwise, abstract=lambda ids, vocabulary: Abstract.of(ids))
+def checked_ids(ids: Ids, *, vocabulary: int) -> Ids:
+    """The ids as they are: Integer "*ids" -> Integer "*ids". ArgumentError for one below 0 or beyond the vocabulary.
+
+    >>> checked_ids(np.array([2, 0]), vocabulary=3)
+    array([2, 0])
+    """
+    return _known(ids, vocabulary)
+
+
+def _apart(ids: Any, size: int, vocabulary: int) -> Any:
+    """The ids of a batch, where the tables of all examples stand below each other as one."""
+    offsets = np.reshape(np.arange(size) * vocabulary, (size, *(1,) * (ids.ndim - 1)))
+    return checked_ids(ids, vocabulary=vocabulary).astype(np.intp) + offsets
+
+
+def _batch_embedding(
+    op: Any, size: int, inputs: Sequence[Any], mapped: Sequence[bool], static: Mapping[str, Any]
+) -> Any:
+    table, ids = inputs
+    if not mapped[0]:
+        return embedding(table, ids)
+    vocabulary, dim = table.shape[1:]
+    if mapped[1]:
+        return embedding(np.reshape(table, (size * vocabulary, dim)), _apart(ids, size, vocabulary))
+    # The rows of all tables side by side.
+    wide = np.reshape(np.moveaxis(table, 0, 1), (vocabulary, size * dim))
+    return np.moveaxis(np.reshape(embedding(wide, ids), (*ids.shape, size, dim)), -2, 0)
+
+
+@primitive(
+    rrule=(lambda g, y, table, ids: sum_of_rows(g, ids, vocabulary=table.shape[0]), None),
+    frule=(lambda t, y, table, ids: embedding(t, ids), None),
+    batch=_batch_embedding,
+    abstract=lambda table, ids: Abstract((*np.shape(ids), table.shape[1]), table.dtype),
+)
+def embedding(table: Float[Tensor, "vocabulary dim"], ids: Ids) -> Float[Tensor, "*ids dim"]:
+    """The rows of a table that the ids select: Float "vocabulary dim", Integer "*ids" -> Float "*ids dim".
+
+    The gradient of a row that is selected several times is the sum. Ids count from 0; unlike NumPy's, they are never
+    negative.
+
+    Raises ArgumentError for an id out of range, DTypeError for ids that are not integers.
+
+    >>> table = np.array([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]])
+    >>> embedding(table, np.array([2, 0]))
+    array([[5., 6.],
+           [1., 2.]])
+    >>> import tapem as tm
+    >>> tm.grad(lambda table: np.sum(embedding(table, np.array([1, 1]))))(table)
+    array([[0., 0.],
+           [2., 2.],
+           [0., 0.]])
+    """
+    return np.take(table, _known(ids, table.shape[0]), axis=0)
+
+
+def _batch_sum_of_rows(
+    op: Any, size: int, inputs: Sequence[Any], mapped: Sequence[bool], static: Mapping[str, Any]
+) -> Any:
+    rows, ids = inputs
+    vocabulary = static["vocabulary"]
+    if mapped[1]:
+        rows = rows if mapped[0] else np.broadcast_to(rows, (size, *rows.shape))
+        total = sum_of_rows(rows, _apart(ids, size, vocabulary), vocabulary=size * vocabulary)
+        return np.reshape(total, (size, vocabulary, rows.shape[-1]))
+    dim = rows.shape[-1]
+    wide = np.reshape(np.moveaxis(rows, 0, -2), (*ids.shape, size * dim))
+    return np.moveaxis(np.reshape(sum_of_rows(wide, ids, vocabulary=vocabulary), (vocabulary, size, dim)), 1, 0)
+
+
+@primitive(
+    rrule=(lambda g, y, rows, ids, vocabulary: embedding(g, ids), None),
+    frule=(lambda t, y, rows, ids, vocabulary: sum_of_rows(t, ids, vocabulary=vocabulary), None),
+    batch=_batch_sum_of_rows,
+    abstract=lambda rows, ids, vocabulary: Abstract((vocabulary, rows.shape[-1]), rows.dtype),
+)
+def sum_of_rows(rows: Float[Tensor, "*ids dim"], ids: Ids, *, vocabulary: int) -> Float[Tensor, "{vocabulary} dim"]:
+    """The transpose of `embedding`: for every id the sum of the rows that belong to it, and zeros where none does.
+
+    Float "*ids dim", Integer "*ids" -> Float "vocabulary dim".
+
+    >>> sum_of_rows(np.array([[1.0], [2.0], [3.0]]), np.array([1, 1, 0]), vocabulary=3)
+    array([[3.],
+           [3.],
+           [0.]])
+    """
+    dim = rows.shape[-1]
+    places = np.reshape(_known(ids, vocabulary), math.prod(np.shape(ids)))
+    out = np.zeros((vocabulary, dim), rows.dtype)
+    np.add.at(out, places, np.reshape(rows, (places.size, dim)))
+    return out
+
+
+__all__ = ["checked_ids", "embedding", "sum_of_rows"]
