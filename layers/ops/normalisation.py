@@ -1,155 +1,109 @@
-"""Normalisation of each example by itself: layer_norm and rms_norm over the last axis.
+"""Normalisation of each example by itself: layer_norm, rms_norm, group_norm and instance_norm.
 
-Both keep from the forward pass what their closed-form derivatives need: the normalised values, and by how much every
-row was scaled. Statistics of float16 are taken in float32, which neither overflows nor loses small variances.
+Each keeps from the forward pass what its closed-form derivatives need: the normalised values, and by how much every
+row of them was scaled. Statistics of float16 are taken in float32, which neither overflows nor loses small variances.
 """
 
 # Rules run on arrays and on tracers alike, so their operands have no type that a checker could follow.
-# pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false, reportUnknownVariableType=false
+# pyright: reportUnknownLambdaType=false, reportUnknownMemberType=false, reportUnknownArgumentType=false
+# pyright: reportUnknownVariableType=false
 
 from __future__ import annotations
 
-import functools
 import math
-from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
+from layers.ops.channels import batch_of_examples, by_channel
 from layers.ops.linear import rows
+from layers.ops.standardise import (
+    affine,
+    as_dtype,
+    channel_sums,
+    check_eps,
+    per_channel,
+    promoted,
+    row_means,
+    scale_to_one,
+    slope,
+    standardise,
+    wide,
+)
 from tapem import ArgumentError, Tensor, Thunk, primitive
 
+# Rules ----------------------------------------------------------------------------------------------------------------
 
-def check_eps(op: str, eps: Any) -> float:
-    """The number that is added to a variance; ArgumentError unless it is positive."""
-    known = type(eps) is float or (isinstance(eps, int | float | np.floating) and not isinstance(eps, bool))
-    if not (known and 0 < eps < math.inf):
-        raise ArgumentError(
-            f"{op}: eps is {eps!r}, but must be a positive number: it keeps values and derivatives finite where all "
-            "elements are equal."
-        )
-    return float(eps)
+# What is kept are the normalised values by channels, and one factor per row. Operands are x, gamma and, where the mean
+# is taken out, beta.
 
 
-def all_arrays(*values: Any) -> bool:
-    """Whether these are arrays, in which case what was made here may be changed in place."""
-    return all(type(value) is np.ndarray for value in values)
+def _as_rows(x: Any, scale: Any) -> Any:
+    """The values whose statistics were taken together, as the rows of a matrix."""
+    count = scale.shape[0]
+    return x if x.ndim == 2 and x.shape[0] == count else np.reshape(x, (count, math.prod(x.shape) // max(count, 1)))
 
 
-def wide(x: Any) -> Any:
-    """The values in a dtype in which sums of squares are safe: float32 in place of float16."""
-    return x.astype(np.float32) if x.dtype == np.float16 else x
+def _through(change: Any, normal: Any, scale: Any, centred: bool) -> Any:
+    """The Jacobian of normalising, which is symmetric, times a change of its input or output."""
+    shape = change.shape
+    change, normal = _as_rows(change, scale), _as_rows(normal, scale)
+    along = row_means(change * normal) * scale
+    shift = row_means(change) * scale if centred else None
+    return np.reshape(slope(change, scale, normal, along, shift), shape)
 
 
-def as_dtype(x: Any, dtype: Any) -> Any:
-    """The values in this dtype."""
-    return x if x.dtype == dtype else x.astype(dtype)
+def _pull(g: Any, y: Any, kept: Any, x: Any, gamma: Any, *beta: Any, **_: Any) -> tuple[Any, ...]:
+    normal, scale = kept
+    g = as_dtype(np.reshape(g, normal.shape), normal.dtype)
+    change = Thunk(lambda: _through(g * per_channel(gamma, normal), normal, scale, bool(beta)))
+    return (
+        Thunk(lambda: np.reshape(as_dtype(change(), y.dtype), x.shape)),
+        Thunk(lambda: as_dtype(channel_sums(g * normal), y.dtype)),
+        *(Thunk(lambda: as_dtype(channel_sums(g), y.dtype)) for _ in beta),
+    )
 
 
-@functools.lru_cache(maxsize=64)
-def ones(count: int, dtype: Any) -> Any:
-    """A vector of ones, which nobody may change: a sum as a product with it is one call to BLAS."""
-    vector = np.ones(count, dtype)
-    vector.flags.writeable = False
-    return vector
+def _push_x(t: Any, y: Any, kept: Any, x: Any, gamma: Any, *beta: Any, **_: Any) -> Any:
+    normal, scale = kept
+    t = as_dtype(np.reshape(t, normal.shape), normal.dtype)
+    change = _through(t, normal, scale, bool(beta)) * per_channel(gamma, normal)
+    return np.reshape(as_dtype(change, y.dtype), y.shape)
 
 
-def affine(normal: Any, gamma: Any, beta: Any) -> Any:
-    """`gamma * normal + beta`."""
-    y = normal * gamma
-    if all_arrays(y, beta) and y.dtype == beta.dtype:
-        y += beta
-        return y
-    return y + beta
+def _push_gamma(t: Any, y: Any, kept: Any, *_: Any, **__: Any) -> Any:
+    return np.reshape(as_dtype(kept[0] * per_channel(t, kept[0]), y.dtype), y.shape)
+
+
+def _push_beta(t: Any, y: Any, kept: Any, *_: Any, **__: Any) -> Any:
+    shift = np.broadcast_to(per_channel(t, kept[0]), kept[0].shape)
+    return np.reshape(as_dtype(shift, y.dtype), y.shape)
+
+
+def _normalised(values: Any, groups: int, x: Any, gamma: Any, beta: Any, eps: float) -> Any:
+    """The value and what is kept, for values that stand by channels."""
+    values = wide(values)
+    size = math.prod(values.shape[1:]) // groups
+    by_row = values if values.ndim == 2 and groups == 1 else np.reshape(values, (values.shape[0] * groups, size))
+    standard = standardise(by_row, row_means, eps)
+    normal = np.reshape(standard.normal, values.shape)
+    y = affine(normal, per_channel(gamma, normal), per_channel(beta, normal))
+    return np.reshape(as_dtype(y, promoted(x, gamma, beta)), x.shape), (normal, standard.scale)
+
+
+_centred: Any = {
+    "residuals": True,
+    "rrule": _pull,
+    "frule": (_push_x, _push_gamma, _push_beta),
+    "batch": batch_of_examples,
+}
 
 
 # Rows -----------------------------------------------------------------------------------------------------------------
 
 
-def row_means(x: Any) -> Any:
-    """The mean of every row, as a column."""
-    return np.dot(x, ones(x.shape[1], x.dtype))[:, None] / max(x.shape[1], 1)
-
-
-def row_means_of_products(x: Any, y: Any) -> Any:
-    """The mean of the products of two matrices, row by row, as a column."""
-    return np.einsum("rd,rd->r", x, y)[:, None] / max(x.shape[1], 1)
-
-
-def standard_rows(x: Any, eps: float) -> tuple[Any, Any]:
-    """The rows of a matrix with mean 0 and variance 1, and the factors by which they were scaled, as a column."""
-    centred = x - row_means(x)
-    # The mean itself was rounded: of rows far from 0 that would be a good part of their variance.
-    if all_arrays(centred):
-        centred -= row_means(centred)
-        scale = 1 / np.sqrt(row_means_of_products(centred, centred) + eps)
-        centred *= scale
-        return centred, scale
-    centred = centred - row_means(centred)
-    scale = 1 / np.sqrt(row_means_of_products(centred, centred) + eps)
-    return centred * scale, scale
-
-
-def standard_rows_slope(change: Any, normal: Any, scale: Any) -> Any:
-    """The Jacobian of `standard_rows`, which is symmetric, times a change of its input or output."""
-    along = normal * row_means_of_products(change, normal)
-    if all_arrays(change, along, scale):
-        along += row_means(change)
-        np.subtract(change, along, out=along)
-        along *= scale
-        return along
-    return (change - along - row_means(change)) * scale
-
-
-# layer_norm -----------------------------------------------------------------------------------------------------------
-
-
-def _pull_layer_norm(g: Any, y: Any, kept: Any, x: Any, gamma: Any, beta: Any, eps: float) -> tuple[Any, ...]:
-    normal, scale = kept
-    g = as_dtype(rows(g), normal.dtype)
-    total = ones(g.shape[0], g.dtype)
-    return (
-        Thunk(lambda: np.reshape(as_dtype(standard_rows_slope(g * gamma, normal, scale), y.dtype), x.shape)),
-        as_dtype(np.dot(total, g * normal), y.dtype),
-        as_dtype(np.dot(total, g), y.dtype),
-    )
-
-
-def _push_layer_norm(t: Any, y: Any, kept: Any, x: Any, gamma: Any, beta: Any, eps: float) -> Any:
-    normal, scale = kept
-    t = as_dtype(rows(t), normal.dtype)
-    return np.reshape(as_dtype(standard_rows_slope(t, normal, scale) * gamma, y.dtype), x.shape)
-
-
-def _batch_layer_norm(
-    op: Any, size: int, inputs: Sequence[Any], mapped: Sequence[bool], static: Mapping[str, Any]
-) -> Any:
-    x, gamma, *beta = inputs
-    if not any(mapped[1:]):
-        return op(x, gamma, *beta, **static)
-    # Parameters of each example: the rows are normalised together, and scaled apart.
-    rank = x.ndim - mapped[0]
-    kinds = [np.ones, np.zeros]
-    normal = op(x, *(kind(x.shape[-1], one.dtype) for kind, one in zip(kinds, inputs[1:], strict=False)), **static)
-
-    def apart(one: Any, is_mapped: bool) -> Any:
-        return np.reshape(one, (size, *(1,) * (rank - 1), one.shape[-1])) if is_mapped else one
-
-    y = normal * apart(gamma, mapped[1])
-    return y + apart(beta[0], mapped[2]) if beta else y
-
-
-@primitive(
-    residuals=True,
-    rrule=_pull_layer_norm,
-    frule=(
-        _push_layer_norm,
-        lambda t, y, kept, x, gamma, beta, eps: np.reshape(as_dtype(kept[0] * t, y.dtype), y.shape),
-        lambda t, y, kept, x, gamma, beta, eps: np.broadcast_to(as_dtype(t, y.dtype), y.shape),
-    ),
-    batch=_batch_layer_norm,
-)
+@primitive(**_centred)
 def layer_norm(
     x: Float[Tensor, "*batch dim"], gamma: Float[Tensor, "dim"], beta: Float[Tensor, "dim"], *, eps: float = 1e-6
 ) -> Float[Tensor, "*batch dim"]:
@@ -165,10 +119,97 @@ def layer_norm(
     array([[-1.,  1.],
            [ 0.,  0.]])
     """
-    eps = check_eps("layer_norm", eps)
-    kept = standard_rows(wide(rows(x)), eps)
-    y = as_dtype(affine(kept[0], gamma, beta), np.result_type(x.dtype, gamma.dtype, beta.dtype))
-    return np.reshape(y, x.shape), kept  # pyright: ignore[reportReturnType]  # the value and its residuals
+    return _normalised(rows(x), 1, x, gamma, beta, check_eps("layer_norm", eps))
 
 
-__all__ = ["layer_norm"]
+@primitive(residuals=True, rrule=_pull, frule=(_push_x, _push_gamma), batch=batch_of_examples)
+def rms_norm(
+    x: Float[Tensor, "*batch dim"], gamma: Float[Tensor, "dim"], *, eps: float = 1e-6
+) -> Float[Tensor, "*batch dim"]:
+    """Every row with mean square 1, then scaled: `gamma x / sqrt(mean(x^2) + eps)`.
+
+    Float "*batch dim", Float "dim" -> Float "*batch dim". The mean is that of the last axis, and is not taken out. A
+    row of zeros stays as it is. float16 is computed in float32.
+
+    Raises ShapeError where the sizes disagree, ArgumentError unless eps is positive, DTypeError for integers. Source:
+    Zhang and Sennrich, "Root mean square layer normalization", 2019.
+
+    >>> rms_norm(np.array([[3.0, 3.0], [0.0, 0.0]]), np.ones(2)).round(3)
+    array([[1., 1.],
+           [0., 0.]])
+    """
+    eps = check_eps("rms_norm", eps)
+    standard = scale_to_one(wide(rows(x)), row_means, eps)
+    y = as_dtype(standard.normal * gamma, promoted(x, gamma))
+    return np.reshape(y, x.shape), (standard.normal, standard.scale)  # pyright: ignore  # the value and its residuals
+
+
+# Channels -------------------------------------------------------------------------------------------------------------
+
+
+@primitive(**_centred)
+def group_norm(
+    x: Float[Tensor, "*shape"],
+    gamma: Float[Tensor, "channels"],
+    beta: Float[Tensor, "channels"],
+    num_groups: int,
+    *,
+    eps: float = 1e-6,
+    spatial: int | None = None,
+) -> Float[Tensor, "*shape"]:
+    """Each group of channels of each example with mean 0 and variance 1; then channels are scaled and shifted.
+
+    Float "*batch channels *spatial", Float "channels", Float "channels" -> Float "*batch channels *spatial". There are
+    `num_groups` groups of neighbouring channels; mean and (biased) variance are over the group and all its positions.
+    `spatial` is the number of axes that follow the channels; without it the channels are axis 1. float16 is computed in
+    float32.
+
+    Raises ArgumentError for a number of groups that does not divide the channels or an eps that is not positive,
+    ShapeError where sizes disagree, DTypeError for integers. Source: Wu and He, "Group normalization", 2018.
+
+    >>> x = np.array([[1.0, 3.0, 10.0, 30.0]])
+    >>> group_norm(x, np.ones(4), np.zeros(4), 2).round(3)
+    array([[-1.,  1., -1.,  1.]])
+    """
+    eps = check_eps("group_norm", eps)
+    values = by_channel("group_norm", x, spatial, gamma=gamma, beta=beta)
+    check_groups("group_norm", num_groups, values.shape[1])
+    return _normalised(values, num_groups, x, gamma, beta, eps)
+
+
+@primitive(**_centred)
+def instance_norm(
+    x: Float[Tensor, "*shape"],
+    gamma: Float[Tensor, "channels"],
+    beta: Float[Tensor, "channels"],
+    *,
+    eps: float = 1e-6,
+    spatial: int | None = None,
+) -> Float[Tensor, "*shape"]:
+    """Each channel of each example with mean 0 and variance 1 over its positions, then scaled and shifted.
+
+    Float "*batch channels *spatial", Float "channels", Float "channels" -> Float "*batch channels *spatial".
+    `spatial` is the number of axes that follow the channels; without it the channels are axis 1. float16 is computed in
+    float32.
+
+    Raises ArgumentError unless eps is positive, ShapeError where sizes disagree, DTypeError for integers. Source:
+    Ulyanov, Vedaldi and Lempitsky, "Instance normalization: the missing ingredient for fast stylization", 2016.
+
+    >>> instance_norm(np.array([[[1.0, 3.0], [10.0, 30.0]]]), np.ones(2), np.zeros(2)).round(3)
+    array([[[-1.,  1.],
+            [-1.,  1.]]])
+    """
+    eps = check_eps("instance_norm", eps)
+    values = by_channel("instance_norm", x, spatial, gamma=gamma, beta=beta)
+    return _normalised(values, max(values.shape[1], 1), x, gamma, beta, eps)
+
+
+def check_groups(op: str, num_groups: Any, channels: int) -> None:
+    """ArgumentError unless this is a number of groups that divides the channels."""
+    if isinstance(num_groups, bool) or not isinstance(num_groups, int | np.integer) or num_groups < 1:
+        raise ArgumentError(f"{op}: num_groups is {num_groups!r}, but must be an integer of at least 1.")
+    if channels % num_groups:
+        raise ArgumentError(f"{op}: {channels} channels do not divide into num_groups={num_groups} equal groups.")
+
+
+__all__ = ["check_groups", "group_norm", "instance_norm", "layer_norm", "rms_norm"]

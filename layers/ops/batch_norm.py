@@ -1,0 +1,227 @@
+"""Normalisation of each channel over a batch: in training by the batch itself, in use by statistics kept from before.
+
+`batch_norm_training` gives the statistics of the batch along with the value, so that running statistics cost nothing.
+"""
+
+# Rules run on arrays and on tracers alike, so their operands have no type that a checker could follow.
+# pyright: reportUnknownLambdaType=false, reportUnknownMemberType=false, reportUnknownArgumentType=false
+# pyright: reportUnknownVariableType=false
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+import numpy as np
+from jaxtyping import Float
+
+from layers.ops.channels import batch_of_batches, by_channel
+from layers.ops.standardise import (
+    affine,
+    as_dtype,
+    channel_count,
+    channel_means,
+    channel_sums,
+    check_eps,
+    per_channel,
+    promoted,
+    slope,
+    standardise,
+    wide,
+)
+from tapem import ArgumentError, Tensor, Thunk, Zero, primitive
+
+Values: TypeAlias = Float[Tensor, "*shape"]
+Channels: TypeAlias = Float[Tensor, "channels"]
+
+# In training: `kept` is (normal, scale), the values by channels and one factor per channel. ---------------------------
+
+
+def _normalised(op: str, x: Any, gamma: Any, beta: Any, eps: Any, spatial: Any) -> tuple[Any, Any, Any]:
+    """The value, the statistics, and what is kept."""
+    eps = check_eps(op, eps)
+    values = wide(by_channel(op, x, spatial, gamma=gamma, beta=beta))
+    normal, scale, mean, variance = standardise(values, channel_means, eps)
+    y = affine(normal, per_channel(gamma, normal), per_channel(beta, normal))
+    y = np.reshape(as_dtype(y, promoted(x, gamma, beta)), x.shape)
+    statistics = tuple(as_dtype(np.reshape(statistic, gamma.shape), x.dtype) for statistic in (mean, variance))
+    return y, statistics, (normal, scale)
+
+
+def _pull(
+    g: Any, y: Any, kept: Any, x: Any, gamma: Any, statistics: tuple[Any, Any] | None = None
+) -> tuple[Any, Any, Any]:
+    normal, scale = kept
+    g = as_dtype(np.reshape(g, normal.shape), normal.dtype)
+    for_gamma, for_beta = channel_sums(g * normal), channel_sums(g)
+    count = max(channel_count(normal), 1)
+
+    def for_x() -> Any:
+        factor = per_channel(gamma, normal) * scale
+        along, shift = (per_channel(sums, normal) * factor / count for sums in (for_gamma, for_beta))
+        if statistics is not None:
+            for_mean, for_variance = (per_channel(as_dtype(g, normal.dtype), normal) for g in statistics)
+            along, shift = along - 2 * for_variance / (scale * count), shift - for_mean / count
+        return np.reshape(as_dtype(slope(g, factor, normal, along, shift), y.dtype), x.shape)
+
+    return Thunk(for_x), as_dtype(for_gamma, y.dtype), as_dtype(for_beta, y.dtype)
+
+
+def _push_x(t: Any, y: Any, kept: Any, gamma: Any) -> tuple[Any, Any, Any]:
+    """The tangents of value, mean and variance."""
+    normal, scale = kept
+    t = as_dtype(np.reshape(t, normal.shape), normal.dtype)
+    mean, along = channel_means(t), channel_means(t * normal)
+    change = slope(t, scale, normal, along * scale, mean * scale) * per_channel(gamma, normal)
+    statistics = (as_dtype(np.reshape(change, gamma.shape), y.dtype) for change in (mean, 2 * along / scale))
+    return np.reshape(as_dtype(change, y.dtype), y.shape), *statistics
+
+
+def _push_gamma(t: Any, y: Any, kept: Any) -> Any:
+    return np.reshape(as_dtype(kept[0] * per_channel(t, kept[0]), y.dtype), y.shape)
+
+
+def _push_beta(t: Any, y: Any, kept: Any) -> Any:
+    shift = np.broadcast_to(per_channel(t, kept[0]), kept[0].shape)
+    return np.reshape(as_dtype(shift, y.dtype), y.shape)
+
+
+@primitive(
+    residuals=True,
+    rrule=lambda g, y, kept, x, gamma, beta, **_: _pull(g, y, kept, x, gamma),
+    frule=(
+        lambda t, y, kept, x, gamma, beta, **_: _push_x(t, y, kept, gamma)[0],
+        lambda t, y, kept, x, gamma, beta, **_: _push_gamma(t, y, kept),
+        lambda t, y, kept, x, gamma, beta, **_: _push_beta(t, y, kept),
+    ),
+    batch=batch_of_batches,
+)
+def batch_norm(x: Values, gamma: Channels, beta: Channels, *, eps: float = 1e-6, spatial: int | None = None) -> Values:
+    """Each channel with mean 0 and variance 1, then scaled and shifted: `gamma (x - mean) / sqrt(var + eps) + beta`.
+
+    Float "*batch channels *spatial", Float "channels", Float "channels" -> Float "*batch channels *spatial". Mean and
+    (biased) variance are over all axes but that of the channels, and are differentiated through.
+
+    `spatial` is the number of axes that follow the channels (2 for images), so that there may be any number of batch
+    axes, or none; without it there is one batch axis, and the channels are axis 1, as in PyTorch. float16 is computed
+    in float32.
+
+    Raises ShapeError where x has no such axis or sizes disagree, ArgumentError unless eps is positive, DTypeError for
+    integers. Source: Ioffe and Szegedy, "Batch normalization", 2015.
+
+    >>> batch_norm(np.array([[1.0, 10.0], [3.0, 30.0]]), np.ones(2), np.zeros(2)).round(3)
+    array([[-1., -1.],
+           [ 1.,  1.]])
+    """
+    y, _, kept = _normalised("batch_norm", x, gamma, beta, eps, spatial)
+    return y, kept  # pyright: ignore[reportReturnType]  # the value and its residuals
+
+
+@primitive(
+    residuals=True,
+    rrule=lambda g, y, kept, x, gamma, beta, **_: _pull(g[0], y[0], kept, x, gamma, g[1:]),
+    frule=(
+        lambda t, y, kept, x, gamma, beta, **_: _push_x(t, y[0], kept, gamma),
+        lambda t, y, kept, x, gamma, beta, **_: (_push_gamma(t, y[0], kept), Zero(), Zero()),
+        lambda t, y, kept, x, gamma, beta, **_: (_push_beta(t, y[0], kept), Zero(), Zero()),
+    ),
+    batch=batch_of_batches,
+)
+def batch_norm_training(
+    x: Values, gamma: Channels, beta: Channels, *, eps: float = 1e-6, spatial: int | None = None
+) -> tuple[Values, Channels, Channels]:
+    """`batch_norm`, and the statistics that it took: (value, mean, biased variance).
+
+    Float "*batch channels *spatial", Float "channels", Float "channels" -> Float "*batch channels *spatial",
+    Float "channels", Float "channels". All three can be differentiated, and have the dtype of x.
+
+    >>> y, mean, variance = batch_norm_training(np.array([[1.0, 10.0], [3.0, 30.0]]), np.ones(2), np.zeros(2))
+    >>> mean, variance
+    (array([ 2., 20.]), array([  1., 100.]))
+    """
+    y, statistics, kept = _normalised("batch_norm_training", x, gamma, beta, eps, spatial)
+    return (y, *statistics), kept  # pyright: ignore[reportReturnType]  # the values and their residuals
+
+
+# In use ---------------------------------------------------------------------------------------------------------------
+
+
+def _shifted(x: Any, mean: Any, spatial: Any) -> Any:
+    return by_channel("batch_norm_inference", x, spatial, mean=mean)
+
+
+def _pull_inference(
+    g: Any, y: Any, x: Any, gamma: Any, beta: Any, mean: Any, var: Any, eps: float, spatial: Any
+) -> tuple[Any, ...]:
+    values = wide(_shifted(x, mean, spatial))
+    g = as_dtype(np.reshape(g, values.shape), values.dtype)
+    scale = 1 / np.sqrt(wide(var) + eps)
+    for_beta = channel_sums(g)
+    for_scale = Thunk(lambda: channel_sums(g * (values - per_channel(mean, values))))
+    return (
+        Thunk(lambda: np.reshape(as_dtype(g * per_channel(gamma * scale, g), y.dtype), x.shape)),
+        Thunk(lambda: as_dtype(for_scale() * scale, y.dtype)),
+        as_dtype(for_beta, y.dtype),
+        Thunk(lambda: as_dtype(-gamma * scale * for_beta, y.dtype)),
+        Thunk(lambda: as_dtype(-0.5 * gamma * scale * scale * scale * for_scale(), y.dtype)),
+    )
+
+
+def _push_inference(
+    tangents: Any, y: Any, x: Any, gamma: Any, beta: Any, mean: Any, var: Any, eps: float, spatial: Any
+) -> Any:
+    values = wide(_shifted(x, mean, spatial))
+    scale = 1 / np.sqrt(wide(var) + eps)
+    by_x, by_gamma, by_beta, by_mean, by_var = tangents
+    centred = Thunk(lambda: values - per_channel(mean, values))
+    total: Any = Zero()
+    if type(by_x) is not Zero:
+        total = np.reshape(by_x, values.shape) * per_channel(gamma * scale, values)
+    if type(by_gamma) is not Zero:
+        total = total + centred() * per_channel(by_gamma * scale, values)
+    if type(by_var) is not Zero:
+        total = total - centred() * per_channel(0.5 * gamma * scale * scale * scale * by_var, values)
+    if type(by_beta) is not Zero:
+        total = total + np.broadcast_to(per_channel(by_beta, values), values.shape)
+    if type(by_mean) is not Zero:
+        total = total - np.broadcast_to(per_channel(gamma * scale * by_mean, values), values.shape)
+    return np.reshape(as_dtype(total, y.dtype), y.shape)
+
+
+@primitive(rrule=_pull_inference, frule=_push_inference, batch=batch_of_batches)
+def batch_norm_inference(
+    x: Values,
+    gamma: Channels,
+    beta: Channels,
+    mean: Channels,
+    var: Channels,
+    *,
+    eps: float = 1e-6,
+    spatial: int | None = None,
+) -> Values:
+    """Each channel normalised with given statistics: `gamma (x - mean) / sqrt(var + eps) + beta`.
+
+    Float "*batch channels *spatial", and four times Float "channels" -> Float "*batch channels *spatial", in the dtype
+    of x, gamma and beta. `spatial` is as in `batch_norm`.
+
+    Raises ArgumentError for a negative variance or an eps that is not positive, ShapeError where sizes disagree,
+    DTypeError for integers.
+
+    >>> one, zero = np.ones(1), np.zeros(1)
+    >>> batch_norm_inference(np.array([[1.0], [3.0]]), one, zero, mean=one, var=4 * one).round(3)
+    array([[0.],
+           [1.]])
+    """
+    eps = check_eps("batch_norm_inference", eps)
+    values = wide(by_channel("batch_norm_inference", x, spatial, gamma=gamma, beta=beta, mean=mean, var=var))
+    if np.any(var < 0):
+        at = int(np.argmin(var))
+        raise ArgumentError(
+            f"batch_norm_inference: var is {var[at]} at channel {at}, but a variance cannot be negative; the arguments "
+            "are x, gamma, beta, mean, var."
+        )
+    factor = gamma / np.sqrt(wide(var) + eps)
+    y = affine(values - per_channel(mean, values), per_channel(factor, values), per_channel(beta, values))
+    return np.reshape(as_dtype(y, promoted(x, gamma, beta)), x.shape)
+
+
+__all__ = ["batch_norm", "batch_norm_inference", "batch_norm_training"]

@@ -1,0 +1,102 @@
+"""Where the channels of a value stand: which axis they are, and how vmap adds another axis to them.
+
+Channels come before the spatial axes: (*batch, channels, *spatial). Since shapes alone do not tell where the batch
+axes end, `spatial` says how many axes follow the channels; without it there is one batch axis, as in PyTorch, and the
+channels are axis 1.
+"""
+
+# The functions here run on arrays and on tracers alike, so their arguments have no type that a checker could follow.
+# pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false, reportUnknownVariableType=false
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from tapem import ArgumentError, ShapeError
+
+WHERE = "`spatial` says how many axes follow the channels: 2 for images (*batch, channels, height, width)"
+
+
+def check_spatial(op: str, spatial: Any) -> None:
+    """ArgumentError unless this is None or a number of axes."""
+    number = isinstance(spatial, int | np.integer) and not isinstance(spatial, bool)
+    if spatial is not None and not (number and spatial >= 0):
+        raise ArgumentError(f"{op}: spatial is {spatial!r}, but must be None or an integer of at least 0; {WHERE}.")
+
+
+def channel_axis(op: str, x: Any, spatial: int | None) -> int:
+    """The axis of the channels; ShapeError if there is none."""
+    check_spatial(op, spatial)
+    axis = 1 if spatial is None else x.ndim - 1 - spatial
+    if not 0 <= axis < x.ndim:
+        needs = "(batch, channels, ...)" if spatial is None else f"(*batch, channels{', size' * spatial})"
+        raise ShapeError(f"{op}: x has shape {x.shape}, but with spatial={spatial} it must be {needs}; {WHERE}.")
+    return axis
+
+
+def by_channel(op: str, x: Any, spatial: int | None, **parameters: Any) -> Any:
+    """The values as (examples, channels), or (examples, channels, positions) where channels have several positions.
+
+    ShapeError unless every parameter has one number per channel.
+    """
+    axis = channel_axis(op, x, spatial)
+    channels = x.shape[axis]
+    for name, parameter in parameters.items():
+        if parameter.shape != (channels,):
+            raise ShapeError(
+                f"{op}: {name} has shape {parameter.shape}, but x of shape {x.shape} has {channels} channels, on axis "
+                f"{axis}, and each needs one number. If that is not the axis of the channels: {WHERE}."
+            )
+    examples, positions = math.prod(x.shape[:axis]), math.prod(x.shape[axis + 1 :])
+    return np.reshape(x, (examples, channels) if positions == 1 else (examples, channels, positions))
+
+
+def batch_of_examples(op: Any, size: int, inputs: Sequence[Any], mapped: Sequence[bool], static: Any) -> Any:
+    """The batch rule of ops that treat each example by itself: the mapped axis is one more batch axis.
+
+    Where parameters are mapped, the values are normalised together, and scaled and shifted apart.
+    """
+    x, *parameters = inputs
+    rank = x.ndim - mapped[0]
+    if "spatial" in static and static["spatial"] is None:
+        static = {**static, "spatial": rank - 2}
+    if not any(mapped[1:]):
+        return op(x, *parameters, **static)
+    neutral = (np.ones, np.zeros)
+    channels = parameters[0].shape[-1]
+    apart: list[Any] = []
+    axis = rank - 1 - static.get("spatial", 0)
+    for parameter, is_mapped in zip(parameters, mapped[1:], strict=True):
+        shape = (1,) * axis + (channels,) + (1,) * (rank - axis - 1)
+        apart.append(np.reshape(parameter, (size, *shape) if is_mapped else shape))
+    y = op(x, *(make(channels, p.dtype) for make, p in zip(neutral, parameters, strict=False)), **static) * apart[0]
+    return y + apart[1] if len(apart) > 1 else y
+
+
+def batch_of_batches(op: Any, size: int, inputs: Sequence[Any], mapped: Sequence[bool], static: Any) -> Any:
+    """The batch rule of ops that treat each channel by itself: the mapped axis makes more channels."""
+    x, *parameters = inputs
+    rank = x.ndim - mapped[0]
+    spatial = static["spatial"]
+    axis = 1 if spatial is None else rank - 1 - spatial
+    channels = parameters[0].shape[-1]
+    x = np.moveaxis(x, 0, axis) if mapped[0] else np.broadcast_to(np.expand_dims(x, axis), _inserted(x, axis, size))
+    shape = x.shape
+    merged = np.reshape(x, (*shape[:axis], size * channels, *shape[axis + 2 :]))
+    longer = [np.reshape(np.broadcast_to(parameter, (size, channels)), (size * channels,)) for parameter in parameters]
+    result = op(merged, *longer, **static)
+    if type(result) is not tuple and not isinstance(result, Sequence):
+        return np.moveaxis(np.reshape(result, shape), axis, 0)
+    y, *statistics = result
+    return (np.moveaxis(np.reshape(y, shape), axis, 0), *(np.reshape(s, (size, channels)) for s in statistics))
+
+
+def _inserted(x: Any, axis: int, size: int) -> tuple[int, ...]:
+    return (*x.shape[:axis], size, *x.shape[axis:])
+
+
+__all__ = ["WHERE", "batch_of_batches", "batch_of_examples", "by_channel", "channel_axis", "check_spatial"]
