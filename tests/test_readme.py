@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import layers
 import tapem as tm
 
 ROOT = Path(__file__).parents[1]
@@ -61,7 +62,7 @@ KINKS = re.findall(r"^\| `(.+?)` \| `(.+?)` \| `(.+?)` \|", README, re.MULTILINE
 @pytest.mark.filterwarnings("ignore:divide by zero")
 def test_kinks(function, at, derivative):
     """The derivative at the kink is the one in the table, in both modes."""
-    f = eval(f"lambda x: {function}", {"np": np, "tm": tm})
+    f = eval(f"lambda x: {function}", {"layers": layers, "np": np, "tm": tm})
     x = np.array(ast.literal_eval(at))
     expected = np.array(eval(derivative, {"np": np}))
     np.testing.assert_array_equal(tm.grad(f)(x), expected)

@@ -1,0 +1,120 @@
+"""The smooth maximum of windows, `smooth_max_pool`; see pooling.py for where the windows stand.
+
+Its rules are written with the windows as an axis of their own, which costs memory, but leaves the rest to softmax.
+"""
+
+# Rules run on arrays and on tracers alike, so their operands have no type that a checker could follow.
+# pyright: reportUnknownLambdaType=false, reportUnknownMemberType=false, reportUnknownArgumentType=false
+# pyright: reportUnknownVariableType=false
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+import tapem as tm
+from layers.ops.pooling import Signal, batch_pool, batch_windows, leading, meetings_of, reduced, windows_on
+from layers.ops.windows import Geometry, Padding, PerAxis
+from tapem import ArgumentError, primitive
+from tapem.primitive import linear_in_all
+
+
+@primitive(
+    rrule=(lambda g, y, x, at, fill: sum_of_windows(g, at=at),),
+    frule=(lambda t, y, x, at, fill: windows_of(t, at=at),),
+    batch=batch_windows,
+)
+def windows_of(x: Signal, *, at: Geometry, fill: float = 0.0) -> Signal:
+    """The elements of every window, on a last axis of their own; `fill` where they lie in the padding.
+
+    Float "*batch channels *spatial" -> Float "*batch channels *out taps".
+    """
+    meetings = meetings_of(at)
+    taps = np.full((len(meetings), *leading(x, at), *at.out), fill, x.dtype)
+    for tap, (windows, elements) in enumerate(meetings):
+        taps[tap][windows] = x[elements]
+    return np.moveaxis(taps, 0, -1)
+
+
+@primitive(
+    rrule=(lambda g, y, windows, at: windows_of(g, at=at),),
+    frule=linear_in_all,
+    batch=batch_windows,
+)
+def sum_of_windows(windows: Signal, *, at: Geometry) -> Signal:
+    """What the windows hold of every element, summed: the transpose of `windows_of`.
+
+    Float "*batch channels *out taps" -> Float "*batch channels *spatial".
+    """
+    sums = np.zeros((*windows.shape[: windows.ndim - len(at.size) - 1], *at.size), windows.dtype)
+    for tap, (where, elements) in enumerate(meetings_of(at)):
+        sums[elements] += windows[..., tap][where]
+    return sums
+
+
+def _weights(what: str, y: Any, x: Any, kernel_size: Any, stride: Any, padding: Any, axes: Any, beta: Any) -> Any:
+    """Where the windows stand, and the derivative of each one's smooth maximum by its elements, which sum to 1."""
+    at = windows_on(what, x.shape, kernel_size, stride, padding, axes)
+    # The differences are exact where they matter, and what y is does not: softmax takes any shift for the same.
+    with np.errstate(over="ignore"):
+        rises = windows_of(x, at=at, fill=-np.inf if beta > 0 else np.inf) - np.expand_dims(tm.detach(y), -1)
+        return at, tm.softmax(float(beta) * rises, axis=-1)
+
+
+def smooth_max_pool_rules(name: str, axes: int | None) -> dict[str, Any]:
+    """The rules of the smooth max-pool of this name."""
+    what = f"{name}(x)"
+
+    def pull(g: Any, y: Any, x: Any, kernel_size: Any, beta: Any, stride: Any, padding: Any) -> Any:
+        at, weights = _weights(what, y, x, kernel_size, stride, padding, axes, beta)
+        return sum_of_windows(np.expand_dims(g, -1) * weights, at=at)
+
+    def push(t: Any, y: Any, x: Any, kernel_size: Any, beta: Any, stride: Any, padding: Any) -> Any:
+        at, weights = _weights(what, y, x, kernel_size, stride, padding, axes, beta)
+        return np.sum(windows_of(t, at=at) * weights, axis=-1)
+
+    return {"rrule": (pull,), "frule": (push,), "batch": batch_pool if axes is None else batch_windows}
+
+
+def check_beta(what: str, beta: Any) -> None:
+    """ArgumentError for a beta that is not a finite number, or 0; `what` names the op or layer."""
+    number = isinstance(beta, int | float | np.number) and not isinstance(beta, bool)
+    if not number or not math.isfinite(beta) or beta == 0:
+        raise ArgumentError(f"{what}: beta is {beta!r}, but must be a finite number other than 0.")
+
+
+def run_smooth_max_pool(
+    name: str, x: Any, kernel_size: Any, beta: Any, stride: Any, padding: Any, axes: int | None
+) -> Any:
+    """The smooth max-pool of arrays, for the op of this name."""
+    what = f"{name}(x)"
+    check_beta(what, beta)
+    at = windows_on(what, x.shape, kernel_size, stride, padding, axes)
+    peaks = reduced(np.maximum, -np.inf, x, at) if beta > 0 else reduced(np.minimum, np.inf, x, at)
+    sums = np.zeros_like(peaks)
+    with np.errstate(over="ignore"):  # a difference of -inf has the weight 0, as it should
+        for windows, elements in meetings_of(at):
+            sums[windows] += np.exp(float(beta) * (x[elements] - peaks[windows]))
+        return peaks + np.log(sums) / float(beta)
+
+
+@primitive(**smooth_max_pool_rules("smooth_max_pool", None))
+def smooth_max_pool(
+    x: Signal, kernel_size: PerAxis, *, beta: float = 1.0, stride: PerAxis | None = None, padding: Padding = 0
+) -> Signal:
+    """A smooth maximum of every window, `log(sum(exp(beta x))) / beta`: it has a derivative everywhere.
+
+    Float "*batch channels *spatial" -> Float "*batch channels *out". It exceeds the maximum by at most
+    `log(elements of a window) / beta`; with a negative `beta` it is a smooth minimum. Any finite x is fine. Padded
+    elements do not count. Other arguments and errors are those of `max_pool`; ArgumentError too for a `beta` that is
+    not finite, or 0.
+
+    >>> smooth_max_pool(np.array([[1.0, 1.0, 2.0, 1e4]]), (2,))
+    array([[1.69314718e+00, 1.00000000e+04]])
+    """
+    return run_smooth_max_pool("smooth_max_pool", x, kernel_size, beta, stride, padding, None)
+
+
+__all__ = ["check_beta", "run_smooth_max_pool", "smooth_max_pool", "smooth_max_pool_rules"]

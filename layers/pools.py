@@ -1,0 +1,220 @@
+"""Pooling layers: MaxPool1d to 3d, AvgPool1d to 3d, SmoothMaxPool2d and GlobalAvgPool. None has parameters."""
+
+# Parameters are trees of anything, arrays or tracers, so a checker cannot follow what is computed from them.
+# pyright: reportUnknownVariableType=false, reportUnknownMemberType=false, reportUnknownArgumentType=false
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar
+
+from layers.dense import check_count
+from layers.module import Layer
+from layers.ops.fixed_rank_pooling import (
+    avg_pool1d,
+    avg_pool2d,
+    avg_pool3d,
+    max_pool1d,
+    max_pool2d,
+    max_pool3d,
+    smooth_max_pool2d,
+)
+from layers.ops.pooling import global_avg_pool, windows_on
+from layers.ops.smooth_pooling import check_beta
+from layers.ops.windows import Padding, PerAxis, Sizes
+from layers.shapes import Pattern, split_pattern, with_last
+
+# Stands for a size that is not known; every window fits into it.
+_LARGE = 2**40
+
+
+def _frozen(value: Any) -> Any:
+    """A value with tuples for lists, so that equal layers are equal."""
+    return tuple(map(_frozen, value)) if isinstance(value, list | tuple) else value
+
+
+@dataclass(frozen=True, repr=False)
+class Pool(Layer):
+    """What the pooling layers share: their windows, and the shapes that come of them."""
+
+    kernel_size: PerAxis
+    stride: PerAxis | None = None
+    padding: Padding = 0
+
+    axes: ClassVar[int]
+    op: ClassVar[Callable[..., Any]]
+
+    def __post_init__(self) -> None:
+        """Check the arguments."""
+        for name in ("kernel_size", "stride", "padding"):
+            object.__setattr__(self, name, _frozen(getattr(self, name)))
+        self.sizes_for((_LARGE,) * self.axes)
+
+    def __repr__(self) -> str:
+        own = [(field.name, getattr(self, field.name), field.default) for field in fields(self)]
+        more = [f"{name}={value!r}" for name, value, default in own[1:] if value != default]
+        return f"{type(self).__name__}({', '.join([repr(self.kernel_size), *more])})"
+
+    @property
+    def takes(self) -> Pattern:
+        """Any leading axes, channels, and spatial axes of any size."""
+        return (..., None, *(None,) * self.axes)
+
+    def sizes_for(self, spatial: Sizes) -> Sizes:
+        """The spatial sizes of the result, given those of the input."""
+        shape = (1, *spatial)
+        return windows_on(type(self).__name__, shape, self.kernel_size, self.stride, self.padding, self.axes).out
+
+    def output_shape(self, input_shape: Pattern) -> Pattern:
+        """The same leading axes and channels, and one element for every window; unknown sizes stay unknown."""
+        self.check_input(input_shape)
+        known = split_pattern(input_shape)[1][-self.axes :]
+        spatial = (None,) * (self.axes - len(known)) + known
+        sizes = self.sizes_for(tuple(_LARGE if n is None else n for n in spatial))
+        return with_last(input_shape, spatial, tuple(n and size for n, size in zip(spatial, sizes, strict=True)))
+
+    def options(self) -> dict[str, Any]:
+        """The static arguments of the op."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+    def forward(self, params: Any, x: Any, *, key: Any = None, train: bool = False) -> Any:
+        """The pool of x."""
+        return type(self).op(x, **self.options())
+
+
+@dataclass(frozen=True, repr=False)
+class MaxPool1d(Pool):
+    """The greatest element of every window of signals (*batch, channels, w); see `layers.max_pool`.
+
+    >>> MaxPool1d(2).output_shape((32, 8, 10))
+    (32, 8, 5)
+    """
+
+    axes = 1
+    op = max_pool1d
+
+
+@dataclass(frozen=True, repr=False)
+class MaxPool2d(Pool):
+    """The greatest element of every window of images (*batch, channels, h, w); see `layers.max_pool`.
+
+    >>> import numpy as np
+    >>> MaxPool2d(2).apply((), np.array([[[1.0, 2.0, 5.0, 3.0], [4.0, 0.0, 1.0, 2.0]]]))
+    array([[[4., 5.]]])
+    >>> MaxPool2d(3, stride=2, padding=1).output_shape((..., 8, 28, None))
+    (Ellipsis, 8, 14, None)
+    """
+
+    axes = 2
+    op = max_pool2d
+
+
+@dataclass(frozen=True, repr=False)
+class MaxPool3d(Pool):
+    """The greatest element of every window of volumes (*batch, channels, d, h, w); see `layers.max_pool`.
+
+    >>> MaxPool3d((1, 2, 2)).output_shape((8, 4, 10, 10))
+    (8, 4, 5, 5)
+    """
+
+    axes = 3
+    op = max_pool3d
+
+
+@dataclass(frozen=True, repr=False)
+class AvgPool1d(Pool):
+    """The mean of every window of signals (*batch, channels, w), padding counted; see `layers.avg_pool`.
+
+    >>> AvgPool1d(2).output_shape((32, 8, 10))
+    (32, 8, 5)
+    """
+
+    axes = 1
+    op = avg_pool1d
+
+
+@dataclass(frozen=True, repr=False)
+class AvgPool2d(Pool):
+    """The mean of every window of images (*batch, channels, h, w), padding counted; see `layers.avg_pool`.
+
+    >>> import numpy as np
+    >>> AvgPool2d(2).apply((), np.array([[[1.0, 2.0, 5.0, 3.0], [4.0, 0.0, 1.0, 2.0]]]))
+    array([[[1.75, 2.75]]])
+    """
+
+    axes = 2
+    op = avg_pool2d
+
+
+@dataclass(frozen=True, repr=False)
+class AvgPool3d(Pool):
+    """The mean of every window of volumes (*batch, channels, d, h, w), padding counted; see `layers.avg_pool`.
+
+    >>> AvgPool3d((1, 2, 2)).output_shape((8, 4, 10, 10))
+    (8, 4, 5, 5)
+    """
+
+    axes = 3
+    op = avg_pool3d
+
+
+@dataclass(frozen=True, repr=False)
+class SmoothMaxPool2d(Pool):
+    """A smooth maximum of every window of images (*batch, channels, h, w); see `layers.smooth_max_pool`.
+
+    >>> SmoothMaxPool2d(2, beta=10.0)
+    SmoothMaxPool2d(2, beta=10.0)
+    """
+
+    beta: float = 1.0
+
+    axes = 2
+    op = smooth_max_pool2d
+
+    def __post_init__(self) -> None:
+        """Check the arguments."""
+        super().__post_init__()
+        check_beta("SmoothMaxPool2d", self.beta)
+
+
+@dataclass(frozen=True)
+class GlobalAvgPool(Layer):
+    """The mean of every channel over its spatial axes; see `layers.global_avg_pool`.
+
+    >>> GlobalAvgPool().output_shape((32, 8, 7, 7)), GlobalAvgPool(1).output_shape((..., 8, None))
+    ((32, 8), (Ellipsis, 8))
+    """
+
+    spatial_axes: int = 2
+
+    def __post_init__(self) -> None:
+        """Check the number of axes."""
+        check_count("GlobalAvgPool", "spatial_axes", self.spatial_axes)
+
+    @property
+    def takes(self) -> Pattern:
+        """Any leading axes, channels, and the spatial axes."""
+        return (..., None, *(None,) * self.spatial_axes)
+
+    def output_shape(self, input_shape: Pattern) -> Pattern:
+        """The same leading axes and channels."""
+        self.check_input(input_shape)
+        return with_last(input_shape, (None,) * self.spatial_axes, ())
+
+    def forward(self, params: Any, x: Any, *, key: Any = None, train: bool = False) -> Any:
+        """The mean of every channel."""
+        return global_avg_pool(x, spatial_axes=self.spatial_axes)
+
+
+__all__ = [
+    "AvgPool1d",
+    "AvgPool2d",
+    "AvgPool3d",
+    "GlobalAvgPool",
+    "MaxPool1d",
+    "MaxPool2d",
+    "MaxPool3d",
+    "Pool",
+    "SmoothMaxPool2d",
+]
