@@ -6,9 +6,9 @@ convolution, and what remains, the gradient by the kernel, has the other two for
 op, and derivatives of any order need nothing else.
 
 All are cross-correlations, as in every library for neural networks: the kernel is not flipped. Arrays come and go as
-(*batch, channels, *spatial), but lie in memory as (channels, *spatial, examples), where the work is copies of long runs
-and one product of matrices (see windows.py). The results are views of that: what follows keeps the order of memory,
-as NumPy does by itself, and the next convolution needs no transposed copy.
+(*batch, channels, *spatial), but the results lie in memory in the order of the work, (rows, channels, *columns,
+examples): see unfolding.py. What follows keeps that order, as NumPy does by itself, so the next convolution needs no
+transposed copy.
 """
 
 # Rules run on arrays and on tracers alike, so their operands have no type that a checker could follow.
@@ -17,75 +17,23 @@ as NumPy does by itself, and the next convolution needs no transposed copy.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
+from layers.ops.unfolding import correlate, correlate_transposed, kernel_gradient
 from layers.ops.windows import (
     Geometry,
     Padding,
     PerAxis,
     Sizes,
-    fold,
     geometry,
     is_integer,
     transposed_geometry,
-    unfold,
 )
 from tapem import Abstract, ArgumentError, ShapeError, Tensor, primitive
-
-# What is computed, on arrays -----------------------------------------------------------------------------------------
-
-
-def _examples_last(x: Any, axes: int) -> Any:
-    """(*batch, channels, *spatial) as (channels, *spatial, examples)."""
-    examples = x.shape[: -axes - 1]
-    if len(examples) != 1:
-        x = x.reshape(math.prod(examples), *x.shape[-axes - 1 :])
-    return x.transpose(*range(1, axes + 2), 0)
-
-
-def _examples_first(y: Any, batch: Sizes) -> Any:
-    """The inverse of `_examples_last`."""
-    last = y.ndim - 1
-    y = y.transpose(last, *range(last))
-    return y if len(batch) == 1 else y.reshape(*batch, *y.shape[1:])
-
-
-def _product(a: Any, b: Any) -> Any:
-    """The matrix product for every group; float16, which BLAS does not know, is computed in float32."""
-    dtype = np.result_type(a, b)
-    if dtype == np.float16:
-        return _product(a.astype(np.float32), b.astype(np.float32)).astype(dtype)
-    if len(a) == 1:
-        return np.dot(a[0], b[0])[None]
-    return np.matmul(a, b)
-
-
-def _columns(x: Any, at: Geometry, groups: int) -> Any:
-    """The windows of an input, laid out (channels, *size, examples), as the columns of one matrix for every group."""
-    rows = x.shape[0] // groups * math.prod(at.kernel)
-    return unfold(x, at).reshape(groups, rows, math.prod(at.out) * x.shape[-1])
-
-
-def _as_matrices(x: Any, groups: int) -> Any:
-    """The channels, (channels, *spatial, examples), as the rows of one matrix for every group."""
-    return x.reshape(groups, x.shape[0] // groups, math.prod(x.shape[1:]))
-
-
-def _with_bias(y: Any, bias: Any) -> Any:
-    """The sum of (channels, *spatial, examples), which nobody else holds, and the bias of every channel."""
-    if bias is None:
-        return y
-    column = bias.reshape(-1, *(1,) * (y.ndim - 1))
-    if y.dtype != np.result_type(y, bias):
-        return y + column
-    y += column
-    return y
-
 
 # What is asked for ----------------------------------------------------------------------------------------------------
 
@@ -135,12 +83,9 @@ def _what(name: str) -> str:
 
 def run_conv(name: str, kernel: Any, bias: Any, x: Any, stride: Any, padding: Any, dilation: Any, groups: Any) -> Any:
     """The convolution of arrays, for the op of this name."""
-    axes, channels, batch = _sizes(_what(name), kernel, x, groups)
+    _sizes(_what(name), kernel, x, groups)
     at = _conv_geometry(_what(name), kernel, x, stride, padding, dilation)
-    x = _examples_last(x, axes)
-    y = _product(kernel.reshape(groups, channels // groups, -1 if kernel.size else 0), _columns(x, at, groups))
-    y = y.reshape(channels, *at.out, x.shape[-1])
-    return _examples_first(_with_bias(y, bias), batch)
+    return correlate(kernel, bias, x, at, groups)
 
 
 def run_conv_transpose(
@@ -155,14 +100,9 @@ def run_conv_transpose(
     groups: Any,
 ) -> Any:
     """The transposed convolution of arrays, for the op of this name."""
-    axes, channels, batch = _sizes(_what(name), kernel, x, groups, transposed=True)
+    _sizes(_what(name), kernel, x, groups, transposed=True)
     at = _transposed_geometry(_what(name), kernel, x, stride, padding, output_padding, dilation)
-    x = _examples_last(x, axes)
-    rows = kernel.shape[1] * math.prod(at.kernel)
-    matrices = kernel.reshape(groups, kernel.shape[0] // groups, rows)
-    windows = _product(matrices.transpose(0, 2, 1), _as_matrices(x, groups))
-    y = fold(windows.reshape(channels, *at.kernel, *at.out, x.shape[-1]), at)
-    return _examples_first(_with_bias(y, bias), batch)
+    return correlate_transposed(kernel, bias, x, at, groups)
 
 
 # Rules ----------------------------------------------------------------------------------------------------------------
@@ -439,12 +379,9 @@ def conv_kernel_gradient(
     >>> conv_kernel_gradient(np.array([[1.0, 2.0, 4.0]]), np.array([[1.0, 10.0]]), kernel_size=(2,))
     array([[[21., 42.]]])
     """
-    axes = len(kernel_size)
-    at = geometry("conv_kernel_gradient", x.shape[x.ndim - axes :], kernel_size, stride, padding, dilation)
-    x, cotangent = _examples_last(x, axes), _examples_last(cotangent, axes)
-    columns = _columns(x, at, groups)
-    kernel = _product(_as_matrices(cotangent, groups), columns.transpose(0, 2, 1))
-    return kernel.reshape(cotangent.shape[0], x.shape[0] // groups, *kernel_size)
+    spatial = x.shape[x.ndim - len(kernel_size) :]
+    at = geometry("conv_kernel_gradient(x, cotangent)", spatial, kernel_size, stride, padding, dilation)
+    return kernel_gradient(x, cotangent, at, groups)
 
 
 __all__ = ["conv", "conv_kernel_gradient", "conv_transpose"]

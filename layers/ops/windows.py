@@ -1,14 +1,8 @@
-"""Windows: where a kernel stands on its input, and the copies between an input and the windows of it.
-
-Everything here works on arrays whose axes are (channels, *spatial, examples). With the examples last, the elements that
-a tap of the kernel meets lie in long runs, so they are copied at the speed of memory; and one product of matrices then
-serves all examples at once.
-"""
+"""Windows: where a kernel stands on its input, and the checks of the arguments that say so."""
 
 from __future__ import annotations
 
 import functools
-import itertools
 from collections.abc import Sequence
 from typing import Any, NamedTuple, TypeAlias
 
@@ -166,64 +160,7 @@ def _named_padding(what: str, padding: str, size: Sizes, spans: Sizes, stride: S
     return tuple((total // 2, total - total // 2) for total in totals)
 
 
-@functools.lru_cache(maxsize=1024)
-def taps(kernel: Sizes, stride: Sizes, dilation: Sizes, out: Sizes) -> tuple[tuple[Any, Any], ...]:
-    """For each tap of the kernel: its index among the windows, and the elements of the padded input that it meets."""
-    everything = slice(None)
-    return tuple(
-        (
-            (everything, *tap),
-            (
-                everything,
-                *(
-                    slice(t * d, t * d + s * (n - 1) + 1, s)
-                    for t, d, s, n in zip(tap, dilation, stride, out, strict=True)
-                ),
-            ),
-        )
-        for tap in itertools.product(*map(range, kernel))
-    )
-
-
-def padded(x: Any, at: Geometry) -> Any:
-    """The input with zeros around it; itself where there is no padding."""
-    if at.padded == at.size:
-        return x
-    larger = np.zeros((x.shape[0], *at.padded, x.shape[-1]), x.dtype)
-    larger[(slice(None), *at.interior)] = x
-    return larger
-
-
-def unfold(x: Any, at: Geometry) -> Any:
-    """The windows of an input: (channels, *size, examples) -> (channels, *kernel, *out, examples).
-
-    >>> at = geometry("conv", (4,), (3,), 1, 0, 1)
-    >>> unfold(np.arange(4.0).reshape(1, 4, 1), at)[0, ..., 0]
-    array([[0., 1.],
-           [1., 2.],
-           [2., 3.]])
-    """
-    x = padded(x, at)
-    windows = np.empty((x.shape[0], *at.kernel, *at.out, x.shape[-1]), x.dtype)
-    for tap, elements in taps(at.kernel, at.stride, at.dilation, at.out):
-        windows[tap] = x[elements]
-    return windows
-
-
-def fold(windows: Any, at: Geometry) -> Any:
-    """The transpose of `unfold`: every element receives the sum of what the windows hold of it.
-
-    >>> at = geometry("conv", (4,), (3,), 1, 0, 1)
-    >>> fold(np.ones((1, 3, 2, 1)), at)[0, :, 0]
-    array([1., 2., 2., 1.])
-    """
-    sums = np.zeros((windows.shape[0], *at.padded, windows.shape[-1]), windows.dtype)
-    for tap, elements in taps(at.kernel, at.stride, at.dilation, at.out):
-        sums[elements] += windows[tap]
-    return sums[(slice(None), *at.interior)]
-
-
 __all__ = [
-    "Geometry", "Padding", "Pairs", "PerAxis", "Sizes", "as_pairs", "fold", "geometry", "is_integer", "per_axis",
-    "transposed_geometry", "unfold",
+    "Geometry", "Padding", "Pairs", "PerAxis", "Sizes", "as_pairs", "geometry", "is_integer", "per_axis",
+    "transposed_geometry",
 ]  # fmt: skip
