@@ -21,6 +21,11 @@ from layers.embedding import Embedding as Embedding
 from layers.module import Layer as Layer
 from layers.module import Params as Params
 from layers.module import Sequential as Sequential
+from layers.norms import BatchNorm as BatchNorm
+from layers.norms import GroupNorm as GroupNorm
+from layers.norms import InstanceNorm as InstanceNorm
+from layers.norms import LayerNorm as LayerNorm
+from layers.norms import RMSNorm as RMSNorm
 from layers.ops.attention import causal_mask as causal_mask
 from layers.ops.attention import multi_head_attention as multi_head_attention
 from layers.ops.attention import scaled_dot_product_attention as scaled_dot_product_attention
@@ -54,6 +59,9 @@ from layers.ops.normalisation import rms_norm as rms_norm
 from layers.ops.pooling import avg_pool as avg_pool
 from layers.ops.pooling import global_avg_pool as global_avg_pool
 from layers.ops.pooling import max_pool as max_pool
+from layers.ops.recurrence import gru as gru
+from layers.ops.recurrence import lstm as lstm
+from layers.ops.recurrence import rnn as rnn
 from layers.ops.smooth_pooling import smooth_max_pool as smooth_max_pool
 from layers.pools import AvgPool1d as AvgPool1d
 from layers.pools import AvgPool2d as AvgPool2d

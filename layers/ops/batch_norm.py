@@ -43,8 +43,7 @@ def _normalised(op: str, x: Any, gamma: Any, beta: Any, eps: Any, spatial: Any) 
     normal, scale, mean, variance = standardise(values, channel_means, eps)
     y = affine(normal, per_channel(gamma, normal), per_channel(beta, normal))
     y = np.reshape(as_dtype(y, promoted(x, gamma, beta)), x.shape)
-    statistics = tuple(as_dtype(np.reshape(statistic, gamma.shape), x.dtype) for statistic in (mean, variance))
-    return y, statistics, (normal, scale)
+    return y, (mean, variance), (normal, scale)
 
 
 def _pull(
@@ -139,7 +138,8 @@ def batch_norm_training(
     (array([ 2., 20.]), array([  1., 100.]))
     """
     y, statistics, kept = _normalised("batch_norm_training", x, gamma, beta, eps, spatial)
-    return (y, *statistics), kept  # pyright: ignore[reportReturnType]  # the values and their residuals
+    mean, variance = (as_dtype(np.reshape(statistic, gamma.shape), x.dtype) for statistic in statistics)
+    return (y, mean, variance), kept  # pyright: ignore[reportReturnType]  # the values and their residuals
 
 
 # In use ---------------------------------------------------------------------------------------------------------------
