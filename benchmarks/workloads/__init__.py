@@ -5,6 +5,11 @@ To add one: write a file like ``small_op_chain.py`` (a function per library, eac
 """
 
 from ..workload import Workload
-from . import mlp_step, small_op_chain, transformer_block
+from . import lenet_step, mlp_step, small_op_chain, transformer_block
 
-WORKLOADS: tuple[Workload, ...] = (mlp_step.WORKLOAD, small_op_chain.WORKLOAD, transformer_block.WORKLOAD)
+WORKLOADS: tuple[Workload, ...] = (
+    mlp_step.WORKLOAD,
+    small_op_chain.WORKLOAD,
+    lenet_step.WORKLOAD,
+    transformer_block.WORKLOAD,
+)
