@@ -1,7 +1,4 @@
-"""Embedding: the rows of a table that integers select; and its transpose, which adds rows to a table of zeros.
-
-Each is the derivative of the other, so the family is closed in both modes, at any order.
-"""
+"""Embedding: the rows of a table that integers select."""
 
 # Rules run on arrays and on tracers alike, so their operands have no type that a checker could follow.
 # pyright: reportUnknownLambdaType=false, reportUnknownMemberType=false, reportUnknownArgumentType=false
@@ -9,7 +6,6 @@ Each is the derivative of the other, so the family is closed in both modes, at a
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
@@ -18,8 +14,13 @@ from jaxtyping import Float, Integer
 
 from tapem import Abstract, ArgumentError, Tensor, primitive
 from tapem.declare import batch_elementwise
+from tapem.ops.index import ARRAY, Index
+from tapem.ops.indexing import scatter
 
 Ids: TypeAlias = Integer[Tensor, "*ids"]
+
+# How an array selects whole rows: `table[ids]`.
+_ROWS = Index((ARRAY,))
 
 
 def _known(ids: Any, vocabulary: int) -> Any:
@@ -65,7 +66,7 @@ def _batch_embedding(
 
 
 @primitive(
-    rrule=(lambda g, y, table, ids: sum_of_rows(g, ids, vocabulary=table.shape[0]), None),
+    rrule=(lambda g, y, table, ids: scatter(g, ids, at=_ROWS, shape=table.shape), None),
     frule=(lambda t, y, table, ids: embedding(t, ids), None),
     batch=_batch_embedding,
     abstract=lambda table, ids: Abstract((*np.shape(ids), table.shape[1]), table.dtype),
@@ -91,41 +92,4 @@ def embedding(table: Float[Tensor, "vocabulary dim"], ids: Ids) -> Float[Tensor,
     return np.take(table, _known(ids, table.shape[0]), axis=0)
 
 
-def _batch_sum_of_rows(
-    op: Any, size: int, inputs: Sequence[Any], mapped: Sequence[bool], static: Mapping[str, Any]
-) -> Any:
-    rows, ids = inputs
-    vocabulary = static["vocabulary"]
-    if mapped[1]:
-        rows = rows if mapped[0] else np.broadcast_to(rows, (size, *rows.shape))
-        total = sum_of_rows(rows, _apart(ids, size, vocabulary), vocabulary=size * vocabulary)
-        return np.reshape(total, (size, vocabulary, rows.shape[-1]))
-    dim = rows.shape[-1]
-    wide = np.reshape(np.moveaxis(rows, 0, -2), (*ids.shape, size * dim))
-    return np.moveaxis(np.reshape(sum_of_rows(wide, ids, vocabulary=vocabulary), (vocabulary, size, dim)), 1, 0)
-
-
-@primitive(
-    rrule=(lambda g, y, rows, ids, vocabulary: embedding(g, ids), None),
-    frule=(lambda t, y, rows, ids, vocabulary: sum_of_rows(t, ids, vocabulary=vocabulary), None),
-    batch=_batch_sum_of_rows,
-    abstract=lambda rows, ids, vocabulary: Abstract((vocabulary, rows.shape[-1]), rows.dtype),
-)
-def sum_of_rows(rows: Float[Tensor, "*ids dim"], ids: Ids, *, vocabulary: int) -> Float[Tensor, "{vocabulary} dim"]:
-    """The transpose of `embedding`: for every id the sum of the rows that belong to it, and zeros where none does.
-
-    Float "*ids dim", Integer "*ids" -> Float "vocabulary dim".
-
-    >>> sum_of_rows(np.array([[1.0], [2.0], [3.0]]), np.array([1, 1, 0]), vocabulary=3)
-    array([[3.],
-           [3.],
-           [0.]])
-    """
-    dim = rows.shape[-1]
-    places = np.reshape(_known(ids, vocabulary), math.prod(np.shape(ids)))
-    out = np.zeros((vocabulary, dim), rows.dtype)
-    np.add.at(out, places, np.reshape(rows, (places.size, dim)))
-    return out
-
-
-__all__ = ["checked_ids", "embedding", "sum_of_rows"]
+__all__ = ["checked_ids", "embedding"]

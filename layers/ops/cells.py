@@ -1,0 +1,135 @@
+"""One step of the gated recurrent networks: what becomes of the state, given the sums that enter the gates."""
+
+# Rules run on arrays and on tracers alike, so their operands have no type that a checker could follow.
+# pyright: reportUnknownLambdaType=false, reportUnknownMemberType=false, reportUnknownArgumentType=false
+# pyright: reportUnknownVariableType=false
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+from jaxtyping import Float
+
+import tapem as tm
+from tapem import ShapeError, Tensor, primitive
+
+Gates: TypeAlias = Float[Tensor, "*batch gates"]
+State: TypeAlias = Float[Tensor, "*batch hidden"]
+
+
+def check_gates(op: str, name: str, given: int, hidden: int, gates: str) -> None:
+    """ShapeError unless there are as many numbers as the gates (given by their letters) need."""
+    if given != len(gates) * hidden:
+        raise ShapeError(
+            f"{op}: {name} has {given} rows, but must have {len(gates)} * {hidden}: one for each unit of the hidden "
+            f"state and each of {', '.join(gates)}, in this order."
+        )
+
+
+def _blocks(x: Any, count: int) -> list[Any]:
+    """The last axis in so many equal parts."""
+    size = x.shape[-1] // count
+    return [x[..., k * size : (k + 1) * size] for k in range(count)]
+
+
+def _joined(*parts: Any) -> Any:
+    return np.concatenate(parts, axis=-1)
+
+
+def _batch(op: Any, size: int, inputs: Sequence[Any], mapped: Sequence[bool], static: Mapping[str, Any]) -> Any:
+    return op(*(x if own else np.broadcast_to(x, (size, *x.shape)) for x, own in zip(inputs, mapped, strict=True)))
+
+
+# The long short-term memory -------------------------------------------------------------------------------------------
+
+
+def _pull_lstm(g: Any, y: Any, kept: Any, gates: Any, c: Any) -> Any:
+    i, f, n, o, tanh = kept
+    g_h, g_c = g
+    total = g_c + g_h * o * (1 - tanh * tanh)
+    return (
+        _joined(total * n * i * (1 - i), total * c * f * (1 - f), total * i * (1 - n * n), g_h * tanh * o * (1 - o)),
+        total * f,
+    )
+
+
+def _push_lstm_gates(t: Any, y: Any, kept: Any, gates: Any, c: Any) -> Any:
+    i, f, n, o, tanh = kept
+    t_i, t_f, t_n, t_o = _blocks(t, 4)
+    t_c = t_f * c * f * (1 - f) + t_i * n * i * (1 - i) + t_n * i * (1 - n * n)
+    return t_o * tanh * o * (1 - o) + t_c * o * (1 - tanh * tanh), t_c
+
+
+def _push_lstm_cell(t: Any, y: Any, kept: Any, gates: Any, c: Any) -> Any:
+    _, f, _, o, tanh = kept
+    return t * f * o * (1 - tanh * tanh), t * f
+
+
+@primitive(residuals=True, rrule=_pull_lstm, frule=(_push_lstm_gates, _push_lstm_cell), batch=_batch)
+def lstm_cell(gates: Gates, c: State) -> tuple[State, State]:
+    """The new output and the new cell state: `c' = sigmoid(f) c + sigmoid(i) tanh(g)` and `sigmoid(o) tanh(c')`.
+
+    Float "*batch 4*hidden", which holds i, f, g, o side by side, Float "*batch hidden" -> (Float "*batch hidden",
+    Float "*batch hidden"). See `layers.lstm`.
+
+    >>> lstm_cell(np.array([0.0, 0.0, 0.0, 0.0]), np.array([2.0]))
+    (array([0.38079708]), array([1.]))
+    """
+    check_gates("lstm_cell(gates, c)", "gates", gates.shape[-1], c.shape[-1], "ifgo")
+    i, f, _, o = _blocks(tm.sigmoid(gates), 4)
+    n = np.tanh(_blocks(gates, 4)[2])
+    after = f * c + i * n
+    tanh = np.tanh(after)
+    return (o * tanh, after), (i, f, n, o, tanh)  # pyright: ignore[reportReturnType]  # the values and their residuals
+
+
+# The gated recurrent unit ---------------------------------------------------------------------------------------------
+
+
+def _pull_gru(g: Any, y: Any, kept: Any, entering: Any, recurrent: Any, h: Any) -> Any:
+    r, z, n, inner = kept
+    to_n = g * (1 - z) * (1 - n * n)
+    to_rz = _joined(to_n * inner * r * (1 - r), g * (h - n) * z * (1 - z))
+    return _joined(to_rz, to_n), _joined(to_rz, to_n * r), g * z
+
+
+def _push_gru(t: Any, y: Any, kept: Any, entering: Any, recurrent: Any, h: Any, reset: bool) -> Any:
+    """The tangent where the sums from the input are a tangent, or those from the state, which r may reset."""
+    r, z, n, inner = kept
+    t_r, t_z, t_n = _blocks(t, 3)
+    t_n = (t_n * r if reset else t_n) + t_r * r * (1 - r) * inner
+    return t_n * (1 - n * n) * (1 - z) + t_z * z * (1 - z) * (h - n)
+
+
+@primitive(
+    residuals=True,
+    rrule=_pull_gru,
+    frule=(
+        lambda t, y, kept, entering, recurrent, h: _push_gru(t, y, kept, entering, recurrent, h, reset=False),
+        lambda t, y, kept, entering, recurrent, h: _push_gru(t, y, kept, entering, recurrent, h, reset=True),
+        lambda t, y, kept, entering, recurrent, h: t * kept[1],
+    ),
+    batch=_batch,
+)
+def gru_cell(entering: Gates, recurrent: Gates, h: State) -> State:
+    """The new state `z h + (1 - z) n` of a gated recurrent unit, given the sums from its input and from its state.
+
+    Both sums are Float "*batch 3*hidden" and hold r, z, n side by side; with Float "*batch hidden" ->
+    Float "*batch hidden". r and z are the sigmoids of both sums, n is `tanh(entering_n + r * recurrent_n)`. See
+    `layers.gru`.
+
+    >>> gru_cell(np.zeros(3), np.zeros(3), np.array([2.0]))
+    array([1.])
+    """
+    check_gates("gru_cell(entering, recurrent, h)", "entering", entering.shape[-1], h.shape[-1], "rzn")
+    both = entering + recurrent
+    size = h.shape[-1]
+    r, z = _blocks(tm.sigmoid(both[..., : 2 * size]), 2)
+    inner = recurrent[..., 2 * size :]
+    n = np.tanh(entering[..., 2 * size :] + r * inner)
+    return n + z * (h - n), (r, z, n, inner)  # pyright: ignore[reportReturnType]  # the value and its residuals
+
+
+__all__ = ["check_gates", "gru_cell", "lstm_cell"]

@@ -1,0 +1,57 @@
+"""Ops that are compositions of others: what their annotations say is enforced too, and they go through every door."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar, cast
+
+import tapem as tm
+from tapem.node import as_tensor
+from tapem.signature import Signature
+from tapem.tracing import monadic
+from tapem.tree import flatten
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def composed(f: Callable[P, R]) -> Callable[P, R]:
+    """Make an op of a function that is written with ops: its annotations become its typed signature.
+
+    The derivatives and batch rules are those of the ops that it is made of. Given Refs or steps it becomes a step.
+
+    >>> import numpy as np
+    >>> from jaxtyping import Float
+    >>> @composed
+    ... def energy(v: Float[tm.Tensor, "n"], w: Float[tm.Tensor, "n"]) -> Float[tm.Tensor, ""]:
+    ...     return np.sum(v * w * w)
+    >>> float(energy(np.ones(2), np.ones(2)))
+    2.0
+    >>> energy(np.ones(2), np.ones(1))
+    Traceback (most recent call last):
+    tapem.errors.ShapeError: energy(v, w): axis 'n' is 2 in v (2,) but 1 in w (1,)
+    ...
+    """
+    signature, parameters = Signature.of(f), inspect.signature(f)
+    names = [operand.name for operand in signature.operands]
+    optional = {operand.name for operand in signature.operands if operand.optional}
+
+    @functools.wraps(f)
+    def call(*arguments: P.args, **options: P.kwargs) -> R:
+        if monadic(flatten((arguments, options))[0]):
+            return cast("R", tm.lift(call)(*arguments, **options))
+        bound = parameters.bind(*arguments, **options)
+        bound.apply_defaults()
+        given = bound.arguments
+        for name in names:
+            if not hasattr(given[name], "dtype") and not (given[name] is None and name in optional):
+                given[name] = as_tensor(given[name], op=str(signature), argument=f"argument {name!r}")
+        signature.verify([given[name] for name in names], static={n: given[n] for n in signature.static_names})
+        return f(*bound.args, **bound.kwargs)
+
+    return call
+
+
+__all__ = ["composed"]
