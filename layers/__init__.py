@@ -59,6 +59,8 @@ from layers.ops.normalisation import rms_norm as rms_norm
 from layers.ops.pooling import avg_pool as avg_pool
 from layers.ops.pooling import global_avg_pool as global_avg_pool
 from layers.ops.pooling import max_pool as max_pool
+from layers.ops.positions import rotary_embedding as rotary_embedding
+from layers.ops.positions import sinusoidal_positions as sinusoidal_positions
 from layers.ops.recurrence import gru as gru
 from layers.ops.recurrence import lstm as lstm
 from layers.ops.recurrence import rnn as rnn
