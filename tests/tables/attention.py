@@ -17,7 +17,7 @@ def _values(seed: int, *shape: int) -> Any:
 
 def _weights(q: Any, k: Any, mask: Any = None) -> Any:
     """Row by row, as the formula is read."""
-    scores = np.einsum("...nd,...md->...nm", q, k) / np.sqrt(max(q.shape[-1], 1))
+    scores = np.einsum("...nd,...md->...nm", q, k)
     allowed = np.broadcast_to(True if mask is None else mask, scores.shape)
     weights = np.zeros(scores.shape)
     for at in np.ndindex(scores.shape[:-1]):
@@ -28,7 +28,7 @@ def _weights(q: Any, k: Any, mask: Any = None) -> Any:
 
 
 def _attention(q: Any, k: Any, v: Any, mask: Any = None) -> Any:
-    return np.einsum("...nm,...me->...ne", _weights(q, k, mask), v)
+    return np.einsum("...nm,...me->...ne", _weights(q / np.sqrt(max(q.shape[-1], 1)), k, mask), v)
 
 
 def _multi_head(wq: Any, wk: Any, wv: Any, wo: Any, x: Any, mask: Any = None, *, num_heads: int) -> Any:
@@ -76,6 +76,7 @@ ROWS: list[Row] = [
     Row(attention_weights, (_values(0, 2, 2, 2), _values(1, 2, 3, 2)), reference=_weights),
     Row(attention_weights, (_values(0, 1, 3, 2), _values(1, 1, 3, 2), SOME), reference=_weights, note="masked"),
     _sdpa(),
+    Row(attention_weights, (20 * _values(0, 1, 2, 2), _values(1, 1, 3, 2)), reference=_weights, note="larger scores"),
     _sdpa(2, heads=2, n=2, m=3, d=2, e=1, note="another length and width"),
     _sdpa(mask=layers.causal_mask(3), note="causal"),
     _sdpa(heads=2, mask=SOME, note="a row with nothing to attend to"),
@@ -96,6 +97,5 @@ ROWS: list[Row] = [
     _heads(mask=SOME, note="a row with nothing to attend to"),
     _heads(1, n=2, mask=np.arange(8).reshape(2, 2, 2) % 3 > 0, note="a mask for every head"),
     _heads(2, 1, n=2, num_heads=1, width=3, note="two batch axes, one head"),
-    _heads(n=1, num_heads=4, note="one position"),
     _heads(0, n=2, note="an empty batch"),
 ]
