@@ -5,8 +5,16 @@ describe a function with parameters: `init` draws them, `apply` is pure, `>>` co
 """
 
 from layers import initialisers as initialisers
+from layers.activations import Activation as Activation
+from layers.activations import Elu as Elu
+from layers.activations import Gelu as Gelu
+from layers.activations import LeakyRelu as LeakyRelu
+from layers.activations import LogSoftmax as LogSoftmax
 from layers.activations import Relu as Relu
 from layers.activations import Sigmoid as Sigmoid
+from layers.activations import Silu as Silu
+from layers.activations import Softmax as Softmax
+from layers.activations import Softplus as Softplus
 from layers.activations import Tanh as Tanh
 from layers.convolutional import Conv1d as Conv1d
 from layers.convolutional import Conv2d as Conv2d
@@ -20,6 +28,7 @@ from layers.dropout import Dropout as Dropout
 from layers.embedding import Embedding as Embedding
 from layers.module import Layer as Layer
 from layers.module import Params as Params
+from layers.module import Part as Part
 from layers.module import Sequential as Sequential
 from layers.norms import BatchNorm as BatchNorm
 from layers.norms import GroupNorm as GroupNorm
@@ -73,6 +82,10 @@ from layers.pools import MaxPool1d as MaxPool1d
 from layers.pools import MaxPool2d as MaxPool2d
 from layers.pools import MaxPool3d as MaxPool3d
 from layers.pools import SmoothMaxPool2d as SmoothMaxPool2d
+from layers.positions import SinusoidalPositions as SinusoidalPositions
+from layers.recurrent import Gru as Gru
+from layers.recurrent import Lstm as Lstm
+from layers.recurrent import Rnn as Rnn
 from layers.residual import Residual as Residual
 from layers.summary import count_parameters as count_parameters
 from layers.summary import summary as summary

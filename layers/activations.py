@@ -1,57 +1,190 @@
-"""Activation functions as layers: each applies one op of tapem to every element."""
+"""Activation functions as layers: each applies one op of tapem, whose static arguments are its fields."""
 
-# Parameters are trees of anything, arrays or tracers, so a checker cannot follow what is computed from them.
+# What a layer is given, arrays or tracers, has no type that a checker could follow.
 # pyright: reportUnknownVariableType=false, reportUnknownMemberType=false, reportUnknownArgumentType=false
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar
+
+import numpy as np
 
 import tapem as tm
 from layers.module import Layer
+from layers.shapes import Pattern
+from tapem import ArgumentError
 
 
 @dataclass(frozen=True)
-class Relu(Layer):
+class Activation(Layer):
+    """What the activation functions share: a frozen dataclass that derives from this names its op.
+
+    >>> @dataclass(frozen=True)
+    ... class Clamp(Activation):
+    ...     lo: float
+    ...     hi: float
+    ...     op = tm.clamp
+    >>> Clamp(0, 6).apply((), np.array([-1.0, 7.0]))
+    array([0., 6.])
+    """
+
+    op: ClassVar[Callable[..., Any]]
+
+    def __post_init__(self) -> None:
+        """Let the op check its static arguments, on the smallest value that the layer takes."""
+        self.forward((), np.ones((1,) * (len(self.takes) - 1)))
+
+    def forward(self, params: Any, x: Any, *, key: Any = None, train: bool = False) -> Any:
+        """The op."""
+        return type(self).op(x, **{field.name: getattr(self, field.name) for field in fields(self)})
+
+
+@dataclass(frozen=True)
+class Relu(Activation):
     """`max(x, 0)`, element by element; see `tm.relu`.
 
-    >>> import numpy as np
     >>> Relu().apply((), np.array([-1.0, 2.0]))
     array([0., 2.])
     """
 
-    def forward(self, params: Any, x: Any, *, key: Any = None, train: bool = False) -> Any:
-        """The op."""
-        return tm.relu(x)
+    op = tm.relu
 
 
 @dataclass(frozen=True)
-class Tanh(Layer):
-    """The hyperbolic tangent, element by element; see `tm.tanh`.
+class LeakyRelu(Activation):
+    """`x` where it is positive, else `negative_slope` times `x`; see `tm.leaky_relu`.
 
-    >>> import numpy as np
-    >>> Tanh().apply((), np.array([0.0]))
-    array([0.])
+    >>> LeakyRelu(0.1).apply((), np.array([-1.0, 2.0]))
+    array([-0.1,  2. ])
     """
 
-    def forward(self, params: Any, x: Any, *, key: Any = None, train: bool = False) -> Any:
-        """The op."""
-        return tm.tanh(x)
+    negative_slope: float = 0.01
+    op = tm.leaky_relu
 
 
 @dataclass(frozen=True)
-class Sigmoid(Layer):
+class Elu(Activation):
+    """`x` where it is positive, else `alpha (exp(x) - 1)`; see `tm.elu`.
+
+    >>> Elu().apply((), np.array([-1.0, 2.0])).round(2)
+    array([-0.63,  2.  ])
+    """
+
+    alpha: float = 1.0
+    op = tm.elu
+
+
+@dataclass(frozen=True)
+class Gelu(Activation):
+    """`x` times the probability that a standard normal variable is below `x`; see `tm.gelu`.
+
+    `approximate` is "none" for the exact function, or "tanh". Raises ArgumentError for anything else.
+
+    >>> Gelu().apply((), np.array([-1.0, 2.0])).round(2)
+    array([-0.16,  1.95])
+    """
+
+    approximate: str = "none"
+    op = tm.gelu
+
+
+@dataclass(frozen=True)
+class Silu(Activation):
+    """`x sigmoid(x)`, element by element, also called swish; see `tm.silu`.
+
+    >>> Silu().apply((), np.array([-1.0, 2.0])).round(2)
+    array([-0.27,  1.76])
+    """
+
+    op = tm.silu
+
+
+@dataclass(frozen=True)
+class Softplus(Activation):
+    """`log(1 + exp(x))`, element by element; see `tm.softplus`.
+
+    >>> Softplus().apply((), np.array([-1.0, 2.0])).round(2)
+    array([0.31, 2.13])
+    """
+
+    op = tm.softplus
+
+
+@dataclass(frozen=True)
+class Sigmoid(Activation):
     """`1 / (1 + exp(-x))`, element by element; see `tm.sigmoid`.
 
-    >>> import numpy as np
     >>> Sigmoid().apply((), np.array([0.0]))
     array([0.5])
     """
 
-    def forward(self, params: Any, x: Any, *, key: Any = None, train: bool = False) -> Any:
-        """The op."""
-        return tm.sigmoid(x)
+    op = tm.sigmoid
 
 
-__all__ = ["Relu", "Sigmoid", "Tanh"]
+@dataclass(frozen=True)
+class Tanh(Activation):
+    """The hyperbolic tangent, element by element; see `tm.tanh`.
+
+    >>> Tanh().apply((), np.array([0.0]))
+    array([0.])
+    """
+
+    op = tm.tanh
+
+
+@dataclass(frozen=True)
+class AlongAxis(Activation):
+    """What softmax and log_softmax share: the axis, which must be there."""
+
+    axis: int = -1
+
+    def __post_init__(self) -> None:
+        """Check the axis."""
+        if isinstance(self.axis, bool) or not isinstance(self.axis, int | np.integer):  # pyright: ignore
+            raise ArgumentError(f"{type(self).__name__}: axis is {self.axis!r}, but must be an integer.")
+
+    @property
+    def takes(self) -> Pattern:
+        """At least as many axes as are needed for the axis to be one of them."""
+        return (..., *(None,) * (self.axis + 1 if self.axis >= 0 else -self.axis))
+
+
+@dataclass(frozen=True)
+class Softmax(AlongAxis):
+    """`exp(x) / sum(exp(x))` along an axis, by default the last; see `tm.softmax`. Raises ShapeError without that axis.
+
+    For training, leave the logits as they are and use `losses.cross_entropy`.
+
+    >>> Softmax().apply((), np.array([0.0, np.log(3.0)]))
+    array([0.25, 0.75])
+    """
+
+    op = tm.softmax
+
+
+@dataclass(frozen=True)
+class LogSoftmax(AlongAxis):
+    """The logarithm of softmax along an axis, by default the last; see `tm.log_softmax`, and `losses.nll`.
+
+    >>> LogSoftmax().apply((), np.array([0.0, np.log(3.0)])).round(2)
+    array([-1.39, -0.29])
+    """
+
+    op = tm.log_softmax
+
+
+__all__ = [
+    "Activation",
+    "Elu",
+    "Gelu",
+    "LeakyRelu",
+    "LogSoftmax",
+    "Relu",
+    "Sigmoid",
+    "Silu",
+    "Softmax",
+    "Softplus",
+    "Tanh",
+]

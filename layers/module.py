@@ -29,7 +29,13 @@ EMPTY: tuple[()] = ()
 
 
 class Part(NamedTuple):
-    """A layer within another one, with its share of the parameters and the shape that it is given."""
+    """A layer within another one, with its share of the parameters and the shape that it is given.
+
+    >>> from layers import Linear, Relu
+    >>> model = Linear(4, 8) >> Relu()
+    >>> [(part.layer, part.input_shape) for part in model.parts(model.init(tm.random.key(0)), (None, 4))]
+    [(Linear(4, 8), (None, 4)), (Relu(), (None, 8))]
+    """
 
     layer: Layer
     params: Any
