@@ -38,6 +38,7 @@ from tapem.errors import (
     TreeError,
     UnknownRefError,
 )
+from tapem.fit import Best, FitState, Fitted, fit
 from tapem.gradients import Gradients
 from tapem.jacobians import hessian, hvp, jacfwd, jacobian, jacrev
 from tapem.monad import Err, Ok, TapeM
@@ -181,31 +182,30 @@ from tapem.transforms import grad, jvp, linearize, value_and_grad, vjp
 from tapem.vectorise import vmap
 
 __all__ = [
-    "NO_FIELDS", "Abstract", "ArgumentError", "Composite", "ConcretizationError", "DTypeError", "Declaration",
-    "DoesNotExist", "Err", "EscapedTracerError", "FieldError", "FileFormatError", "Gradients", "InplaceableThunk",
-    "MissingGradientError", "MutationError", "NoRuleError", "NoTangent", "Node", "NotScalarError", "Ok", "One",
-    "Primitive", "Ref", "ShapeError", "StepError", "TangentError", "Tape", "TapeError", "TapeM", "Tensor", "Thunk",
-    "TreeError", "UnknownRefError", "Zero", "ZeroTangent", "abs", "add", "all", "any", "arccos", "arccosh",
+    "NO_FIELDS", "Abstract", "ArgumentError", "Best", "Composite", "ConcretizationError", "DTypeError", "Declaration",
+    "DoesNotExist", "Err", "EscapedTracerError", "FieldError", "FileFormatError", "FitState", "Fitted", "Gradients",
+    "InplaceableThunk", "MissingGradientError", "MutationError", "NoRuleError", "NoTangent", "Node", "NotScalarError",
+    "Ok", "One", "Primitive", "Ref", "ShapeError", "StepError", "TangentError", "Tape", "TapeError", "TapeM", "Tensor",
+    "Thunk", "TreeError", "UnknownRefError", "Zero", "ZeroTangent", "abs", "add", "all", "any", "arccos", "arccosh",
     "arcsin", "arcsinh", "arctan", "arctan2", "arctanh", "argmax", "argmin", "argsort", "astype", "backward",
-    "backward_scalar", "bitwise_and", "bitwise_not", "bitwise_or", "bitwise_xor", "bmm", "broadcast_to",
-    "canonicalize", "cbrt", "ceil", "checkpoint", "cholesky", "clamp", "concat", "concat_vectors", "cond", "const",
-    "copysign", "cos", "cosh", "count_nonzero", "cumprod", "cumsum", "custom_jvp", "custom_vjp", "debug",
-    "debug_mode", "defbatch", "deffrule", "defrrule", "deg2rad", "det", "detach", "diag", "diagonal", "div", "do",
-    "dot", "eigh", "eigvalsh", "einsum", "elementwise", "elu", "equal", "erf", "eval_shape", "exp", "exp2",
-    "expand_dims", "explain", "expm1", "extern", "fabs", "fail", "flatten", "flip", "floor", "floor_divide", "fmax",
-    "fmin", "fmod", "fold", "fori_loop", "frule", "gelu", "get_tape", "getitem", "grad", "greater", "greater_equal",
-    "heaviside", "hessian", "hvp", "hypot", "identity", "inner", "inv", "isclose", "isfinite", "isinf", "isnan",
-    "jacfwd", "jacobian", "jacrev", "jvp", "kron", "leaf", "leaky_relu", "less", "less_equal", "lift", "linalg_inv",
-    "linearize", "load", "log", "log1p", "log2", "log10", "log_softmax", "logaddexp", "logaddexp2", "logical_and",
-    "logical_not", "logical_or", "logical_xor", "logsumexp", "matmul", "max", "maximum", "mean", "min", "minimum",
-    "model", "moveaxis", "mul", "neg", "no_grad", "norm", "not_equal", "optim", "outer", "pad", "param", "power",
-    "primitive", "prod", "pure", "qr", "rad2deg", "random", "ravel", "reciprocal", "relu", "remainder", "repeat",
-    "reshape", "rint", "roll", "round", "rrule", "safe_log", "save", "scalar_rule", "scale", "scan", "scatter_add",
-    "scatter_set", "sequence", "set_tape", "sigmoid", "sign", "signbit", "silu", "sin", "sinc", "sinh", "slogdet",
-    "softmax", "softplus", "solve", "sort", "split", "sqrt", "square", "squeeze", "stack", "std", "stop_gradient",
-    "sub", "sum", "svd", "svdvals", "swapaxes", "take", "take_along_axis", "tan", "tanh", "tensordot", "testing",
-    "thunk", "tile", "trace", "transpose", "traverse", "tril", "triu", "trunc", "unthunk", "value_and_grad", "var",
-    "vdot", "vjp", "vmap", "where", "while_loop",
+    "backward_scalar", "bitwise_and", "bitwise_not", "bitwise_or", "bitwise_xor", "bmm", "broadcast_to", "canonicalize",
+    "cbrt", "ceil", "checkpoint", "cholesky", "clamp", "concat", "concat_vectors", "cond", "const", "copysign", "cos",
+    "cosh", "count_nonzero", "cumprod", "cumsum", "custom_jvp", "custom_vjp", "debug", "debug_mode", "defbatch",
+    "deffrule", "defrrule", "deg2rad", "det", "detach", "diag", "diagonal", "div", "do", "dot", "eigh", "eigvalsh",
+    "einsum", "elementwise", "elu", "equal", "erf", "eval_shape", "exp", "exp2", "expand_dims", "explain", "expm1",
+    "extern", "fabs", "fail", "fit", "flatten", "flip", "floor", "floor_divide", "fmax", "fmin", "fmod", "fold",
+    "fori_loop", "frule", "gelu", "get_tape", "getitem", "grad", "greater", "greater_equal", "heaviside", "hessian",
+    "hvp", "hypot", "identity", "inner", "inv", "isclose", "isfinite", "isinf", "isnan", "jacfwd", "jacobian", "jacrev",
+    "jvp", "kron", "leaf", "leaky_relu", "less", "less_equal", "lift", "linalg_inv", "linearize", "load", "log",
+    "log1p", "log2", "log10", "log_softmax", "logaddexp", "logaddexp2", "logical_and", "logical_not", "logical_or",
+    "logical_xor", "logsumexp", "matmul", "max", "maximum", "mean", "min", "minimum", "model", "moveaxis", "mul", "neg",
+    "no_grad", "norm", "not_equal", "optim", "outer", "pad", "param", "power", "primitive", "prod", "pure", "qr",
+    "rad2deg", "random", "ravel", "reciprocal", "relu", "remainder", "repeat", "reshape", "rint", "roll", "round",
+    "rrule", "safe_log", "save", "scalar_rule", "scale", "scan", "scatter_add", "scatter_set", "sequence", "set_tape",
+    "sigmoid", "sign", "signbit", "silu", "sin", "sinc", "sinh", "slogdet", "softmax", "softplus", "solve", "sort",
+    "split", "sqrt", "square", "squeeze", "stack", "std", "stop_gradient", "sub", "sum", "svd", "svdvals", "swapaxes",
+    "take", "take_along_axis", "tan", "tanh", "tensordot", "testing", "thunk", "tile", "trace", "transpose", "traverse",
+    "tril", "triu", "trunc", "unthunk", "value_and_grad", "var", "vdot", "vjp", "vmap", "where", "while_loop",
 ]  # fmt: skip
 
 
