@@ -49,7 +49,7 @@ def sinusoidal_positions(
     check_base("sinusoidal_positions(n, dim)", base)
     angles = np.arange(n)[:, None] * _frequencies(dim, base)
     pairs = np.stack([np.sin(angles), np.cos(angles)], axis=-1)
-    return np.reshape(pairs, (n, -1 if angles.size else 0))[:, :dim].astype(dtype)
+    return np.reshape(pairs, (n, 2 * angles.shape[1]))[:, :dim].astype(dtype)
 
 
 # Rotary ---------------------------------------------------------------------------------------------------------------
@@ -66,7 +66,8 @@ def _places(x: Any, positions: Any) -> Any:
 
 def _back(g: Any, positions: Any, base: float) -> Any:
     """The rotation the other way round, which is the transpose."""
-    return rotary_embedding(g, 0 - _places(g, positions), base=base)
+    # The int8 makes unsigned positions signed, and leaves the dtype of all others as it is.
+    return rotary_embedding(g, _places(g, positions) * np.int8(-1), base=base)
 
 
 def _slope(y: Any, base: float) -> Any:
