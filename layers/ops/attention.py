@@ -19,7 +19,6 @@ import numpy.typing as npt
 from jaxtyping import Bool, Float
 
 from layers.ops.linear import ones_vector, rows, times
-from layers.ops.standardise import all_arrays
 from tapem import ArgumentError, ShapeError, Tensor, Thunk, primitive
 
 Queries: TypeAlias = Float[Tensor, "*batch heads n d"]
@@ -45,6 +44,11 @@ def causal_mask(n: int, m: int | None = None) -> npt.NDArray[np.bool_]:
 
 # Softmax needs no help from its greatest element where no score is further from 0 than this; that saves two passes.
 MODEST = 16.0
+
+
+def _arrays(*values: Any) -> bool:
+    """Whether these are arrays, in which case what was made here may be changed in place."""
+    return all(type(value) is np.ndarray for value in values)
 
 
 def _turned(x: Any) -> Any:
@@ -97,14 +101,14 @@ def _softmax(scores: Any, mask: Any, op: str) -> Any:
 
 
 def _weights(q: Any, k: Any, mask: Any, op: str) -> Any:
-    if not all_arrays(q, k):
+    if not _arrays(q, k):
         return attention_weights(q, k, mask)
     return _softmax(np.matmul(q, _turned(k)), mask, op)
 
 
 def _through_softmax(change: Any, weights: Any, mean: Any) -> Any:
     """The Jacobian of the softmax, which is symmetric, times a change of its input or output that was made here."""
-    if all_arrays(change, weights, mean):
+    if _arrays(change, weights, mean) and change.dtype == weights.dtype:
         change -= mean
         change *= weights
         return change
@@ -241,7 +245,7 @@ def check_heads(op: str, width: int, num_heads: int) -> None:
 
 def _merged_product(x: Any, y: Any) -> Any:
     """The product of every head's matrices, with the heads side by side on the last axis."""
-    if not all_arrays(x, y):
+    if not _arrays(x, y):
         return merge_heads(np.matmul(x, y))
     *batch, heads, n, _ = x.shape
     product = np.empty((*batch, n, heads, y.shape[-1]), np.result_type(x, y))
