@@ -18,14 +18,24 @@ import numpy.typing as npt
 
 import tapem as tm
 from layers.shapes import Pattern, check_pattern, misfit, shown
-from tapem import ArgumentError, Ref, ShapeError, TapeM
+from tapem import ArgumentError, Ref, ShapeError, TapeError, TapeM
 from tapem.tree import flatten
+from tapem.tree import shown as structure_shown
 
 Array: TypeAlias = npt.NDArray[Any]
 # A tree of arrays: what `init` gives, and what optimisers and `tm.grad` take and give back.
 Params: TypeAlias = "Array | Mapping[str, Params] | Sequence[Params]"
 # A value without parameters, or without state: an empty tree.
 EMPTY: tuple[()] = ()
+
+
+def is_empty(tree: Any) -> bool:
+    """Whether a tree is EMPTY; unlike `==`, this asks nothing of arrays.
+
+    >>> is_empty(EMPTY), is_empty({"mean": 0.0})
+    (True, False)
+    """
+    return isinstance(tree, tuple) and not tree
 
 
 class Part(NamedTuple):
@@ -100,7 +110,7 @@ class Layer:
     @property
     def has_state(self) -> bool:
         """Whether the layer has state, such as running statistics."""
-        return self.init_state() != EMPTY
+        return not is_empty(self.init_state())
 
     def parts(self, params: Any, input_shape: Pattern) -> Sequence[Part]:
         """The layers that this one is made of, each with its parameters and the shape that it is given; here none."""
@@ -129,21 +139,36 @@ class Layer:
         Raises ArgumentError if the model has state and none is given, ShapeError if x or params do not fit.
         """
         stateful = state is not None
-        if not stateful:
-            state = EMPTY
-            if self.has_state:
-                raise ArgumentError(
-                    f"{self!r} has state: start from model.init_state(), and call apply(..., state=state), which "
-                    "returns (value, new state)."
-                )
+        state = state if stateful else EMPTY
+        if is_empty(state) and self.has_state:
+            raise ArgumentError(
+                f"{self!r} has state: start from model.init_state(), and call apply(..., state=state), which "
+                "returns (value, new state)."
+            )
         if any(isinstance(leaf, Ref | TapeM) for leaf in flatten((params, x, key, state))[0]):
             program = cast(Any, tm.lift(self._run))
             return program(params, state, x, key=key, train=train, stateful=stateful)
         return self._run(params, state, x, key=key, train=train, stateful=stateful)
 
     def _run(self, params: Any, state: Any, x: Any, *, key: Any, train: bool, stateful: bool) -> Any:
-        value, after = self.step(params, state, x, key=key, train=train)
+        try:
+            value, after = self.step(params, state, x, key=key, train=train)
+        except (KeyError, IndexError, TypeError) as error:  # by which Python says that a tree is another one
+            if not isinstance(error, TapeError):
+                self._check_trees(params, state)
+            raise
         return (value, after) if stateful else value
+
+    def _check_trees(self, params: Any, state: Any) -> None:
+        """ArgumentError if params or state have not the structure of what `init` and `init_state` give."""
+        trees = (("params", params, self.init(tm.random.key(0))), ("state", state, self.init_state()))
+        for name, given, first in trees:
+            has, needs = flatten(given)[1], flatten(first)[1]
+            if has != needs:
+                raise ArgumentError(
+                    f"{self!r}: {name} is not what model.init{'_state' * (name == 'state')} gives: it has the structure "
+                    f"{structure_shown(has)}, not {structure_shown(needs)}."
+                )
 
     def __rshift__(self, other: Layer) -> Sequential:
         """This layer, then the other one; `>>` is associative, and its result is flat."""
@@ -184,8 +209,12 @@ class Sequential(Layer):
     def __len__(self) -> int:
         return len(self.layers)
 
-    def __getitem__(self, index: int) -> Layer:
-        return self.layers[index]
+    @overload
+    def __getitem__(self, index: int) -> Layer: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequential: ...
+    def __getitem__(self, index: int | slice) -> Layer:
+        return Sequential(*self.layers[index]) if isinstance(index, slice) else self.layers[index]
 
     @property
     def takes(self) -> Pattern:
@@ -232,7 +261,7 @@ class Sequential(Layer):
     def init_state(self) -> tuple[Any, ...]:
         """The first state of every layer."""
         states = tuple(layer.init_state() for layer in self.layers)
-        return states if any(state != EMPTY for state in states) else EMPTY
+        return EMPTY if all(map(is_empty, states)) else states
 
     def parts(self, params: Any, input_shape: Pattern) -> Sequence[Part]:
         """The layers in their order."""
@@ -244,10 +273,12 @@ class Sequential(Layer):
 
     def step(self, params: Any, state: Any, x: Any, *, key: Any = None, train: bool = False) -> tuple[Any, Any]:
         """The value of the last layer, and the new state of every layer."""
-        if len(params) != len(self.layers):
-            raise ArgumentError(f"{self!r} has {len(self.layers)} layers, but params has {len(params)} parts.")
+        stateless = is_empty(state)
+        for name, tree in (("params", params), ("state", params if stateless else state)):
+            if len(tree) != len(self.layers):
+                raise ArgumentError(f"{self!r} has {len(self.layers)} layers, but {name} has {len(tree)} parts.")
         keys: Any = (None,) * len(self.layers) if key is None else tm.random.split(key, len(self.layers))
-        if state == EMPTY:
+        if stateless:
             for layer, own, one in zip(self.layers, params, keys, strict=True):
                 x = layer.forward(own, x, key=one, train=train)
             return x, EMPTY
