@@ -16,13 +16,13 @@ from jaxtyping import Float
 
 from layers.ops.channels import batch_of_batches, by_channel
 from layers.ops.standardise import (
-    affine,
     as_dtype,
     channel_count,
     channel_means,
     channel_sums,
     check_eps,
     per_channel,
+    plus,
     promoted,
     slope,
     standardise,
@@ -40,10 +40,10 @@ def _normalised(op: str, x: Any, gamma: Any, beta: Any, eps: Any, spatial: Any) 
     """The value, the statistics, and what is kept."""
     eps = check_eps(op, eps)
     values = wide(by_channel(op, x, spatial, gamma=gamma, beta=beta))
-    normal, scale, mean, variance = standardise(values, channel_means, eps)
-    y = affine(normal, per_channel(gamma, normal), per_channel(beta, normal))
+    normal, scale, means, variance = standardise(values, channel_means(values), eps)
+    y = plus(normal * per_channel(gamma, normal), per_channel(beta, normal))
     y = np.reshape(as_dtype(y, promoted(x, gamma, beta)), x.shape)
-    return y, (mean, variance), (normal, scale)
+    return y, (sum(means), variance), (normal, scale)
 
 
 def _pull(
@@ -60,7 +60,7 @@ def _pull(
         if statistics is not None:
             for_mean, for_variance = (per_channel(as_dtype(g, normal.dtype), normal) for g in statistics)
             along, shift = along - 2 * for_variance / (scale * count), shift - for_mean / count
-        return np.reshape(as_dtype(slope(g, factor, normal, along, shift), y.dtype), x.shape)
+        return np.reshape(as_dtype(slope(g * factor, normal, along, shift), y.dtype), x.shape)
 
     return Thunk(for_x), as_dtype(for_gamma, y.dtype), as_dtype(for_beta, y.dtype)
 
@@ -69,8 +69,9 @@ def _push_x(t: Any, y: Any, kept: Any, gamma: Any) -> tuple[Any, Any, Any]:
     """The tangents of value, mean and variance."""
     normal, scale = kept
     t = as_dtype(np.reshape(t, normal.shape), normal.dtype)
-    mean, along = channel_means(t), channel_means(t * normal)
-    change = slope(t, scale, normal, along * scale, mean * scale) * per_channel(gamma, normal)
+    means = channel_means(t)
+    mean, along = means(t), means(t * normal)
+    change = slope(t * scale, normal, along * scale, mean * scale) * per_channel(gamma, normal)
     statistics = (as_dtype(np.reshape(change, gamma.shape), y.dtype) for change in (mean, 2 * along / scale))
     return np.reshape(as_dtype(change, y.dtype), y.shape), *statistics
 
@@ -220,7 +221,8 @@ def batch_norm_inference(
             "are x, gamma, beta, mean, var."
         )
     factor = gamma / np.sqrt(wide(var) + eps)
-    y = affine(values - per_channel(mean, values), per_channel(factor, values), per_channel(beta, values))
+    y = (values - per_channel(mean, values)) * per_channel(factor, values)
+    y = plus(y, per_channel(beta, values))
     return np.reshape(as_dtype(y, promoted(x, gamma, beta)), x.shape)
 
 

@@ -19,56 +19,68 @@ from jaxtyping import Float
 from layers.ops.channels import batch_of_examples, by_channel
 from layers.ops.linear import rows
 from layers.ops.standardise import (
-    affine,
     as_dtype,
-    channel_sums,
     check_eps,
+    example_sums,
     per_channel,
+    plus,
+    position_sums,
     promoted,
     row_means,
     scale_to_one,
+    shares,
     slope,
     standardise,
+    times,
     wide,
 )
 from tapem import ArgumentError, Tensor, Thunk, primitive
 
 # Rules ----------------------------------------------------------------------------------------------------------------
 
-# What is kept are the normalised values by channels, and one factor per row. Operands are x, gamma and, where the mean
-# is taken out, beta.
+# What is kept are the normalised values by channels, and one factor per row; a row is what statistics are taken of.
+# Operands are x, gamma and, where the mean is taken out, beta.
 
 
-def _as_rows(x: Any, scale: Any) -> Any:
-    """The values whose statistics were taken together, as the rows of a matrix."""
-    count = scale.shape[0]
+def _by_row(x: Any, count: int) -> Any:
+    """Values by channels as the rows of a matrix, of which there are `count`."""
     return x if x.ndim == 2 and x.shape[0] == count else np.reshape(x, (count, math.prod(x.shape) // max(count, 1)))
 
 
-def _through(change: Any, normal: Any, scale: Any, centred: bool) -> Any:
-    """The Jacobian of normalising, which is symmetric, times a change of its input or output."""
-    shape = change.shape
-    change, normal = _as_rows(change, scale), _as_rows(normal, scale)
-    along = row_means(change * normal) * scale
-    shift = row_means(change) * scale if centred else None
-    return np.reshape(slope(change, scale, normal, along, shift), shape)
+def _row_sums(sums: Any, gamma: Any, count: int) -> Any:
+    """The sum of every row, as a column, where the channels of each example have these sums, and weigh gamma."""
+    if sums.shape[0] == count:
+        return np.dot(sums, gamma)[:, None]
+    weighted = _by_row(sums * gamma, count)
+    return np.dot(weighted, shares(weighted.shape[1], 1, weighted.dtype))[:, None]
 
 
 def _pull(g: Any, y: Any, kept: Any, x: Any, gamma: Any, *beta: Any, **_: Any) -> tuple[Any, ...]:
     normal, scale = kept
+    count = scale.shape[0]
     g = as_dtype(np.reshape(g, normal.shape), normal.dtype)
-    change = Thunk(lambda: _through(g * per_channel(gamma, normal), normal, scale, bool(beta)))
-    return (
-        Thunk(lambda: np.reshape(as_dtype(change(), y.dtype), x.shape)),
-        Thunk(lambda: as_dtype(channel_sums(g * normal), y.dtype)),
-        *(Thunk(lambda: as_dtype(channel_sums(g), y.dtype)) for _ in beta),
-    )
+    products = position_sums(g * normal)
+    sums = position_sums(g) if beta else None
+
+    def for_x() -> Any:
+        change = _by_row(g * per_channel(gamma, g), count)
+        by_row = _by_row(normal, count)
+        share = scale / max(by_row.shape[1], 1)
+        shift = _row_sums(sums, gamma, count) * share if beta else None
+        change = slope(times(change, scale), by_row, _row_sums(products, gamma, count) * share, shift)
+        return np.reshape(as_dtype(change, y.dtype), x.shape)
+
+    parameters = (products, sums) if beta else (products,)
+    return Thunk(for_x), *(as_dtype(example_sums(matrix), y.dtype) for matrix in parameters)
 
 
 def _push_x(t: Any, y: Any, kept: Any, x: Any, gamma: Any, *beta: Any, **_: Any) -> Any:
     normal, scale = kept
-    t = as_dtype(np.reshape(t, normal.shape), normal.dtype)
-    change = _through(t, normal, scale, bool(beta)) * per_channel(gamma, normal)
+    t, by_row = (_by_row(values, scale.shape[0]) for values in (np.reshape(t, normal.shape), normal))
+    t = as_dtype(t, normal.dtype)
+    means = row_means(t)
+    change = slope(t * scale, by_row, means(t * by_row) * scale, means(t) * scale if beta else None)
+    change = np.reshape(change, normal.shape) * per_channel(gamma, normal)
     return np.reshape(as_dtype(change, y.dtype), y.shape)
 
 
@@ -83,13 +95,11 @@ def _push_beta(t: Any, y: Any, kept: Any, *_: Any, **__: Any) -> Any:
 
 def _normalised(values: Any, groups: int, x: Any, gamma: Any, beta: Any, eps: float) -> Any:
     """The value and what is kept, for values that stand by channels."""
-    values = wide(values)
-    size = math.prod(values.shape[1:]) // groups
-    by_row = values if values.ndim == 2 and groups == 1 else np.reshape(values, (values.shape[0] * groups, size))
-    standard = standardise(by_row, row_means, eps)
-    normal = np.reshape(standard.normal, values.shape)
-    y = affine(normal, per_channel(gamma, normal), per_channel(beta, normal))
-    return np.reshape(as_dtype(y, promoted(x, gamma, beta)), x.shape), (normal, standard.scale)
+    by_row = _by_row(wide(values), values.shape[0] * groups)
+    normal, scale, *_ = standardise(by_row, row_means(by_row), eps)
+    normal = np.reshape(normal, values.shape)
+    y = plus(normal * per_channel(gamma, normal), per_channel(beta, normal))
+    return np.reshape(as_dtype(y, promoted(x, gamma, beta)), x.shape), (normal, scale)
 
 
 _centred: Any = {
@@ -139,9 +149,10 @@ def rms_norm(
            [0., 0.]])
     """
     eps = check_eps("rms_norm", eps)
-    standard = scale_to_one(wide(rows(x)), row_means, eps)
-    y = as_dtype(standard.normal * gamma, promoted(x, gamma))
-    return np.reshape(y, x.shape), (standard.normal, standard.scale)  # pyright: ignore  # the value and its residuals
+    values = wide(rows(x))
+    normal, scale = scale_to_one(values, row_means(values), eps)
+    y = as_dtype(normal * gamma, promoted(x, gamma))
+    return np.reshape(y, x.shape), (normal, scale)  # pyright: ignore  # the value and its residuals
 
 
 # Channels -------------------------------------------------------------------------------------------------------------

@@ -23,11 +23,14 @@ Means: TypeAlias = Callable[[Any], Any]
 
 
 class Standard(NamedTuple):
-    """Values with mean 0 and variance 1, and how they were made: `normal = (x - mean) * scale`."""
+    """Values with mean 0 and variance 1, and how they were made: `normal = (x - mean) * scale`.
+
+    The mean is the sum of the two parts of `means`.
+    """
 
     normal: Any
     scale: Any
-    mean: Any
+    means: tuple[Any, Any]
     variance: Any
 
 
@@ -45,12 +48,6 @@ def check_eps(op: str, eps: Any) -> float:
 # Dtypes ---------------------------------------------------------------------------------------------------------------
 
 
-def all_arrays(*values: Any) -> bool:
-    """Whether these are arrays of one dtype, so that one may be changed in place by the others."""
-    first = values[0]
-    return all(type(value) is np.ndarray and value.dtype == first.dtype for value in values)
-
-
 def as_dtype(x: Any, dtype: Any) -> Any:
     """The values in this dtype."""
     return x if x.dtype == dtype else x.astype(dtype)
@@ -61,51 +58,88 @@ def wide(x: Any) -> Any:
     return x.astype(np.float32) if x.dtype == np.float16 else x
 
 
-def promoted(*operands: Any) -> Any:
+def promoted(x: Any, *others: Any) -> Any:
     """The dtype of what is computed from these."""
-    dtypes = [operand.dtype for operand in operands]
-    return dtypes[0] if all(dtype == dtypes[0] for dtype in dtypes) else np.result_type(*dtypes)
+    dtype = x.dtype
+    for other in others:
+        if other.dtype != dtype:
+            dtype = np.promote_types(dtype, other.dtype)
+    return dtype
 
 
-# Means ----------------------------------------------------------------------------------------------------------------
+# Arithmetic that may happen in place ----------------------------------------------------------------------------------
 
 
-@functools.lru_cache(maxsize=64)
+def all_arrays(own: Any, *others: Any) -> bool:
+    """Whether these are arrays of one dtype, so that the first may be changed in place if it was made by the caller."""
+    if type(own) is not np.ndarray:
+        return False
+    for other in others:
+        if type(other) is not np.ndarray or other.dtype != own.dtype:
+            return False
+    return True
+
+
+def plus(own: Any, other: Any) -> Any:
+    """The sum; if `own` is an array, which must have been made by the caller, it becomes the sum."""
+    return np.add(own, other, out=own) if all_arrays(own, other) else own + other
+
+
+def minus(own: Any, other: Any) -> Any:
+    """The difference; if `own` is an array, which must have been made by the caller, it becomes the difference."""
+    return np.subtract(own, other, out=own) if all_arrays(own, other) else own - other
+
+
+def times(own: Any, other: Any) -> Any:
+    """The product; if `own` is an array, which must have been made by the caller, it becomes the product."""
+    return np.multiply(own, other, out=own) if all_arrays(own, other) else own * other
+
+
+# Sums: as products with a vector, since that is one call to BLAS ------------------------------------------------------
+
+
+@functools.lru_cache(maxsize=128)
 def shares(count: int, of: int, dtype: Any) -> Any:
-    """A vector of `1 / of`, which nobody may change: a mean as a product with it is one call to BLAS."""
+    """A vector of `1 / of`, which nobody may change."""
     vector = np.full(count, 1 / max(of, 1), dtype)
     vector.flags.writeable = False
     return vector
 
 
-def row_means(x: Any) -> Any:
-    """The mean of every row of a matrix, as a column."""
-    return np.dot(x, shares(x.shape[1], x.shape[1], x.dtype))[:, None]
+def row_means(x: Any) -> Means:
+    """The function that gives the mean of every row, as a column, of matrices like this one."""
+    weights = shares(x.shape[1], x.shape[1], x.dtype)
+    return lambda x: np.dot(x, weights)[:, None]
+
+
+def channel_means(x: Any) -> Means:
+    """The function that gives the mean of every channel, in a shape that broadcasts, of values like these."""
+    weights = shares(x.shape[0], channel_count(x), x.dtype)
+    return lambda x: per_channel(np.dot(weights, position_sums(x)), x)
+
+
+def position_sums(x: Any) -> Any:
+    """The sum over all positions of every channel of every example, as a matrix."""
+    if x.ndim == 2:
+        return x
+    examples, channels, positions = x.shape
+    sums = np.dot(np.reshape(x, (examples * channels, positions)), shares(positions, 1, x.dtype))
+    return np.reshape(sums, (examples, channels))
+
+
+def example_sums(matrix: Any) -> Any:
+    """The sum of the rows of a matrix, in which each example has one."""
+    return np.dot(shares(matrix.shape[0], 1, matrix.dtype), matrix)
+
+
+def channel_sums(x: Any) -> Any:
+    """The sum of every channel."""
+    return example_sums(position_sums(x))
 
 
 def channel_count(x: Any) -> int:
     """How many values every channel has."""
     return x.shape[0] * math.prod(x.shape[2:])
-
-
-def _channel_totals(x: Any, of: int) -> Any:
-    """The sum of every channel, divided by `of`."""
-    weights = shares(x.shape[0], of, x.dtype)
-    if x.ndim == 2:
-        return np.dot(weights, x)
-    examples, channels, positions = x.shape
-    sums = np.dot(np.reshape(x, (examples * channels, positions)), shares(positions, 1, x.dtype))
-    return np.dot(weights, np.reshape(sums, (examples, channels)))
-
-
-def channel_sums(x: Any) -> Any:
-    """The sum of every channel."""
-    return _channel_totals(x, 1)
-
-
-def channel_means(x: Any) -> Any:
-    """The mean of every channel, in a shape that broadcasts to the values."""
-    return per_channel(_channel_totals(x, channel_count(x)), x)
 
 
 def per_channel(parameter: Any, x: Any) -> Any:
@@ -116,66 +150,32 @@ def per_channel(parameter: Any, x: Any) -> Any:
 # Standard values and their derivative ---------------------------------------------------------------------------------
 
 
-def affine(normal: Any, gamma: Any, beta: Any) -> Any:
-    """`gamma * normal + beta`."""
-    y = normal * gamma
-    if all_arrays(y, beta):
-        y += beta  # the product is fresh, so nobody else sees it change
-        return y
-    return y + beta
-
-
 def standardise(x: Any, means: Means, eps: float) -> Standard:
     """The values with mean 0 and variance 1."""
     mean = means(x)
     centred = x - mean
     # That mean was rounded, which far from 0 is a good part of the variance: what is left of it is taken out as well.
     rest = means(centred)
-    if all_arrays(centred, rest):
-        centred -= rest
-        variance = means(centred * centred)
-        scale = 1 / np.sqrt(variance + eps)
-        centred *= scale
-        return Standard(centred, scale, mean + rest, variance)
-    centred = centred - rest
+    centred = minus(centred, rest)
     variance = means(centred * centred)
     scale = 1 / np.sqrt(variance + eps)
-    return Standard(centred * scale, scale, mean + rest, variance)
+    return Standard(times(centred, scale), scale, (mean, rest), variance)
 
 
-def scale_to_one(x: Any, means: Means, eps: float) -> Standard:
-    """The values with mean square 1; their mean is left alone."""
-    variance = means(x * x)
-    scale = 1 / np.sqrt(variance + eps)
-    return Standard(x * scale, scale, None, variance)
+def scale_to_one(x: Any, means: Means, eps: float) -> tuple[Any, Any]:
+    """The values with mean square 1, whose mean is left alone; and the factors by which they were scaled."""
+    scale = 1 / np.sqrt(means(x * x) + eps)
+    return x * scale, scale
 
 
-def slope(change: Any, factor: Any, normal: Any, along: Any, shift: Any = None) -> Any:
-    """`change * factor - normal * along - shift`: the form that the derivative of standard values has."""
-    result, moved = change * factor, normal * along
-    if all_arrays(result, moved):
-        if shift is not None:
-            moved += shift
-        result -= moved
-        return result
-    return result - moved if shift is None else result - moved - shift
+def slope(scaled: Any, normal: Any, along: Any, shift: Any = None) -> Any:
+    """`scaled - normal * along - shift`: the form that the derivative of standard values has; `scaled` may change."""
+    moved = normal * along
+    return minus(scaled, moved if shift is None else plus(moved, shift))
 
 
 __all__ = [
-    "Means",
-    "Standard",
-    "affine",
-    "all_arrays",
-    "as_dtype",
-    "channel_count",
-    "channel_means",
-    "channel_sums",
-    "check_eps",
-    "per_channel",
-    "promoted",
-    "row_means",
-    "scale_to_one",
-    "slope",
-    "standardise",
-    "wide",
-]
+    "Means", "Standard", "all_arrays", "as_dtype", "channel_count", "channel_means", "channel_sums", "check_eps",
+    "example_sums", "minus", "per_channel", "plus", "position_sums", "promoted", "row_means", "scale_to_one",
+    "shares", "slope", "standardise", "times", "wide",
+]  # fmt: skip
