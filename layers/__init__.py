@@ -89,3 +89,5 @@ from layers.recurrent import Rnn as Rnn
 from layers.residual import Residual as Residual
 from layers.summary import count_parameters as count_parameters
 from layers.summary import summary as summary
+from layers.transformer import MultiHeadAttention as MultiHeadAttention
+from layers.transformer import TransformerBlock as TransformerBlock
