@@ -24,17 +24,12 @@ from layers.ops.fixed_rank_convolution import (
     conv_transpose2d,
     conv_transpose3d,
 )
-from layers.ops.windows import Padding, PerAxis, Sizes, geometry, per_axis, transposed_geometry
+from layers.ops.windows import Padding, PerAxis, Sizes, frozen, geometry, per_axis, transposed_geometry
 from layers.shapes import Pattern, split_pattern, with_last
 from tapem import ArgumentError
 
 # Stands for a size that is not known; every kernel fits into it.
 _LARGE = 2**40
-
-
-def _frozen(value: Any) -> Any:
-    """A value with tuples for lists."""
-    return tuple(map(_frozen, value)) if isinstance(value, list | tuple) else value
 
 
 @dataclass(frozen=True, repr=False)
@@ -61,7 +56,7 @@ class Convolutional(Layer):
         layer = type(self).__name__
         for name in self.shown:
             if hasattr(self, name):
-                object.__setattr__(self, name, _frozen(getattr(self, name)))
+                object.__setattr__(self, name, frozen(getattr(self, name)))
         for name in ("in_channels", "out_channels", "groups"):
             check_count(layer, name, getattr(self, name))
         for name in ("in_channels", "out_channels"):

@@ -23,86 +23,20 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from layers.ops.plan import conv_plan, conv_transpose_plan, gradient_plan
 from layers.ops.unfolding import correlate, correlate_transposed, kernel_gradient
-from layers.ops.windows import (
-    Geometry,
-    Padding,
-    PerAxis,
-    Sizes,
-    geometry,
-    is_integer,
-    transposed_geometry,
-)
-from tapem import Abstract, ArgumentError, ShapeError, Tensor, primitive
-
-# What is asked for ----------------------------------------------------------------------------------------------------
+from layers.ops.windows import Padding, PerAxis, Sizes, geometry
+from tapem import Abstract, Tensor, primitive
 
 
-def _sizes(what: str, kernel: Any, x: Any, groups: Any, transposed: bool = False) -> tuple[int, int, Sizes]:
-    """The number of spatial axes, the channels that come out, and the batch axes; an error for what cannot be."""
-    axes = kernel.ndim - 2
-    if axes < 1:
-        raise ShapeError(
-            f"{what}: kernel {kernel.shape} has {kernel.ndim} axes, but needs (out, in, *spatial) with at least one "
-            "spatial axis; without any, use linear."
-        )
-    if x.ndim < axes + 1:
-        raise ShapeError(
-            f"{what}: x {x.shape} has {x.ndim} axes, but a kernel {kernel.shape} with {axes} spatial axes needs "
-            f"(*batch, channels, *spatial), at least {axes + 1}."
-        )
-    if not is_integer(groups) or groups < 1:
-        raise ArgumentError(f"{what}: groups is {groups!r}, but must be an integer of at least 1.")
-    first, second, given = kernel.shape[0], kernel.shape[1], x.shape[-axes - 1]
-    name, took = ("in", first) if transposed else ("out", second * groups)
-    if first % groups:
-        raise ArgumentError(f"{what}: groups={groups} does not divide the {first} '{name}' channels of the kernel.")
-    if given != took:
-        raise ShapeError(
-            f"{what}: x {x.shape} has {given} channels, but kernel {kernel.shape}"
-            + (f" with groups={groups}" if groups != 1 else "")
-            + f" takes {took}."
-        )
-    return axes, second * groups if transposed else first, x.shape[: -axes - 1]
-
-
-def _conv_geometry(what: str, kernel: Any, x: Any, stride: Any, padding: Any, dilation: Any) -> Geometry:
-    return geometry(what, x.shape[x.ndim - kernel.ndim + 2 :], kernel.shape[2:], stride, padding, dilation)
-
-
-def _transposed_geometry(
-    what: str, kernel: Any, x: Any, stride: Any, padding: Any, output_padding: Any, dilation: Any
-) -> Geometry:
-    given = x.shape[x.ndim - kernel.ndim + 2 :]
-    return transposed_geometry(what, given, kernel.shape[2:], stride, padding, output_padding, dilation)
-
-
-def _what(name: str) -> str:
+def what(name: str) -> str:
+    """The op as its errors name it."""
     return f"{name}(kernel, bias, x)"
 
 
-def run_conv(name: str, kernel: Any, bias: Any, x: Any, stride: Any, padding: Any, dilation: Any, groups: Any) -> Any:
-    """The convolution of arrays, for the op of this name."""
-    _sizes(_what(name), kernel, x, groups)
-    at = _conv_geometry(_what(name), kernel, x, stride, padding, dilation)
-    return correlate(kernel, bias, x, at, groups)
-
-
-def run_conv_transpose(
-    name: str,
-    kernel: Any,
-    bias: Any,
-    x: Any,
-    stride: Any,
-    padding: Any,
-    output_padding: Any,
-    dilation: Any,
-    groups: Any,
-) -> Any:
-    """The transposed convolution of arrays, for the op of this name."""
-    _sizes(_what(name), kernel, x, groups, transposed=True)
-    at = _transposed_geometry(_what(name), kernel, x, stride, padding, output_padding, dilation)
-    return correlate_transposed(kernel, bias, x, at, groups)
+def _arrays(a: Any, b: Any) -> bool:
+    """Whether both are arrays: then a rule computes at once, as the shapes passed every check in the forward pass."""
+    return type(a) is np.ndarray and type(b) is np.ndarray
 
 
 # Rules ----------------------------------------------------------------------------------------------------------------
@@ -121,7 +55,10 @@ def _bias_tangent(t: Any, y: Any, axes: int) -> Any:
 def _pull_kernel(
     g: Any, y: Any, kernel: Any, bias: Any, x: Any, *, stride: Any, padding: Any, dilation: Any, groups: Any
 ) -> Any:
-    at = _conv_geometry("conv", kernel, x, stride, padding, dilation)
+    plan = conv_plan("conv", kernel.shape, x.shape, stride, padding, dilation, groups)
+    if _arrays(x, g):
+        return kernel_gradient(x, g, plan)
+    at = plan.given
     return conv_kernel_gradient(
         x, g, kernel_size=at.kernel, stride=at.stride, padding=at.padding, dilation=at.dilation, groups=groups
     )
@@ -130,7 +67,10 @@ def _pull_kernel(
 def _pull_input(
     g: Any, y: Any, kernel: Any, bias: Any, x: Any, *, stride: Any, padding: Any, dilation: Any, groups: Any
 ) -> Any:
-    at = _conv_geometry("conv", kernel, x, stride, padding, dilation)
+    plan = conv_plan("conv", kernel.shape, x.shape, stride, padding, dilation, groups)
+    if _arrays(kernel, g):
+        return correlate_transposed(kernel, None, g, plan)
+    at = plan.given
     return conv_transpose(
         kernel,
         None,
@@ -215,29 +155,31 @@ def _batch_kernel_gradient(
 
 
 def _abstract_conv(name: str) -> Any:
-    def abstract(kernel: Any, bias: Any, x: Any, *, groups: Any, **static: Any) -> Abstract:
-        kinds = [Abstract.of(value) for value in (kernel, x) if value is not None]
-        _, channels, batch = _sizes(_what(name), kinds[0], kinds[1], groups)
-        at = _conv_geometry(_what(name), kinds[0], kinds[1], **static)
-        return Abstract((*batch, channels, *at.out), _common_dtype(kernel, bias, x))
+    def abstract(kernel: Any, bias: Any, x: Any, *, stride: Any, padding: Any, dilation: Any, groups: Any) -> Abstract:
+        shapes = Abstract.of(kernel).shape, Abstract.of(x).shape
+        plan = conv_plan(what(name), *shapes, stride, padding, dilation, groups)
+        return Abstract((*plan.batch, shapes[0][0], *plan.given.out), _common_dtype(kernel, bias, x))
 
     return abstract
 
 
 def _abstract_conv_transpose(name: str) -> Any:
-    def abstract(kernel: Any, bias: Any, x: Any, *, groups: Any, **static: Any) -> Abstract:
-        kinds = [Abstract.of(value) for value in (kernel, x)]
-        _, channels, batch = _sizes(_what(name), kinds[0], kinds[1], groups, transposed=True)
-        at = _transposed_geometry(_what(name), kinds[0], kinds[1], **static)
-        return Abstract((*batch, channels, *at.size), _common_dtype(kernel, bias, x))
+    def abstract(
+        kernel: Any, bias: Any, x: Any, *, stride: Any, padding: Any, output_padding: Any, dilation: Any, groups: Any
+    ) -> Abstract:
+        shapes = Abstract.of(kernel).shape, Abstract.of(x).shape
+        plan = conv_transpose_plan(what(name), *shapes, stride, padding, output_padding, dilation, groups)
+        return Abstract((*plan.batch, shapes[0][1] * groups, *plan.given.size), _common_dtype(kernel, bias, x))
 
     return abstract
 
 
-def _abstract_kernel_gradient(x: Any, g: Any, *, kernel_size: Sizes, groups: Any, **static: Any) -> Abstract:
-    axes = len(kernel_size)
-    shape = (Abstract.of(g).shape[-axes - 1], Abstract.of(x).shape[-axes - 1] // groups, *kernel_size)
-    return Abstract(shape, _common_dtype(x, g))
+def _abstract_kernel_gradient(
+    x: Any, cotangent: Any, *, kernel_size: Any, stride: Any, padding: Any, dilation: Any, groups: Any
+) -> Abstract:
+    shapes = Abstract.of(x).shape, Abstract.of(cotangent).shape
+    plan = gradient_plan("conv_kernel_gradient(x, cotangent)", *shapes, kernel_size, stride, padding, dilation, groups)
+    return Abstract((groups * plan.out, plan.channels, *kernel_size), _common_dtype(x, cotangent))
 
 
 def _common_dtype(*values: Any) -> Any:
@@ -309,7 +251,8 @@ def conv(
     >>> conv(kernel, np.array([0.5]), np.array([[1.0, 2.0, 4.0, 8.0]]), stride=2, padding=1)
     array([[ 1.5,  2.5, -7.5]])
     """
-    return run_conv("conv", kernel, bias, x, stride, padding, dilation, groups)
+    plan = conv_plan(what("conv"), kernel.shape, x.shape, stride, padding, dilation, groups)
+    return correlate(kernel, bias, x, plan)
 
 
 @primitive(**conv_transpose_rules("conv_transpose"))
@@ -340,14 +283,16 @@ def conv_transpose(
     >>> conv_transpose(kernel, None, np.array([[1.0, 10.0]]), stride=2)
     array([[ 1.,  2., 13., 20., 30.]])
     """
-    return run_conv_transpose("conv_transpose", kernel, bias, x, stride, padding, output_padding, dilation, groups)
+    arguments = (stride, padding, output_padding, dilation, groups)
+    plan = conv_transpose_plan(what("conv_transpose"), kernel.shape, x.shape, *arguments)
+    return correlate_transposed(kernel, bias, x, plan)
 
 
-def _pull_x_of_gradient(
-    g: Any, y: Any, x: Any, cotangent: Any, *, kernel_size: Sizes, groups: Any, **static: Any
-) -> Any:
-    at = geometry("conv_kernel_gradient", x.shape[x.ndim - len(kernel_size) :], kernel_size, **static)
-    return conv_transpose(g, None, cotangent, output_padding=at.rest, groups=groups, **static)
+def _pull_x_of_gradient(g: Any, y: Any, x: Any, cotangent: Any, *, kernel_size: Any, groups: Any, **static: Any) -> Any:
+    at = geometry("conv_kernel_gradient", x.shape[-len(kernel_size) :], kernel_size, *static.values())
+    return conv_transpose(
+        g, None, cotangent, output_padding=at.rest, groups=groups, **{**static, "padding": at.padding}
+    )
 
 
 @primitive(
@@ -379,9 +324,9 @@ def conv_kernel_gradient(
     >>> conv_kernel_gradient(np.array([[1.0, 2.0, 4.0]]), np.array([[1.0, 10.0]]), kernel_size=(2,))
     array([[[21., 42.]]])
     """
-    spatial = x.shape[x.ndim - len(kernel_size) :]
-    at = geometry("conv_kernel_gradient(x, cotangent)", spatial, kernel_size, stride, padding, dilation)
-    return kernel_gradient(x, cotangent, at, groups)
+    arguments = (kernel_size, stride, padding, dilation, groups)
+    plan = gradient_plan("conv_kernel_gradient(x, cotangent)", x.shape, cotangent.shape, *arguments)
+    return kernel_gradient(x, cotangent, plan)
 
 
 __all__ = ["conv", "conv_kernel_gradient", "conv_transpose"]

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from jaxtyping import Float
 
-from layers.ops.convolution import conv_rules, conv_transpose_rules, run_conv, run_conv_transpose
+from layers.ops.convolution import conv_rules, conv_transpose_rules, what
+from layers.ops.plan import conv_plan, conv_transpose_plan
+from layers.ops.unfolding import correlate, correlate_transposed
 from layers.ops.windows import Padding, PerAxis
 from tapem import Tensor, primitive
 
@@ -27,7 +29,8 @@ def conv1d(
     >>> conv1d(np.ones((4, 3, 5)), np.zeros(4), np.ones((2, 3, 8)), padding=2).shape
     (2, 4, 8)
     """
-    return run_conv("conv1d", kernel, bias, x, stride, padding, dilation, groups)
+    plan = conv_plan(what("conv1d"), kernel.shape, x.shape, stride, padding, dilation, groups)
+    return correlate(kernel, bias, x, plan)
 
 
 @primitive(**conv_rules("conv2d"))
@@ -48,7 +51,8 @@ def conv2d(
     >>> conv2d(np.ones((4, 3, 5, 5)), np.zeros(4), np.ones((2, 3, 8, 8)), padding=2).shape
     (2, 4, 8, 8)
     """
-    return run_conv("conv2d", kernel, bias, x, stride, padding, dilation, groups)
+    plan = conv_plan(what("conv2d"), kernel.shape, x.shape, stride, padding, dilation, groups)
+    return correlate(kernel, bias, x, plan)
 
 
 @primitive(**conv_rules("conv3d"))
@@ -70,7 +74,8 @@ def conv3d(
     >>> conv3d(np.ones((4, 3, 5, 5, 5)), np.zeros(4), np.ones((2, 3, 8, 8, 8)), padding=2).shape
     (2, 4, 8, 8, 8)
     """
-    return run_conv("conv3d", kernel, bias, x, stride, padding, dilation, groups)
+    plan = conv_plan(what("conv3d"), kernel.shape, x.shape, stride, padding, dilation, groups)
+    return correlate(kernel, bias, x, plan)
 
 
 @primitive(**conv_transpose_rules("conv_transpose1d"))
@@ -92,7 +97,9 @@ def conv_transpose1d(
     >>> conv_transpose1d(np.ones((4, 3, 5)), np.zeros(3), np.ones((2, 4, 8)), stride=2).shape
     (2, 3, 19)
     """
-    return run_conv_transpose("conv_transpose1d", kernel, bias, x, stride, padding, output_padding, dilation, groups)
+    arguments = (stride, padding, output_padding, dilation, groups)
+    plan = conv_transpose_plan(what("conv_transpose1d"), kernel.shape, x.shape, *arguments)
+    return correlate_transposed(kernel, bias, x, plan)
 
 
 @primitive(**conv_transpose_rules("conv_transpose2d"))
@@ -114,7 +121,9 @@ def conv_transpose2d(
     >>> conv_transpose2d(np.ones((4, 3, 5, 5)), np.zeros(3), np.ones((2, 4, 8, 8)), stride=2).shape
     (2, 3, 19, 19)
     """
-    return run_conv_transpose("conv_transpose2d", kernel, bias, x, stride, padding, output_padding, dilation, groups)
+    arguments = (stride, padding, output_padding, dilation, groups)
+    plan = conv_transpose_plan(what("conv_transpose2d"), kernel.shape, x.shape, *arguments)
+    return correlate_transposed(kernel, bias, x, plan)
 
 
 @primitive(**conv_transpose_rules("conv_transpose3d"))
@@ -137,7 +146,9 @@ def conv_transpose3d(
     >>> conv_transpose3d(np.ones((4, 3, 5, 5, 5)), np.zeros(3), np.ones((2, 4, 8, 8, 8)), stride=2).shape
     (2, 3, 19, 19, 19)
     """
-    return run_conv_transpose("conv_transpose3d", kernel, bias, x, stride, padding, output_padding, dilation, groups)
+    arguments = (stride, padding, output_padding, dilation, groups)
+    plan = conv_transpose_plan(what("conv_transpose3d"), kernel.shape, x.shape, *arguments)
+    return correlate_transposed(kernel, bias, x, plan)
 
 
 __all__ = ["conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d"]

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
-from typing import Any, NamedTuple, TypeAlias
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, ParamSpec, TypeAlias, TypeVar
 
 import numpy as np
 
 from tapem import ArgumentError, ShapeError
 
+P = ParamSpec("P")
+R = TypeVar("R")
 Sizes: TypeAlias = tuple[int, ...]
 Pairs: TypeAlias = tuple[tuple[int, int], ...]
 # One number for all spatial axes, or one for each.
@@ -77,20 +79,33 @@ def as_pairs(what: str, padding: Any, axes: int) -> Pairs:
     return tuple((int(before), int(after)) for before, after in pairs)
 
 
+def frozen(value: Any) -> Any:
+    """A value with tuples for lists and arrays, so that it can be compared and remembered."""
+    value = value.tolist() if isinstance(value, np.ndarray) else value
+    return tuple(map(frozen, value)) if isinstance(value, list | tuple) else value
+
+
+def remembered(f: Callable[P, R]) -> Callable[P, R]:
+    """The function, which keeps its last results; lists among its arguments are passed on as tuples."""
+    kept: Any = functools.lru_cache(maxsize=1024, typed=True)(f)
+
+    @functools.wraps(f)
+    def call(*arguments: P.args, **_: P.kwargs) -> R:
+        try:
+            return kept(*arguments)
+        except TypeError:  # what cannot be hashed
+            return kept(*map(frozen, arguments))
+
+    return call
+
+
+@remembered
 def geometry(what: str, size: Sizes, kernel: Sizes, stride: Any, padding: Any, dilation: Any) -> Geometry:
     """Where a kernel stands on an input; `what` names the op in errors.
 
     Raises ArgumentError for a stride, padding or dilation that is none, ShapeError for a kernel that is larger than
     the padded input.
     """
-    try:
-        return _geometry(what, size, kernel, stride, padding, dilation)
-    except TypeError:  # a list within a tuple, which no cache can hold
-        return _geometry.__wrapped__(what, size, kernel, stride, padding, dilation)
-
-
-@functools.lru_cache(maxsize=1024, typed=True)
-def _geometry(what: str, size: Sizes, kernel: Sizes, stride: Any, padding: Any, dilation: Any) -> Geometry:
     axes = len(size)
     strides = per_axis(what, "stride", stride, axes, 1)
     dilations = per_axis(what, "dilation", dilation, axes, 1)
@@ -161,6 +176,6 @@ def _named_padding(what: str, padding: str, size: Sizes, spans: Sizes, stride: S
 
 
 __all__ = [
-    "Geometry", "Padding", "Pairs", "PerAxis", "Sizes", "as_pairs", "geometry", "is_integer", "per_axis",
-    "transposed_geometry",
+    "Geometry", "Padding", "Pairs", "PerAxis", "Sizes", "as_pairs", "frozen", "geometry", "is_integer", "per_axis",
+    "remembered", "transposed_geometry",
 ]  # fmt: skip
