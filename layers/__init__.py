@@ -26,6 +26,7 @@ from layers.dense import Flatten as Flatten
 from layers.dense import Linear as Linear
 from layers.dropout import Dropout as Dropout
 from layers.embedding import Embedding as Embedding
+from layers.from_torch import from_torch as from_torch
 from layers.module import Layer as Layer
 from layers.module import Params as Params
 from layers.module import Part as Part
