@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
-from tapem import ArgumentError, Declaration, primitive
+from tapem import ArgumentError, Declaration, all_mapped, primitive
 
 Reduction: TypeAlias = Literal["mean", "sum", "none"]
 
@@ -75,18 +75,10 @@ def reduced_per_example(terms: Any, reduction: str, count: Any = None) -> Any:
     return totals / (max(size, 1) if count is None else count)
 
 
-def stacked(inputs: Sequence[Any], mapped: Sequence[bool], size: int) -> list[Any]:
-    """The operands of a loss, those that are not mapped repeated along the batch axis."""
-    return [
-        x if is_mapped else np.broadcast_to(x, (size, *np.shape(x)))
-        for x, is_mapped in zip(inputs, mapped, strict=True)
-    ]
-
-
 def _batch_pointwise(
     op: Any, size: int, inputs: Sequence[Any], mapped: Sequence[bool], static: Mapping[str, Any]
 ) -> Any:
-    terms = op(*stacked(inputs, mapped, size), **{**static, "reduction": "none"})
+    terms = op(*all_mapped(size, inputs, mapped), **{**static, "reduction": "none"})
     return reduced_per_example(terms, static["reduction"])
 
 
@@ -123,5 +115,4 @@ __all__ = [
     "reduced",
     "reduced_per_example",
     "spread",
-    "stacked",
 ]

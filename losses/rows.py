@@ -23,9 +23,8 @@ from losses.reduction import (
     reduced,
     reduced_per_example,
     spread,
-    stacked,
 )
-from tapem import Abstract, ArgumentError, DTypeError, ShapeError, Tensor, primitive
+from tapem import Abstract, ArgumentError, DTypeError, ShapeError, Tensor, all_mapped, primitive
 
 Logits: TypeAlias = Float[Tensor, "*batch classes"]
 Labels: TypeAlias = Integer[Tensor, "*batch"]
@@ -102,7 +101,7 @@ def _rows(g: Any, reduction: str, count: Any) -> Any:
 
 
 def _batch(op: Any, size: int, inputs: Sequence[Any], mapped: Sequence[bool], static: Mapping[str, Any]) -> Any:
-    prediction, target = stacked(inputs, mapped, size)
+    prediction, target = all_mapped(size, inputs, mapped)
     reduction, ignored = static["reduction"], static.get("ignore_index")
     count = None
     if ignored is not None and reduction == "mean":

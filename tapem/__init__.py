@@ -65,6 +65,7 @@ from tapem.ops.arithmetic import (
     square,
     sub,
 )
+from tapem.ops.axes import all_mapped
 from tapem.ops.casting import astype
 from tapem.ops.comparison import (
     bitwise_and,
@@ -186,8 +187,8 @@ __all__ = [
     "DoesNotExist", "Err", "EscapedTracerError", "FieldError", "FileFormatError", "FitState", "Fitted", "Gradients",
     "InplaceableThunk", "MissingGradientError", "MutationError", "NoRuleError", "NoTangent", "Node", "NotScalarError",
     "Ok", "One", "Primitive", "Ref", "ShapeError", "StepError", "TangentError", "Tape", "TapeError", "TapeM", "Tensor",
-    "Thunk", "TreeError", "UnknownRefError", "Zero", "ZeroTangent", "abs", "add", "all", "any", "arccos", "arccosh",
-    "arcsin", "arcsinh", "arctan", "arctan2", "arctanh", "argmax", "argmin", "argsort", "astype", "backward",
+    "Thunk", "TreeError", "UnknownRefError", "Zero", "ZeroTangent", "abs", "add", "all", "all_mapped", "any", "arccos",
+    "arccosh", "arcsin", "arcsinh", "arctan", "arctan2", "arctanh", "argmax", "argmin", "argsort", "astype", "backward",
     "backward_scalar", "bitwise_and", "bitwise_not", "bitwise_or", "bitwise_xor", "bmm", "broadcast_to", "canonicalize",
     "cbrt", "ceil", "checkpoint", "cholesky", "clamp", "concat", "concat_vectors", "cond", "const", "copysign", "cos",
     "cosh", "count_nonzero", "cumprod", "cumsum", "custom_jvp", "custom_vjp", "debug", "debug_mode", "defbatch",

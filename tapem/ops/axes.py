@@ -67,7 +67,13 @@ def restore(value: Any, x: Any, axis: Any, keepdims: bool) -> Any:
 
 
 def all_mapped(size: int, inputs: Sequence[Any], mapped: Sequence[bool]) -> list[Any]:
-    """The inputs of a batch rule, with those that are not mapped repeated along a batch axis of their own."""
+    """The inputs of a batch rule, with those that are not mapped repeated along a batch axis of their own, in front.
+
+    Then the rule has one case left: every input has its batch axis first. What is repeated owns no memory.
+
+    >>> [x.shape for x in all_mapped(4, (np.ones((4, 2)), np.ones(3)), (True, False))]
+    [(4, 2), (4, 3)]
+    """
     return [
         x if is_mapped else np.broadcast_to(x, (size, *np.shape(x)))
         for x, is_mapped in zip(inputs, mapped, strict=True)
