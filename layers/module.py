@@ -165,9 +165,10 @@ class Layer:
         for name, given, first in trees:
             has, needs = flatten(given)[1], flatten(first)[1]
             if has != needs:
+                source = "init" if name == "params" else "init_state"
                 raise ArgumentError(
-                    f"{self!r}: {name} is not what model.init{'_state' * (name == 'state')} gives: it has the structure "
-                    f"{structure_shown(has)}, not {structure_shown(needs)}."
+                    f"{self!r}: {name} is not what model.{source} gives: it has the structure {structure_shown(has)}, "
+                    f"not {structure_shown(needs)}."
                 )
 
     def __rshift__(self, other: Layer) -> Sequential:
