@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,48 +10,37 @@ import pytest
 import layers
 import losses
 import tapem as tm
-from layers import Flatten, Linear, Relu, Tanh
-from layers.initialisers import normal
-from tapem.tree import flatten, tree_map, unflatten
+from layers import (
+    AvgPool2d,
+    BatchNorm,
+    Conv2d,
+    Dropout,
+    Embedding,
+    Flatten,
+    Linear,
+    MaxPool2d,
+    Relu,
+    SinusoidalPositions,
+    Tanh,
+    TransformerBlock,
+)
+from tapem.tree import flatten, tree_map
+
+from .cases import (
+    Case,
+    along,
+    calls,
+    check_close,
+    check_equal,
+    difference_gradient,
+    direction_like,
+    drawn,
+    in_refs,
+    initial,
+    values_of,
+)
 
 KEY = tm.random.key(0)
-
-
-class Case(NamedTuple):
-    """A model with a loss at a point."""
-
-    model: Any
-    loss: Any
-    params: Any
-    x: Any
-    target: Any
-    options: dict[str, Any] = {}  # noqa: RUF012  # never changed
-
-    def value(self, params: Any, x: Any, target: Any) -> Any:
-        """The loss as plain code computes it, far from any tape: what differences are taken of."""
-        return computed(self.loss, self.predict(params, x), target)
-
-    def predict(self, params: Any, x: Any) -> Any:
-        """The prediction for arrays."""
-        result = computed(getattr(self.model, "apply", self.model), params, x, **self.options)
-        return result[0] if "state" in self.options else result
-
-
-def computed(f: Any, *arguments: Any, **options: Any) -> Any:
-    """The result as an array; a `do` program is run on a tape that has its arguments as leaves."""
-    if f not in (program, mean_square):
-        return f(*arguments, **options)
-    refs, tape = in_refs(arguments, tm.Tape())
-    out, tape = f(*refs).run(tape)
-    return tape.value(out)
-
-
-def drawn(seed: int, *shape: int) -> Any:
-    return tm.random.normal(tm.random.key(seed), shape)
-
-
-def initial(model: Any) -> Any:
-    return model.init(tm.random.key(7))
 
 
 def perceptron(params: Any, x: Any) -> Any:
@@ -76,10 +65,8 @@ def plain_mean_square(prediction: Any, target: Any) -> Any:
     return np.mean((prediction - target) ** 2)
 
 
-def mlp(**options: Any) -> Any:
-    return (
-        Linear(4, 3, bias=normal, dtype=np.float64, **options) >> Tanh() >> Linear(3, 2, bias=normal, dtype=np.float64)
-    )
+def mlp() -> Any:
+    return Linear(4, 3, dtype=np.float64) >> Tanh() >> Linear(3, 2, dtype=np.float64)
 
 
 WEIGHTS = {"w1": drawn(1, 4, 3), "b1": drawn(2, 3), "w2": drawn(3, 3, 2)}
@@ -91,67 +78,25 @@ CASES = {
     "program": Case(program, mean_square, WEIGHTS, drawn(4, 5, 4), drawn(5, 5, 2)),
     "mixed": Case(program, losses.huber, WEIGHTS, drawn(4, 4), drawn(5, 2)),
 }
+CONVOLUTIONAL = Conv2d(1, 2, 3, padding=1) >> Tanh() >> MaxPool2d(2) >> Flatten(-3) >> Linear(8, 3)
+NORMALISED = Conv2d(1, 2, 2) >> BatchNorm(2) >> Relu() >> AvgPool2d(3) >> Flatten() >> Dropout(0.4) >> Linear(2, 3)
+BLOCK = TransformerBlock(4, 2, 3, causal=True, dropout=0.3)
+TOKENS = Embedding(5, 4) >> SinusoidalPositions() >> TransformerBlock(4, 2, 3, causal=True) >> Linear(4, 5)
+IMAGES, LABELS = drawn(4, 3, 1, 4, 4), np.array([2, 0, 1])
+STATE = tree_map(lambda leaf: leaf + 0.25, NORMALISED.init_state())
+TRAIN = {"key": KEY, "train": True}
+CASES |= {
+    "conv net": Case(CONVOLUTIONAL, losses.cross_entropy, initial(CONVOLUTIONAL), IMAGES, LABELS),
+    "one image": Case(CONVOLUTIONAL, losses.mse, initial(CONVOLUTIONAL), IMAGES[0], drawn(5, 3)),
+    "conv net, train": Case(
+        NORMALISED, losses.cross_entropy, initial(NORMALISED), IMAGES, LABELS, {**TRAIN, "state": STATE}
+    ),
+    "conv net, eval": Case(NORMALISED, losses.mse, initial(NORMALISED), IMAGES, drawn(5, 3, 3), {"state": STATE}),
+    "transformer, train": Case(BLOCK, losses.mse, initial(BLOCK), drawn(4, 2, 3, 4), drawn(5, 2, 3, 4), TRAIN),
+    "transformer, eval": Case(BLOCK, losses.huber, initial(BLOCK), drawn(4, 3, 4), drawn(5, 3, 4)),
+    "tokens": Case(TOKENS, losses.cross_entropy, initial(TOKENS), np.array([[0, 3, 3]]), np.array([[3, 3, 1]])),
+}
 every_case = pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
-
-
-# Judges ---------------------------------------------------------------------------------------------------------------
-
-
-def is_float(leaf: Any) -> bool:
-    return np.asarray(leaf).dtype.kind == "f"
-
-
-def along(f: Callable[[Any], Any], tree: Any, direction: Any, eps: float = 1e-5) -> Any:
-    """The derivative of f along a direction, by central differences."""
-    ahead, behind = (
-        f(tree_map(lambda a, d, s=sign: a + s * eps * d if is_float(a) else a, tree, direction)) for sign in (1, -1)
-    )
-    return tree_map(lambda a, b: (a - b) / (2 * eps), ahead, behind)
-
-
-def difference_gradient(f: Callable[[Any], Any], tree: Any) -> Any:
-    """A tree like the given one, each leaf `f.shape + leaf.shape`; None in the place of integers."""
-    leaves, structure = flatten(tree)
-    found: list[Any] = []
-    for position, leaf in enumerate(leaves):
-        if not is_float(leaf):
-            found.append(None)
-            continue
-        columns: list[Any] = []
-        for index in np.ndindex(np.shape(leaf)):
-            unit = np.zeros(np.shape(leaf))
-            unit[index] = 1.0
-            direction = [unit if i == position else np.zeros(np.shape(other)) for i, other in enumerate(leaves)]
-            columns.append(along(f, tree, unflatten(structure, direction)))
-        stacked = np.stack(columns, axis=-1)
-        found.append(np.reshape(stacked, (*stacked.shape[:-1], *np.shape(leaf))))
-    return unflatten(structure, found)
-
-
-def direction_like(tree: Any, seed: int = 11) -> Any:
-    """A tree of random numbers with the shapes of this one."""
-    leaves, structure = flatten(tree)
-    return unflatten(structure, [drawn(seed + position, *np.shape(leaf)) for position, leaf in enumerate(leaves)])
-
-
-def check_close(found: Any, expected: Any, tolerance: float = 1e-7) -> None:
-    """The same structure, shapes and nearly the same numbers."""
-    leaves, structure = flatten(found)
-    others, other = flatten(expected)
-    assert structure == other
-    for one, two in zip(leaves, others, strict=True):
-        assert np.shape(one) == np.shape(two)
-        np.testing.assert_allclose(one, two, rtol=tolerance, atol=tolerance)
-
-
-def check_equal(found: Any, expected: Any) -> None:
-    """The same structure, dtypes and numbers, to the last bit."""
-    leaves, structure = flatten(found)
-    others, other = flatten(expected)
-    assert structure == other
-    for one, two in zip(leaves, others, strict=True):
-        assert one.dtype == two.dtype and np.shape(one) == np.shape(two)
-        np.testing.assert_array_equal(one, two)
 
 
 # Against differences --------------------------------------------------------------------------------------------------
@@ -159,10 +104,10 @@ def check_equal(found: Any, expected: Any) -> None:
 
 @every_case
 def test_gradients_are_those_of_differences(case):
-    model, loss, params, x, target, options = case
-    found = tm.model.value_and_grad(model, loss, params, x, target, **options)
+    point = params, x, target = case[2:5]
+    found = case.of_loss(tm.model.value_and_grad, *point)
     assert type(found) is tm.model.ValueAndGrad
-    np.testing.assert_allclose(found.value, case.value(params, x, target), rtol=1e-14)
+    np.testing.assert_allclose(found.value, case.value(*point), rtol=1e-14)
     check_close(found.dparams, difference_gradient(lambda p: case.value(p, x, target), params))
     check_close(found.dx, difference_gradient(lambda v: case.value(params, v, target), x))
     check_close(found.dtarget, difference_gradient(lambda t: case.value(params, x, t), target))
@@ -171,8 +116,7 @@ def test_gradients_are_those_of_differences(case):
 @every_case
 def test_variants_are_parts_of_it(case):
     api = tm.model
-    model, loss, params, x, target, options = case
-    value, dparams, dx, dtarget = api.value_and_grad(model, loss, params, x, target, **options)
+    value, dparams, dx, dtarget = case.of_loss(api.value_and_grad, *case[2:5])
     for variant, expected in [
         (api.grad_params, dparams),
         (api.grad_inputs, (dx, dtarget)),
@@ -182,81 +126,43 @@ def test_variants_are_parts_of_it(case):
         (api.value_and_grad_x, (value, dx)),
         (api.value_and_grad_target, (value, dtarget)),
     ]:
-        check_equal(variant(model, loss, params, x, target, **options), expected)
+        check_equal(case.of_loss(variant, *case[2:5]), expected)
 
 
 @every_case
 def test_pullbacks_and_jacobians_are_those_of_differences(case):
-    model, _, params, x, _, options = case
-    by_params = difference_gradient(lambda p: case.predict(p, x), params)
-    by_input = difference_gradient(lambda v: case.predict(params, v), x)
-    check_close(tm.model.jacrev(model, params, x, **options), by_params)
-    check_close(tm.model.jacrev_input(model, params, x, **options), by_input)
-
+    _, _, params, x, _, _ = case
     cotangent = drawn(21, *np.shape(case.predict(params, x)))
 
     def pulled(jacobian: Any) -> Any:
         return np.tensordot(cotangent, jacobian, axes=cotangent.ndim)
 
-    check_close(tm.model.vjp_params(model, params, x, cotangent, **options), tree_map(pulled, by_params))
-    check_close(tm.model.vjp_input(model, params, x, cotangent, **options), tree_map(pulled, by_input))
+    by_params = difference_gradient(lambda p: case.predict(p, x), params)
+    check_close(case.of_model(tm.model.jacrev, params, x), by_params)
+    check_close(case.of_model(tm.model.vjp_params, params, x, cotangent), tree_map(pulled, by_params))
+    by_input = difference_gradient(lambda v: case.predict(params, v), x)
+    check_close(case.of_model(tm.model.vjp_input, params, x, cotangent), tree_map(pulled, by_input))
+    if by_input is not None:
+        check_close(case.of_model(tm.model.jacrev_input, params, x), by_input)
 
 
 @every_case
 def test_slope_and_curvature_are_those_of_differences(case):
-    model, loss, params, x, target, options = case
+    _, _, params, x, target, _ = case
     tangent = direction_like(params)
-    slope = tm.model.jvp(model, loss, params, x, target, tangent, **options)
+    slope = case.of_loss(tm.model.jvp, params, x, target, tangent)
     assert np.shape(slope) == ()
-    np.testing.assert_allclose(slope, along(lambda p: case.value(p, x, target), params, tangent), rtol=1e-7)
+    expected = along(lambda p: case.value(p, x, target), params, tangent)
+    np.testing.assert_allclose(slope, expected, rtol=1e-7, atol=1e-9)
 
     def gradient(p: Any) -> Any:
-        return tm.model.grad_params(model, loss, p, x, target, **options)
+        return case.of_loss(tm.model.grad_params, p, x, target)
 
-    product = tm.model.hvp(model, loss, params, x, target, tangent, **options)
+    product = case.of_loss(tm.model.hvp, params, x, target, tangent)
     check_close(product, along(gradient, params, tangent), 1e-6)
 
 
 # Doors ----------------------------------------------------------------------------------------------------------------
-
-
-def calls(case: Case) -> dict[str, Callable[[Any, Any, Any], Any]]:
-    """Everything the model level computes, as functions of params, x and target."""
-    model, loss, params, x, _, options = case
-    cotangent = drawn(21, *np.shape(case.predict(params, x)))
-    tangent = direction_like(params)
-    api = tm.model
-    return {
-        "value_and_grad": lambda p, v, t: api.value_and_grad(model, loss, p, v, t, **options),
-        "grad_params": lambda p, v, t: api.grad_params(model, loss, p, v, t, **options),
-        "grad_inputs": lambda p, v, t: api.grad_inputs(model, loss, p, v, t, **options),
-        "grad_x": lambda p, v, t: api.grad_x(model, loss, p, v, t, **options),
-        "grad_target": lambda p, v, t: api.grad_target(model, loss, p, v, t, **options),
-        "value_and_grad_params": lambda p, v, t: api.value_and_grad_params(model, loss, p, v, t, **options),
-        "value_and_grad_x": lambda p, v, t: api.value_and_grad_x(model, loss, p, v, t, **options),
-        "value_and_grad_target": lambda p, v, t: api.value_and_grad_target(model, loss, p, v, t, **options),
-        "vjp_params": lambda p, v, t: api.vjp_params(model, p, v, cotangent, **options),
-        "vjp_input": lambda p, v, t: api.vjp_input(model, p, v, cotangent, **options),
-        "jacrev": lambda p, v, t: api.jacrev(model, p, v, **options),
-        "jacrev_input": lambda p, v, t: api.jacrev_input(model, p, v, **options),
-        "jvp": lambda p, v, t: api.jvp(model, loss, p, v, t, tangent, **options),
-        "hvp": lambda p, v, t: api.hvp(model, loss, p, v, t, tangent, **options),
-    }
-
-
-def in_refs(tree: Any, tape: tm.Tape) -> tuple[Any, tm.Tape]:
-    """A tree of arrays as leaves of a tape."""
-    leaves, structure = flatten(tree)
-    refs: list[Any] = []
-    for leaf in leaves:
-        ref, tape = tape.leaf(leaf)
-        refs.append(ref)
-    return unflatten(structure, refs), tape
-
-
-def values_of(tree: Any, tape: tm.Tape) -> Any:
-    """What the Refs of a tree stand for; what is constant is an array already."""
-    return tree_map(lambda leaf: tape.value(leaf) if isinstance(leaf, tm.Ref) else leaf, tree)
 
 
 @every_case

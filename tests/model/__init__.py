@@ -1,0 +1,1 @@
+"""The model level, judged by finite differences, through every door."""
