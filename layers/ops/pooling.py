@@ -65,15 +65,47 @@ def _windows_on(what: str, shape: Sizes, kernel_size: Any, stride: Any, padding:
 
 
 @functools.lru_cache(maxsize=1024)
-def meetings_of(at: Geometry) -> tuple[tuple[Any, Any], ...]:
-    """For each tap, in row-major order: the windows in which it meets an element, and those elements, as indices."""
-    along = [
-        [_met(tap, n, step, before, out) for tap in range(taps)]
+def _along_axes(at: Geometry) -> tuple[tuple[tuple[slice, slice], ...], ...]:
+    """For each spatial axis and each tap along it: the windows in which it meets an element, and those elements."""
+    met = (
+        tuple(_met(tap, n, step, before, out) for tap in range(taps))
         for n, taps, step, (before, _), out in zip(at.size, at.kernel, at.stride, at.padding, at.out, strict=True)
-    ]
-    met = [tuple(axis for axis in tap if axis is not None) for tap in itertools.product(*along)]
-    whole = [tap for tap in met if len(tap) == len(along)]
-    return tuple(((..., *(w for w, _ in tap)), (..., *(e for _, e in tap))) for tap in whole)
+    )
+    return tuple(tuple(tap for tap in axis if tap is not None) for axis in met)
+
+
+def _index(slices: Sequence[slice], sizes: Sizes) -> Any:
+    """The last axes indexed with these slices; all of it, which costs least, where they leave nothing out."""
+    whole = all(own == slice(0, size, 1) for own, size in zip(slices, sizes, strict=True))
+    return ... if whole else (..., *slices)
+
+
+@functools.lru_cache(maxsize=1024)
+def meetings_of(at: Geometry) -> tuple[tuple[Any, Any], ...]:
+    """For each tap, in row-major order: the windows in which it meets an element, and those elements, as indices.
+
+    Taps that meet nothing but padding are left out.
+    """
+    return tuple(
+        (_index([windows for windows, _ in tap], at.out), (..., *(elements for _, elements in tap)))
+        for tap in itertools.product(*_along_axes(at))
+    )
+
+
+@functools.lru_cache(maxsize=1024)
+def _meetings_by_axis(at: Geometry) -> tuple[tuple[tuple[Any, Any], ...], ...]:
+    """Likewise for the taps along each axis alone, where the axes before it are pooled already."""
+    everything = slice(None)
+    return tuple(
+        tuple(
+            (
+                ... if windows == slice(0, out, 1) else (..., windows, *(everything,) * behind),
+                (..., elements, *(everything,) * behind),
+            )
+            for windows, elements in axis
+        )
+        for behind, out, axis in zip(range(len(at.out) - 1, -1, -1), at.out, _along_axes(at), strict=True)
+    )
 
 
 def _met(tap: int, n: int, step: int, before: int, out: int) -> tuple[slice, slice] | None:
@@ -83,7 +115,7 @@ def _met(tap: int, n: int, step: int, before: int, out: int) -> tuple[slice, sli
     if first > last:
         return None
     start = first * step + tap - before
-    return slice(first, last + 1), slice(start, start + (last - first) * step + 1, step)
+    return slice(first, last + 1, 1), slice(start, start + (last - first) * step + 1, step)
 
 
 def _apart(at: Geometry) -> bool:
@@ -96,16 +128,19 @@ def leading(x: Any, at: Geometry) -> Sizes:
 
 
 def reduced(combine: np.ufunc, start: float, x: Any, at: Geometry) -> Any:
-    """What a ufunc makes of the elements of each window."""
-    meetings = meetings_of(at)
-    if at.padded == at.size and len(meetings) > 1:  # every tap meets an element in every window
-        y = combine(x[meetings[0][1]], x[meetings[1][1]])
-        meetings = meetings[2:]
-    else:
-        y = np.full_like(x, start, shape=(*leading(x, at), *at.out))
-    for windows, elements in meetings:
-        combine(y[windows], x[elements], out=y[windows])
-    return y
+    """What a ufunc makes of the elements of each window: one axis after the other, so 3 x 3 taps are 3 + 3."""
+    for axis, meetings in enumerate(_meetings_by_axis(at)):
+        (windows, elements), *rest = meetings
+        if all(own is ... for own, _ in meetings):  # every tap meets an element in every window
+            y = combine(x[elements], x[rest.pop(0)[1]]) if rest else np.positive(x[elements])
+        else:
+            behind = len(at.out) - axis
+            y = np.full_like(x, start, shape=(*x.shape[:-behind], at.out[axis], *x.shape[x.ndim - behind + 1 :]))
+            rest = meetings
+        for windows, elements in rest:
+            combine(y[windows], x[elements], out=y[windows])
+        x = y
+    return x
 
 
 def _bits(x: Any) -> Any:
@@ -125,6 +160,15 @@ def batch_pool(op: Any, size: int, inputs: Sequence[Any], mapped: Sequence[bool]
     if not isinstance(kernel_size, tuple):
         kernel_size = (kernel_size,) * (inputs[0].ndim - 3)
     return op(*inputs, **{**static, "kernel_size": kernel_size})
+
+
+def _laid_out_like(pattern: Any, x: Any) -> Any:
+    """An array with the axes in the same order in memory: to meet in two orders is slow, and worse with every tap."""
+    if all(a * x.itemsize == b * pattern.itemsize for a, b in zip(pattern.strides, x.strides, strict=True)):
+        return x
+    copied = np.empty_like(pattern, dtype=x.dtype)
+    copied[...] = x
+    return copied
 
 
 # The greatest element -------------------------------------------------------------------------------------------------
@@ -158,6 +202,7 @@ def to_winners(chosen: Float[Tensor, "*out"], winners: UInt[Tensor, "*out"], *, 
     Float "*batch channels *out", UInt "*batch channels *out" -> Float "*batch channels *spatial".
     """
     shape = (*leading(chosen, at), *at.size)
+    chosen = _laid_out_like(winners, chosen)
     if not _apart(at):
         sums = np.zeros_like(winners, dtype=chosen.dtype, shape=shape)
         for tap, (windows, elements) in enumerate(meetings_of(at)):
