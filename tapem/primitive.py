@@ -236,9 +236,9 @@ class Primitive:
 
     def argument(self, position: int) -> str:
         """The name of the operand at this position, as errors show it."""
-        if position < self.arity - self.variadic:
-            return f"argument {self.operand_names[position]!r}"
-        return f"argument {position}"
+        first = self.arity - self.variadic  # of those that the last parameter, `*xs`, stands for
+        name = self.operand_names[position] if position < first else f"{self.operand_names[-1]}[{position - first}]"
+        return f"argument {name!r}"
 
     def evaluate(self, inputs: Sequence[Any], static: Static, operands: Sequence[Any] = ()) -> tuple[Any, Any]:
         """The value and the residuals for concrete inputs, with the signature enforced; `operands` label errors."""
@@ -335,7 +335,7 @@ class Primitive:
             except ValueError as error:
                 raise self.refusal(known, static, operands, error) from error
             with np.errstate(all="ignore"):
-                output = self.implementation(*ones, **static)
+                output, _ = self.evaluate(ones, static, operands)
             if type(output) is tuple:
                 return tuple(Abstract(shape, np.asarray(part).dtype) for part in output)
             return Abstract(shape, np.asarray(output).dtype)

@@ -165,9 +165,9 @@ class TestEinsum:
     @pytest.mark.parametrize(
         ("subscripts", "shapes", "text"),
         [
-            ("ij,jk", [(2, 3), (4, 5)], "the axis 'j' is 4 in operand 1, but 3 before it"),
-            ("ii", [(2, 3)], "the axes 'i' of operand 0 are 2 and 3 long"),
-            ("ij", [(2,)], "'ij' has 2 labels, but operand 0 has 1 axes"),
+            ("ij,jk", [(2, 3), (4, 5)], "the axis 'j' is 4 in operands[1], but 3 before it"),
+            ("ii", [(2, 3)], "the axes 'i' of operands[0] are 2 and 3 long"),
+            ("ij", [(2,)], "'ij' has 2 labels, but operands[0] has 1 axes"),
             ("i,i", [(2,)], "'i,i->' has 2 terms for 1 operands"),
             ("i", [(2,), (2,)], "'i->i' has 1 terms for 2 operands"),
             ("i-j", [(2,)], "'-' in 'i-j->-ij' is neither a letter"),

@@ -55,7 +55,8 @@ def labels_of(subscripts: str, ranks: tuple[int, ...]) -> tuple[list[Labels], La
     hidden = [rank - len(name) for rank, name in zip(ranks, names, strict=False)]
     for position, (term, rank) in enumerate(zip(terms, ranks, strict=True)):
         if hidden[position] < 0 or (hidden[position] > 0 and "..." not in term):
-            raise ValueError(f"{term!r} has {rank - hidden[position]} labels, but operand {position} has {rank} axes")
+            labels = rank - hidden[position]
+            raise ValueError(f"{term!r} has {labels} labels, but operands[{position}] has {rank} axes")
     widest = max(hidden)
     if widest and "..." not in right:
         raise ValueError(f"the output {right!r} of {subscripts!r} must have the ellipsis that its operands have")
@@ -83,11 +84,11 @@ def sizes_of(labels: Sequence[Labels], shapes: Sequence[Shape]) -> dict[Hashable
         seen: dict[Hashable, int] = {}
         for label, size in zip(own, shape, strict=True):
             if seen.setdefault(label, size) != size:
-                raise ValueError(f"the axes {label!r} of operand {position} are {seen[label]} and {size} long")
+                raise ValueError(f"the axes {label!r} of operands[{position}] are {seen[label]} and {size} long")
             if sizes.setdefault(label, size) == 1:
                 sizes[label] = size
             elif size not in (1, sizes[label]):
-                raise ValueError(f"the axis {label!r} is {size} in operand {position}, but {sizes[label]} before it")
+                raise ValueError(f"the axis {label!r} is {size} in operands[{position}], but {sizes[label]} before it")
     return sizes
 
 
