@@ -18,6 +18,8 @@ RECORDED: dict[str, Any] = {
     "uniform": [0.014067035665647709, 0.2577672456246177, 0.47156538101528966],
     "uniform32": [0.13562291860580444, 0.014066994190216064, 0.9377323985099792],
     "normal": [-0.2059740286292238, -0.12884495093462758, -0.28978987549091256],
+    "normal32": [-0.24822916, -0.026767015, -1.9444163],
+    "bernoulli": [True, True, False, True, False, True, False, True],
     "permutation": [4, 0, 3, 5, 2, 1],
     "integers": [1, 0, 9, 2, 3, 4],
 }
@@ -31,6 +33,8 @@ def test_recorded_numbers() -> None:
     np.testing.assert_array_equal(random.uniform(KEY, 3), RECORDED["uniform"])
     np.testing.assert_array_equal(random.uniform(KEY, 3, dtype=np.float32), np.float32(RECORDED["uniform32"]))
     np.testing.assert_allclose(random.normal(KEY, 3), RECORDED["normal"], rtol=1e-15)
+    np.testing.assert_allclose(random.normal(KEY, 3, dtype=np.float32), RECORDED["normal32"], rtol=1e-6)
+    np.testing.assert_array_equal(random.bernoulli(KEY, 0.4, 8), RECORDED["bernoulli"])
     np.testing.assert_array_equal(random.permutation(KEY, 6), RECORDED["permutation"])
     np.testing.assert_array_equal(random.integers(KEY, 6, 0, 10), RECORDED["integers"])
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy import stats
 
 import layers
 import losses
@@ -201,11 +202,39 @@ def test_wrong_params() -> None:
     )
 
 
-@pytest.mark.parametrize(("layer", "op"), [(Relu(), tm.relu), (Tanh(), tm.tanh), (Sigmoid(), tm.sigmoid)])
+@pytest.mark.parametrize(
+    ("layer", "op"),
+    [
+        (Relu(), tm.relu),
+        (Tanh(), tm.tanh),
+        (Sigmoid(), tm.sigmoid),
+        (layers.Silu(), tm.silu),
+        (layers.Softplus(), tm.softplus),
+        (layers.Gelu(), tm.gelu),
+        (layers.Gelu("tanh"), lambda x: tm.gelu(x, "tanh")),
+        (layers.Elu(0.5), lambda x: tm.elu(x, 0.5)),
+        (layers.LeakyRelu(0.2), lambda x: tm.leaky_relu(x, 0.2)),
+        (layers.Softmax(0), lambda x: tm.softmax(x, 0)),
+        (layers.Softmax(), tm.softmax),
+        (layers.LogSoftmax(-2), lambda x: tm.log_softmax(x, -2)),
+    ],
+)
 def test_activations(layer: Any, op: Any) -> None:
     x = np.random.default_rng(0).normal(size=(3, 2))
     assert layer.init(KEY, (3, 2)) == () and layer.output_shape((3, 2)) == (3, 2)
     np.testing.assert_array_equal(layer.apply((), x), op(x))
+
+
+def test_activations_check_their_arguments_when_they_are_made() -> None:
+    assert "alpha must be a finite number, not 'x'" in complaint(lambda: layers.Elu("x"), tm.ArgumentError)  # type: ignore[arg-type]
+    assert "negative_slope must be" in complaint(lambda: layers.LeakyRelu(float("inf")), tm.ArgumentError)
+    assert "approximate" in complaint(lambda: layers.Gelu("erf"), tm.ArgumentError)
+    assert complaint(lambda: layers.Softmax(0.5), tm.ArgumentError) == (  # type: ignore[arg-type]
+        "Softmax: axis is 0.5, but must be an integer."
+    )
+    assert complaint(lambda: layers.Softmax(2).output_shape((4, 3)), tm.ShapeError) == (
+        "Softmax(axis=2) takes (..., ?, ?, ?), not (4, 3): it has 2 axes, not 3 or more."
+    )
 
 
 # Layers with state, and layers that draw ------------------------------------------------------------------------------
@@ -290,15 +319,27 @@ def test_every_layer_has_a_key_of_its_own() -> None:
     ],
 )
 def test_initialisers(initialiser: Any, variance: float) -> None:
-    for shape in [(200, 300), (200, 100, 3), (20, 30, 2, 5)][: 1 if variance == 2 / 500 else 2]:
+    # Dense, and as kernels of one and of two axes: all have 300 inputs for each output.
+    for shape in [(200, 300), (200, 100, 3), (200, 30, 2, 5)]:
         drawn = initialiser(KEY, shape, np.float64)
         assert drawn.dtype == np.float64 and drawn.shape == shape
-        assert drawn.var() == pytest.approx(variance, rel=0.05) and abs(drawn.mean()) < 3e-3
+        if variance == 2 / (300 + 200):
+            expected = 2 / sum(initialisers.fans(shape))
+        else:
+            expected = variance
+        assert drawn.var() == pytest.approx(expected, rel=0.02) and abs(drawn.mean()) < 2e-3
+        if expected:
+            even = "uniform" in initialiser.__name__
+            bounds = (-np.sqrt(3 * expected), 2 * np.sqrt(3 * expected))
+            law = stats.uniform(*bounds) if even else stats.norm(0, np.sqrt(expected))
+            assert stats.kstest(drawn.ravel(), law.cdf).pvalue > 1e-3
     assert initialiser(KEY, (3, 2)).dtype == np.float32
 
 
 def test_fans() -> None:
-    assert initialisers.fans((16, 8, 5, 5)) == (200, 400)
+    assert initialisers.fans((200, 300)) == (300, 200)
+    assert initialisers.fans((200, 100, 3)) == (300, 600) and initialisers.fans((200, 30, 2, 5)) == (300, 2000)
+    assert initialisers.fans((16, 8, 5, 5)) == (200, 400) and initialisers.fans((0, 3)) == (3, 1)
     assert "it needs the axes (out, in, ...)" in complaint(lambda: initialisers.he_normal(KEY, (3,)), tm.ArgumentError)
     assert (initialisers.ones(KEY, (2,)) == 1).all()
 
