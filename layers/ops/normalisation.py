@@ -44,31 +44,30 @@ from tapem import ArgumentError, Tensor, Thunk, primitive
 
 def _by_row(x: Any, count: int) -> Any:
     """Values by channels as the rows of a matrix, of which there are `count`."""
-    return x if x.ndim == 2 and x.shape[0] == count else np.reshape(x, (count, math.prod(x.shape) // max(count, 1)))
+    return x if x.ndim == 2 and x.shape[0] == count else x.reshape(count, math.prod(x.shape) // max(count, 1))
 
 
-def _row_sums(sums: Any, gamma: Any, count: int) -> Any:
-    """The sum of every row, as a column, where the channels of each example have these sums, and weigh gamma."""
+def _row_sums(sums: Any, weights: Any, count: int) -> Any:
+    """The sum of every row, as a column, where these are the sums of each example's channels, and their weights."""
     if sums.shape[0] == count:
-        return np.dot(sums, gamma)[:, None]
-    weighted = _by_row(sums * gamma, count)
+        return np.dot(sums, weights)[:, None]
+    weighted = _by_row(sums * weights, count)
     return np.dot(weighted, shares(weighted.shape[1], 1, weighted.dtype))[:, None]
 
 
 def _pull(g: Any, y: Any, kept: Any, x: Any, gamma: Any, *beta: Any, **_: Any) -> tuple[Any, ...]:
     normal, scale = kept
     count = scale.shape[0]
-    g = as_dtype(np.reshape(g, normal.shape), normal.dtype)
+    g = as_dtype(g.reshape(normal.shape), normal.dtype)
     products = position_sums(g * normal)
     sums = position_sums(g) if beta else None
 
     def for_x() -> Any:
-        change = _by_row(g * per_channel(gamma, g), count)
-        by_row = _by_row(normal, count)
-        share = scale / max(by_row.shape[1], 1)
-        shift = _row_sums(sums, gamma, count) * share if beta else None
-        change = slope(times(change, scale), by_row, _row_sums(products, gamma, count) * share, shift)
-        return np.reshape(as_dtype(change, y.dtype), x.shape)
+        change, by_row = _by_row(g * per_channel(gamma, g), count), _by_row(normal, count)
+        weights = wide(gamma) / max(by_row.shape[1], 1)
+        shift = _row_sums(sums, weights, count) if beta else None
+        change = times(slope(change, by_row, _row_sums(products, weights, count), shift), scale)
+        return as_dtype(change, y.dtype).reshape(x.shape)
 
     parameters = (products, sums) if beta else (products,)
     return Thunk(for_x), *(as_dtype(example_sums(matrix), y.dtype) for matrix in parameters)
@@ -76,30 +75,30 @@ def _pull(g: Any, y: Any, kept: Any, x: Any, gamma: Any, *beta: Any, **_: Any) -
 
 def _push_x(t: Any, y: Any, kept: Any, x: Any, gamma: Any, *beta: Any, **_: Any) -> Any:
     normal, scale = kept
-    t, by_row = (_by_row(values, scale.shape[0]) for values in (np.reshape(t, normal.shape), normal))
+    t, by_row = (_by_row(values, scale.shape[0]) for values in (t.reshape(normal.shape), normal))
     t = as_dtype(t, normal.dtype)
     means = row_means(t)
     change = slope(t * scale, by_row, means(t * by_row) * scale, means(t) * scale if beta else None)
-    change = np.reshape(change, normal.shape) * per_channel(gamma, normal)
-    return np.reshape(as_dtype(change, y.dtype), y.shape)
+    change = change.reshape(normal.shape) * per_channel(gamma, normal)
+    return as_dtype(change, y.dtype).reshape(y.shape)
 
 
 def _push_gamma(t: Any, y: Any, kept: Any, *_: Any, **__: Any) -> Any:
-    return np.reshape(as_dtype(kept[0] * per_channel(t, kept[0]), y.dtype), y.shape)
+    return as_dtype(kept[0] * per_channel(t, kept[0]), y.dtype).reshape(y.shape)
 
 
 def _push_beta(t: Any, y: Any, kept: Any, *_: Any, **__: Any) -> Any:
     shift = np.broadcast_to(per_channel(t, kept[0]), kept[0].shape)
-    return np.reshape(as_dtype(shift, y.dtype), y.shape)
+    return as_dtype(shift, y.dtype).reshape(y.shape)
 
 
 def _normalised(values: Any, groups: int, x: Any, gamma: Any, beta: Any, eps: float) -> Any:
     """The value and what is kept, for values that stand by channels."""
     by_row = _by_row(wide(values), values.shape[0] * groups)
     normal, scale, *_ = standardise(by_row, row_means(by_row), eps)
-    normal = np.reshape(normal, values.shape)
+    normal = normal.reshape(values.shape)
     y = plus(normal * per_channel(gamma, normal), per_channel(beta, normal))
-    return np.reshape(as_dtype(y, promoted(x, gamma, beta)), x.shape), (normal, scale)
+    return as_dtype(y, promoted(x, gamma, beta)).reshape(x.shape), (normal, scale)
 
 
 _centred: Any = {
@@ -152,7 +151,7 @@ def rms_norm(
     values = wide(rows(x))
     normal, scale = scale_to_one(values, row_means(values), eps)
     y = as_dtype(normal * gamma, promoted(x, gamma))
-    return np.reshape(y, x.shape), (normal, scale)  # pyright: ignore  # the value and its residuals
+    return y.reshape(x.shape), (normal, scale)  # pyright: ignore  # the value and its residuals
 
 
 # Channels -------------------------------------------------------------------------------------------------------------

@@ -82,17 +82,26 @@ def all_arrays(own: Any, *others: Any) -> bool:
 
 def plus(own: Any, other: Any) -> Any:
     """The sum; if `own` is an array, which must have been made by the caller, it becomes the sum."""
-    return np.add(own, other, out=own) if all_arrays(own, other) else own + other
+    if all_arrays(own, other):
+        own += other
+        return own
+    return own + other
 
 
 def minus(own: Any, other: Any) -> Any:
     """The difference; if `own` is an array, which must have been made by the caller, it becomes the difference."""
-    return np.subtract(own, other, out=own) if all_arrays(own, other) else own - other
+    if all_arrays(own, other):
+        own -= other
+        return own
+    return own - other
 
 
 def times(own: Any, other: Any) -> Any:
     """The product; if `own` is an array, which must have been made by the caller, it becomes the product."""
-    return np.multiply(own, other, out=own) if all_arrays(own, other) else own * other
+    if all_arrays(own, other):
+        own *= other
+        return own
+    return own * other
 
 
 # Sums: as products with a vector, since that is one call to BLAS ------------------------------------------------------
@@ -123,8 +132,8 @@ def position_sums(x: Any) -> Any:
     if x.ndim == 2:
         return x
     examples, channels, positions = x.shape
-    sums = np.dot(np.reshape(x, (examples * channels, positions)), shares(positions, 1, x.dtype))
-    return np.reshape(sums, (examples, channels))
+    sums = np.dot(x.reshape(examples * channels, positions), shares(positions, 1, x.dtype))
+    return sums.reshape(examples, channels)
 
 
 def example_sums(matrix: Any) -> Any:
@@ -168,10 +177,10 @@ def scale_to_one(x: Any, means: Means, eps: float) -> tuple[Any, Any]:
     return x * scale, scale
 
 
-def slope(scaled: Any, normal: Any, along: Any, shift: Any = None) -> Any:
-    """`scaled - normal * along - shift`: the form that the derivative of standard values has; `scaled` may change."""
+def slope(change: Any, normal: Any, along: Any, shift: Any = None) -> Any:
+    """`change - normal * along - shift`: the form that the derivative of standard values has; in place, as `minus`."""
     moved = normal * along
-    return minus(scaled, moved if shift is None else plus(moved, shift))
+    return minus(change, moved if shift is None else plus(moved, shift))
 
 
 __all__ = [

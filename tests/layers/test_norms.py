@@ -219,7 +219,7 @@ def test_errors_of_layers() -> None:
         "(value, new state)."
     )
     assert "state must be what init_state() or a step before gave" in complaint(
-        lambda: model.apply(params, x, state=()), tm.ArgumentError
+        lambda: model.apply(params, x, state={"mean": params["beta"]}), tm.ArgumentError
     )
     assert complaint(lambda: model.apply(params, x[:1], state=model.init_state(), train=True), tm.ArgumentError) == (
         "BatchNorm(2): x of shape (1, 2) has 1 value per channel, but training needs at least 2: the variance of fewer "
