@@ -41,6 +41,7 @@ from tapem.errors import (
 from tapem.fit import Best, FitState, Fitted, fit
 from tapem.gradients import Gradients
 from tapem.jacobians import hessian, hvp, jacfwd, jacobian, jacrev
+from tapem.memory import keep_freed_memory as _keep_freed_memory
 from tapem.monad import Err, Ok, TapeM
 from tapem.node import Abstract, Node
 from tapem.ops.activations import elu, erf, gelu, leaky_relu, relu, sigmoid, silu, softplus
@@ -208,6 +209,8 @@ __all__ = [
     "take", "take_along_axis", "tan", "tanh", "tensordot", "testing", "thunk", "tile", "trace", "transpose", "traverse",
     "tril", "triu", "trunc", "unthunk", "value_and_grad", "var", "vdot", "vjp", "vmap", "where", "while_loop",
 ]  # fmt: skip
+
+_keep_freed_memory()
 
 
 def __dir__() -> list[str]:
