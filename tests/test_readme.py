@@ -25,8 +25,9 @@ def blocks(language: str) -> list[str]:
 PYTHON = re.findall(r"^```python\n(.*?)^```\n+(?:```text\n(.*?)^```$)?", README, re.MULTILINE | re.DOTALL)
 
 
-def test_code():
+def test_code(tmp_path, monkeypatch):
     """The blocks of Python run one after another, and each prints what stands below it."""
+    monkeypatch.chdir(tmp_path)  # for the files that they write
     names: dict[str, object] = {"__name__": "readme"}
     assert len(PYTHON) >= 5
     for code, expected in PYTHON:
