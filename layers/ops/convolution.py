@@ -52,12 +52,22 @@ def _bias_tangent(t: Any, y: Any, axes: int) -> Any:
     return np.broadcast_to(np.reshape(t, (*t.shape, *(1,) * axes)), y.shape)
 
 
+def convolved(
+    name: str, kernel: Any, bias: Any, x: Any, *, stride: Any, padding: Any, dilation: Any, groups: Any
+) -> Any:
+    """The value of the convolution of this name, and what its rules use again."""
+    plan = conv_plan(what(name), kernel.shape, x.shape, stride, padding, dilation, groups)
+    if not _arrays(kernel, x):  # the sweep is being recorded, and asks for what is kept: rules on tracers use nothing
+        return None, None
+    return correlate(kernel, bias, x, plan)
+
+
 def _pull_kernel(
-    g: Any, y: Any, kernel: Any, bias: Any, x: Any, *, stride: Any, padding: Any, dilation: Any, groups: Any
+    g: Any, y: Any, kept: Any, kernel: Any, bias: Any, x: Any, *, stride: Any, padding: Any, dilation: Any, groups: Any
 ) -> Any:
     plan = conv_plan("conv", kernel.shape, x.shape, stride, padding, dilation, groups)
     if _arrays(x, g):
-        return kernel_gradient(x, g, plan)
+        return kernel_gradient(x, g, plan, kept)
     at = plan.given
     return conv_kernel_gradient(
         x, g, kernel_size=at.kernel, stride=at.stride, padding=at.padding, dilation=at.dilation, groups=groups
@@ -65,7 +75,7 @@ def _pull_kernel(
 
 
 def _pull_input(
-    g: Any, y: Any, kernel: Any, bias: Any, x: Any, *, stride: Any, padding: Any, dilation: Any, groups: Any
+    g: Any, y: Any, kept: Any, kernel: Any, bias: Any, x: Any, *, stride: Any, padding: Any, dilation: Any, groups: Any
 ) -> Any:
     plan = conv_plan("conv", kernel.shape, x.shape, stride, padding, dilation, groups)
     if _arrays(kernel, g):
@@ -189,14 +199,19 @@ def _common_dtype(*values: Any) -> Any:
 def conv_rules(name: str) -> dict[str, Any]:
     """The rules of the convolution of this name."""
     return {
-        "rrule": (_pull_kernel, lambda g, y, kernel, bias, x, **_: _bias_cotangent(g, kernel.ndim - 2), _pull_input),
+        "rrule": (
+            _pull_kernel,
+            lambda g, y, kept, kernel, bias, x, **_: _bias_cotangent(g, kernel.ndim - 2),
+            _pull_input,
+        ),
         "frule": (
-            lambda t, y, kernel, bias, x, **static: conv(t, None, x, **static),
-            lambda t, y, kernel, bias, x, **static: _bias_tangent(t, y, kernel.ndim - 2),
-            lambda t, y, kernel, bias, x, **static: conv(kernel, None, t, **static),
+            lambda t, y, kept, kernel, bias, x, **static: conv(t, None, x, **static),
+            lambda t, y, kept, kernel, bias, x, **static: _bias_tangent(t, y, kernel.ndim - 2),
+            lambda t, y, kept, kernel, bias, x, **static: conv(kernel, None, t, **static),
         ),
         "batch": lambda *arguments: _batch(*arguments, transposed=False),
         "abstract": _abstract_conv(name),
+        "residuals": True,
     }
 
 
@@ -251,8 +266,7 @@ def conv(
     >>> conv(kernel, np.array([0.5]), np.array([[1.0, 2.0, 4.0, 8.0]]), stride=2, padding=1)
     array([[ 1.5,  2.5, -7.5]])
     """
-    plan = conv_plan(what("conv"), kernel.shape, x.shape, stride, padding, dilation, groups)
-    return correlate(kernel, bias, x, plan)
+    return convolved("conv", kernel, bias, x, stride=stride, padding=padding, dilation=dilation, groups=groups)
 
 
 @primitive(**conv_transpose_rules("conv_transpose"))

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from jaxtyping import Float
 
-from layers.ops.convolution import conv_rules, conv_transpose_rules, what
-from layers.ops.plan import conv_plan, conv_transpose_plan
-from layers.ops.unfolding import correlate, correlate_transposed
+from layers.ops.convolution import conv_rules, conv_transpose_rules, convolved, what
+from layers.ops.plan import conv_transpose_plan
+from layers.ops.unfolding import correlate_transposed
 from layers.ops.windows import Padding, PerAxis
 from tapem import Tensor, primitive
 
@@ -29,8 +29,7 @@ def conv1d(
     >>> conv1d(np.ones((4, 3, 5)), np.zeros(4), np.ones((2, 3, 8)), padding=2).shape
     (2, 4, 8)
     """
-    plan = conv_plan(what("conv1d"), kernel.shape, x.shape, stride, padding, dilation, groups)
-    return correlate(kernel, bias, x, plan)
+    return convolved("conv1d", kernel, bias, x, stride=stride, padding=padding, dilation=dilation, groups=groups)
 
 
 @primitive(**conv_rules("conv2d"))
@@ -51,8 +50,7 @@ def conv2d(
     >>> conv2d(np.ones((4, 3, 5, 5)), np.zeros(4), np.ones((2, 3, 8, 8)), padding=2).shape
     (2, 4, 8, 8)
     """
-    plan = conv_plan(what("conv2d"), kernel.shape, x.shape, stride, padding, dilation, groups)
-    return correlate(kernel, bias, x, plan)
+    return convolved("conv2d", kernel, bias, x, stride=stride, padding=padding, dilation=dilation, groups=groups)
 
 
 @primitive(**conv_rules("conv3d"))
@@ -74,8 +72,7 @@ def conv3d(
     >>> conv3d(np.ones((4, 3, 5, 5, 5)), np.zeros(4), np.ones((2, 3, 8, 8, 8)), padding=2).shape
     (2, 4, 8, 8, 8)
     """
-    plan = conv_plan(what("conv3d"), kernel.shape, x.shape, stride, padding, dilation, groups)
-    return correlate(kernel, bias, x, plan)
+    return convolved("conv3d", kernel, bias, x, stride=stride, padding=padding, dilation=dilation, groups=groups)
 
 
 @primitive(**conv_transpose_rules("conv_transpose1d"))

@@ -11,6 +11,9 @@ from tapem import ArgumentError, ShapeError
 
 # A row of the result with fewer elements than this is not worth a product of its own.
 _SHORT = 64
+# Unfolded inputs of up to so many elements are kept from the forward pass: they fit into the caches, where reading them
+# again takes less than unfolding again does. Larger ones would only take memory.
+_KEPT = 1 << 20
 
 
 class Plan:
@@ -51,6 +54,7 @@ class Plan:
         self.unfolded = (groups, rows, self.channels, *at.kernel[1:], *at.out[1:], examples)
         self.meetings = _meetings(at)
         self.height = self.channels * self.others
+        self.keeps_windows = at.dilation[0] == 1 and math.prod(self.unfolded) <= _KEPT
         self.stacked = (groups, at.out[0], self.taps * self.height, self.width)
 
         # The result, and what is pulled back to the input.

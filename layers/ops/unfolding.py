@@ -31,17 +31,21 @@ _SHARES = 1 << 20
 # The three products ---------------------------------------------------------------------------------------------------
 
 
-def correlate(kernel: Any, bias: Any, x: Any, plan: Plan) -> Any:
-    """The convolution: kernel (out, channels / groups, *taps), bias (out,) or None, x (*batch, channels, *size)."""
+def correlate(kernel: Any, bias: Any, x: Any, plan: Plan) -> tuple[Any, Any]:
+    """The convolution, and the windows if they are worth keeping for the gradient of the kernel.
+
+    kernel (out, channels / groups, *taps), bias (out,) or None, x (*batch, channels, *size).
+    """
     dtype, kernel, x = _computed_in(kernel, x)
     matrix = kernel.reshape(plan.groups, 1, plan.out, plan.channels, plan.taps, plan.others)
     if plan.taps > 1 and plan.channels > 1:
         matrix = matrix.swapaxes(3, 4)
     matrix = matrix.reshape(plan.groups, 1, plan.out, plan.taps * plan.height)
-    y = np.matmul(matrix, _windows(_in_rows(x, plan.x_split, plan), plan))
+    windows = _windows(_in_rows(x, plan.x_split, plan), plan)
+    y = np.matmul(matrix, windows)
     if bias is not None:
         y, dtype = _with_bias(y, bias.reshape(plan.groups, 1, plan.out, 1), dtype)
-    return _out_of_rows(y, plan.y_merged, plan, dtype)
+    return _out_of_rows(y, plan.y_merged, plan, dtype), windows if plan.keeps_windows else None
 
 
 def correlate_transposed(kernel: Any, bias: Any, y: Any, plan: Plan) -> Any:
@@ -59,10 +63,14 @@ def correlate_transposed(kernel: Any, bias: Any, y: Any, plan: Plan) -> Any:
     return _out_of_rows(x, plan.x_merged, plan, dtype)
 
 
-def kernel_gradient(x: Any, cotangent: Any, plan: Plan) -> Any:
-    """The gradient of the convolution by its kernel: x (*batch, channels, *size), cotangent (*batch, out, *at.out)."""
+def kernel_gradient(x: Any, cotangent: Any, plan: Plan, windows: Any = None) -> Any:
+    """The gradient of the convolution by its kernel: x (*batch, channels, *size), cotangent (*batch, out, *at.out).
+
+    `windows` are those that `correlate` kept of x.
+    """
     dtype, x, cotangent = _computed_in(x, cotangent)
-    windows = _windows(_in_rows(x, plan.x_split, plan), plan)
+    if windows is None or windows.dtype != cotangent.dtype:
+        windows = _windows(_in_rows(x, plan.x_split, plan), plan)
     pulled = _in_rows(cotangent, plan.y_split, plan).reshape(plan.y_rows).swapaxes(2, 3)
     rows = plan.y_rows[1]
     step = max(_SHARES // max(plan.groups * plan.stacked[2] * plan.out, 1), 1)
