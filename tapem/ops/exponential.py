@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 from jaxtyping import Shaped
@@ -13,6 +14,7 @@ from jaxtyping import Shaped
 from tapem.declare import elementwise
 from tapem.errors import ArgumentError
 from tapem.ops.activations import sigmoid, softplus
+from tapem.ops.casting import in_dtype_of
 from tapem.signature import Tensor
 
 __all__ = [
@@ -96,9 +98,22 @@ def log1p(x: T) -> Out:
     return np.log1p(x)
 
 
-@elementwise(lambda g, y, a, b: g * np.exp(a - y), lambda g, y, a, b: g * np.exp(b - y), numpy=[np.logaddexp])
+def _share(y: Any, a: Any, b: Any, unit: float = 1.0) -> Any:
+    """The share of exp(a * unit) in exp(a * unit) + exp(b * unit); 0 of nothing, and half of two equal infinities.
+
+    From a and b alone: y, their logarithmic sum, is rounded, and at 1e4 few of its digits are behind the point.
+    """
+    a, b = in_dtype_of(a, y), in_dtype_of(b, y)
+    alike = np.logical_and(a == b, np.isinf(a))
+    share = sigmoid((np.where(alike, 0, a) - np.where(alike, 0, b)) * unit)
+    return np.where(np.logical_and(alike, a < 0), 0, share)
+
+
+@elementwise(lambda g, y, a, b: g * _share(y, a, b), lambda g, y, a, b: g * _share(y, b, a), numpy=[np.logaddexp])
 def logaddexp(a: T, b: T) -> Out:
     """log(exp(a) + exp(b)), without overflow: Num "*#shape", Num "*#shape" -> Float "*shape".
+
+    The derivatives at infinities are those of `logsumexp`: two of inf share 1 equally, and two of -inf get 0.
 
     >>> logaddexp(np.array([0.0, 1000.0]), -np.inf)
     array([   0., 1000.])
@@ -106,7 +121,11 @@ def logaddexp(a: T, b: T) -> Out:
     return np.logaddexp(a, b)
 
 
-@elementwise(lambda g, y, a, b: g * np.exp2(a - y), lambda g, y, a, b: g * np.exp2(b - y), numpy=[np.logaddexp2])
+@elementwise(
+    lambda g, y, a, b: g * _share(y, a, b, LOG2),
+    lambda g, y, a, b: g * _share(y, b, a, LOG2),
+    numpy=[np.logaddexp2],
+)
 def logaddexp2(a: T, b: T) -> Out:
     """log2(2**a + 2**b), without overflow: Num "*#shape", Num "*#shape" -> Float "*shape".
 
