@@ -169,7 +169,9 @@ def _power_in_exponent(g: Any, y: Any, a: Any, b: Any) -> Any:
     """`g` times a**b * log(a), which is 0 at a = 0, since 0**b is 0 for all b > 0."""
     a = in_dtype_of(a, y)
     still = np.logical_and(a == 0, b >= 0)
-    return g * (y * np.log(np.where(still, 1, a)))
+    slope = y * np.log(np.where(still, 1, np.abs(a)))
+    # The NaN is chosen, not computed: second derivatives in `a` alone meet this rule with g = 0, and must not see it.
+    return np.where(np.logical_and(a < 0, g != 0), np.nan, g * slope)
 
 
 # np.power and np.pow are one ufunc. Named twice, it does not take the place of the implementation, which is faster.
