@@ -250,9 +250,10 @@ def differs(x: T, axis: Axis = None) -> Real:
 
 
 def _normalised(y: Any, x: Any, axis: Any, ddof: float, keepdims: bool) -> Any:
-    """The derivative of the standard deviation; 0 where all elements are equal."""
-    some = differs(x, axis=axis)
-    return some * _centred(x, axis, ddof) / (restore(y, x, axis, keepdims) + (1 - some))
+    """The derivative of the standard deviation; 0 where all elements are equal, or as good as that: y may underflow."""
+    y = restore(y, x, axis, keepdims)
+    some = differs(x, axis=axis) * (y != 0)
+    return some * _centred(x, axis, ddof) / (y + (1 - some))
 
 
 @primitive(
