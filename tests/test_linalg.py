@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import re
 from typing import Any
 
 import numpy as np
@@ -184,7 +185,7 @@ class TestEinsum:
     def test_refuses_what_makes_no_sense(self, subscripts: str, shapes: Any, text: str) -> None:
         operands = [np.ones(shape) for shape in shapes]
         for f in (tm.einsum, lambda s, *xs: tm.eval_shape(lambda *xs: tm.einsum(s, *xs), *xs)):
-            with pytest.raises((ArgumentError, ShapeError), match=text.replace("...", r"\.\.\.")):
+            with pytest.raises((ArgumentError, ShapeError), match=re.escape(text)):
                 f(subscripts, *operands)
 
     def test_refuses_labels_that_are_none(self) -> None:

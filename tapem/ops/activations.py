@@ -239,8 +239,8 @@ def _gelu_slope(g: Any, y: Any, kept: Any, x: Any, approximate: str | bool) -> A
         # In this order nothing overflows: for large |x| either y or 1 - weight is 0.
         slope = 1 - weight
         if not _in_place(g, slope, y, x):
-            slope = slope * y
-            return g * (weight + 2 * _SLOPE * slope + (6 * _SLOPE * _CUBIC) * (slope * x * x))
+            slope, bounded = slope * y, np.minimum(np.maximum(x, -10), 10)  # beyond, the slope is 0
+            return g * (weight + 2 * _SLOPE * slope + (6 * _SLOPE * _CUBIC) * (slope * bounded * bounded))
         slope *= y
         cubic = slope * x
         cubic *= x
