@@ -34,6 +34,17 @@ def _blocks(x: Any, count: int) -> list[Any]:
     return [x[..., k * size : (k + 1) * size] for k in range(count)]
 
 
+def _sigmoid(x: Any) -> Any:
+    """The sigmoid of what was made here: of an array in place, which saves memory more than time."""
+    if type(x) is not np.ndarray:
+        return tm.sigmoid(x)
+    np.negative(x, out=x)
+    with np.errstate(over="ignore"):  # exp(-x) = inf gives 0, as it should
+        np.exp(x, out=x)
+    x += 1
+    return np.divide(1, x, out=x)
+
+
 def _joined(*parts: Any) -> Any:
     return np.concatenate(parts, axis=-1)
 
@@ -45,41 +56,49 @@ def _batch(op: Any, size: int, inputs: Sequence[Any], mapped: Sequence[bool], st
 # The long short-term memory -------------------------------------------------------------------------------------------
 
 
-def _pull_lstm(g: Any, y: Any, kept: Any, gates: Any, c: Any) -> Any:
+def _pull_lstm(g: Any, y: Any, kept: Any, entering: Any, recurrent: Any, c: Any) -> Any:
     i, f, n, o, tanh = kept
     g_h, g_c = g
-    total = g_c + g_h * o * (1 - tanh * tanh)
-    return (
-        _joined(total * n * i * (1 - i), total * c * f * (1 - f), total * i * (1 - n * n), g_h * tanh * o * (1 - o)),
-        total * f,
-    )
+    to_o = g_h * tanh * o
+    total = g_c + (g_h * o - to_o * tanh)
+    to_i = total * n * i
+    to_f = total * c * f
+    to_gates = _joined(to_i - to_i * i, to_f - to_f * f, total * i * (1 - n * n), to_o - to_o * o)
+    return to_gates, to_gates, total * f
 
 
-def _push_lstm_gates(t: Any, y: Any, kept: Any, gates: Any, c: Any) -> Any:
+def _push_lstm_gates(t: Any, y: Any, kept: Any, entering: Any, recurrent: Any, c: Any) -> Any:
     i, f, n, o, tanh = kept
     t_i, t_f, t_n, t_o = _blocks(t, 4)
     t_c = t_f * c * f * (1 - f) + t_i * n * i * (1 - i) + t_n * i * (1 - n * n)
     return t_o * tanh * o * (1 - o) + t_c * o * (1 - tanh * tanh), t_c
 
 
-def _push_lstm_cell(t: Any, y: Any, kept: Any, gates: Any, c: Any) -> Any:
+def _push_lstm_cell(t: Any, y: Any, kept: Any, entering: Any, recurrent: Any, c: Any) -> Any:
     _, f, _, o, tanh = kept
     return t * f * o * (1 - tanh * tanh), t * f
 
 
-@primitive(residuals=True, rrule=_pull_lstm, frule=(_push_lstm_gates, _push_lstm_cell), batch=_batch)
-def lstm_cell(gates: Gates, c: State) -> tuple[State, State]:
-    """The new output and the new cell state: `c' = sigmoid(f) c + sigmoid(i) tanh(g)` and `sigmoid(o) tanh(c')`.
+@primitive(
+    residuals=True,
+    rrule=_pull_lstm,
+    frule=(_push_lstm_gates, _push_lstm_gates, _push_lstm_cell),
+    batch=_batch,
+)
+def lstm_cell(entering: Gates, recurrent: Gates, c: State) -> tuple[State, State]:
+    """The new output and the new cell state: `sigmoid(o) tanh(c')` and `c' = sigmoid(f) c + sigmoid(i) tanh(g)`.
 
-    Float "*batch 4*hidden", which holds i, f, g, o side by side, Float "*batch hidden" -> (Float "*batch hidden",
+    The gates i, f, g, o stand side by side; they are the sum of what enters from the input and what comes from the
+    state before, both Float "*batch 4*hidden"; with c, Float "*batch hidden" -> (Float "*batch hidden",
     Float "*batch hidden"). See `layers.lstm`.
 
-    >>> lstm_cell(np.array([0.0, 0.0, 0.0, 0.0]), np.array([2.0]))
+    >>> lstm_cell(np.array([0.0, 0.0, 0.0, 0.0]), np.zeros(4), np.array([2.0]))
     (array([0.38079708]), array([1.]))
     """
-    check_gates("lstm_cell(gates, c)", "gates", gates.shape[-1], c.shape[-1], "ifgo")
-    i, f, _, o = _blocks(tm.sigmoid(gates), 4)
+    check_gates("lstm_cell(entering, recurrent, c)", "entering", entering.shape[-1], c.shape[-1], "ifgo")
+    gates = entering + recurrent
     n = np.tanh(_blocks(gates, 4)[2])
+    i, f, _, o = _blocks(_sigmoid(gates), 4)
     after = f * c + i * n
     tanh = np.tanh(after)
     return (o * tanh, after), (i, f, n, o, tanh)  # pyright: ignore[reportReturnType]  # the values and their residuals
@@ -124,9 +143,8 @@ def gru_cell(entering: Gates, recurrent: Gates, h: State) -> State:
     array([1.])
     """
     check_gates("gru_cell(entering, recurrent, h)", "entering", entering.shape[-1], h.shape[-1], "rzn")
-    both = entering + recurrent
     size = h.shape[-1]
-    r, z = _blocks(tm.sigmoid(both[..., : 2 * size]), 2)
+    r, z = _blocks(_sigmoid(entering[..., : 2 * size] + recurrent[..., : 2 * size]), 2)
     inner = recurrent[..., 2 * size :]
     n = np.tanh(entering[..., 2 * size :] + r * inner)
     return n + z * (h - n), (r, z, n, inner)  # pyright: ignore[reportReturnType]  # the value and its residuals

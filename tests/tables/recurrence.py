@@ -19,8 +19,8 @@ def _sigmoid(x: Any) -> Any:
     return 1 / (1 + np.exp(-x))
 
 
-def _lstm_cell(gates: Any, c: Any) -> Any:
-    i, f, g, o = np.split(gates, 4, axis=-1)
+def _lstm_cell(entering: Any, recurrent: Any, c: Any) -> Any:
+    i, f, g, o = np.split(entering + recurrent, 4, axis=-1)
     c = _sigmoid(f) * c + _sigmoid(i) * np.tanh(g)
     return _sigmoid(o) * np.tanh(c), c
 
@@ -45,7 +45,7 @@ def _rnn(w_ih: Any, w_hh: Any, b_ih: Any, b_hh: Any, x: Any, h: Any, nonlinearit
 
 
 def _lstm(w_ih: Any, w_hh: Any, b_ih: Any, b_hh: Any, x: Any, h: Any, c: Any) -> Any:
-    return _over_time(lambda x, h, c: _lstm_cell(x @ w_ih.T + b_ih + h @ w_hh.T + b_hh, c), x, h, c)
+    return _over_time(lambda x, h, c: _lstm_cell(x @ w_ih.T + b_ih, h @ w_hh.T + b_hh, c), x, h, c)
 
 
 def _gru(w_ih: Any, w_hh: Any, b_ih: Any, b_hh: Any, x: Any, h: Any) -> Any:
@@ -62,9 +62,9 @@ def _row(
 
 
 ROWS: list[Row] = [
-    Row(lstm_cell, _values((3, 8), (3, 2)), reference=_lstm_cell),
-    Row(lstm_cell, _values((4,), (1,)), reference=_lstm_cell, note="a single example"),
-    Row(lstm_cell, _values((0, 4), (0, 1)), reference=_lstm_cell, note="an empty batch"),
+    Row(lstm_cell, _values((3, 8), (3, 8), (3, 2)), reference=_lstm_cell),
+    Row(lstm_cell, _values((4,), (4,), (1,)), reference=_lstm_cell, note="a single example"),
+    Row(lstm_cell, _values((0, 4), (0, 4), (0, 1)), reference=_lstm_cell, note="an empty batch"),
     Row(gru_cell, _values((3, 6), (3, 6), (3, 2)), reference=_gru_cell),
     Row(gru_cell, _values((3,), (3,), (1,)), reference=_gru_cell, note="a single example"),
     Row(gru_cell, _values((0, 3), (0, 3), (0, 1)), reference=_gru_cell, note="an empty batch"),
