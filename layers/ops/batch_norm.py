@@ -17,6 +17,7 @@ from jaxtyping import Float
 from layers.ops.channels import batch_of_batches, by_channel
 from layers.ops.standardise import (
     as_dtype,
+    centre,
     channel_count,
     channel_means,
     channel_sums,
@@ -25,7 +26,6 @@ from layers.ops.standardise import (
     plus,
     promoted,
     slope,
-    standardise,
     wide,
 )
 from tapem import ArgumentError, Tensor, Thunk, Zero, primitive
@@ -33,56 +33,58 @@ from tapem import ArgumentError, Tensor, Thunk, Zero, primitive
 Values: TypeAlias = Float[Tensor, "*shape"]
 Channels: TypeAlias = Float[Tensor, "channels"]
 
-# In training: `kept` is (normal, scale), the values by channels and one factor per channel. ---------------------------
+# In training: what is kept are the centred values by channels, and the factor by which the variance of each becomes 1.
 
 
 def _normalised(op: str, x: Any, gamma: Any, beta: Any, eps: Any, spatial: Any) -> tuple[Any, Any, Any]:
     """The value, the statistics, and what is kept."""
     eps = check_eps(op, eps)
     values = wide(by_channel(op, x, spatial, gamma=gamma, beta=beta))
-    normal, scale, means, variance = standardise(values, channel_means(values), eps)
-    y = plus(normal * per_channel(gamma, normal), per_channel(beta, normal))
-    y = np.reshape(as_dtype(y, promoted(x, gamma, beta)), x.shape)
-    return y, (sum(means), variance), (normal, scale)
+    centred, scale, means, variance = centre(values, channel_means(values), eps)
+    y = plus(centred * (scale * per_channel(gamma, centred)), per_channel(beta, centred))
+    y = as_dtype(y, promoted(x, gamma, beta)).reshape(x.shape)
+    return y, (sum(means), variance), (centred, scale)
 
 
 def _pull(
     g: Any, y: Any, kept: Any, x: Any, gamma: Any, statistics: tuple[Any, Any] | None = None
 ) -> tuple[Any, Any, Any]:
-    normal, scale = kept
-    g = as_dtype(np.reshape(g, normal.shape), normal.dtype)
-    for_gamma, for_beta = channel_sums(g * normal), channel_sums(g)
-    count = max(channel_count(normal), 1)
+    values, scale = kept
+    g = as_dtype(g.reshape(values.shape), values.dtype)
+    products, sums = channel_sums(g * values), channel_sums(g)
+    share = 1 / max(channel_count(values), 1)
 
     def for_x() -> Any:
-        factor = per_channel(gamma, normal) * scale
-        along, shift = (per_channel(sums, normal) * factor / count for sums in (for_gamma, for_beta))
+        factor = per_channel(gamma, values) * scale
+        along = per_channel(products, values) * share * scale * scale * factor
+        shift = per_channel(sums, values) * share * factor
         if statistics is not None:
-            for_mean, for_variance = (per_channel(as_dtype(g, normal.dtype), normal) for g in statistics)
-            along, shift = along - 2 * for_variance / (scale * count), shift - for_mean / count
-        return np.reshape(as_dtype(slope(g * factor, normal, along, shift), y.dtype), x.shape)
+            for_mean, for_variance = (per_channel(as_dtype(g, values.dtype), values) for g in statistics)
+            along, shift = along - 2 * share * for_variance, shift - share * for_mean
+        return as_dtype(slope(g * factor, values, along, shift), y.dtype).reshape(x.shape)
 
-    return Thunk(for_x), as_dtype(for_gamma, y.dtype), as_dtype(for_beta, y.dtype)
+    return Thunk(for_x), as_dtype(products * scale.reshape(gamma.shape), y.dtype), as_dtype(sums, y.dtype)
 
 
 def _push_x(t: Any, y: Any, kept: Any, gamma: Any) -> tuple[Any, Any, Any]:
     """The tangents of value, mean and variance."""
-    normal, scale = kept
-    t = as_dtype(np.reshape(t, normal.shape), normal.dtype)
+    values, scale = kept
+    t = as_dtype(t.reshape(values.shape), values.dtype)
     means = channel_means(t)
-    mean, along = means(t), means(t * normal)
-    change = slope(t * scale, normal, along * scale, mean * scale) * per_channel(gamma, normal)
-    statistics = (as_dtype(np.reshape(change, gamma.shape), y.dtype) for change in (mean, 2 * along / scale))
-    return np.reshape(as_dtype(change, y.dtype), y.shape), *statistics
+    mean, products = means(t), means(t * values)
+    change = slope(t * scale, values, products * scale * scale * scale, mean * scale) * per_channel(gamma, values)
+    statistics = (as_dtype(change.reshape(gamma.shape), y.dtype) for change in (mean, 2 * products))
+    return as_dtype(change, y.dtype).reshape(y.shape), *statistics
 
 
 def _push_gamma(t: Any, y: Any, kept: Any) -> Any:
-    return np.reshape(as_dtype(kept[0] * per_channel(t, kept[0]), y.dtype), y.shape)
+    values, scale = kept
+    return as_dtype(values * (scale * per_channel(t, values)), y.dtype).reshape(y.shape)
 
 
 def _push_beta(t: Any, y: Any, kept: Any) -> Any:
     shift = np.broadcast_to(per_channel(t, kept[0]), kept[0].shape)
-    return np.reshape(as_dtype(shift, y.dtype), y.shape)
+    return as_dtype(shift, y.dtype).reshape(y.shape)
 
 
 @primitive(

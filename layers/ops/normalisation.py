@@ -1,7 +1,7 @@
 """Normalisation of each example by itself: layer_norm, rms_norm, group_norm and instance_norm.
 
-Each keeps from the forward pass what its closed-form derivatives need: the normalised values, and by how much every
-row of them was scaled. Statistics of float16 are taken in float32, which neither overflows nor loses small variances.
+Each keeps from the forward pass what its closed-form derivatives need: the centred values, and by how much every row
+of them was scaled. Statistics of float16 are taken in float32, which neither overflows nor loses small variances.
 """
 
 # Rules run on arrays and on tracers alike, so their operands have no type that a checker could follow.
@@ -20,6 +20,8 @@ from layers.ops.channels import batch_of_examples, by_channel
 from layers.ops.linear import rows
 from layers.ops.standardise import (
     as_dtype,
+    centre,
+    channel_sums,
     check_eps,
     example_sums,
     per_channel,
@@ -27,19 +29,16 @@ from layers.ops.standardise import (
     position_sums,
     promoted,
     row_means,
-    scale_to_one,
     shares,
     slope,
-    standardise,
-    times,
     wide,
 )
 from tapem import ArgumentError, Tensor, Thunk, primitive
 
 # Rules ----------------------------------------------------------------------------------------------------------------
 
-# What is kept are the normalised values by channels, and one factor per row; a row is what statistics are taken of.
-# Operands are x, gamma and, where the mean is taken out, beta.
+# A row is what statistics are taken of. What is kept are the centred values by channels; one factor per row, by which
+# their variance becomes 1; and that factor times gamma. Operands are x, gamma and, where the mean is taken out, beta.
 
 
 def _by_row(x: Any, count: int) -> Any:
@@ -55,36 +54,59 @@ def _row_sums(sums: Any, weights: Any, count: int) -> Any:
     return np.dot(weighted, shares(weighted.shape[1], 1, weighted.dtype))[:, None]
 
 
-def _pull(g: Any, y: Any, kept: Any, x: Any, gamma: Any, *beta: Any, **_: Any) -> tuple[Any, ...]:
-    normal, scale = kept
+def _per_example(scale: Any, examples: int, channels: int) -> Any:
+    """One number per row, for the channels of every example: as a column, or as a matrix if there are several rows."""
     count = scale.shape[0]
-    g = as_dtype(g.reshape(normal.shape), normal.dtype)
-    products = position_sums(g * normal)
-    sums = position_sums(g) if beta else None
+    if count == examples:
+        return scale
+    groups = count // examples
+    return np.repeat(scale.reshape(examples, groups), channels // groups, axis=1)
+
+
+def _factor(scale: Any, parameter: Any, values: Any) -> Any:
+    """The product of a number per row and a number per channel, in a shape that broadcasts to the values."""
+    factor = _per_example(scale, *values.shape[:2]) * parameter
+    return factor if values.ndim == 2 else factor[:, :, None]
+
+
+def _pull(g: Any, y: Any, kept: Any, x: Any, gamma: Any, *beta: Any, **_: Any) -> tuple[Any, ...]:
+    values, scale, factor = kept
+    count = scale.shape[0]
+    g = as_dtype(g.reshape(values.shape), values.dtype)
+    products = position_sums(g * values)
 
     def for_x() -> Any:
-        change, by_row = _by_row(g * per_channel(gamma, g), count), _by_row(normal, count)
+        by_row = _by_row(values, count)
         weights = wide(gamma) / max(by_row.shape[1], 1)
-        shift = _row_sums(sums, weights, count) if beta else None
-        change = times(slope(change, by_row, _row_sums(products, weights, count), shift), scale)
+        along = _row_sums(products, weights, count) * scale * scale * scale
+        change = _by_row(g * factor, count)
+        change = slope(change, by_row, along, row_means(change)(change) if beta else None)
         return as_dtype(change, y.dtype).reshape(x.shape)
 
-    parameters = (products, sums) if beta else (products,)
-    return Thunk(for_x), *(as_dtype(example_sums(matrix), y.dtype) for matrix in parameters)
+    if count == products.shape[0]:
+        for_gamma = np.dot(scale[:, 0], products)
+    else:
+        for_gamma = example_sums(products * _per_example(scale, *products.shape))
+    return (
+        Thunk(for_x),
+        as_dtype(for_gamma, y.dtype),
+        *(as_dtype(channel_sums(g), y.dtype) for _ in beta),
+    )
 
 
 def _push_x(t: Any, y: Any, kept: Any, x: Any, gamma: Any, *beta: Any, **_: Any) -> Any:
-    normal, scale = kept
-    t, by_row = (_by_row(values, scale.shape[0]) for values in (t.reshape(normal.shape), normal))
-    t = as_dtype(t, normal.dtype)
+    values, scale, _factor = kept
+    t, by_row = (_by_row(one, scale.shape[0]) for one in (as_dtype(t, values.dtype).reshape(values.shape), values))
     means = row_means(t)
-    change = slope(t * scale, by_row, means(t * by_row) * scale, means(t) * scale if beta else None)
-    change = change.reshape(normal.shape) * per_channel(gamma, normal)
+    along = means(t * by_row) * scale * scale * scale
+    change = slope(t * scale, by_row, along, means(t) * scale if beta else None)
+    change = change.reshape(values.shape) * per_channel(gamma, values)
     return as_dtype(change, y.dtype).reshape(y.shape)
 
 
 def _push_gamma(t: Any, y: Any, kept: Any, *_: Any, **__: Any) -> Any:
-    return as_dtype(kept[0] * per_channel(t, kept[0]), y.dtype).reshape(y.shape)
+    values, scale, _factor_of_gamma = kept
+    return as_dtype(values * _factor(scale, t, values), y.dtype).reshape(y.shape)
 
 
 def _push_beta(t: Any, y: Any, kept: Any, *_: Any, **__: Any) -> Any:
@@ -95,10 +117,11 @@ def _push_beta(t: Any, y: Any, kept: Any, *_: Any, **__: Any) -> Any:
 def _normalised(values: Any, groups: int, x: Any, gamma: Any, beta: Any, eps: float) -> Any:
     """The value and what is kept, for values that stand by channels."""
     by_row = _by_row(wide(values), values.shape[0] * groups)
-    normal, scale, *_ = standardise(by_row, row_means(by_row), eps)
-    normal = normal.reshape(values.shape)
-    y = plus(normal * per_channel(gamma, normal), per_channel(beta, normal))
-    return as_dtype(y, promoted(x, gamma, beta)).reshape(x.shape), (normal, scale)
+    centred, scale, *_ = centre(by_row, row_means(by_row), eps)
+    centred = centred.reshape(values.shape)
+    factor = _factor(scale, gamma, centred)
+    y = plus(centred * factor, per_channel(beta, centred))
+    return as_dtype(y, promoted(x, gamma, beta)).reshape(x.shape), (centred, scale, factor)
 
 
 _centred: Any = {
@@ -149,9 +172,10 @@ def rms_norm(
     """
     eps = check_eps("rms_norm", eps)
     values = wide(rows(x))
-    normal, scale = scale_to_one(values, row_means(values), eps)
-    y = as_dtype(normal * gamma, promoted(x, gamma))
-    return y.reshape(x.shape), (normal, scale)  # pyright: ignore  # the value and its residuals
+    scale = 1 / np.sqrt(row_means(values)(values * values) + eps)
+    factor = scale * gamma
+    y = as_dtype(values * factor, promoted(x, gamma))
+    return y.reshape(x.shape), (values, scale, factor)  # pyright: ignore  # the value and its residuals
 
 
 # Channels -------------------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""What all normalisations share: values with mean 0 and variance 1 over some axes, and the derivative of that.
+"""What all normalisations share: values with mean 0 over some axes, their variance, and the derivative of both.
 
 Values stand as (examples, channels), or (examples, channels, positions) where channels have several positions.
 Statistics are taken either by rows (each example, or each group of its channels, by itself) or by channels (over all
@@ -22,13 +22,14 @@ from tapem import ArgumentError
 Means: TypeAlias = Callable[[Any], Any]
 
 
-class Standard(NamedTuple):
-    """Values with mean 0 and variance 1, and how they were made: `normal = (x - mean) * scale`.
+class Centred(NamedTuple):
+    """Values with mean 0, the factors by which their variance becomes 1, and the statistics that were taken.
 
-    The mean is the sum of the two parts of `means`.
+    The factors are not multiplied in: together with gamma they are one number per channel, or few of them. The mean is
+    the sum of the two parts of `means`.
     """
 
-    normal: Any
+    values: Any
     scale: Any
     means: tuple[Any, Any]
     variance: Any
@@ -96,14 +97,6 @@ def minus(own: Any, other: Any) -> Any:
     return own - other
 
 
-def times(own: Any, other: Any) -> Any:
-    """The product; if `own` is an array, which must have been made by the caller, it becomes the product."""
-    if all_arrays(own, other):
-        own *= other
-        return own
-    return own * other
-
-
 # Sums: as products with a vector, since that is one call to BLAS ------------------------------------------------------
 
 
@@ -159,32 +152,25 @@ def per_channel(parameter: Any, x: Any) -> Any:
 # Standard values and their derivative ---------------------------------------------------------------------------------
 
 
-def standardise(x: Any, means: Means, eps: float) -> Standard:
-    """The values with mean 0 and variance 1."""
+def centre(x: Any, means: Means, eps: float) -> Centred:
+    """The values without their mean, and `1 / sqrt(variance + eps)`."""
     mean = means(x)
-    centred = x - mean
+    values = x - mean
     # That mean was rounded, which far from 0 is a good part of the variance: what is left of it is taken out as well.
-    rest = means(centred)
-    centred = minus(centred, rest)
-    variance = means(centred * centred)
-    scale = 1 / np.sqrt(variance + eps)
-    return Standard(times(centred, scale), scale, (mean, rest), variance)
+    rest = means(values)
+    values = minus(values, rest)
+    variance = means(values * values)
+    return Centred(values, 1 / np.sqrt(variance + eps), (mean, rest), variance)
 
 
-def scale_to_one(x: Any, means: Means, eps: float) -> tuple[Any, Any]:
-    """The values with mean square 1, whose mean is left alone; and the factors by which they were scaled."""
-    scale = 1 / np.sqrt(means(x * x) + eps)
-    return x * scale, scale
-
-
-def slope(change: Any, normal: Any, along: Any, shift: Any = None) -> Any:
-    """`change - normal * along - shift`: the form that the derivative of standard values has; in place, as `minus`."""
-    moved = normal * along
+def slope(change: Any, values: Any, along: Any, shift: Any = None) -> Any:
+    """`change - values * along - shift`: the form that derivatives of normalised values have; in place, as `minus`."""
+    moved = values * along
     return minus(change, moved if shift is None else plus(moved, shift))
 
 
 __all__ = [
-    "Means", "Standard", "all_arrays", "as_dtype", "channel_count", "channel_means", "channel_sums", "check_eps",
-    "example_sums", "minus", "per_channel", "plus", "position_sums", "promoted", "row_means", "scale_to_one",
-    "shares", "slope", "standardise", "times", "wide",
+    "Centred", "Means", "all_arrays", "as_dtype", "centre", "channel_count", "channel_means", "channel_sums",
+    "check_eps", "example_sums", "minus", "per_channel", "plus", "position_sums", "promoted", "row_means",
+    "shares", "slope", "wide",
 ]  # fmt: skip
