@@ -56,10 +56,28 @@ def convolved(
     name: str, kernel: Any, bias: Any, x: Any, *, stride: Any, padding: Any, dilation: Any, groups: Any
 ) -> Any:
     """The value of the convolution of this name, and what its rules use again."""
-    plan = conv_plan(what(name), kernel.shape, x.shape, stride, padding, dilation, groups)
+    plan = conv_plan(what(name), np.shape(kernel), np.shape(x), stride, padding, dilation, groups)
     if not _arrays(kernel, x):  # the sweep is being recorded, and asks for what is kept: rules on tracers use nothing
         return None, None
     return correlate(kernel, bias, x, plan)
+
+
+def convolved_back(
+    name: str,
+    kernel: Any,
+    bias: Any,
+    x: Any,
+    *,
+    stride: Any,
+    padding: Any,
+    output_padding: Any,
+    dilation: Any,
+    groups: Any,
+) -> Any:
+    """The value of the transposed convolution of this name."""
+    arguments = (stride, padding, output_padding, dilation, groups)
+    plan = conv_transpose_plan(what(name), np.shape(kernel), np.shape(x), *arguments)
+    return correlate_transposed(kernel, bias, x, plan)
 
 
 def _pull_kernel(
@@ -297,9 +315,17 @@ def conv_transpose(
     >>> conv_transpose(kernel, None, np.array([[1.0, 10.0]]), stride=2)
     array([[ 1.,  2., 13., 20., 30.]])
     """
-    arguments = (stride, padding, output_padding, dilation, groups)
-    plan = conv_transpose_plan(what("conv_transpose"), kernel.shape, x.shape, *arguments)
-    return correlate_transposed(kernel, bias, x, plan)
+    return convolved_back(
+        "conv_transpose",
+        kernel,
+        bias,
+        x,
+        stride=stride,
+        padding=padding,
+        output_padding=output_padding,
+        dilation=dilation,
+        groups=groups,
+    )
 
 
 def _pull_x_of_gradient(g: Any, y: Any, x: Any, cotangent: Any, *, kernel_size: Any, groups: Any, **static: Any) -> Any:
@@ -339,7 +365,7 @@ def conv_kernel_gradient(
     array([[[21., 42.]]])
     """
     arguments = (kernel_size, stride, padding, dilation, groups)
-    plan = gradient_plan("conv_kernel_gradient(x, cotangent)", x.shape, cotangent.shape, *arguments)
+    plan = gradient_plan("conv_kernel_gradient(x, cotangent)", np.shape(x), np.shape(cotangent), *arguments)
     return kernel_gradient(x, cotangent, plan)
 
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from jaxtyping import Float
 
-from layers.ops.convolution import conv_rules, conv_transpose_rules, convolved, what
-from layers.ops.plan import conv_transpose_plan
-from layers.ops.unfolding import correlate_transposed
+from layers.ops.convolution import conv_rules, conv_transpose_rules, convolved, convolved_back
 from layers.ops.windows import Padding, PerAxis
 from tapem import Tensor, primitive
 
@@ -94,9 +92,17 @@ def conv_transpose1d(
     >>> conv_transpose1d(np.ones((4, 3, 5)), np.zeros(3), np.ones((2, 4, 8)), stride=2).shape
     (2, 3, 19)
     """
-    arguments = (stride, padding, output_padding, dilation, groups)
-    plan = conv_transpose_plan(what("conv_transpose1d"), kernel.shape, x.shape, *arguments)
-    return correlate_transposed(kernel, bias, x, plan)
+    return convolved_back(
+        "conv_transpose1d",
+        kernel,
+        bias,
+        x,
+        stride=stride,
+        padding=padding,
+        output_padding=output_padding,
+        dilation=dilation,
+        groups=groups,
+    )
 
 
 @primitive(**conv_transpose_rules("conv_transpose2d"))
@@ -118,9 +124,17 @@ def conv_transpose2d(
     >>> conv_transpose2d(np.ones((4, 3, 5, 5)), np.zeros(3), np.ones((2, 4, 8, 8)), stride=2).shape
     (2, 3, 19, 19)
     """
-    arguments = (stride, padding, output_padding, dilation, groups)
-    plan = conv_transpose_plan(what("conv_transpose2d"), kernel.shape, x.shape, *arguments)
-    return correlate_transposed(kernel, bias, x, plan)
+    return convolved_back(
+        "conv_transpose2d",
+        kernel,
+        bias,
+        x,
+        stride=stride,
+        padding=padding,
+        output_padding=output_padding,
+        dilation=dilation,
+        groups=groups,
+    )
 
 
 @primitive(**conv_transpose_rules("conv_transpose3d"))
@@ -143,9 +157,17 @@ def conv_transpose3d(
     >>> conv_transpose3d(np.ones((4, 3, 5, 5, 5)), np.zeros(3), np.ones((2, 4, 8, 8, 8)), stride=2).shape
     (2, 3, 19, 19, 19)
     """
-    arguments = (stride, padding, output_padding, dilation, groups)
-    plan = conv_transpose_plan(what("conv_transpose3d"), kernel.shape, x.shape, *arguments)
-    return correlate_transposed(kernel, bias, x, plan)
+    return convolved_back(
+        "conv_transpose3d",
+        kernel,
+        bias,
+        x,
+        stride=stride,
+        padding=padding,
+        output_padding=output_padding,
+        dilation=dilation,
+        groups=groups,
+    )
 
 
 __all__ = ["conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d"]
