@@ -118,9 +118,16 @@ def _met(tap: int, n: int, step: int, before: int, out: int) -> tuple[slice, sli
     return slice(first, last + 1, 1), slice(start, start + (last - first) * step + 1, step)
 
 
+@functools.lru_cache(maxsize=1024)
 def _apart(at: Geometry) -> bool:
     """Whether no two windows share an element."""
     return all(step >= taps for step, taps in zip(at.stride, at.kernel, strict=True))
+
+
+@functools.lru_cache(maxsize=1024)
+def _covering(at: Geometry) -> bool:
+    """Whether every element lies in exactly one window."""
+    return at.stride == at.kernel and not any(at.rest)
 
 
 def leading(x: Any, at: Geometry) -> Sizes:
@@ -164,7 +171,7 @@ def batch_pool(op: Any, size: int, inputs: Sequence[Any], mapped: Sequence[bool]
 
 def _laid_out_like(pattern: Any, x: Any) -> Any:
     """An array with the axes in the same order in memory: to meet in two orders is slow, and worse with every tap."""
-    if all(a * x.itemsize == b * pattern.itemsize for a, b in zip(pattern.strides, x.strides, strict=True)):
+    if pattern.itemsize == 1 and x.strides == tuple([x.itemsize * stride for stride in pattern.strides]):
         return x
     copied = np.empty_like(pattern, dtype=x.dtype)
     copied[...] = x
@@ -174,6 +181,39 @@ def _laid_out_like(pattern: Any, x: Any) -> Any:
 # The greatest element -------------------------------------------------------------------------------------------------
 
 
+def _winners(x: Any, y: Any, at: Geometry) -> Any:
+    meetings = meetings_of(at)
+    winners = np.zeros_like(y, dtype=np.uint8 if len(meetings) <= 256 else np.uint32)
+    # A window goes on to the next tap as long as it met only smaller elements.
+    behind = None
+    for windows, elements in meetings[:-1]:
+        smaller = np.less(x[elements], y[windows])
+        if behind is not None:
+            np.logical_and(behind[windows], smaller, out=behind[windows])
+        elif windows is ...:
+            behind = smaller
+        else:
+            behind = np.ones_like(y, dtype=np.bool_)
+            behind[windows] = smaller
+        np.add(winners, behind.view(np.uint8), out=winners)
+    return winners
+
+
+def _to_winners(chosen: Any, winners: Any, at: Geometry) -> Any:
+    shape = (*leading(chosen, at), *at.size)
+    chosen = _laid_out_like(winners, chosen)
+    if not _apart(at):
+        sums = np.zeros_like(winners, dtype=chosen.dtype, shape=shape)
+        for tap, (windows, elements) in enumerate(meetings_of(at)):
+            sums[elements] += np.multiply(_bits(chosen[windows]), winners[windows] == tap).view(chosen.dtype)
+        return sums
+    given = (np.empty_like if _covering(at) else np.zeros_like)(winners, dtype=chosen.dtype, shape=shape)
+    source, target = _bits(chosen), _bits(given)
+    for tap, (windows, elements) in enumerate(meetings_of(at)):
+        np.multiply(source[windows], np.equal(winners[windows], tap), out=target[elements])
+    return given
+
+
 @primitive(differentiable=False, batch=batch_windows)
 def pool_winners(x: Signal, y: Float[Tensor, "*out"], *, at: Geometry) -> UInt[Tensor, "*out"]:
     """Which tap holds the greatest element y of each window of x: the first that does, or the first if y is NaN.
@@ -181,14 +221,7 @@ def pool_winners(x: Signal, y: Float[Tensor, "*out"], *, at: Geometry) -> UInt[T
     Float "*batch channels *spatial", Float "*batch channels *out" -> UInt "*batch channels *out". Taps that meet
     nothing but padding are not counted.
     """
-    meetings = meetings_of(at)
-    behind = np.ones_like(y, dtype=np.bool_)
-    winners = np.zeros_like(y, dtype=np.min_scalar_type(len(meetings)))
-    for windows, elements in meetings[:-1]:
-        # A window goes on to the next tap as long as it met only smaller elements.
-        np.logical_and(behind[windows], np.less(x[elements], y[windows]), out=behind[windows])
-        np.add(winners, behind.view(np.uint8), out=winners)
-    return winners
+    return _winners(x, y, at)
 
 
 @primitive(
@@ -201,19 +234,7 @@ def to_winners(chosen: Float[Tensor, "*out"], winners: UInt[Tensor, "*out"], *, 
 
     Float "*batch channels *out", UInt "*batch channels *out" -> Float "*batch channels *spatial".
     """
-    shape = (*leading(chosen, at), *at.size)
-    chosen = _laid_out_like(winners, chosen)
-    if not _apart(at):
-        sums = np.zeros_like(winners, dtype=chosen.dtype, shape=shape)
-        for tap, (windows, elements) in enumerate(meetings_of(at)):
-            sums[elements] += np.multiply(_bits(chosen[windows]), winners[windows] == tap).view(chosen.dtype)
-        return sums
-    covered = at.stride == at.kernel and not any(at.rest)
-    given = (np.empty_like if covered else np.zeros_like)(winners, dtype=chosen.dtype, shape=shape)
-    source, target = _bits(chosen), _bits(given)
-    for tap, (windows, elements) in enumerate(meetings_of(at)):
-        np.multiply(source[windows], np.equal(winners[windows], tap), out=target[elements])
-    return given
+    return _to_winners(chosen, winners, at)
 
 
 @primitive(
@@ -239,6 +260,8 @@ def max_pool_rules(name: str, axes: int | None) -> dict[str, Any]:
 
     def pull(g: Any, y: Any, x: Any, kernel_size: Any, stride: Any, padding: Any) -> Any:
         at = windows_on(what, x.shape, kernel_size, stride, padding, axes)
+        if type(g) is type(x) is np.ndarray:  # at once, where nobody asks for the steps
+            return _to_winners(g, _winners(x, y, at), at)
         return to_winners(g, pool_winners(x, y, at=at), at=at)
 
     def push(t: Any, y: Any, x: Any, kernel_size: Any, stride: Any, padding: Any) -> Any:
