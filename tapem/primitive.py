@@ -75,6 +75,11 @@ def linear_in_all(*tangents: Any, **_: Any) -> Any:
 
 _shape_and_dtype = operator.attrgetter("shape", "dtype")
 
+
+def _shape_and_dtype_if_given(x: Any) -> Any:
+    return None if x is None else (x.shape, x.dtype)
+
+
 # The exceptions by which NumPy says that operands do not fit.
 # An implementation that asks a Python number for its `.T` or `.dtype` meets an AttributeError.
 _REFUSALS = (TypeError, ValueError, IndexError, AttributeError, np.linalg.LinAlgError, OverflowError)
@@ -141,6 +146,7 @@ class Primitive:
         self.plain_arity = -1 if self.variadic or self.defaults else self.arity
         # NumPy's own broadcasting is the signature of an elementwise op; jaxtyping is asked only to word the error.
         self.checked = not elementwise
+        self.key_part = _shape_and_dtype_if_given if self.optional else _shape_and_dtype
         # Combinations that the signature accepted: a pure cache of its verdicts, made to be looked up fast.
         self.accepted: set[object] = set()
 
@@ -258,8 +264,8 @@ class Primitive:
     def check(self, inputs: Sequence[Any], output: Any, static: Static, operands: Sequence[Any]) -> None:
         """Enforce the typed signature: one set look-up for a combination of shapes and dtypes that was seen before."""
         try:
-            key = tuple(map(_shape_and_dtype, (*inputs, output)))
-        except AttributeError:  # a Python scalar, None or a tuple: the signature makes the key itself
+            key = tuple(map(self.key_part, (*inputs, output)))
+        except AttributeError:  # a Python scalar or a tuple: the signature makes the key itself
             key = None
         if key is None or key not in self.accepted:
             self.signature.verify(inputs, output, static=static, labels=labels_of(operands))
