@@ -48,11 +48,14 @@ MODEST = 16.0
 
 def _arrays(*values: Any) -> bool:
     """Whether these are arrays, in which case what was made here may be changed in place."""
-    return all(type(value) is np.ndarray for value in values)
+    for value in values:
+        if type(value) is not np.ndarray:
+            return False
+    return True
 
 
 def _turned(x: Any) -> Any:
-    return np.swapaxes(x, -1, -2)
+    return x.swapaxes(-1, -2)
 
 
 def _scale(x: Any) -> float:
@@ -224,13 +227,13 @@ def scaled_dot_product_attention(
 
 def split_heads(x: Any, num_heads: int) -> Any:
     """The last axis divided among the heads: "*batch n heads*d" -> "*batch heads n d"."""
-    return np.swapaxes(np.reshape(x, (*x.shape[:-1], num_heads, x.shape[-1] // num_heads)), -2, -3)
+    return x.reshape(*x.shape[:-1], num_heads, x.shape[-1] // num_heads).swapaxes(-2, -3)
 
 
 def merge_heads(x: Any) -> Any:
     """The heads side by side on the last axis: "*batch heads n d" -> "*batch n heads*d"."""
-    x = np.swapaxes(x, -2, -3)
-    return np.reshape(x, (*x.shape[:-2], x.shape[-2] * x.shape[-1]))
+    x = x.swapaxes(-2, -3)
+    return x.reshape(*x.shape[:-2], x.shape[-2] * x.shape[-1])
 
 
 def check_heads(op: str, width: int, num_heads: int) -> None:
@@ -245,12 +248,13 @@ def check_heads(op: str, width: int, num_heads: int) -> None:
 
 def _merged_product(x: Any, y: Any) -> Any:
     """The product of every head's matrices, with the heads side by side on the last axis."""
-    if not _arrays(x, y):
+    if not (_arrays(x, y) and x.dtype == y.dtype):
         return merge_heads(np.matmul(x, y))
     *batch, heads, n, _ = x.shape
-    product = np.empty((*batch, n, heads, y.shape[-1]), np.result_type(x, y))
-    np.matmul(x, y, out=np.swapaxes(product, -2, -3))
-    return np.reshape(product, (*batch, n, heads * y.shape[-1]))
+    size = y.shape[-1]
+    product = np.empty((*batch, n, heads, size), x.dtype)
+    np.matmul(x, y, out=product.swapaxes(-2, -3))
+    return product.reshape(*batch, n, heads * size)
 
 
 def _pull_multi_head(

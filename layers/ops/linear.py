@@ -18,7 +18,7 @@ from tapem import Tensor, primitive
 
 def rows(x: Any) -> Any:
     """The examples of x as the rows of one matrix: the product of matrices is one call to BLAS, and more is a loop."""
-    return x if x.ndim == 2 else np.reshape(x, (math.prod(x.shape[:-1]), x.shape[-1]))
+    return x if x.ndim == 2 else x.reshape(math.prod(x.shape[:-1]), x.shape[-1])
 
 
 def times(x: Any, matrix: Any) -> Any:
@@ -26,7 +26,7 @@ def times(x: Any, matrix: Any) -> Any:
     # Of small float32 matrices np.dot takes little more than half the time that @ does.
     if x.ndim <= 2:
         return np.dot(x, matrix)
-    return np.reshape(np.dot(rows(x), matrix), (*x.shape[:-1], matrix.shape[1]))
+    return np.dot(rows(x), matrix).reshape(*x.shape[:-1], matrix.shape[1])
 
 
 @functools.lru_cache(maxsize=64)
