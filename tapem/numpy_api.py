@@ -55,6 +55,7 @@ def adapted(function: Callable[..., Any], handler: Callable[..., Any]) -> Callab
     tapem.errors.NoRuleError: np.sum with dtype=... has no rule in tapem; call it without.
     """
     theirs, ours = inspect.signature(function).parameters, inspect.signature(handler).parameters
+    open_ended = any(parameter.kind is parameter.VAR_KEYWORD for parameter in theirs.values())
     names, direct = list(theirs), _direct(list(theirs.values()), list(ours.values()), handler)
     renamed = dict(zip(names[:direct], ours, strict=False))
 
@@ -67,9 +68,9 @@ def adapted(function: Callable[..., Any], handler: Callable[..., Any]) -> Callab
             own_name = renamed.get(name, name)
             if own_name in ours:
                 keywords[own_name] = value
-            elif name not in theirs:
+            elif name not in theirs and not open_ended:
                 raise TypeError(f"{name_of(function)} has no argument {name!r}")
-            elif not _is_default(value, theirs[name].default):
+            elif name not in theirs or not _is_default(value, theirs[name].default):
                 raise NoRuleError(f"{name_of(function)} with {name}=... has no rule in tapem; call it without.")
         return handler(*arguments[:direct], **keywords)
 

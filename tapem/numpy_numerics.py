@@ -77,6 +77,7 @@ def trapezoid(y: Any, x: Any = None, dx: Any = 1.0, axis: int = -1) -> Any:
 @equals(np.interp)
 def interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None) -> Any:
     """Linear interpolation between the points (`xp`, `fp`), whose `xp` increase; constant outside."""
+    xp, fp = (np.asarray(points) if isinstance(points, list | tuple) else points for points in (xp, fp))
     # Comparing with every inner point finds the interval without a search, which no op does for unknown values.
     i = np.sum(np.expand_dims(x, -1) >= xp[1:-1], axis=-1)
     slope = (fp[1:] - fp[:-1]) / (xp[1:] - xp[:-1])
