@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,7 +13,7 @@ import numpy as np
 from jaxtyping import Shaped
 
 from tapem.declare import primitive
-from tapem.errors import ArgumentError, ShapeError
+from tapem.errors import ShapeError
 from tapem.node import Abstract, Shape
 from tapem.primitive import Primitive, linear_in_all
 from tapem.signature import Tensor
@@ -22,10 +23,10 @@ Matrices = Shaped[Tensor, "*batch n m"]
 
 
 def _planes(x: Any, axis1: int, axis2: int) -> tuple[int, int]:
-    """The two axes of a plane, from the front; an ArgumentError if they are the same."""
+    """The two axes of a plane, from the front; ValueError, which the engine words, if they are the same."""
     first, second = (np.lib.array_utils.normalize_axis_index(axis, np.ndim(x)) for axis in (axis1, axis2))
     if first == second:
-        raise ArgumentError(f"axis1={axis1} and axis2={axis2} are the same axis: a diagonal needs two.")
+        raise ValueError(f"axis1={axis1} and axis2={axis2} are the same axis: a diagonal needs two")
     return first, second
 
 
@@ -152,7 +153,7 @@ def triu(x: Matrices, k: int = 0) -> Matrices:
     array([[1., 1.],
            [0., 1.]])
     """
-    return np.triu(x, k)
+    return np.triu(x, operator.index(k))
 
 
 @primitive(rrule=(lambda g, y, x, k: tril(g, k),), frule=linear_in_all, batch=_batch_triangle, numpy=[np.tril])
@@ -163,7 +164,7 @@ def tril(x: Matrices, k: int = 0) -> Matrices:
     array([[1., 0.],
            [1., 1.]])
     """
-    return np.tril(x, k)
+    return np.tril(x, operator.index(k))
 
 
 __all__ = ["diag", "diagonal", "trace", "tril", "triu"]

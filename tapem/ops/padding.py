@@ -26,9 +26,16 @@ def _pairs(value: Any, ndim: int) -> tuple[tuple[Any, Any], ...]:
     if isinstance(value, Mapping):
         rows = [(0, 0)] * ndim
         for axis, width in value.items():
-            rows[axis] = _pairs(width, 1)[0]
+            rows[np.lib.array_utils.normalize_axis_index(axis, ndim)] = _pairs(width, 1)[0]
         return tuple(rows)
-    return tuple((before, after) for before, after in np.broadcast_to(np.asarray(value), (ndim, 2)).tolist())
+    try:
+        pairs = np.broadcast_to(np.asarray(value), (ndim, 2))
+    except ValueError:
+        raise ArgumentError(
+            f"pad(x): {value!r} must be one number, one pair (before, after), or one pair for each of the {ndim} axes "
+            "of x."
+        ) from None
+    return tuple((before, after) for before, after in pairs.tolist())
 
 
 def _batch_pad(
@@ -61,6 +68,8 @@ def pad(x: T, pad_width: Widths, mode: Mode = "constant", constant_values: Any =
     """
     if mode not in get_args(Mode):
         raise ArgumentError(f"pad(x): mode={mode!r} is not known; it must be one of {', '.join(get_args(Mode))}.")
+    if not isinstance(pad_width, int):
+        _pairs(pad_width, np.ndim(x))  # refuses what does not fit the axes
     if mode == "constant":
         return np.pad(x, pad_width, constant_values=constant_values)
     if np.any(np.asarray(constant_values) != 0):

@@ -10,6 +10,7 @@ sum. Axes may be negative; one that is out of range or given twice is an Argumen
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
@@ -219,6 +220,8 @@ def roll(x: T, shift: ShapeLike, axis: Axis = None) -> T:
     array([3., 1., 2.])
     """
     refuse_axis_of_scalar(x, axis)
+    for places in as_tuple(shift):
+        operator.index(places)  # NumPy would cut a float off
     return np.roll(x, shift, axis)
 
 
@@ -308,7 +311,7 @@ def repeat(x: T, repeats: ShapeLike, axis: int | None = None) -> T:
     array([1., 2., 2.])
     """
     refuse_axis_of_scalar(x, axis)
-    if any(n < 0 for n in as_tuple(repeats)):
+    if any(operator.index(n) < 0 for n in as_tuple(repeats)):  # NumPy would cut a float off
         raise ArgumentError(f"repeat(x): repeats={repeats!r} must not be negative.")
     return np.repeat(x, repeats, axis)
 

@@ -85,7 +85,7 @@ UpLo: TypeAlias = Literal["L", "U", "l", "u"]
 
 def _reads_lower(uplo: UpLo) -> bool:
     if uplo not in ("L", "l", "U", "u"):
-        raise ArgumentError(f"UPLO={uplo!r}, but it must be 'L' for the lower triangle or 'U' for the upper one.")
+        raise ValueError(f"UPLO={uplo!r}, but it must be 'L' for the lower triangle or 'U' for the upper one")
     return uplo in ("L", "l")
 
 
