@@ -93,11 +93,17 @@ def _batch_scatter(
     return scatter(g, *layout.arrays, at=layout.at, shape=(size, *shape))
 
 
+def _abstract_scatter(x: Any, *indices: Any, at: Index, shape: Shape) -> Abstract:
+    for index in indices:
+        _stand_in(index)  # refuses a mask of which only the shape is known
+    return Abstract(shape, x.dtype)
+
+
 @primitive(
     rrule=(lambda g, y, x, *indices, at, shape: gather(g, *indices, at=at),),
     frule=(lambda t, y, x, *indices, at, shape: scatter(t, *indices, at=at, shape=shape),),
     batch=_batch_scatter,
-    abstract=lambda x, *indices, at, shape: Abstract(shape, x.dtype),
+    abstract=_abstract_scatter,
 )
 def scatter(x: T, *indices: Selector, at: Index, shape: Shape) -> T:
     """The transpose of `getitem`: zeros of `shape`, to which `x` is added at `at`.
