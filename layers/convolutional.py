@@ -135,7 +135,7 @@ class TransposedConvolutional(Convolutional):
         """A weight (in, out / groups, *kernel): that of the convolution, with the two axes exchanged in every group."""
         weight = super().first_weight(key)
         grouped = weight.reshape(self.groups, -1, *weight.shape[1:]).swapaxes(1, 2)
-        return np.ascontiguousarray(grouped).reshape(self.in_channels, -1, *self.taps)
+        return np.concatenate(list(grouped))
 
     def options(self) -> dict[str, Any]:
         """The static arguments of the op."""

@@ -234,3 +234,14 @@ def test_dropout_layer() -> None:
         np.testing.assert_array_equal(longer.value(y), value)
     alone, longer = Dropout(0.5).apply((), ref).run(tape)
     assert longer.value(alone) is tape.value(ref) or (longer.value(alone) == x).all()
+
+
+def test_shapes_drawn_from_the_signatures() -> None:
+    def within(table: Any, ids: Any) -> Any:
+        return table, np.abs(ids) % len(table) if len(table) else ids.reshape(-1)[:0]
+
+    def even(x: Any, *_: Any) -> Any:
+        return (np.concatenate([x, 2 * x], axis=-1),)
+
+    tm.testing.check_op(layers.embedding, prepare=within, max_examples=5)
+    tm.testing.check_op(layers.rotary_embedding, prepare=even, max_examples=5, base=10.0)

@@ -162,3 +162,17 @@ def test_examples_do_not_depend_on_each_other(layer: Layer, shape: tuple[int, ..
     batch, _ = run(layer, params, x, state)
     each = tm.vmap(lambda x: run(layer, params, x[None], state)[0][0])(x)
     np.testing.assert_allclose(each, batch, rtol=1e-4, atol=1e-5)
+
+
+@every_layer
+def test_ensembles(layer: Layer, shape: tuple[int, ...]) -> None:
+    keys, state, x = tm.random.split(KEY, 3), layer.init_state(), batch_for(layer, shape)
+    params = tm.vmap(layer.init)(keys)
+    assert_same(params, tree_map(lambda *parts: np.stack(parts), *map(layer.init, keys)))
+
+    def evaluate(params: Any, key: Any) -> Any:
+        return run(layer, params, x, state, key=key, train=True)[0]
+
+    members = [tree_map(lambda leaf, k=k: leaf[k], params) for k in range(3)]
+    each = [evaluate(own, key) for own, key in zip(members, keys, strict=True)]
+    np.testing.assert_allclose(tm.vmap(evaluate)(params, keys), each, rtol=1e-4, atol=1e-5)

@@ -10,6 +10,7 @@ import pytest
 import layers
 import tapem as tm
 from layers import Gru, Linear, Lstm, Rnn, initialisers
+from layers.ops.cells import gru_cell, lstm_cell
 from tapem.tree import flatten
 
 KEY = tm.random.key(0)
@@ -223,3 +224,14 @@ def test_agrees_with_torch(kind: Any, name: str) -> None:
     gradients = tm.grad(lambda own: np.sum(layer.apply(own, x) ** 2))(own)
     for key, gradient in gradients.items():
         np.testing.assert_allclose(gradient, params[key].grad.numpy(), rtol=1e-9, atol=1e-11)
+
+
+def test_shapes_drawn_from_the_signatures() -> None:
+    # The sizes of the gates are multiples of that of the state, which no annotation says.
+    for cell, gates in ((lstm_cell, 4), (gru_cell, 3)):
+
+        def several(entering: Any, recurrent: Any, state: Any, gates: int = gates) -> Any:
+            wide = np.concatenate([state] * gates, axis=-1)
+            return wide, 0.5 * wide, state
+
+        tm.testing.check_op(cell, prepare=several, max_examples=3, max_side=2, max_axes=1)
