@@ -100,9 +100,14 @@ def minus(own: Any, other: Any) -> Any:
 # Sums: as products with a vector, since that is one call to BLAS ------------------------------------------------------
 
 
-@functools.lru_cache(maxsize=128)
 def shares(count: int, of: int, dtype: Any) -> Any:
     """A vector of `1 / of`, which nobody may change."""
+    # A long one costs little beside the sums that it is made for, and should not be kept.
+    return _kept_shares(count, of, dtype) if count <= 4096 else np.full(count, 1 / max(of, 1), dtype)
+
+
+@functools.lru_cache(maxsize=128)
+def _kept_shares(count: int, of: int, dtype: Any) -> Any:
     vector = np.full(count, 1 / max(of, 1), dtype)
     vector.flags.writeable = False
     return vector
