@@ -69,7 +69,7 @@ def at(setting: Setting, body: Callable[..., tuple[Any, Any]], *point: Any) -> A
         result, state = body(setting, *point)
         return result if setting.state is None else (result, state)
 
-    if monadic(flatten((setting, point))[0]):
+    if monadic(flatten((*setting, *point))[0]):
         return lift(call)(setting, *point)
     return call(setting, *point)
 
@@ -147,7 +147,7 @@ def called(program: Callable[..., Any], arguments: tuple[Any, ...], options: dic
     is given are tracers. A step that a plain function returned is taken.
     """
     recorder = WORK.get().recorder
-    if inspect.isgeneratorfunction(inspect.unwrap(program)):
+    if hasattr(program, "__wrapped__") and inspect.isgeneratorfunction(inspect.unwrap(program)):
         leaves, structure = flatten((arguments, options))
         arguments, options = unflatten(structure, [as_tracer(leaf, recorder) for leaf in leaves])
     result = program(*arguments, **options)
@@ -166,6 +166,8 @@ def as_tracer(value: Any, recorder: Recorder) -> Any:
 
 def check_scalar(value: Any, loss: Loss) -> None:
     """NotScalarError for a loss that is not one number, DTypeError for one that is no real number."""
+    if getattr(value, "shape", None) == () and value.dtype.kind == "f":
+        return
     if not hasattr(value, "dtype") and not isinstance(value, float | int):
         raise NotScalarError(f"loss {named(loss)} must return a scalar, but returned {value!r}.")
     kind = Abstract.of(value)
