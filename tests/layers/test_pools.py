@@ -136,6 +136,17 @@ def test_an_integer_stands_for_all_axes_but_two():
     np.testing.assert_array_equal(tm.vmap(lambda x: layers.avg_pool(x, 2))(x), layers.avg_pool(x, (2,)))
 
 
+@pytest.mark.parametrize(("size", "stride", "windows"), [(7, 1, 7), (7, 2, 4), (1, 3, 1)])
+def test_padding_by_name(size, stride, windows):
+    """With "same" there is one window for every step of the stride, and all of them have elements."""
+    x = np.random.default_rng(0).normal(size=(2, size))
+    y = layers.max_pool1d(x, 3, stride=stride, padding="same")
+    assert y.shape == (2, windows)
+    assert np.isfinite(y).all()
+    assert layers.MaxPool1d(3, stride=stride, padding="same").output_shape(x.shape) == y.shape
+    np.testing.assert_array_equal(layers.avg_pool1d(x, 1, padding="valid"), x)
+
+
 # Refusals -------------------------------------------------------------------------------------------------------------
 
 IMAGE = np.ones((1, 4, 4))
