@@ -71,6 +71,28 @@ class Ternary(Primitive, Generic[P]):
         def __call__(self, *operands: Any, **static: Any) -> Any: ...  # noqa: D102
 
 
+class Biased(Primitive, Generic[P]):
+    """An op of three operands, of which the second, such as a bias, may be None."""
+
+    if TYPE_CHECKING:
+
+        @overload
+        def __call__(
+            self, x: Numeric, y: Numeric | None, z: Numeric, /, *args: P.args, **static: P.kwargs
+        ) -> Array: ...
+        @overload
+        def __call__(
+            self, x: Deferred, y: Operand | None, z: Operand, /, *args: P.args, **static: P.kwargs
+        ) -> Step: ...
+        @overload
+        def __call__(self, x: Operand, y: Deferred, z: Operand, /, *args: P.args, **static: P.kwargs) -> Step: ...
+        @overload
+        def __call__(
+            self, x: Operand, y: Operand | None, z: Deferred, /, *args: P.args, **static: P.kwargs
+        ) -> Step: ...
+        def __call__(self, *operands: Any, **static: Any) -> Any: ...  # noqa: D102
+
+
 class Declaration(Protocol):
     """What a declaring decorator does: an implementation in, an op of the right arity out.
 
@@ -87,6 +109,8 @@ class Declaration(Protocol):
     def __call__(  # pyright: ignore[reportOverlappingOverload]
         self, implementation: Callable[[*tuple[Array, ...]], Any], /
     ) -> Primitive: ...
+    @overload
+    def __call__(self, implementation: Callable[Concatenate[Array, Array | None, Array, P], Any], /) -> Biased[P]: ...
     @overload
     def __call__(self, implementation: Callable[Concatenate[Array, Array, Array, P], Any], /) -> Ternary[P]: ...
     @overload
@@ -105,6 +129,8 @@ def declare(implementation: Callable[..., Any], *, name: str | None = None, **fi
     signature = Signature.of(implementation, name=name)
     fixed = not any(operand.variadic for operand in signature.operands)
     kind = _BY_ARITY.get(len(signature.operands), Primitive) if fixed else Primitive
+    if kind is Ternary and signature.operands[1].optional:
+        kind = Biased
     op = kind(implementation, signature, **fields)
     for what in ("rrule", "frule"):
         given = fields.get(what)
@@ -220,6 +246,6 @@ def batch_elementwise(
 
 
 __all__ = [
-    "Binary", "Declaration", "Deferred", "Numeric", "Operand", "Step", "StepOfSeveral", "Ternary", "Unary",
+    "Biased", "Binary", "Declaration", "Deferred", "Numeric", "Operand", "Step", "StepOfSeveral", "Ternary", "Unary",
     "elementwise", "primitive",
 ]  # fmt: skip
