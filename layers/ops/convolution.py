@@ -328,11 +328,20 @@ def conv_transpose(
     )
 
 
-def _pull_x_of_gradient(g: Any, y: Any, x: Any, cotangent: Any, *, kernel_size: Any, groups: Any, **static: Any) -> Any:
-    at = geometry("conv_kernel_gradient", x.shape[-len(kernel_size) :], kernel_size, *static.values())
-    return conv_transpose(
-        g, None, cotangent, output_padding=at.rest, groups=groups, **{**static, "padding": at.padding}
+def _pull_x_of_gradient(g: Any, y: Any, x: Any, cotangent: Any, *, kernel_size: Any, **static: Any) -> Any:
+    at = geometry(
+        "conv", x.shape[-len(kernel_size) :], kernel_size, *map(static.get, ("stride", "padding", "dilation"))
     )
+    options: dict[str, Any] = {**static, "padding": at.padding, "output_padding": at.rest}
+    return conv_transpose(g, None, cotangent, **options)
+
+
+def _push_of_x(t: Any, y: Any, x: Any, cotangent: Any, **static: Any) -> Any:
+    return conv_kernel_gradient(t, cotangent, **static)
+
+
+def _push_of_cotangent(t: Any, y: Any, x: Any, cotangent: Any, **static: Any) -> Any:
+    return conv_kernel_gradient(x, t, **static)
 
 
 @primitive(
@@ -340,10 +349,7 @@ def _pull_x_of_gradient(g: Any, y: Any, x: Any, cotangent: Any, *, kernel_size: 
         _pull_x_of_gradient,
         lambda g, y, x, cotangent, kernel_size, **static: conv(g, None, x, **static),
     ),
-    frule=(
-        lambda t, y, x, cotangent, **static: conv_kernel_gradient(t, cotangent, **static),
-        lambda t, y, x, cotangent, **static: conv_kernel_gradient(x, t, **static),
-    ),
+    frule=(_push_of_x, _push_of_cotangent),
     batch=_batch_kernel_gradient,
     abstract=_abstract_kernel_gradient,
 )

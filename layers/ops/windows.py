@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, ParamSpec, TypeAlias, TypeVar
+from typing import Any, NamedTuple, ParamSpec, TypeAlias, TypeVar, cast
 
 import numpy as np
 
@@ -48,14 +48,17 @@ class Geometry(NamedTuple):
 
 def per_axis(what: str, name: str, value: Any, axes: int, least: int) -> Sizes:
     """One integer for each spatial axis; ArgumentError if the value is not that, or below `least`."""
-    several = isinstance(value, tuple | list)
-    entries: tuple[Any, ...] = tuple(value) if several else (value,) * axes
+    entries = _several(value, axes)
     if len(entries) != axes or not all(map(is_integer, entries)) or min(entries) < least:
         raise ArgumentError(
             f"{what}: {name} is {value!r}, but must be an integer of at least {least}"
             + (f", or {axes} of them, one for each spatial axis." if axes > 1 else ".")
         )
     return tuple(map(int, entries))
+
+
+def _several(value: Any, count: int) -> tuple[Any, ...]:
+    return tuple(cast("Sequence[Any]", value)) if isinstance(value, tuple | list) else (value,) * count
 
 
 def is_integer(value: Any) -> bool:
@@ -65,8 +68,7 @@ def is_integer(value: Any) -> bool:
 
 def as_pairs(what: str, padding: Any, axes: int) -> Pairs:
     """One pair (before, after) for each spatial axis; ArgumentError if the padding is not that, or negative."""
-    entries: tuple[Any, ...] = tuple(padding) if isinstance(padding, tuple | list) else (padding,) * axes
-    pairs = tuple(tuple(entry) if isinstance(entry, tuple | list) else (entry, entry) for entry in entries)
+    pairs = [_several(entry, 2) for entry in _several(padding, axes)]
     right = len(pairs) == axes and all(
         len(pair) == 2 and all(map(is_integer, pair)) and min(pair) >= 0 for pair in pairs
     )
@@ -82,7 +84,7 @@ def as_pairs(what: str, padding: Any, axes: int) -> Pairs:
 def frozen(value: Any) -> Any:
     """A value with tuples for lists and arrays, so that it can be compared and remembered."""
     value = value.tolist() if isinstance(value, np.ndarray) else value
-    return tuple(map(frozen, value)) if isinstance(value, list | tuple) else value
+    return tuple(map(frozen, cast("Sequence[Any]", value))) if isinstance(value, list | tuple) else value
 
 
 def remembered(f: Callable[P, R]) -> Callable[P, R]:
