@@ -44,7 +44,8 @@ class Applicable(Protocol):
         ...
 
 
-Model: TypeAlias = Applicable | Callable[..., Any]
+# The second is a case of the third, but from it a checker learns what the parameters of a lambda are.
+Model: TypeAlias = Applicable | Callable[[Any, Any], Any] | Callable[..., Any]
 """An object with `apply`, or a program `(params, x) -> prediction`: a plain function, or a `do` program."""
 
 Loss: TypeAlias = Callable[[Any, Any], Any]
