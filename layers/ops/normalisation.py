@@ -95,7 +95,7 @@ def _pull(g: Any, y: Any, kept: Any, x: Any, gamma: Any, *beta: Any, **_: Any) -
 
 
 def _push_x(t: Any, y: Any, kept: Any, x: Any, gamma: Any, *beta: Any, **_: Any) -> Any:
-    values, scale, _factor = kept
+    values, scale = kept[:2]
     t, by_row = (_by_row(one, scale.shape[0]) for one in (as_dtype(t, values.dtype).reshape(values.shape), values))
     means = row_means(t)
     along = means(t * by_row) * scale * scale * scale
@@ -105,7 +105,7 @@ def _push_x(t: Any, y: Any, kept: Any, x: Any, gamma: Any, *beta: Any, **_: Any)
 
 
 def _push_gamma(t: Any, y: Any, kept: Any, *_: Any, **__: Any) -> Any:
-    values, scale, _factor_of_gamma = kept
+    values, scale = kept[:2]
     return as_dtype(values * _factor(scale, t, values), y.dtype).reshape(y.shape)
 
 
