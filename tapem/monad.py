@@ -288,7 +288,7 @@ def drive(step: TapeM[A], builder: Recorder) -> A:
                         result, error = stop.value, None
                     except Exception as raised:
                         stack.pop()
-                        error = raised
+                        error = of_array(raised, top.generator) or raised
                     continue
                 stack.pop()
                 if error is not None:
@@ -322,6 +322,22 @@ def drive(step: TapeM[A], builder: Recorder) -> A:
         for waiting in reversed(stack):
             if type(waiting) is _Running:
                 waiting.generator.close()
+
+
+def of_array(error: Exception, generator: Any) -> StepError | None:
+    """The error for `yield from` an array, of which Python says only that its iterator has no `send`."""
+    if not isinstance(error, AttributeError) or error.name != "send" or type(error.obj) is not _ROWS:
+        return None
+    problem = StepError(
+        f"the program {generator.__name__} took `yield from` of an array, which is no step: an op that is given arrays "
+        "alone computes at once. Make a step of one of them (x = yield from tm.const(x)), or write `yield`, which "
+        "hands an array back as it is."
+    )
+    problem.__cause__ = error
+    return problem
+
+
+_ROWS = type(iter(np.zeros(1)))
 
 
 def next_step(operands: Sequence[Any], start: int) -> int:

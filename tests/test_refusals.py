@@ -229,6 +229,26 @@ def test_yields_that_are_neither_step_nor_tensor(thing):
     refused(tm.StepError, "the program confused yielded .* neither a step nor a tensor", lambda: confused().run())
 
 
+def test_an_array_is_no_step_to_yield_from():
+    @tm.do
+    def program(x):
+        return (yield from tm.tanh(x))
+
+    text = r"the program program took `yield from` of an array, which is no step: .*x = yield from tm\.const\(x\)"
+    refused(tm.StepError, text, lambda: program(np.ones(2)).run())
+    assert isinstance(program(np.ones(2)).attempt(), tm.Err)
+    y, tape = tm.const(np.zeros(2)).bind(program).run()
+    np.testing.assert_array_equal(tape.value(y), [0.0, 0.0])
+
+    @tm.do
+    def own():
+        yield tm.const(1.0)
+        return object().send  # the user's own mistake stays theirs
+
+    with pytest.raises(AttributeError, match="'object' object has no attribute 'send'"):
+        own().run()
+
+
 @pytest.mark.parametrize("thing", [1, True, 2.5, np.uint8(3), np.float16(1.0), np.arange(3), np.ones(2, np.float32), X])
 def test_yields_that_are_tensors_come_back(thing):
     @tm.do
