@@ -24,7 +24,7 @@ import numpy as np
 from jaxtyping import Float
 
 from layers.ops.plan import conv_plan, conv_transpose_plan, gradient_plan
-from layers.ops.unfolding import correlate, correlate_transposed, kernel_gradient
+from layers.ops.unfolding import bias_gradient, correlate, correlate_transposed, kernel_gradient
 from layers.ops.windows import Padding, PerAxis, Sizes, geometry
 from tapem import Abstract, Tensor, primitive
 
@@ -90,6 +90,14 @@ def _pull_kernel(
     return conv_kernel_gradient(
         x, g, kernel_size=at.kernel, stride=at.stride, padding=at.padding, dilation=at.dilation, groups=groups
     )
+
+
+def _pull_bias(
+    g: Any, y: Any, kept: Any, kernel: Any, bias: Any, x: Any, *, stride: Any, padding: Any, dilation: Any, groups: Any
+) -> Any:
+    if type(g) is np.ndarray:
+        return bias_gradient(g, conv_plan("conv", kernel.shape, x.shape, stride, padding, dilation, groups))
+    return _bias_cotangent(g, kernel.ndim - 2)
 
 
 def _pull_input(
@@ -219,7 +227,7 @@ def conv_rules(name: str) -> dict[str, Any]:
     return {
         "rrule": (
             _pull_kernel,
-            lambda g, y, kept, kernel, bias, x, **_: _bias_cotangent(g, kernel.ndim - 2),
+            _pull_bias,
             _pull_input,
         ),
         "frule": (

@@ -86,6 +86,14 @@ def kernel_gradient(x: Any, cotangent: Any, plan: Plan, windows: Any = None) -> 
     return kernel if kernel.dtype == dtype else kernel.astype(dtype)
 
 
+def bias_gradient(cotangent: Any, plan: Plan) -> Any:
+    """The gradient of the convolution by its bias: the sums over examples and positions, as a product with ones."""
+    dtype, cotangent, _ = _computed_in(cotangent, cotangent)
+    rows = _in_rows(cotangent, plan.y_split, plan).reshape(plan.y_rows)
+    sums = np.add.reduce(np.matmul(rows, np.ones(plan.width, cotangent.dtype)), axis=1)
+    return sums.reshape(plan.groups * plan.out).astype(dtype, copy=False)
+
+
 # The layout -----------------------------------------------------------------------------------------------------------
 
 
@@ -194,4 +202,4 @@ def _folded(windows: Any, plan: Plan) -> Any:
     return sums[plan.x_columns] if plan.at.padded[1:] != plan.at.size[1:] else sums
 
 
-__all__ = ["correlate", "correlate_transposed", "kernel_gradient"]
+__all__ = ["bias_gradient", "correlate", "correlate_transposed", "kernel_gradient"]
