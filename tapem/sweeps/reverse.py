@@ -107,6 +107,11 @@ def reverse(
                 except Exception as error:
                     rule_failed(node, "rrule", error, position)
                 continue
+            if type(part) is Thunk:
+                try:
+                    part = part()
+                except Exception as error:
+                    rule_failed(node, "rrule", error, position)
             if not (
                 type(part) is np.ndarray
                 and type(value) is np.ndarray
