@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable
-from typing import ParamSpec, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar, cast, overload
 
 import tapem as tm
 from tapem.node import as_tensor
@@ -14,10 +14,22 @@ from tapem.tracing import monadic
 from tapem.tree import flatten
 
 P = ParamSpec("P")
-R = TypeVar("R")
+R = TypeVar("R", covariant=True)
 
 
-def composed(f: Callable[P, R]) -> Callable[P, R]:
+class Composed(Protocol[P, R]):
+    """What `composed` makes, as a type checker sees it: arrays in, arrays out; anything else in, a step out."""
+
+    if TYPE_CHECKING:
+
+        @overload
+        def __call__(self, *arguments: P.args, **options: P.kwargs) -> R: ...
+        @overload
+        def __call__(self, *arguments: Any, **options: Any) -> tm.TapeM[Any]: ...
+        def __call__(self, *arguments: Any, **options: Any) -> Any: ...  # noqa: D102
+
+
+def composed(f: Callable[P, R]) -> Composed[P, R]:
     """Make an op of a function that is written with ops: its annotations become its typed signature.
 
     The derivatives and batch rules are those of the ops that it is made of. Given Refs or steps it becomes a step.
@@ -39,9 +51,9 @@ def composed(f: Callable[P, R]) -> Callable[P, R]:
     optional = {operand.name for operand in signature.operands if operand.optional}
 
     @functools.wraps(f)
-    def call(*arguments: P.args, **options: P.kwargs) -> R:
+    def call(*arguments: Any, **options: Any) -> Any:
         if monadic(flatten((arguments, options))[0]):
-            return cast("R", tm.lift(call)(*arguments, **options))
+            return tm.lift(call)(*arguments, **options)
         bound = parameters.bind(*arguments, **options)
         bound.apply_defaults()
         given = bound.arguments
@@ -51,7 +63,7 @@ def composed(f: Callable[P, R]) -> Callable[P, R]:
         signature.verify([given[name] for name in names], static={n: given[n] for n in signature.static_names})
         return f(*bound.args, **bound.kwargs)
 
-    return call
+    return cast("Composed[P, R]", call)
 
 
-__all__ = ["composed"]
+__all__ = ["Composed", "composed"]

@@ -2,7 +2,7 @@
 
 # Rules run on arrays and on tracers alike, so their operands have no type that a checker could follow.
 # pyright: reportUnknownLambdaType=false, reportUnknownMemberType=false, reportUnknownArgumentType=false
-# pyright: reportUnknownVariableType=false
+# pyright: reportUnknownVariableType=false, reportGeneralTypeIssues=false, reportCallIssue=false
 
 from __future__ import annotations
 
