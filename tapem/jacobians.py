@@ -40,7 +40,7 @@ def jacfwd(f: Callable[..., Any] | None = None, argnums: Argnums = 0, has_aux: b
     def jacobian_of(*arguments: Any, **options: Any) -> Any:
         call, chosen, single = partially(function, arguments, options, argnums)
         leaves, structure = flatten(chosen)
-        differentiable(leaves, structure, allow_int=False)
+        differentiable(leaves, structure, allow_int=None)
         traced, push = pushforward(call, chosen, has_aux)
         columns = vmap(push, out_axes=-1)(basis(leaves))
 
@@ -77,7 +77,7 @@ def jacrev(f: Callable[..., Any] | None = None, argnums: Argnums = 0, has_aux: b
     def jacobian_of(*arguments: Any, **options: Any) -> Any:
         call, chosen, single = partially(function, arguments, options, argnums)
         leaves, structure = flatten(chosen)
-        differentiable(leaves, structure, allow_int=False)
+        differentiable(leaves, structure, allow_int=None)
         y, pullback, *aux = vjp(call, *chosen, has_aux=has_aux)
         outputs, out_structure = flatten(y)
         for output in outputs:

@@ -319,10 +319,11 @@ def replace(arguments: Sequence[Any], selected: int | tuple[int, ...], values: A
     return result
 
 
-def differentiable(leaves: Sequence[Any], structure: Structure, allow_int: bool) -> list[int] | None:
+def differentiable(leaves: Sequence[Any], structure: Structure, allow_int: bool | None) -> list[int] | None:
     """The positions of the leaves that can be differentiated, or None for all of them.
 
-    Raises DTypeError for a leaf of integers or bools unless they are allowed, and for what is no tensor at all.
+    Raises DTypeError for a leaf of integers or bools unless they are allowed, and for what is no tensor at all. With
+    `allow_int` None they are refused, and the error does not offer to allow them.
     """
     discrete: list[int] = []
     for position, leaf in enumerate(leaves):
@@ -339,8 +340,8 @@ def differentiable(leaves: Sequence[Any], structure: Structure, allow_int: bool)
         if not allow_int:
             raise DTypeError(
                 f"an argument to be differentiated holds {Abstract.of(leaf).dtype} values "
-                f"({shown(structure)}, leaf {position}), which have no derivative. Convert it to floats, leave it out "
-                "of argnums, or pass allow_int=True to get None in its place."
+                f"({shown(structure)}, leaf {position}), which have no derivative. Convert it to floats, or leave it "
+                "out of argnums" + ("." if allow_int is None else "; or pass allow_int=True to get None in its place.")
             )
         discrete.append(position)
     return [position for position in range(len(leaves)) if position not in discrete] if discrete else None
