@@ -17,6 +17,7 @@ the columns. What is gained:
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -147,13 +148,13 @@ def _windows(x: Any, plan: Plan) -> Any:
     return _stacked(x, plan.stacked, plan.taps, plan.height, at.stride[0], at.dilation[0])
 
 
-def _stacked(x: Any, shape: Sizes, taps: int, height: int, stride: int, dilation: int) -> Any:
+def _stacked(x: Any, shape: Sizes, taps: int, height: int, stride: int, dilation: int, skipped: int = 0) -> Any:
     """Contiguous (groups, rows, height, width) as (groups, out, taps * height, width): a view, unless dilated."""
     groups, out, _, width = shape
     line = width * x.itemsize
     row = height * line
     strides = (x.shape[1] * row, stride * row, dilation * row, line, x.itemsize)
-    return np.ndarray((groups, out, taps, height, width), x.dtype, x, 0, strides).reshape(shape)
+    return np.ndarray((groups, out, taps, height, width), x.dtype, x, skipped * row, strides).reshape(shape)
 
 
 # And back -------------------------------------------------------------------------------------------------------------
@@ -162,18 +163,28 @@ def _stacked(x: Any, shape: Sizes, taps: int, height: int, stride: int, dilation
 def _spread(kernel: Any, y: Any, plan: Plan) -> Any:
     """The sums over the taps along the rows, for a stride of 1: a convolution along the rows, with the kernel turned.
 
-    (groups, at.out[0], out, width) -> (groups, at.size[0], channels * taps along the columns, width).
+    (groups, at.out[0], out, width) -> (groups, at.size[0], channels * taps along the columns, width). Rows near the
+    edges meet fewer taps: they are products of their own.
     """
     groups, rows, out, width = y.shape
     taps, size = plan.taps, plan.at.size[0]
-    first = taps - 1 - plan.at.padding[0][0]  # where y begins among the rows that are met; before them if negative
-    if taps > 1 or first or rows != size:
-        met = np.zeros((groups, size + taps - 1, out, width), y.dtype)
-        begin, end = max(first, 0), min(first + rows, size + taps - 1)
-        met[:, begin:end] = y[:, begin - first : end - first]
-        y = met
-    matrix = kernel[:, :, :, ::-1].transpose(0, 2, 4, 3, 1).reshape(groups, 1, plan.height, taps * out)
-    return np.matmul(matrix, _stacked(y, (groups, size, taps * out, width), taps, out, 1, 1))
+    matrix = kernel[:, :, :, ::-1].transpose(0, 2, 4, 3, 1).reshape(groups, plan.height, taps * out)
+    sums = np.empty((groups, size, plan.height, width), y.dtype)
+    # Row r of the result is the sum over the rows r - ahead ... r - ahead + taps - 1 of y, as far as there are such.
+    ahead = taps - 1 - plan.at.padding[0][0]
+    start, stop = max(ahead, 0), min(rows - taps + 1 + ahead, size)
+    if start < stop:
+        shape = (groups, stop - start, taps * out, width)
+        np.matmul(matrix[:, None], _stacked(y, shape, taps, out, 1, 1, start - ahead), out=sums[:, start:stop])
+    y = y.reshape(groups, rows * out, width)
+    for row in itertools.chain(range(min(start, size)), range(max(start, stop), size)):
+        first, last = max(row - ahead, 0), min(row - ahead + taps, rows)
+        met = slice((first - row + ahead) * out, (last - row + ahead) * out)
+        if first < last:
+            np.matmul(matrix[:, :, met], y[:, first * out : last * out], out=sums[:, row])
+        else:
+            sums[:, row] = 0
+    return sums
 
 
 def _scattered(kernel: Any, y: Any, plan: Plan) -> Any:
