@@ -143,13 +143,14 @@ def fit(
     size = rows_of(data, "data")
     if validation is not None:
         rows_of(validation, "validation")
-    for name, number, least in (
-        ("epochs", epochs, 0),
-        ("batch", batch, 1),
-        ("patience", 1 if patience is None else patience, 1),
-    ):
-        if number < least:
+    for name, number, least in (("epochs", epochs, 0), ("batch", batch, 1), ("patience", patience, 1)):
+        if number is not None and number < least:
             raise ArgumentError(f"fit: {name} is {number}, but must be at least {least}.")
+    if resume is not None and not isinstance(resume, FitState):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise ArgumentError(
+            f"fit: resume is a {type(resume).__name__}, but must be the state of an earlier result. From a file it "
+            "comes with tm.load(path, like=tm.fit(..., epochs=0).state)."
+        )
     if validation is None and (metric is not None or patience is not None):
         raise ArgumentError("fit: metric and patience need validation data, a pair (x, target).")
 

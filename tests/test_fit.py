@@ -304,6 +304,7 @@ def test_the_progress_bar(capsys: Any) -> None:
         ({"patience": 2}, tm.ArgumentError, "fit: metric and patience need validation data, a pair (x, target)."),
         ({"metric": accuracy}, tm.ArgumentError, "fit: metric and patience need validation data"),
         ({"model": lambda w, x: w * x}, tm.ArgumentError, "has no init(key), so it must be given its first params."),
+        ({"resume": {"params": 1.0}}, tm.ArgumentError, "fit: resume is a dict, but must be the state of an earlier"),
         ({"data": X}, tm.ArgumentError, "fit: data must be a pair (x, target) of arrays"),
         ({"data": (X, LABELS[:3])}, tm.ShapeError, "one or more examples, but has the shapes (50, 4), (3,)."),
         ({"data": (X[:0], LABELS[:0])}, tm.ShapeError, "but has the shapes (0, 4), (0,)."),
