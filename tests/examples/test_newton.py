@@ -66,11 +66,10 @@ def test_it_shows_a_bar_and_draws_the_picture(run):
     assert head[:8] == b"\x89PNG\r\n\x1a\n" and len(head) > 20_000
 
 
-def test_no_steps_are_refused(tmp_path):
-    arguments = [sys.executable, SCRIPT, "--steps", "0", "--out", str(tmp_path / "none.png")]
-    finished = subprocess.run(arguments, capture_output=True, text=True, timeout=300, check=False)
-    assert finished.returncode == 2
-    assert "--steps must be at least 1, not 0" in finished.stderr
+def test_no_steps_are_refused(newton, capsys):
+    with pytest.raises(SystemExit):
+        newton.main(["--steps", "0"])
+    assert "--steps must be at least 1, not 0" in capsys.readouterr().err
 
 
 def test_the_minimum_is_that_of_scikit_learn(newton):
