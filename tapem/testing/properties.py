@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tapem.errors import ArgumentError, ShapeError
+from tapem.errors import ArgumentError, DTypeError, ShapeError
 from tapem.node import Abstract
 from tapem.primitive import Primitive
 from tapem.signature import Signature
@@ -87,7 +87,7 @@ def check_op(
                 result = settled(fn(*values, **given))
         except ArgumentError:
             hypothesis.reject()
-        except ShapeError as error:
+        except (ShapeError, DTypeError) as error:
             if error.__cause__ is None:  # it is the result that does not fit
                 raise
             hypothesis.reject()

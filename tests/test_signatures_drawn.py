@@ -1,0 +1,156 @@
+"""Every op on shapes that Hypothesis draws from its signature: all that `check_op` checks, on a few examples each.
+
+What an op wants beyond its signature (static arguments, numbers in a range) is said here, once; so is why an op cannot
+be drawn. A new op that is neither drawn as it stands nor listed fails. The seed is fixed: a run repeats itself.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import strategies as st
+
+import tapem as tm
+from tapem.ops.index import Index
+from tapem.primitive import Primitive
+from tests.test_table import INDIRECT, primitives
+
+EXAMPLES = 3
+
+
+def whole(*xs: Any) -> tuple[Any, ...]:
+    return tuple(np.asarray(x).astype(np.int64) for x in xs)
+
+
+def real(*xs: Any) -> tuple[Any, ...]:
+    return tuple(np.asarray(x).astype(np.float64) for x in xs)
+
+
+def lines(*xs: Any) -> tuple[Any, ...]:
+    """No scalars: there is an axis to work along."""
+    return tuple(np.atleast_1d(x) for x in xs)
+
+
+def no_zero_last(*xs: Any) -> tuple[Any, ...]:
+    """What is divided by is not zero."""
+    return (*xs[:-1], np.where(np.equal(xs[-1], 0), 3, xs[-1]))
+
+
+def places(x: Any, indices: Any, *updates: Any) -> tuple[Any, ...]:
+    """Indices in range, one for each element, and as many updates."""
+    x = np.atleast_1d(x)
+    return x, np.resize(indices, x.shape) % x.shape[-1], *(np.resize(update, x.shape) for update in updates)
+
+
+def regular(a: Any, *rest: Any) -> tuple[Any, ...]:
+    """A matrix that is far from singular."""
+    return a + 9 * np.eye(a.shape[-1]), *rest
+
+
+def positive_definite(a: Any) -> tuple[Any, ...]:
+    return (a @ np.swapaxes(a, -1, -2) + np.eye(a.shape[-1]),)
+
+
+def probabilities(prediction: Any, target: Any) -> tuple[Any, ...]:
+    return tm.sigmoid(real(prediction)[0]), target
+
+
+def positive_target(prediction: Any, target: Any) -> tuple[Any, ...]:
+    return prediction, np.exp(real(target)[0])
+
+
+def labels(prediction: Any, target: Any) -> tuple[Any, ...]:
+    return prediction, np.abs(np.resize(target, prediction.shape[:-1])).astype(np.int64) % prediction.shape[-1]
+
+
+def channels(x: Any, gamma: Any, *rest: Any) -> tuple[Any, ...]:
+    """Two examples with the channels of `gamma`, and three places each."""
+    return np.resize(np.arange(6.0 * gamma.size) ** 2 + np.sum(x), (2, gamma.size, 3)), gamma, *rest
+
+
+def channels_and_moments(x: Any, gamma: Any, beta: Any, mean: Any, variance: Any) -> tuple[Any, ...]:
+    return *channels(x, gamma, beta, mean), np.exp(variance)
+
+
+WANTS: dict[str, dict[str, Any]] = {
+    "cast": {"dtype": np.dtype(np.float64)},
+    "discretise": {"dtype": np.dtype(np.int64)},
+    **{f"bitwise_{name}": {"prepare": whole} for name in ("and", "or", "xor", "not")},
+    **{name: {"prepare": no_zero_last} for name in ("reciprocal", "remainder", "fmod", "floor_divide")},
+    "shift": {"prepare": lines, "axis": -1, "step": st.sampled_from([1, -1])},
+    "recurrence": {"prepare": lines, "axis": -1, "reverse": st.booleans()},
+    "permute": {"prepare": lambda x, order: (np.atleast_1d(x), np.argsort(np.atleast_1d(order))), "axis": -1},
+    "diag": {"prepare": lines, "k": st.integers(-1, 1)},
+    "getitem": {
+        "prepare": lambda x, *_: lines(x),
+        "at": st.sampled_from([Index((0,)), Index((..., None)), Index((slice(None, None, -1),)), Index((slice(1),))]),
+    },
+    "take_along_axis": {"prepare": places},
+    "scatter_add": {"prepare": places, "axis": -1},
+    "scatter_set": {"prepare": places, "axis": -1},
+    "split": {"prepare": lines, "indices_or_sections": st.sampled_from([1, (1,), (0, 2)])},
+    "tensordot": {"axes": st.sampled_from([0, 1])},
+    "pad": {
+        "pad_width": st.sampled_from([1, (0, 2), (1, 0)]),
+        "mode": st.sampled_from(["constant", "edge", "reflect", "symmetric", "wrap"]),
+    },
+    "ties": {"prepare": lambda x, _: (real(x)[0], np.max(real(x)[0], keepdims=True))},
+    "differs": {"prepare": real},
+    "reshape": {"shape": st.sampled_from([-1, (1, -1), (-1, 1, 1)])},
+    "expand_dims": {"axis": st.sampled_from([0, -1])},
+    "swapaxes": {"prepare": lines, "axis1": 0, "axis2": -1},
+    "moveaxis": {"prepare": lines, "source": 0, "destination": -1},
+    "roll": {"prepare": lines, "shift": st.sampled_from([1, -2]), "axis": st.sampled_from([None, -1])},
+    "tile": {"reps": st.sampled_from([2, (2, 1), (1, 2, 1)])},
+    "repeat": {"prepare": lines, "repeats": st.sampled_from([0, 2]), "axis": st.sampled_from([None, -1])},
+    "reciprocal_gaps": {"of": "eigh"},
+    "cholesky": {"prepare": positive_definite},
+    **{name: {"prepare": regular} for name in ("linalg_inv", "solve", "slogdet", "cofactors")},
+    "bce": {"prepare": probabilities},
+    "cross_entropy": {"prepare": labels},
+    "nll": {"prepare": labels},
+    "kl_divergence": {"prepare": positive_target},
+    # Of one element it is constant, and a second derivative, which is 0, all rounding.
+    "cosine_similarity": {"order": 1},
+    "multi_head_attention": {"num_heads": 2},
+    **{name: {"prepare": channels} for name in ("batch_norm", "batch_norm_training", "instance_norm")},
+    "batch_norm_inference": {"prepare": channels_and_moments},
+    "group_norm": {"prepare": channels, "num_groups": 1},
+    "global_avg_pool": {"prepare": lambda x: (np.resize(x, (2, 1, 2)),)},
+    "rotary_embedding": {"prepare": lambda x, positions: (np.concatenate([x, x[..., ::-1]], axis=-1), positions)},
+    "checked_ids": {"prepare": lambda ids: (np.abs(ids) % 3,), "vocabulary": 3},
+}
+
+CONSTANT = "of one element, or one key, it is constant, and its derivatives are all rounding; it is in the table"
+WINDOWS = "its window must fit the spatial axes, which no annotation says; tests/tables has all of its options"
+
+NOT_DRAWN = {
+    "second_cofactors": "of two rows it is linear in `a`, and its second derivative all rounding; cofactors are drawn",
+    "einsum": "its subscripts must fit the ranks: tests/test_linalg.py draws both together",
+    "scatter": "its static shape must be that of an array; it is the derivative of getitem, which is drawn",
+    "from_diagonal": "its static shape must fit; it is the derivative of diag and diagonal, which are drawn",
+    "unpad": "it wants one pair of widths for each axis; it is the derivative of pad, which is drawn",
+    "broadcast_to": "its static shape must be one that x broadcasts to, and is in the table",
+    "segment_sum": "its lengths must add up to the axis; it is the derivative of repeat, which is drawn",
+    **dict.fromkeys(["attention_weights", "scaled_dot_product_attention", "layer_norm"], CONSTANT),
+    **{f"conv{rank}": WINDOWS for rank in ("", "1d", "2d", "3d")},
+    **{f"conv_transpose{rank}": WINDOWS for rank in ("", "1d", "2d", "3d")},
+    **{f"{kind}_pool{rank}": WINDOWS for kind in ("avg", "max", "smooth_max") for rank in ("", "1d", "2d", "3d")},
+    **dict.fromkeys(["conv_kernel_gradient", "pool_winners", "to_winners", "from_winners"], WINDOWS),
+    **dict.fromkeys(["share_out", "windows_of", "sum_of_windows"], WINDOWS),
+    **dict.fromkeys(["lstm_cell", "gru_cell"], "its gates are a multiple of the hidden units; it is in the table"),
+    "dropout": "its key is a pair of words that only tm.random makes; it is in the table",
+}
+
+DRAWN = [op for op in primitives() if op.name not in NOT_DRAWN and op.name not in INDIRECT]
+
+
+@pytest.mark.parametrize("op", [pytest.param(op, id=op.name) for op in DRAWN])
+def test_drawn_from_its_signature(op: Primitive) -> None:
+    tm.testing.check_op(op, **{"max_examples": EXAMPLES, "max_side": 2, "seed": 0, **WANTS.get(op.name, {})})
+
+
+def test_what_is_listed_exists() -> None:
+    assert {*WANTS, *NOT_DRAWN} <= {op.name for op in primitives()}
