@@ -18,6 +18,13 @@ y: npt.NDArray[Any] = layers.linear(a, b, a)
 assert_type(layers.linear(a, b, x), tm.TapeM[tm.Ref])
 assert_type(layers.linear(x, b, tm.sin(x)), tm.TapeM[tm.Ref])
 
+kernel, images = np.ones((2, 1, 3, 3)), np.ones((4, 1, 8, 8))
+pixels, tape = tape.leaf(images)
+y = layers.conv2d(kernel, np.zeros(2), images, stride=2, padding="same")
+y = layers.conv2d(kernel, None, images)
+assert_type(layers.conv2d(kernel, None, pixels), tm.TapeM[tm.Ref])
+assert_type(layers.conv_transpose(kernel, b, tm.sin(pixels), output_padding=(0, 0)), tm.TapeM[tm.Ref])
+
 model = layers.Linear(3, 4) >> layers.Relu() >> layers.Linear(4, 2)
 assert_type(model, layers.Sequential)
 params = model.init(key)
