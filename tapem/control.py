@@ -23,7 +23,6 @@ from tapem.closing import close, is_tensor, place
 from tapem.errors import ArgumentError, DTypeError, ShapeError, TreeError
 from tapem.node import NOTHING, Abstract
 from tapem.ops.joining import stack
-from tapem.ops.structure import unstack
 from tapem.program import lift
 from tapem.tracer import Tracer
 from tapem.tracing import monadic
@@ -84,7 +83,7 @@ def scan(
             f"{[np.shape(leaf) for leaf in leaves]} and length={length}."
         )
     count = cast("int", lengths.pop())
-    columns = [unstack(cast("Any", leaf)) if type(leaf) is Tracer else leaf for leaf in leaves]
+    columns = [list(leaf) if type(leaf) is Tracer else leaf for leaf in leaves]
     carry, carried = init, flatten(init)[1]
     rows: list[list[Any]] = []
     out_structure: Structure | None = None

@@ -22,7 +22,7 @@ from tapem.location import users_line
 from tapem.node import NOTHING, NUMBERS, Abstract, Handle, Node, Static, new_node
 from tapem.numpy_api import FUNCTIONS, REDUCTIONS, UFUNCS, name_of
 from tapem.operators import Operators
-from tapem.ops.structure import detach, pick
+from tapem.ops.structure import detach, pick, unstack
 from tapem.primitive import Primitive, has_door, register_door
 from tapem.recorder import Recorder
 from tapem.signature import type_text
@@ -56,10 +56,10 @@ class Tracer(Handle, Operators["Tracer"]):
         return shape[0]
 
     def __iter__(self) -> Iterator[Tracer]:
-        shape = self.node.shape
-        if not shape:
+        if not self.node.shape:
             raise TypeError("a tracer of shape () cannot be iterated over")
-        return (self[index] for index in range(shape[0]))
+        apart: Any = unstack
+        return iter(apart(self))
 
     def __repr__(self) -> str:
         name = "" if self.node.name is None else f" {self.node.name!r}"

@@ -487,3 +487,19 @@ def test_ten_thousand_operations_on_a_tracer():
         return x
 
     assert float(tm.grad(f)(2.0)) == 1.0
+
+
+def test_iterating_a_tracer_takes_it_apart_once():
+    """One op for all rows, so that their cotangents are stacked; row by row each would be padded to the whole array."""
+    x = np.arange(6.0).reshape(3, 2) + 1
+
+    def first_times_second(x):
+        first, second, _ = x
+        return np.sum(first * second)
+
+    expected = np.array([[3.0, 4.0], [1.0, 2.0], [0.0, 0.0]])
+    np.testing.assert_array_equal(tm.grad(first_times_second)(x), expected)
+    np.testing.assert_array_equal(tm.vmap(tm.grad(first_times_second))(np.stack([x, 2 * x]))[1], 2 * expected)
+    ref, tape = tm.Tape().leaf(x)
+    names = [node.op.name for node in tm.lift(first_times_second)(ref).exec(tape)]
+    assert names.count("unstack") == 1 and "getitem" not in names

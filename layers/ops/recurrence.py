@@ -11,7 +11,7 @@ of any order are those of the ops: backpropagation through time is the reverse s
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal, TypeAlias, cast
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from jaxtyping import Float
@@ -21,7 +21,6 @@ from layers.ops.cells import check_gates, gru_cell, lstm_cell
 from layers.ops.composed import composed
 from layers.ops.linear import linear, times
 from tapem import ArgumentError, Tensor
-from tapem.ops.structure import unstack
 
 Nonlinearity: TypeAlias = Literal["tanh", "relu"]
 Sequences: TypeAlias = Float[Tensor, "*batch time in"]
@@ -30,13 +29,8 @@ State: TypeAlias = Float[Tensor, "*batch hidden"]
 
 
 def _projected(w_ih: Any, bias: Any, x: Any) -> Any:
-    """`x W^T + b` for all times at once, with time as the first axis."""
+    """`x W^T + b` for all times at once, with time as the first axis, along which the loop goes."""
     return linear(w_ih, bias, np.moveaxis(x, -2, 0))
-
-
-def _steps(projected: Any) -> tuple[Any, ...]:
-    """What enters at each time. They are taken apart by one op: the cotangents are stacked, not added up."""
-    return cast("Any", unstack)(projected)
 
 
 def _start(state: Any, projected: Any, hidden: int) -> Any:
@@ -85,7 +79,7 @@ def rnn(
     projected, turned = _projected(w_ih, b_ih + b_hh, x), w_hh.T
     state = _start(h, projected, w_hh.shape[1])
     states: list[Any] = []
-    for entering in _steps(projected):
+    for entering in projected:
         state = squash(entering + times(state, turned))
         states.append(state)
     return _outputs(states, projected, w_hh.shape[1]), state
@@ -124,7 +118,7 @@ def lstm(
     projected, turned = _projected(w_ih, b_ih + b_hh, x), w_hh.T
     output, cell = _start(h, projected, hidden), _start(c, projected, hidden)
     outputs: list[Any] = []
-    for entering in _steps(projected):
+    for entering in projected:
         output, cell = lstm_cell(entering, times(output, turned), cell)
         outputs.append(output)
     return _outputs(outputs, projected, hidden), (output, cell)
@@ -163,7 +157,7 @@ def gru(
     projected = _projected(w_ih, b_ih, x)
     state = _start(h, projected, hidden)
     states: list[Any] = []
-    for entering in _steps(projected):
+    for entering in projected:
         state = gru_cell(entering, linear(w_hh, b_hh, state), state)
         states.append(state)
     return _outputs(states, projected, hidden), state
