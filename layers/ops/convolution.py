@@ -23,10 +23,10 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from layers.ops.plan import conv_plan, conv_transpose_plan, gradient_plan
+from layers.ops.plan import Plan, conv_plan, conv_transpose_plan, gradient_plan
 from layers.ops.unfolding import bias_gradient, correlate, correlate_transposed, kernel_gradient
 from layers.ops.windows import Padding, PerAxis, Sizes, geometry
-from tapem import Abstract, Tensor, primitive
+from tapem import Abstract, ShapeError, Tensor, primitive
 
 
 def what(name: str) -> str:
@@ -77,7 +77,16 @@ def convolved_back(
     """The value of the transposed convolution of this name."""
     arguments = (stride, padding, output_padding, dilation, groups)
     plan = conv_transpose_plan(what(name), np.shape(kernel), np.shape(x), *arguments)
+    _check_bias(name, bias, plan)
     return correlate_transposed(kernel, bias, x, plan)
+
+
+def _check_bias(name: str, bias: Any, plan: Plan) -> None:
+    # The signature cannot: how many channels come out depends on the groups.
+    channels = plan.groups * plan.channels
+    if bias is not None and Abstract.of(bias).shape != (channels,):
+        shape = Abstract.of(bias).shape
+        raise ShapeError(f"{what(name)}: bias has the shape {shape}, but {channels} channels come out: {(channels,)}.")
 
 
 def _pull_kernel(
@@ -205,6 +214,7 @@ def _abstract_conv_transpose(name: str) -> Any:
     ) -> Abstract:
         shapes = Abstract.of(kernel).shape, Abstract.of(x).shape
         plan = conv_transpose_plan(what(name), *shapes, stride, padding, output_padding, dilation, groups)
+        _check_bias(name, bias, plan)
         return Abstract((*plan.batch, shapes[0][1] * groups, *plan.given.size), _common_dtype(kernel, bias, x))
 
     return abstract

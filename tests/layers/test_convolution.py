@@ -110,6 +110,11 @@ def test_what_conv_transpose_refuses(static: Any, kind: type[Exception], text: s
     assert "has 3 channels, but kernel (2, 4, 5, 5) takes 2" in complaint(
         lambda: layers.conv_transpose(kernel[:2], B, X), tm.ShapeError
     )
+    assert complaint(lambda: layers.conv_transpose(kernel, B[:3], X), tm.ShapeError) == (
+        "conv_transpose(kernel, bias, x): bias has the shape (3,), but 4 channels come out: (4,)."
+    )
+    shapes = [tm.Abstract.of(array) for array in (kernel, B[:3], X)]
+    assert "(3,), but 4 channels" in complaint(lambda: tm.eval_shape(layers.conv_transpose2d, *shapes), tm.ShapeError)
     assert "there is nothing along a spatial axis" in complaint(
         lambda: layers.conv_transpose(kernel, B, X[..., :0]), tm.ShapeError
     )
