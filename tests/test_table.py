@@ -92,6 +92,19 @@ def test_primitive_is_complete(op: Primitive) -> None:
     assert op.__doc__, f"{op.usage()} has no docstring"
 
 
+@pytest.mark.parametrize("op", [op for op in PRIMITIVES if not op.values[0].__module__.startswith("layers.")])
+def test_rows_have_edges(op: Primitive) -> None:
+    """An empty axis and an axis of size 1; for elementwise ops a scalar too, and operands that broadcast."""
+    shapes = [[np.shape(x) for x in row.operands if x is not None] for _, row in TABLE if row.op is op]
+    if op.name in INDIRECT:
+        return
+    for size in (0, 1):
+        assert any(size in shape for row in shapes for shape in row), f"{op.usage()} has no row with an axis of {size}"
+    if op.elementwise:
+        assert any(() in row for row in shapes), f"{op.usage()} has no row with a scalar"
+        assert op.arity == 1 or any(len(set(row)) > 1 for row in shapes), f"{op.usage()} has no row that broadcasts"
+
+
 def slightly_wrong(part: Any) -> Any:
     """What a rule returned, one percent larger."""
     while isinstance(part, Thunk):
