@@ -72,12 +72,13 @@ def _row_sums(x: Any) -> Any:
 
 def _check_mask(mask: Any, shape: tuple[int, ...], op: str) -> None:
     """ShapeError for a mask that does not broadcast to the shape of the scores."""
-    fits = mask.ndim <= len(shape) and all(
-        own in (1, size) for own, size in zip(reversed(mask.shape), reversed(shape), strict=False)
+    given = np.shape(mask)
+    fits = len(given) <= len(shape) and all(
+        own in (1, size) for own, size in zip(reversed(given), reversed(shape), strict=False)
     )
     if not fits:
         raise ShapeError(
-            f"{op}: mask has shape {mask.shape}, which does not broadcast to {shape}, the scores of every query (last "
+            f"{op}: mask has shape {given}, which does not broadcast to {shape}, the scores of every query (last "
             "axis but one) with every key (last axis)."
         )
 
