@@ -135,6 +135,12 @@ def test_options_of_numpy_that_no_rule_knows(call: Any, text: str) -> None:
         by_grad(call, X)
 
 
+@pytest.mark.parametrize("transform", [tm.grad, tm.jacfwd, tm.hessian])
+def test_where_a_determinant_has_no_logarithm(transform: Any) -> None:
+    with pytest.raises(tm.ArgumentError, match=r"^slogdet has no derivative at a singular matrix\. .*its rank is 1"):
+        transform(lambda a: np.linalg.slogdet(a)[1])(np.ones((2, 2)))
+
+
 def test_interpolation_between_points_in_lists() -> None:
     x, points, values = np.array([0.5, 1.5, 5.0]), [0.0, 1.0, 3.0], [0.0, 2.0, 3.0]
     np.testing.assert_allclose(tm.grad(lambda x: np.sum(np.interp(x, points, values)))(x), [2, 0.5, 0])

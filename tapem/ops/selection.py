@@ -64,8 +64,14 @@ def where(condition: T, x: T, y: T) -> Out:
 
     All three are broadcast together. The condition is never differentiated.
 
+    What was not chosen gets a cotangent of 0, and 0 times an infinite derivative is NaN: where a branch is not finite,
+    give it harmless numbers to work on.
+
     >>> where(np.array([True, False]), np.array([1.0, 2.0]), 0.0)
     array([1., 0.])
+    >>> import tapem as tm
+    >>> tm.grad(lambda x: np.sum(np.where(x > 0, np.sqrt(np.where(x > 0, x, 1)), 0)))(np.array([4.0, 0.0]))
+    array([0.25, 0.  ])
     """
     return np.where(condition, x, y)
 

@@ -21,6 +21,7 @@ from jaxtyping import Float, Shaped
 
 from tapem.broadcasting import unbroadcast
 from tapem.declare import primitive
+from tapem.errors import ArgumentError
 from tapem.node import Abstract, Array
 from tapem.ops.einsum import einsum
 from tapem.ops.linalg import aligned, transposed
@@ -282,9 +283,16 @@ def det(a: Square) -> Float[Tensor, "*batch"]:
     return np.linalg.det(a)
 
 
+def _slope_of_slogdet(a: Any) -> Any:
+    try:
+        return transposed(linalg_inv(a))
+    except ArgumentError as error:
+        raise ArgumentError(f"slogdet has no derivative at a singular matrix. {error}") from error
+
+
 @primitive(
-    rrule=(lambda g, y, a: scaled(g[1], transposed(linalg_inv(a))),),
-    frule=(lambda t, y, a: (Zero(), np.sum(transposed(linalg_inv(a)) * t, axis=(-2, -1))),),
+    rrule=(lambda g, y, a: scaled(g[1], _slope_of_slogdet(a)),),
+    frule=(lambda t, y, a: (Zero(), np.sum(_slope_of_slogdet(a) * t, axis=(-2, -1))),),
     batch=batch_of_matrices,
     abstract=lambda a: (kind_of(a.shape[:-2], a), kind_of(a.shape[:-2], a)),
 )
