@@ -14,6 +14,10 @@ _SHORT = 64
 # Unfolded inputs of up to so many elements are kept from the forward pass: they fit into the caches, where reading them
 # again takes less than unfolding again does. Larger ones would only take memory.
 _KEPT = 1 << 20
+# Larger ones are unfolded a few rows at a time, which are to have no more elements than this.
+_BLOCK = 1 << 18
+# How many elements the shares that rows have in the gradient of a kernel may take before they are summed.
+_SHARES = 1 << 20
 
 
 class Plan:
@@ -55,6 +59,8 @@ class Plan:
         self.meetings = _meetings(at)
         self.height = self.channels * self.others
         self.keeps_windows = at.dilation[0] == 1 and math.prod(self.unfolded) <= _KEPT
+        self.block = min(max(_BLOCK // max(math.prod(self.unfolded[2:]), 1), 2 * self.taps), at.out[0])
+        self.shares = max(_SHARES // max(channels * math.prod(at.kernel) * self.out, 1), 1)
         self.stacked = (groups, at.out[0], self.taps * self.height, self.width)
 
         # The result, and what is pulled back to the input.

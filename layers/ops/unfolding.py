@@ -18,16 +18,13 @@ the columns. What is gained:
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
 from layers.ops.plan import Plan
 from layers.ops.windows import Sizes
-
-# How many elements the shares that rows have in the gradient of a kernel may take before they are summed.
-_SHARES = 1 << 20
-
 
 # The three products ---------------------------------------------------------------------------------------------------
 
@@ -42,8 +39,9 @@ def correlate(kernel: Any, bias: Any, x: Any, plan: Plan) -> tuple[Any, Any]:
     if plan.taps > 1 and plan.channels > 1:
         matrix = matrix.swapaxes(3, 4)
     matrix = matrix.reshape(plan.groups, 1, plan.out, plan.taps * plan.height)
-    windows = _windows(_in_rows(x, plan.x_split, plan), plan)
-    y = np.matmul(matrix, windows)
+    y, windows = np.empty(plan.y_rows, x.dtype), None
+    for rows, windows in _windows(_in_rows(x, plan.x_split, plan), plan):
+        np.matmul(matrix, windows, out=y[:, rows])
     if bias is not None:
         y, dtype = _with_bias(y, bias.reshape(plan.groups, 1, plan.out, 1), dtype)
     return _out_of_rows(y, plan.y_merged, plan, dtype), windows if plan.keeps_windows else None
@@ -70,18 +68,16 @@ def kernel_gradient(x: Any, cotangent: Any, plan: Plan, windows: Any = None) -> 
     `windows` are those that `correlate` kept of x.
     """
     dtype, x, cotangent = _computed_in(x, cotangent)
-    if windows is None or windows.dtype != cotangent.dtype:
-        windows = _windows(_in_rows(x, plan.x_split, plan), plan)
     pulled = _in_rows(cotangent, plan.y_split, plan).reshape(plan.y_rows).swapaxes(2, 3)
-    rows = plan.y_rows[1]
-    step = max(_SHARES // max(plan.groups * plan.stacked[2] * plan.out, 1), 1)
-    if step >= rows:
-        total = np.add.reduce(np.matmul(windows, pulled), axis=1)
+    if windows is None or windows.dtype != cotangent.dtype:
+        blocks = _windows(_in_rows(x, plan.x_split, plan), plan)
     else:
-        total = np.add.reduce(np.matmul(windows[:, :step], pulled[:, :step]), axis=1)
-        for start in range(step, rows, step):
-            some = slice(start, start + step)
-            total += np.add.reduce(np.matmul(windows[:, some], pulled[:, some]), axis=1)
+        blocks = iter([(slice(0, plan.y_rows[1]), windows)])
+    total = np.zeros((plan.groups, plan.stacked[2], plan.out), cotangent.dtype)
+    for rows, some in blocks:
+        for start in range(0, some.shape[1], plan.shares):
+            end = start + plan.shares
+            total += np.add.reduce(np.matmul(some[:, start:end], pulled[:, rows][:, start:end]), axis=1)
     total = total.reshape(plan.groups, plan.taps, plan.channels, plan.others, plan.out).transpose(0, 4, 2, 1, 3)
     kernel = total.reshape(plan.groups * plan.out, plan.channels, *plan.given.kernel)
     return kernel if kernel.dtype == dtype else kernel.astype(dtype)
@@ -133,19 +129,31 @@ def _out_of_rows(y: Any, merged: Sizes, plan: Plan, dtype: Any) -> Any:
 # Windows --------------------------------------------------------------------------------------------------------------
 
 
-def _windows(x: Any, plan: Plan) -> Any:
-    """For every row of the result its matrix (taps along the rows, channels, taps along the columns; positions)."""
+def _windows(x: Any, plan: Plan) -> Iterator[tuple[slice, Any]]:
+    """Rows of the result, and for each of them its matrix (taps along the rows, channels, taps of columns; positions).
+
+    All rows at once, if the windows are to be kept. Otherwise a few at a time, in the same memory, which stays in the
+    caches: a large array that is new costs more than what is written into it.
+    """
+    at, out = plan.at, plan.at.out[0]
     if plan.is_padded:
         padded = np.zeros(plan.padded, x.dtype)
         padded[plan.interior] = x
         x = padded
-    if plan.columns_unfold:
-        unfolded = np.empty(plan.unfolded, x.dtype)
+    if not plan.columns_unfold:
+        yield slice(0, out), _stacked(x, plan.stacked, plan.taps, plan.height, at.stride[0], at.dilation[0])
+        return
+    span = (plan.taps - 1) * at.dilation[0] + 1
+    step = out if plan.keeps_windows else plan.block
+    unfolded = np.empty((plan.groups, (step - 1) * at.stride[0] + span, *plan.unfolded[2:]), x.dtype)
+    for start in range(0, out, step):
+        end = min(start + step, out)
+        met = x[:, start * at.stride[0] : (end - 1) * at.stride[0] + span]
+        target = unfolded[:, : met.shape[1]]
         for tap, elements in plan.meetings:
-            unfolded[tap] = x[elements]
-        x = unfolded
-    at = plan.at
-    return _stacked(x, plan.stacked, plan.taps, plan.height, at.stride[0], at.dilation[0])
+            target[tap] = met[elements]
+        shape = (plan.groups, end - start, *plan.stacked[2:])
+        yield slice(start, end), _stacked(unfolded, shape, plan.taps, plan.height, at.stride[0], at.dilation[0])
 
 
 def _stacked(x: Any, shape: Sizes, taps: int, height: int, stride: int, dilation: int, skipped: int = 0) -> Any:

@@ -12,8 +12,9 @@ import pytest
 import layers
 import tapem as tm
 from layers import Conv1d, Conv2d, Conv3d, ConvTranspose1d, ConvTranspose2d, ConvTranspose3d, Flatten, Linear, Relu
-from layers.ops import convolution, unfolding
+from layers.ops import convolution, plan, unfolding
 from layers.ops.convolution import conv_kernel_gradient
+from layers.ops.windows import geometry
 from tests.tables.convolution import conv as reference
 from tests.tables.convolution import conv_transpose as transposed_reference
 from tests.tables.convolution import kernel_gradient as gradient_reference
@@ -194,11 +195,22 @@ def test_shapes_as_they_are_used(groups: int, stride: int, order: Any) -> None:
     np.testing.assert_allclose(for_x, expected, atol=1e-11)
 
 
-def test_gradients_of_large_kernels_are_summed_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    x, g = normal(20, 3, 8, 8), normal(20, 4, 6, 6)
-    whole = conv_kernel_gradient(x, g, kernel_size=(3, 3))
-    monkeypatch.setattr(unfolding, "_SHARES", 4 * 27 * 2)
-    np.testing.assert_allclose(conv_kernel_gradient(x, g, kernel_size=(3, 3)), whole, rtol=1e-12)
+@pytest.mark.parametrize(("stride", "dilation", "groups"), [(1, 1, 1), (2, 1, 1), (1, 2, 2), (3, 2, 1)])
+def test_large_work_is_done_in_parts(monkeypatch: pytest.MonkeyPatch, stride: int, dilation: int, groups: int) -> None:
+    # As for large inputs: nothing is kept, rows are unfolded a few at a time, and their shares summed one by one.
+    for name in ("_KEPT", "_BLOCK", "_SHARES"):
+        monkeypatch.setattr(plan, name, 1)
+    x, kernel = normal(40, 2, 19, 11), normal(4, 2 // groups, 2, 3)
+    at = geometry("conv", (19, 11), (2, 3), stride, 1, dilation)
+    parts = plan.Plan(at, (40,), groups, 2, 4)
+    assert parts.block == 4 and parts.shares == 1 and not parts.keeps_windows
+    static: Any = {"stride": stride, "padding": 1, "dilation": dilation, "groups": groups}
+    y, kept = unfolding.correlate(kernel, None, x, parts)
+    np.testing.assert_allclose(y, reference(kernel, None, x, **static), atol=1e-12)
+    g = normal(*y.shape)
+    assert kept is None
+    expected = gradient_reference(x, g, (2, 3), **static)
+    np.testing.assert_allclose(unfolding.kernel_gradient(x, g, parts), expected, atol=1e-11)
 
 
 def test_against_torch() -> None:
