@@ -13,6 +13,7 @@ import numpy as np
 
 import tapem as tm
 from layers.module import Layer
+from layers.ops.arguments import is_integer
 from layers.shapes import Pattern
 from tapem import ArgumentError
 
@@ -142,7 +143,7 @@ class AlongAxis(Activation):
 
     def __post_init__(self) -> None:
         """Check the axis."""
-        if isinstance(self.axis, bool) or not isinstance(self.axis, int | np.integer):  # pyright: ignore
+        if not is_integer(self.axis):
             raise ArgumentError(f"{type(self).__name__}: axis is {self.axis!r}, but must be an integer.")
 
     @property

@@ -13,9 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 import tapem as tm
-from layers.dense import check_count
 from layers.initialisers import Initialiser, he_uniform, zeros
 from layers.module import Array, Layer
+from layers.ops.arguments import check_count
 from layers.ops.fixed_rank_convolution import (
     conv1d,
     conv2d,

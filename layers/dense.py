@@ -15,15 +15,10 @@ import numpy.typing as npt
 import tapem as tm
 from layers.initialisers import Initialiser, glorot_uniform, zeros
 from layers.module import Array, Layer
+from layers.ops.arguments import check_count
 from layers.ops.linear import linear
 from layers.shapes import Pattern, check_pattern, shown, split_pattern, with_last
-from tapem import ArgumentError, ShapeError
-
-
-def check_count(layer: str, name: str, value: int, least: int = 1) -> None:
-    """ArgumentError for a size that is not an integer, or below `least`."""
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:  # pyright: ignore
-        raise ArgumentError(f"{layer}: {name} is {value!r}, but must be an integer of at least {least}.")
+from tapem import ShapeError
 
 
 @dataclass(frozen=True, repr=False)

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from layers.dense import check_count
 from layers.initialisers import Initialiser, normal
 from layers.module import Array, Layer
+from layers.ops.arguments import check_count
 from layers.ops.embedding import embedding
 from layers.shapes import Pattern, with_last
 

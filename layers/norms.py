@@ -14,9 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 import tapem as tm
-from layers.dense import check_count
 from layers.initialisers import Initialiser, ones, zeros
 from layers.module import Array, Layer
+from layers.ops.arguments import check_count, is_number
 from layers.ops.batch_norm import batch_norm_inference, batch_norm_training
 from layers.ops.channels import check_spatial
 from layers.ops.normalisation import check_groups, group_norm, instance_norm, layer_norm, rms_norm
@@ -258,8 +258,7 @@ class BatchNorm(ChannelNormalisation):
     def __post_init__(self) -> None:
         """Check the arguments."""
         super().__post_init__()
-        number = isinstance(self.momentum, int | float | np.floating) and not isinstance(self.momentum, bool)  # pyright: ignore
-        if not (number and 0 <= self.momentum <= 1):
+        if not (is_number(self.momentum) and 0 <= self.momentum <= 1):
             raise ArgumentError(
                 f"BatchNorm: momentum is {self.momentum!r}, but must be a number within [0, 1]: the weight of the "
                 "newest batch in the running statistics."

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
-from layers.dense import check_count
 from layers.module import Layer
+from layers.ops.arguments import check_count
 from layers.ops.fixed_rank_pooling import (
     avg_pool1d,
     avg_pool2d,

@@ -13,9 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 import tapem as tm
-from layers.dense import check_count
 from layers.initialisers import Initialiser, glorot_uniform, zeros
 from layers.module import Array, Layer
+from layers.ops.arguments import check_count
 from layers.ops.recurrence import Nonlinearity, check_nonlinearity, gru, lstm, rnn
 from layers.shapes import Pattern, split_pattern, with_last
 

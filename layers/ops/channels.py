@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from layers.ops.arguments import is_integer
 from tapem import ArgumentError, ShapeError
 
 WHERE = "`spatial` says how many axes follow the channels: 2 for images (*batch, channels, height, width)"
@@ -23,8 +24,7 @@ WHERE = "`spatial` says how many axes follow the channels: 2 for images (*batch,
 
 def check_spatial(op: str, spatial: Any) -> None:
     """ArgumentError unless this is None or a number of axes."""
-    number = isinstance(spatial, int | np.integer) and not isinstance(spatial, bool)
-    if spatial is not None and not (number and spatial >= 0):
+    if spatial is not None and not (is_integer(spatial) and spatial >= 0):
         raise ArgumentError(f"{op}: spatial is {spatial!r}, but must be None or an integer of at least 0; {WHERE}.")
 
 

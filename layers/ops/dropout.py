@@ -12,6 +12,7 @@ from typing import Any, overload
 import numpy as np
 from jaxtyping import Float
 
+from layers.ops.arguments import is_number
 from tapem import Abstract, ArgumentError, Tensor, primitive, random
 from tapem.declare import Deferred, Numeric, Operand, Step
 from tapem.node import Array
@@ -20,8 +21,7 @@ from tapem.random import Key
 
 def check_rate(op: str, rate: Any) -> None:
     """ArgumentError unless the rate is a number within [0, 1)."""
-    number = isinstance(rate, int | float | np.number) and not isinstance(rate, bool)
-    if not (number and 0 <= rate < 1):
+    if not (is_number(rate) and 0 <= rate < 1):
         raise ArgumentError(
             f"{op}: rate is {rate!r}, but must be at least 0 and below 1: it is the probability with which an element "
             "is set to zero, and the others are divided by 1 - rate."

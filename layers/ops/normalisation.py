@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from layers.ops.arguments import check_count
 from layers.ops.channels import batch_of_examples, by_channel
 from layers.ops.linear import rows
 from layers.ops.standardise import (
@@ -240,8 +241,7 @@ def instance_norm(
 
 def check_groups(op: str, num_groups: Any, channels: int) -> None:
     """ArgumentError unless this is a number of groups that divides the channels."""
-    if isinstance(num_groups, bool) or not isinstance(num_groups, int | np.integer) or num_groups < 1:
-        raise ArgumentError(f"{op}: num_groups is {num_groups!r}, but must be an integer of at least 1.")
+    check_count(op, "num_groups", num_groups)
     if channels % num_groups:
         raise ArgumentError(f"{op}: {channels} channels do not divide into num_groups={num_groups} equal groups.")
 

@@ -22,7 +22,8 @@ from typing import Any, TypeAlias
 import numpy as np
 from jaxtyping import Float, UInt
 
-from layers.ops.windows import Geometry, Padding, PerAxis, Sizes, geometry, is_integer, per_axis
+from layers.ops.arguments import check_count
+from layers.ops.windows import Geometry, Padding, PerAxis, Sizes, geometry, per_axis
 from tapem import ArgumentError, ShapeError, Tensor, primitive
 from tapem.primitive import linear_in_all
 
@@ -380,10 +381,7 @@ def global_avg_pool(x: Signal, *, spatial_axes: int = 2) -> Signal:
     >>> global_avg_pool(np.array([[[1.0, 2.0], [3.0, 6.0]]]))
     array([3.])
     """
-    if not is_integer(spatial_axes) or spatial_axes < 1:
-        raise ArgumentError(
-            f"global_avg_pool(x): spatial_axes is {spatial_axes!r}, but must be an integer of at least 1."
-        )
+    check_count("global_avg_pool(x)", "spatial_axes", spatial_axes)
     if x.ndim < spatial_axes + 1 or 0 in x.shape[-spatial_axes:]:
         raise ShapeError(
             f"global_avg_pool(x): x has shape {x.shape}, but needs channels and {spatial_axes} spatial axes that are "

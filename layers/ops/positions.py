@@ -14,13 +14,14 @@ import numpy as np
 import numpy.typing as npt
 from jaxtyping import Float, Shaped
 
+from layers.ops.arguments import check_count, is_number
 from tapem import ArgumentError, Primitive, ShapeError, Tensor, primitive
 from tapem.broadcasting import broadcasts_to, unbroadcast
 
 
 def check_base(op: str, base: Any) -> None:
     """ArgumentError unless the base is a number of at least 1."""
-    if isinstance(base, bool) or not isinstance(base, int | float | np.number) or not 1 <= base < math.inf:
+    if not (is_number(base) and 1 <= base < math.inf):
         raise ArgumentError(f"{op}: base is {base!r}, but must be a finite number of at least 1.")
 
 
@@ -44,8 +45,7 @@ def sinusoidal_positions(
            [0.84, 0.54, 0.01, 1.  ]], dtype=float32)
     """
     for name, size in (("n", n), ("dim", dim)):
-        if isinstance(size, bool) or not isinstance(size, int | np.integer) or size < 0:  # pyright: ignore
-            raise ArgumentError(f"sinusoidal_positions(n, dim): {name} is {size!r}, but must be an integer, 0 or more.")
+        check_count("sinusoidal_positions(n, dim)", name, size, least=0)
     check_base("sinusoidal_positions(n, dim)", base)
     angles = np.arange(n)[:, None] * _frequencies(dim, base)
     pairs = np.stack([np.sin(angles), np.cos(angles)], axis=-1)

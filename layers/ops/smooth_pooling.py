@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 import tapem as tm
+from layers.ops.arguments import is_number
 from layers.ops.pooling import Signal, batch_pool, batch_windows, leading, meetings_of, reduced, windows_on
 from layers.ops.windows import Geometry, Padding, PerAxis
 from tapem import ArgumentError, primitive
@@ -80,8 +81,7 @@ def smooth_max_pool_rules(name: str, axes: int | None) -> dict[str, Any]:
 
 def check_beta(what: str, beta: Any) -> None:
     """ArgumentError for a beta that is not a finite number, or 0; `what` names the op or layer."""
-    number = isinstance(beta, int | float | np.number) and not isinstance(beta, bool)
-    if not number or not math.isfinite(beta) or beta == 0:
+    if not is_number(beta) or not math.isfinite(beta) or beta == 0:
         raise ArgumentError(f"{what}: beta is {beta!r}, but must be a finite number other than 0.")
 
 

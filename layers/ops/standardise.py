@@ -17,6 +17,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
+from layers.ops.arguments import is_number
 from tapem import ArgumentError
 
 Means: TypeAlias = Callable[[Any], Any]
@@ -37,8 +38,7 @@ class Centred(NamedTuple):
 
 def check_eps(op: str, eps: Any) -> float:
     """The number that is added to a variance; ArgumentError unless it is positive."""
-    number = type(eps) is float or (isinstance(eps, int | float | np.floating) and not isinstance(eps, bool))
-    if not (number and 0 < eps < math.inf):
+    if not (is_number(eps) and 0 < eps < math.inf):
         raise ArgumentError(
             f"{op}: eps is {eps!r}, but must be a positive number: it keeps values and derivatives finite where all "
             "elements are equal."

@@ -106,7 +106,7 @@ def test_sinusoidal_positions() -> None:
     x = values(2, 3, 4, dtype=np.float16)
     y = SinusoidalPositions().apply((), x)
     np.testing.assert_array_equal(y, x + layers.sinusoidal_positions(3, 4, dtype=np.float16))
-    assert "n is -1, but must be an integer, 0 or more" in complaint(
+    assert "n is -1, but must be an integer of at least 0" in complaint(
         lambda: layers.sinusoidal_positions(-1, 2), tm.ArgumentError
     )
     for call in (lambda: SinusoidalPositions(0.5), lambda: layers.sinusoidal_positions(1, 2, base=float("nan"))):

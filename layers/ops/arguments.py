@@ -1,0 +1,41 @@
+"""Checks of numbers that are arguments of ops and layers alike; what is wrong is said in the same words everywhere."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from tapem import ArgumentError
+
+
+def is_integer(value: Any) -> bool:
+    """Whether a value is an integer, and not a bool.
+
+    >>> is_integer(3), is_integer(np.int64(3)), is_integer(3.0), is_integer(True)
+    (True, True, False, False)
+    """
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)
+
+
+def is_number(value: Any) -> bool:
+    """Whether a value is a real number, and not a bool.
+
+    >>> is_number(3), is_number(np.float32(3)), is_number("3"), is_number(True)
+    (True, True, False, False)
+    """
+    return isinstance(value, float | np.floating) or is_integer(value)
+
+
+def check_count(what: str, name: str, value: Any, least: int = 1) -> None:
+    """ArgumentError for a size that is not an integer, or below `least`; `what` names the op or layer.
+
+    >>> check_count("Linear", "in_features", 0)
+    Traceback (most recent call last):
+    tapem.errors.ArgumentError: Linear: in_features is 0, but must be an integer of at least 1.
+    """
+    if not is_integer(value) or value < least:
+        raise ArgumentError(f"{what}: {name} is {value!r}, but must be an integer of at least {least}.")
+
+
+__all__ = ["check_count", "is_integer", "is_number"]
