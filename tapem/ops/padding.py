@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any, Literal, TypeAlias, cast, get_args
 
 import numpy as np
 from jaxtyping import Shaped
@@ -24,8 +24,8 @@ Widths: TypeAlias = "int | Sequence[int] | Sequence[Sequence[int]]"
 def _pairs(value: Any, ndim: int) -> tuple[tuple[Any, Any], ...]:
     """One pair (before, after) for each axis, from any of the forms that np.pad takes."""
     if isinstance(value, Mapping):
-        rows = [(0, 0)] * ndim
-        for axis, width in value.items():
+        rows: list[tuple[Any, Any]] = [(0, 0)] * ndim
+        for axis, width in cast("Mapping[int, Any]", value).items():
             rows[np.lib.array_utils.normalize_axis_index(axis, ndim)] = _pairs(width, 1)[0]
         return tuple(rows)
     try:
