@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar
 
@@ -14,7 +13,7 @@ import numpy.typing as npt
 
 import tapem as tm
 from layers.initialisers import Initialiser, he_uniform, zeros
-from layers.module import Array, Layer
+from layers.module import Array
 from layers.ops.arguments import check_count
 from layers.ops.fixed_rank_convolution import (
     conv1d,
@@ -24,16 +23,14 @@ from layers.ops.fixed_rank_convolution import (
     conv_transpose2d,
     conv_transpose3d,
 )
-from layers.ops.windows import Padding, PerAxis, Sizes, frozen, geometry, per_axis, transposed_geometry
-from layers.shapes import Pattern, split_pattern, with_last
+from layers.ops.windows import Padding, PerAxis, Sizes, geometry, per_axis, transposed_geometry
+from layers.shapes import Pattern, with_last
+from layers.windowed import Windowed
 from tapem import ArgumentError
-
-# Stands for a size that is not known; every kernel fits into it.
-_LARGE = 2**40
 
 
 @dataclass(frozen=True, repr=False)
-class Convolutional(Layer):
+class Convolutional(Windowed):
     """What the convolutional layers share: their arguments, parameters and shapes."""
 
     in_channels: int
@@ -47,28 +44,23 @@ class Convolutional(Layer):
     bias: Initialiser | bool = True
     dtype: npt.DTypeLike = np.float32
 
-    axes: ClassVar[int]
-    op: ClassVar[Callable[..., Any]]
-    shown: ClassVar[tuple[str, ...]] = ("kernel_size", "stride", "padding", "output_padding", "dilation", "groups")
+    windows: ClassVar[tuple[str, ...]] = ("kernel_size", "stride", "padding", "dilation")
 
     def __post_init__(self) -> None:
-        """Check the arguments, and make tuples of lists, so that equal layers are equal."""
+        """Check the arguments."""
         layer = type(self).__name__
-        for name in self.shown:
-            if hasattr(self, name):
-                object.__setattr__(self, name, frozen(getattr(self, name)))
         for name in ("in_channels", "out_channels", "groups"):
             check_count(layer, name, getattr(self, name))
         for name in ("in_channels", "out_channels"):
             if getattr(self, name) % self.groups:
                 raise ArgumentError(f"{layer}: groups={self.groups} does not divide {name}={getattr(self, name)}.")
-        self.sizes_for((_LARGE,) * self.axes)
+        super().__post_init__()
 
     def __repr__(self) -> str:
         parts = [f"{self.in_channels}, {self.out_channels}, {self.kernel_size}"]
         for own in fields(self):
             value = getattr(self, own.name)
-            if own.name in self.shown and own.name != "kernel_size" and value != own.default:
+            if own.name in (*self.windows[1:], "groups") and value != own.default:
                 parts.append(f"{own.name}={value!r}")
         if not self.bias:
             parts.append("bias=False")
@@ -87,11 +79,7 @@ class Convolutional(Layer):
     def output_shape(self, input_shape: Pattern) -> Pattern:
         """The same leading axes, `out_channels`, and the size of the result; unknown sizes stay unknown."""
         self.check_input(input_shape)
-        known = split_pattern(input_shape)[1][-self.axes :]
-        spatial = (None,) * (self.axes - len(known)) + known
-        sizes = self.sizes_for(tuple(_LARGE if n is None else n for n in spatial))
-        sizes = tuple(None if n is None else size for n, size in zip(spatial, sizes, strict=True))
-        return with_last(input_shape, (self.in_channels, *spatial), (self.out_channels, *sizes))
+        return with_last(input_shape, (None,) * (self.axes + 1), (self.out_channels, *self.spatial_sizes(input_shape)))
 
     def sizes_for(self, spatial: Sizes) -> Sizes:
         """The spatial sizes of the result, given those of the input."""
@@ -125,6 +113,8 @@ class TransposedConvolutional(Convolutional):
     """What the transposed convolutional layers share."""
 
     output_padding: PerAxis = field(default=0, kw_only=True)
+
+    windows: ClassVar[tuple[str, ...]] = (*Convolutional.windows, "output_padding")
 
     def sizes_for(self, spatial: Sizes) -> Sizes:
         """The spatial sizes of the result, given those of the input."""
@@ -247,4 +237,4 @@ class ConvTranspose3d(TransposedConvolutional):
     op = conv_transpose3d
 
 
-__all__ = ["Conv1d", "Conv2d", "Conv3d", "ConvTranspose1d", "ConvTranspose2d", "ConvTranspose3d"]
+__all__ = ["Conv1d", "Conv2d", "Conv3d", "ConvTranspose1d", "ConvTranspose2d", "ConvTranspose3d", "Convolutional"]

@@ -19,8 +19,9 @@ from layers.module import Array, Layer
 from layers.ops.arguments import check_count, is_number
 from layers.ops.batch_norm import batch_norm_inference, batch_norm_training
 from layers.ops.channels import check_spatial
+from layers.ops.dtypes import as_dtype
 from layers.ops.normalisation import check_groups, group_norm, instance_norm, layer_norm, rms_norm
-from layers.ops.standardise import as_dtype, check_eps
+from layers.ops.standardise import check_eps
 from layers.shapes import Pattern, shown, split_pattern
 from tapem import ArgumentError, ShapeError
 

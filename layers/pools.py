@@ -1,55 +1,33 @@
-"""Pooling layers: MaxPool1d to 3d, AvgPool1d to 3d, SmoothMaxPool2d and GlobalAvgPool. None has parameters."""
+"""Pooling layers: MaxPool1d to 3d, AvgPool1d to 3d, SmoothMaxPool1d to 3d and GlobalAvgPool. None has parameters."""
 
 # Parameters are trees of anything, arrays or tracers, so a checker cannot follow what is computed from them.
 # pyright: reportUnknownVariableType=false, reportUnknownMemberType=false, reportUnknownArgumentType=false
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
 from layers.module import Layer
 from layers.ops.arguments import check_count
-from layers.ops.fixed_rank_pooling import (
-    avg_pool1d,
-    avg_pool2d,
-    avg_pool3d,
-    max_pool1d,
-    max_pool2d,
-    max_pool3d,
-    smooth_max_pool2d,
-)
-from layers.ops.pooling import global_avg_pool, windows_on
-from layers.ops.smooth_pooling import check_beta
+from layers.ops.avg_pool import avg_pool1d, avg_pool2d, avg_pool3d, global_avg_pool
+from layers.ops.max_pool import max_pool1d, max_pool2d, max_pool3d
+from layers.ops.pool_windows import windows_on
+from layers.ops.smooth_max_pool import check_beta, smooth_max_pool1d, smooth_max_pool2d, smooth_max_pool3d
 from layers.ops.windows import Padding, PerAxis, Sizes
-from layers.shapes import Pattern, split_pattern, with_last
-
-# Stands for a size that is not known; every window fits into it.
-_LARGE = 2**40
-
-
-def _frozen(value: Any) -> Any:
-    """A value with tuples for lists, so that equal layers are equal."""
-    return tuple(map(_frozen, value)) if isinstance(value, list | tuple) else value
+from layers.shapes import Pattern, with_last
+from layers.windowed import Windowed
 
 
 @dataclass(frozen=True, repr=False)
-class Pool(Layer):
+class Pool(Windowed):
     """What the pooling layers share: their windows, and the shapes that come of them."""
 
     kernel_size: PerAxis
     stride: PerAxis | None = None
     padding: Padding = 0
 
-    axes: ClassVar[int]
-    op: ClassVar[Callable[..., Any]]
-
-    def __post_init__(self) -> None:
-        """Check the arguments."""
-        for name in ("kernel_size", "stride", "padding"):
-            object.__setattr__(self, name, _frozen(getattr(self, name)))
-        self.sizes_for((_LARGE,) * self.axes)
+    windows: ClassVar[tuple[str, ...]] = ("kernel_size", "stride", "padding")
 
     def __repr__(self) -> str:
         own = [(field.name, getattr(self, field.name), field.default) for field in fields(self)]
@@ -69,18 +47,11 @@ class Pool(Layer):
     def output_shape(self, input_shape: Pattern) -> Pattern:
         """The same leading axes and channels, and one element for every window; unknown sizes stay unknown."""
         self.check_input(input_shape)
-        known = split_pattern(input_shape)[1][-self.axes :]
-        spatial = (None,) * (self.axes - len(known)) + known
-        sizes = self.sizes_for(tuple(_LARGE if n is None else n for n in spatial))
-        return with_last(input_shape, spatial, tuple(n and size for n, size in zip(spatial, sizes, strict=True)))
-
-    def options(self) -> dict[str, Any]:
-        """The static arguments of the op."""
-        return {field.name: getattr(self, field.name) for field in fields(self)}
+        return with_last(input_shape, (None,) * self.axes, self.spatial_sizes(input_shape))
 
     def forward(self, params: Any, x: Any, *, key: Any = None, train: bool = False) -> Any:
         """The pool of x."""
-        return type(self).op(x, **self.options())
+        return type(self).op(x, **{field.name: getattr(self, field.name) for field in fields(self)})
 
 
 @dataclass(frozen=True, repr=False)
@@ -160,22 +131,51 @@ class AvgPool3d(Pool):
 
 
 @dataclass(frozen=True, repr=False)
-class SmoothMaxPool2d(Pool):
+class SmoothMaxPool(Pool):
+    """What the smooth max-pools share: `beta`, which says how near to the maximum they are."""
+
+    beta: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Check the arguments."""
+        super().__post_init__()
+        check_beta(type(self).__name__, self.beta)
+
+
+@dataclass(frozen=True, repr=False)
+class SmoothMaxPool1d(SmoothMaxPool):
+    """A smooth maximum of every window of signals (*batch, channels, w); see `layers.smooth_max_pool`.
+
+    >>> SmoothMaxPool1d(2).output_shape((32, 8, 10))
+    (32, 8, 5)
+    """
+
+    axes = 1
+    op = smooth_max_pool1d
+
+
+@dataclass(frozen=True, repr=False)
+class SmoothMaxPool2d(SmoothMaxPool):
     """A smooth maximum of every window of images (*batch, channels, h, w); see `layers.smooth_max_pool`.
 
     >>> SmoothMaxPool2d(2, beta=10.0)
     SmoothMaxPool2d(2, beta=10.0)
     """
 
-    beta: float = 1.0
-
     axes = 2
     op = smooth_max_pool2d
 
-    def __post_init__(self) -> None:
-        """Check the arguments."""
-        super().__post_init__()
-        check_beta("SmoothMaxPool2d", self.beta)
+
+@dataclass(frozen=True, repr=False)
+class SmoothMaxPool3d(SmoothMaxPool):
+    """A smooth maximum of every window of volumes (*batch, channels, d, h, w); see `layers.smooth_max_pool`.
+
+    >>> SmoothMaxPool3d((1, 2, 2)).output_shape((8, 4, 10, 10, 10))
+    (8, 4, 10, 5, 5)
+    """
+
+    axes = 3
+    op = smooth_max_pool3d
 
 
 @dataclass(frozen=True)
@@ -216,5 +216,7 @@ __all__ = [
     "MaxPool2d",
     "MaxPool3d",
     "Pool",
+    "SmoothMaxPool1d",
     "SmoothMaxPool2d",
+    "SmoothMaxPool3d",
 ]

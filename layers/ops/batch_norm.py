@@ -15,8 +15,8 @@ import numpy as np
 from jaxtyping import Float
 
 from layers.ops.channels import batch_of_batches, by_channel
+from layers.ops.dtypes import as_dtype, promoted, wide
 from layers.ops.standardise import (
-    as_dtype,
     centre,
     channel_count,
     channel_means,
@@ -24,9 +24,7 @@ from layers.ops.standardise import (
     check_eps,
     per_channel,
     plus,
-    promoted,
     slope,
-    wide,
 )
 from tapem import ArgumentError, Tensor, Thunk, Zero, primitive
 

@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Float
 
 import tapem as tm
-from tapem import ShapeError, Tensor, primitive
+from tapem import ShapeError, Tensor, all_mapped, primitive
 
 Gates: TypeAlias = Float[Tensor, "*batch gates"]
 State: TypeAlias = Float[Tensor, "*batch hidden"]
@@ -50,7 +50,7 @@ def _joined(*parts: Any) -> Any:
 
 
 def _batch(op: Any, size: int, inputs: Sequence[Any], mapped: Sequence[bool], static: Mapping[str, Any]) -> Any:
-    return op(*(x if own else np.broadcast_to(x, (size, *x.shape)) for x, own in zip(inputs, mapped, strict=True)))
+    return op(*all_mapped(size, inputs, mapped))
 
 
 # The long short-term memory -------------------------------------------------------------------------------------------

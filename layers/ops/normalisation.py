@@ -18,9 +18,9 @@ from jaxtyping import Float
 
 from layers.ops.arguments import check_count
 from layers.ops.channels import batch_of_examples, by_channel
+from layers.ops.dtypes import as_dtype, promoted, wide
 from layers.ops.linear import rows
 from layers.ops.standardise import (
-    as_dtype,
     centre,
     channel_sums,
     check_eps,
@@ -28,11 +28,9 @@ from layers.ops.standardise import (
     per_channel,
     plus,
     position_sums,
-    promoted,
     row_means,
     shares,
     slope,
-    wide,
 )
 from tapem import ArgumentError, Tensor, Thunk, primitive
 

@@ -46,28 +46,6 @@ def check_eps(op: str, eps: Any) -> float:
     return float(eps)
 
 
-# Dtypes ---------------------------------------------------------------------------------------------------------------
-
-
-def as_dtype(x: Any, dtype: Any) -> Any:
-    """The values in this dtype."""
-    return x if x.dtype == dtype else x.astype(dtype)
-
-
-def wide(x: Any) -> Any:
-    """The values in a dtype in which sums of squares are safe: float32 in place of float16."""
-    return x.astype(np.float32) if x.dtype == np.float16 else x
-
-
-def promoted(x: Any, *others: Any) -> Any:
-    """The dtype of what is computed from these."""
-    dtype = x.dtype
-    for other in others:
-        if other.dtype != dtype:
-            dtype = np.promote_types(dtype, other.dtype)
-    return dtype
-
-
 # Arithmetic that may happen in place ----------------------------------------------------------------------------------
 
 
@@ -175,7 +153,7 @@ def slope(change: Any, values: Any, along: Any, shift: Any = None) -> Any:
 
 
 __all__ = [
-    "Centred", "Means", "all_arrays", "as_dtype", "centre", "channel_count", "channel_means", "channel_sums",
-    "check_eps", "example_sums", "minus", "per_channel", "plus", "position_sums", "promoted", "row_means",
-    "shares", "slope", "wide",
+    "Centred", "Means", "all_arrays", "centre", "channel_count", "channel_means", "channel_sums",
+    "check_eps", "example_sums", "minus", "per_channel", "plus", "position_sums", "row_means",
+    "shares", "slope",
 ]  # fmt: skip

@@ -8,7 +8,10 @@ from typing import Any
 import numpy as np
 
 import layers
-from layers.ops import pooling, smooth_pooling
+from layers.ops.avg_pool import share_out
+from layers.ops.max_pool import from_winners, pool_winners, to_winners
+from layers.ops.pool_windows import windows_on
+from layers.ops.smooth_max_pool import sum_of_windows, windows_of
 from tests.tables import Row
 
 
@@ -68,8 +71,8 @@ _OF_RANK = (
 _SHAPES = ((1, 2, 5), (1, 1, 3, 4), (1, 1, 2, 3, 2))
 
 # How windows of 2 with stride 1 stand on a padded signal of 3; a geometry is what the inner ops are given.
-_AT = pooling.windows_on("pool", (1, 3), (2,), 1, 1, 1)
-_APART = pooling.windows_on("pool", (1, 5), (2,), 2, 0, 1)
+_AT = windows_on("pool", (1, 3), (2,), 1, 1, 1)
+_APART = windows_on("pool", (1, 5), (2,), 2, 0, 1)
 _WINNERS = np.array([[[0, 1, 0, 0]]], np.uint8)
 
 ROWS: list[Row] = [
@@ -92,12 +95,12 @@ ROWS: list[Row] = [
         {"spatial_axes": 1},
         reference=lambda x, spatial_axes: np.mean(x, axis=1),
     ),
-    Row(pooling.pool_winners, (np.array([[3.0, 1.0, 2.0]]), np.array([[3.0, 3.0, 2.0, 2.0]])), {"at": _AT}),
-    Row(pooling.to_winners, (_values(1, 1, 4), _WINNERS), {"at": _AT}, note="overlapping"),
-    Row(pooling.to_winners, (_values(1, 1, 2), _WINNERS[..., :2]), {"at": _APART}, note="apart"),
-    Row(pooling.from_winners, (_values(1, 1, 3), _WINNERS), {"at": _AT}),
-    Row(pooling.share_out, (_values(1, 1, 4),), {"at": _AT}, note="overlapping"),
-    Row(pooling.share_out, (_values(1, 1, 2),), {"at": _APART}, note="apart"),
-    Row(smooth_pooling.windows_of, (_values(1, 1, 3),), {"at": _AT, "fill": 2.0}),
-    Row(smooth_pooling.sum_of_windows, (_values(1, 1, 4, 2),), {"at": _AT}),
+    Row(pool_winners, (np.array([[3.0, 1.0, 2.0]]), np.array([[3.0, 3.0, 2.0, 2.0]])), {"at": _AT}),
+    Row(to_winners, (_values(1, 1, 4), _WINNERS), {"at": _AT}, note="overlapping"),
+    Row(to_winners, (_values(1, 1, 2), _WINNERS[..., :2]), {"at": _APART}, note="apart"),
+    Row(from_winners, (_values(1, 1, 3), _WINNERS), {"at": _AT}),
+    Row(share_out, (_values(1, 1, 4),), {"at": _AT}, note="overlapping"),
+    Row(share_out, (_values(1, 1, 2),), {"at": _APART}, note="apart"),
+    Row(windows_of, (_values(1, 1, 3),), {"at": _AT, "fill": 2.0}),
+    Row(sum_of_windows, (_values(1, 1, 4, 2),), {"at": _AT}),
 ]

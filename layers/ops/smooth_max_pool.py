@@ -1,4 +1,4 @@
-"""The smooth maximum of windows, `smooth_max_pool`; see pooling.py for where the windows stand.
+"""A smooth maximum of every window: `smooth_max_pool`, `smooth_max_pool1d` to `smooth_max_pool3d`; see pool_windows.py.
 
 Its rules are written with the windows as an axis of their own, which costs memory, but leaves the rest to softmax.
 """
@@ -13,12 +13,13 @@ import math
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float
 
 import tapem as tm
 from layers.ops.arguments import is_number
-from layers.ops.pooling import Signal, batch_pool, batch_windows, leading, meetings_of, reduced, windows_on
+from layers.ops.pool_windows import Signal, batch_pool, batch_windows, leading, meetings_of, reduced, windows_on
 from layers.ops.windows import Geometry, Padding, PerAxis
-from tapem import ArgumentError, primitive
+from tapem import ArgumentError, Tensor, primitive
 from tapem.primitive import linear_in_all
 
 
@@ -64,8 +65,8 @@ def _weights(what: str, y: Any, x: Any, kernel_size: Any, stride: Any, padding: 
         return at, tm.softmax(float(beta) * rises, axis=-1)
 
 
-def smooth_max_pool_rules(name: str, axes: int | None) -> dict[str, Any]:
-    """The rules of the smooth max-pool of this name."""
+def _rules(name: str, axes: int | None) -> dict[str, Any]:
+    """The rules of the op of this name, with `axes` spatial axes, or as many as `kernel_size` says if None."""
     what = f"{name}(x)"
 
     def pull(g: Any, y: Any, x: Any, kernel_size: Any, beta: Any, stride: Any, padding: Any) -> Any:
@@ -85,10 +86,8 @@ def check_beta(what: str, beta: Any) -> None:
         raise ArgumentError(f"{what}: beta is {beta!r}, but must be a finite number other than 0.")
 
 
-def run_smooth_max_pool(
-    name: str, x: Any, kernel_size: Any, beta: Any, stride: Any, padding: Any, axes: int | None
-) -> Any:
-    """The smooth max-pool of arrays, for the op of this name."""
+def _pooled(name: str, x: Any, kernel_size: Any, beta: Any, stride: Any, padding: Any, axes: int | None) -> Any:
+    """The value of the op of this name."""
     what = f"{name}(x)"
     check_beta(what, beta)
     at = windows_on(what, x.shape, kernel_size, stride, padding, axes)
@@ -100,7 +99,7 @@ def run_smooth_max_pool(
         return peaks + np.log(sums) / float(beta)
 
 
-@primitive(**smooth_max_pool_rules("smooth_max_pool", None))
+@primitive(**_rules("smooth_max_pool", None))
 def smooth_max_pool(
     x: Signal, kernel_size: PerAxis, *, beta: float = 1.0, stride: PerAxis | None = None, padding: Padding = 0
 ) -> Signal:
@@ -114,7 +113,67 @@ def smooth_max_pool(
     >>> smooth_max_pool(np.array([[1.0, 1.0, 2.0, 1e4]]), (2,))
     array([[1.69314718e+00, 1.00000000e+04]])
     """
-    return run_smooth_max_pool("smooth_max_pool", x, kernel_size, beta, stride, padding, None)
+    return _pooled("smooth_max_pool", x, kernel_size, beta, stride, padding, None)
 
 
-__all__ = ["check_beta", "run_smooth_max_pool", "smooth_max_pool", "smooth_max_pool_rules"]
+@primitive(**_rules("smooth_max_pool1d", 1))
+def smooth_max_pool1d(
+    x: Float[Tensor, "*batch channels w"],
+    kernel_size: PerAxis,
+    *,
+    beta: float = 1.0,
+    stride: PerAxis | None = None,
+    padding: Padding = 0,
+) -> Float[Tensor, "*batch channels w_out"]:
+    """A smooth maximum of every window of signals; arguments and errors are those of `smooth_max_pool`.
+
+    Float "*batch channels w" -> Float "*batch channels w_out". An integer stands for the only axis.
+
+    >>> smooth_max_pool1d(np.ones((2, 4)), 2).shape
+    (2, 2)
+    """
+    return _pooled("smooth_max_pool1d", x, kernel_size, beta, stride, padding, 1)
+
+
+@primitive(**_rules("smooth_max_pool2d", 2))
+def smooth_max_pool2d(
+    x: Float[Tensor, "*batch channels h w"],
+    kernel_size: PerAxis,
+    *,
+    beta: float = 1.0,
+    stride: PerAxis | None = None,
+    padding: Padding = 0,
+) -> Float[Tensor, "*batch channels h_out w_out"]:
+    """A smooth maximum of every window of images; arguments and errors are those of `smooth_max_pool`.
+
+    Float "*batch channels h w" -> Float "*batch channels h_out w_out". An integer stands for both axes.
+
+    >>> smooth_max_pool2d(np.ones((2, 4, 4)), 2).shape
+    (2, 2, 2)
+    """
+    return _pooled("smooth_max_pool2d", x, kernel_size, beta, stride, padding, 2)
+
+
+@primitive(**_rules("smooth_max_pool3d", 3))
+def smooth_max_pool3d(
+    x: Float[Tensor, "*batch channels d h w"],
+    kernel_size: PerAxis,
+    *,
+    beta: float = 1.0,
+    stride: PerAxis | None = None,
+    padding: Padding = 0,
+) -> Float[Tensor, "*batch channels d_out h_out w_out"]:
+    """A smooth maximum of every window of volumes; arguments and errors are those of `smooth_max_pool`.
+
+    Float "*batch channels d h w" -> Float "*batch channels d_out h_out w_out". An integer stands for all three axes.
+
+    >>> smooth_max_pool3d(np.ones((2, 4, 4, 4)), 2).shape
+    (2, 2, 2, 2)
+    """
+    return _pooled("smooth_max_pool3d", x, kernel_size, beta, stride, padding, 3)
+
+
+__all__ = [
+    "check_beta", "smooth_max_pool", "smooth_max_pool1d", "smooth_max_pool2d", "smooth_max_pool3d", "sum_of_windows",
+    "windows_of",
+]  # fmt: skip

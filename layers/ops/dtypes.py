@@ -1,0 +1,32 @@
+"""The dtypes in which ops compute: sums of float16 are formed in float32, results have the dtype of the operands."""
+
+# The functions here run on arrays and on tracers alike, so their arguments have no type that a checker could follow.
+# pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false, reportUnknownVariableType=false
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+
+def as_dtype(x: Any, dtype: Any) -> Any:
+    """The values in this dtype."""
+    return x if x.dtype == dtype else x.astype(dtype)
+
+
+def wide(x: Any) -> Any:
+    """The values in a dtype in which sums of squares are safe: float32 in place of float16."""
+    return x.astype(np.float32) if x.dtype == np.float16 else x
+
+
+def promoted(x: Any, *others: Any) -> Any:
+    """The dtype of what is computed from these."""
+    dtype = x.dtype
+    for other in others:
+        if other.dtype != dtype:
+            dtype = np.promote_types(dtype, other.dtype)
+    return dtype
+
+
+__all__ = ["as_dtype", "promoted", "wide"]

@@ -1,0 +1,227 @@
+"""The greatest element of every window: `max_pool`, and `max_pool1d` to `max_pool3d`; see pool_windows.py.
+
+Every rule is another op of this file, and so are the rules of those: derivatives of any order need nothing else.
+"""
+
+# Rules run on arrays and on tracers alike, so their operands have no type that a checker could follow.
+# pyright: reportUnknownLambdaType=false, reportUnknownMemberType=false, reportUnknownArgumentType=false
+# pyright: reportUnknownVariableType=false
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, UInt
+
+from layers.ops.pool_windows import (
+    Signal,
+    batch_pool,
+    batch_windows,
+    is_apart,
+    is_covering,
+    leading,
+    meetings_of,
+    reduced,
+    windows_on,
+)
+from layers.ops.windows import Geometry, Padding, PerAxis
+from tapem import Tensor, primitive
+
+# Winners --------------------------------------------------------------------------------------------------------------
+
+
+def _bits(x: Any) -> Any:
+    """The same memory as integers, which a product with 0 or 1 treats alike whether finite or not."""
+    return x.view(f"i{x.itemsize}")
+
+
+def _laid_out_like(pattern: Any, x: Any) -> Any:
+    """An array with the axes in the same order in memory: to meet in two orders is slow, and worse with every tap."""
+    if pattern.itemsize == 1 and x.strides == tuple([x.itemsize * stride for stride in pattern.strides]):
+        return x
+    copied = np.empty_like(pattern, dtype=x.dtype)
+    copied[...] = x
+    return copied
+
+
+def _winners(x: Any, y: Any, at: Geometry) -> Any:
+    meetings = meetings_of(at)
+    winners = np.zeros_like(y, dtype=np.uint8 if len(meetings) <= 256 else np.uint32)
+    # A window goes on to the next tap as long as it met only smaller elements.
+    behind = None
+    for windows, elements in meetings[:-1]:
+        smaller = np.less(x[elements], y[windows])
+        if behind is not None:
+            np.logical_and(behind[windows], smaller, out=behind[windows])
+        elif windows is ...:
+            behind = smaller
+        else:
+            behind = np.ones_like(y, dtype=np.bool_)
+            behind[windows] = smaller
+        np.add(winners, behind.view(np.uint8), out=winners)
+    return winners
+
+
+def _to_winners(chosen: Any, winners: Any, at: Geometry) -> Any:
+    shape = (*leading(chosen, at), *at.size)
+    chosen = _laid_out_like(winners, chosen)
+    if not is_apart(at):
+        sums = np.zeros_like(winners, dtype=chosen.dtype, shape=shape)
+        for tap, (windows, elements) in enumerate(meetings_of(at)):
+            sums[elements] += np.multiply(_bits(chosen[windows]), winners[windows] == tap).view(chosen.dtype)
+        return sums
+    given = (np.empty_like if is_covering(at) else np.zeros_like)(winners, dtype=chosen.dtype, shape=shape)
+    source, target = _bits(chosen), _bits(given)
+    for tap, (windows, elements) in enumerate(meetings_of(at)):
+        np.multiply(source[windows], np.equal(winners[windows], tap), out=target[elements])
+    return given
+
+
+@primitive(differentiable=False, batch=batch_windows)
+def pool_winners(x: Signal, y: Float[Tensor, "*out"], *, at: Geometry) -> UInt[Tensor, "*out"]:
+    """Which tap holds the greatest element y of each window of x: the first that does, or the first if y is NaN.
+
+    Float "*batch channels *spatial", Float "*batch channels *out" -> UInt "*batch channels *out". Taps that meet
+    nothing but padding are not counted.
+    """
+    return _winners(x, y, at)
+
+
+@primitive(
+    rrule=(lambda g, y, chosen, winners, at: from_winners(g, winners, at=at), None),
+    frule=(lambda t, y, chosen, winners, at: to_winners(t, winners, at=at), None),
+    batch=batch_windows,
+)
+def to_winners(chosen: Float[Tensor, "*out"], winners: UInt[Tensor, "*out"], *, at: Geometry) -> Signal:
+    """What each window sends to its winner, summed; 0 for elements that win nowhere.
+
+    Float "*batch channels *out", UInt "*batch channels *out" -> Float "*batch channels *spatial".
+    """
+    return _to_winners(chosen, winners, at)
+
+
+@primitive(
+    rrule=(lambda g, y, x, winners, at: to_winners(g, winners, at=at), None),
+    frule=(lambda t, y, x, winners, at: from_winners(t, winners, at=at), None),
+    batch=batch_windows,
+)
+def from_winners(x: Signal, winners: UInt[Tensor, "*out"], *, at: Geometry) -> Float[Tensor, "*out"]:
+    """What stands where each window has its winner: the transpose of `to_winners`.
+
+    Float "*batch channels *spatial", UInt "*batch channels *out" -> Float "*batch channels *out".
+    """
+    taken = np.zeros_like(winners, dtype=x.dtype)
+    source, target = _bits(x), _bits(taken)
+    for tap, (windows, elements) in enumerate(meetings_of(at)):
+        target[windows] |= np.multiply(source[elements], np.equal(winners[windows], tap))
+    return taken
+
+
+# The pools ------------------------------------------------------------------------------------------------------------
+
+
+def _rules(name: str, axes: int | None) -> dict[str, Any]:
+    """The rules of the op of this name, with `axes` spatial axes, or as many as `kernel_size` says if None."""
+    what = f"{name}(x)"
+
+    def pull(g: Any, y: Any, x: Any, kernel_size: Any, stride: Any, padding: Any) -> Any:
+        at = windows_on(what, x.shape, kernel_size, stride, padding, axes)
+        if type(g) is type(x) is np.ndarray:  # at once, where nobody asks for the steps
+            return _to_winners(g, _winners(x, y, at), at)
+        return to_winners(g, pool_winners(x, y, at=at), at=at)
+
+    def push(t: Any, y: Any, x: Any, kernel_size: Any, stride: Any, padding: Any) -> Any:
+        at = windows_on(what, x.shape, kernel_size, stride, padding, axes)
+        return from_winners(t, pool_winners(x, y, at=at), at=at)
+
+    return {"rrule": (pull,), "frule": (push,), "batch": batch_pool if axes is None else batch_windows}
+
+
+def _pooled(name: str, x: Any, kernel_size: Any, stride: Any, padding: Any, axes: int | None) -> Any:
+    """The value of the op of this name."""
+    return reduced(np.maximum, -np.inf, x, windows_on(f"{name}(x)", x.shape, kernel_size, stride, padding, axes))
+
+
+@primitive(**_rules("max_pool", None))
+def max_pool(x: Signal, kernel_size: PerAxis, *, stride: PerAxis | None = None, padding: Padding = 0) -> Signal:
+    """The greatest element of every window: Float "*batch channels *spatial" -> Float "*batch channels *out".
+
+    Windows span as many trailing axes as `kernel_size` has entries. An integer stands for all axes but the first two,
+    as is right for (batch, channels, *spatial); with another number of batch axes, say (3, 3), or take `max_pool2d`.
+    `stride` is that of the windows, by default `kernel_size`; along an axis of n elements `(n + 2 padding - k) //
+    stride + 1` windows fit. `padding` is an integer, one or a pair (before, after) for each axis, or "same" or "valid".
+
+    Padded elements never win. Where several elements of a window are greatest, the derivative belongs to the first in
+    row-major order, in both modes. NaN anywhere in a window makes it NaN.
+
+    Raises ArgumentError for a kernel_size or stride below 1, a negative padding, or one that leaves a window with
+    nothing else; ShapeError for an x with too few axes, or smaller than the window; DTypeError for integers.
+
+    >>> x = np.array([[[1.0, 2.0, 5.0, 3.0], [4.0, 0.0, 1.0, 2.0]]])
+    >>> max_pool(x, (2, 2))
+    array([[[4., 5.]]])
+    >>> max_pool(x, (1, 3), stride=1)
+    array([[[5., 5.],
+            [4., 2.]]])
+    """
+    return _pooled("max_pool", x, kernel_size, stride, padding, None)
+
+
+@primitive(**_rules("max_pool1d", 1))
+def max_pool1d(
+    x: Float[Tensor, "*batch channels w"],
+    kernel_size: PerAxis,
+    *,
+    stride: PerAxis | None = None,
+    padding: Padding = 0,
+) -> Float[Tensor, "*batch channels w_out"]:
+    """The greatest element of every window of signals; arguments and errors are those of `max_pool`.
+
+    Float "*batch channels w" -> Float "*batch channels w_out". An integer stands for the only axis.
+
+    >>> max_pool1d(np.ones((2, 4)), 2).shape
+    (2, 2)
+    """
+    return _pooled("max_pool1d", x, kernel_size, stride, padding, 1)
+
+
+@primitive(**_rules("max_pool2d", 2))
+def max_pool2d(
+    x: Float[Tensor, "*batch channels h w"],
+    kernel_size: PerAxis,
+    *,
+    stride: PerAxis | None = None,
+    padding: Padding = 0,
+) -> Float[Tensor, "*batch channels h_out w_out"]:
+    """The greatest element of every window of images; arguments and errors are those of `max_pool`.
+
+    Float "*batch channels h w" -> Float "*batch channels h_out w_out". An integer stands for both axes.
+
+    >>> max_pool2d(np.ones((2, 4, 4)), 2).shape
+    (2, 2, 2)
+    """
+    return _pooled("max_pool2d", x, kernel_size, stride, padding, 2)
+
+
+@primitive(**_rules("max_pool3d", 3))
+def max_pool3d(
+    x: Float[Tensor, "*batch channels d h w"],
+    kernel_size: PerAxis,
+    *,
+    stride: PerAxis | None = None,
+    padding: Padding = 0,
+) -> Float[Tensor, "*batch channels d_out h_out w_out"]:
+    """The greatest element of every window of volumes; arguments and errors are those of `max_pool`.
+
+    Float "*batch channels d h w" -> Float "*batch channels d_out h_out w_out". An integer stands for all three axes.
+
+    >>> max_pool3d(np.ones((2, 4, 4, 4)), 2).shape
+    (2, 2, 2, 2)
+    """
+    return _pooled("max_pool3d", x, kernel_size, stride, padding, 3)
+
+
+__all__ = [
+    "from_winners", "max_pool", "max_pool1d", "max_pool2d", "max_pool3d", "pool_winners", "to_winners",
+]  # fmt: skip
