@@ -130,6 +130,8 @@ def taken_apart(tree: Any) -> tuple[Arrays, Outline]:
                 raise TreeError(f"save: two leaves would have the name {name!r}, so they could not be told apart.")
             if name == "__metadata__":
                 raise TreeError("save: the name '__metadata__' means something else in safetensors files.")
+            if name.encode(errors="replace").decode() != name:
+                raise TreeError(f"save: the name {name!r} cannot be written in UTF-8, which files have.")
             arrays[name] = storable(node, name)
             return "array" if isinstance(node, np.ndarray) else kind_of(node)
         parts = [[key, outline_of(part, (*way, str(key)))] for key, part in parts_of(node, way)]
@@ -175,7 +177,10 @@ def storable(leaf: Any, name: str) -> npt.NDArray[Any]:
         raise DTypeError(f"save: {name} is {leaf!r}, but only arrays and numbers can be saved.")
     number = cast(Any, leaf)
     if type(number) is int and not -(2**63) <= number < 2**63:
-        raise DTypeError(f"save: {name} is {number}, but ints are saved with 64 bits, sign included.")
+        raise DTypeError(
+            f"save: {name} is an int of {number.bit_length()} bits and a sign, but ints are saved with 64 bits, sign "
+            "included."
+        )
     array = np.asarray(number)
     if array.dtype.name not in DTYPES.values():
         raise DTypeError(

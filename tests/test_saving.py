@@ -258,10 +258,12 @@ def test_everything_that_does_not_fit_is_listed(path: Path) -> None:
         ([np.ones(2, np.longdouble)], tm.DTypeError, "values, but only bool"),
         ([np.array(["a"])], tm.DTypeError, "save: 0 holds <U1 values"),
         ([np.ma.masked_array([1.0], [True])], tm.DTypeError, "but only arrays and numbers"),
-        ([2**63], tm.DTypeError, "save: 0 is 9223372036854775808, but ints are saved with 64 bits"),
+        ([2**63], tm.DTypeError, "save: 0 is an int of 64 bits and a sign, but ints are saved with 64 bits, sign incl"),
+        ([-(10**5000)], tm.DTypeError, "save: 0 is an int of 16610 bits and a sign, but"),
         ({(1, 2): 1.0}, tm.TreeError, "save: value has the key (1, 2), but keys must be strings or ints."),
         ({"a": {"b": 1.0}, "a.b": 1.0}, tm.TreeError, "save: two leaves would have the name 'a.b'"),
         ({"__metadata__": 1.0}, tm.TreeError, "save: the name '__metadata__' means something else"),
+        ({"a": {"\ud800": 1.0}}, tm.TreeError, r"save: the name 'a.\ud800' cannot be written in UTF-8"),
     ],
 )
 def test_what_cannot_be_saved(path: Path, tree: Any, kind: type[Exception], text: str) -> None:
