@@ -338,10 +338,14 @@ class Primitive:
             ones = tuple(np.ones((), value.dtype) if type(value) is Abstract else value for value in known)
             try:
                 shape = np.broadcast_shapes(*(value.shape for value in known if type(value) is Abstract))
-            except ValueError as error:
+                with np.errstate(all="ignore"):
+                    output = self.implementation(*ones, **static)
+            except TapeError:
+                raise
+            except _REFUSALS as error:
                 raise self.refusal(known, static, operands, error) from error
-            with np.errstate(all="ignore"):
-                output, _ = self.evaluate(ones, static, operands)
+            if self.residuals:
+                output, _ = output
             if type(output) is tuple:
                 return tuple(Abstract(shape, np.asarray(part).dtype) for part in output)
             return Abstract(shape, np.asarray(output).dtype)
