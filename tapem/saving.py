@@ -104,7 +104,7 @@ def load(path: str | os.PathLike[str], like: Any = None) -> Any:
                 f"one reads {VERSION}). Its arrays can be loaded with like=."
             )
         return built(written["tree"], arrays)
-    except (KeyError, ValueError, TypeError, AttributeError) as error:
+    except (KeyError, ValueError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
         if isinstance(error, FileFormatError):
             raise
         raise FileFormatError(
@@ -290,7 +290,9 @@ def read(path: Path) -> tuple[Arrays, dict[str, str]]:
                         "F32 where it was written."
                     )
             return {name: file.get_tensor(name) for name in names}, file.metadata() or {}
-    except SafetensorError as error:
+    except (SafetensorError, ValueError) as error:  # the second is NumPy's, for shapes that it cannot have
+        if isinstance(error, FileFormatError):
+            raise
         raise FileFormatError(f"load: {path} is no safetensors file, or only a part of one: {error}.") from error
 
 

@@ -210,7 +210,7 @@ def test_missing_files(path: Path) -> None:
         '{"version": 1, "tree": {"list": ["array"], "tuple": []}}', '{"version": 1, "tree": {"set": ["array"]}}',
         '{"version": 1, "tree": {"dict": [["w", "complex"]]}}', '{"version": 1, "tree": {"dict": [["w", "int"]]}}',
         '{"version": 1, "tree": {"dict": [["w", "array"], ["w", "array"]]}}', '{"version": 1, "tree": 3}',
-        '{"version": 1, "tree": {"dict": []}}',
+        '{"version": 1, "tree": {"dict": []}}', "[" * 100_000,
     ],
 )  # fmt: skip
 def test_outlines_that_do_not_fit_their_arrays(path: Path, outline: str) -> None:
@@ -220,6 +220,22 @@ def test_outlines_that_do_not_fit_their_arrays(path: Path, outline: str) -> None
     ):
         tm.load(path)
     assert_same(tm.load(path, like={"w": np.zeros(2)}), {"w": np.ones(2)})
+
+
+def test_an_outline_calls_an_int_what_is_infinite(path: Path) -> None:
+    metadata = {"tapem": '{"version": 1, "tree": {"dict": [["w", "int"]]}}'}
+    safetensors.numpy.save_file({"w": np.array(np.inf)}, path, metadata)
+    with pytest.raises(tm.FileFormatError, match="describes a tree that its arrays do not form"):
+        tm.load(path)
+
+
+@pytest.mark.parametrize("shape", [[1] * 65, [2**62, 0]])
+def test_shapes_that_numpy_cannot_have(path: Path, shape: list[int]) -> None:
+    size = 8 if 0 not in shape else 0
+    header = json.dumps({"w": {"dtype": "F64", "shape": shape, "data_offsets": [0, size]}}).encode()
+    path.write_bytes(len(header).to_bytes(8, "little") + header + bytes(size))
+    with pytest.raises(tm.FileFormatError, match="is no safetensors file, or only a part of one"):
+        tm.load(path)
 
 
 def test_files_of_the_future(path: Path) -> None:
