@@ -262,7 +262,9 @@ def write(path: Path, content: bytes) -> None:
     path = path.resolve()  # a link stays one
     if not path.parent.is_dir():
         raise FileNotFoundError(f"save: there is no directory {path.parent} to write {path.name} in.")
-    beside = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    if path.exists() and not path.is_file():  # a directory, a pipe, or a device such as /dev/null
+        raise FileExistsError(f"save: {path} exists and is no file, so it is not replaced.")
+    beside = path.with_name(f".{path.name:.40}.{secrets.token_hex(8)}")
     try:
         with open(beside, "xb") as file:
             file.write(content)
@@ -279,6 +281,7 @@ def read(path: Path) -> tuple[Arrays, dict[str, str]]:
     """All arrays of a safetensors file by their names, and its metadata; FileFormatError if it is none."""
     if path.is_dir():
         raise IsADirectoryError(f"load: {path} is a directory, not a file.")
+    open(path, "rb").close()  # says what is the matter; safetensors would say that there is no such file
     try:
         with cast(Any, safe_open)(path, framework="np") as file:
             names = sorted(file.keys())

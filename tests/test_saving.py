@@ -200,6 +200,26 @@ def test_missing_files(path: Path) -> None:
         tm.load(path.parent)
     with pytest.raises(FileNotFoundError, match="there is no directory"):
         tm.save(path / "a" / "b", 1.0)
+    with pytest.raises(FileExistsError, match="exists and is no file, so it is not replaced"):
+        tm.save(path.parent, 1.0)
+
+
+def test_names_may_be_as_long_as_the_system_allows(path: Path) -> None:
+    path = path.with_name("n" * 250)
+    tm.save(path, 1.5)
+    assert tm.load(path) == 1.5
+
+
+@pytest.mark.skipif(os.name != "posix", reason="pipes and links as Unix has them")
+def test_what_is_no_file_is_neither_replaced_nor_called_missing(path: Path) -> None:
+    os.mkfifo(path)
+    with pytest.raises(FileExistsError, match="exists and is no file, so it is not replaced"):
+        tm.save(path, 1.0)
+    assert stat.S_ISFIFO(path.stat().st_mode) and os.listdir(path.parent) == [path.name]
+    circle = path.with_name("circle")
+    circle.symlink_to(circle)
+    with pytest.raises(OSError, match="Too many levels of symbolic links"):
+        tm.load(circle)
 
 
 @pytest.mark.parametrize(
