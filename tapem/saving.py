@@ -77,7 +77,7 @@ def load(path: str | os.PathLike[str], like: Any = None) -> Any:
     it.
 
     Raises TreeError, listing what is missing, unexpected, or of another shape or dtype, if the file does not hold such
-    a tree; FileFormatError for what is no whole safetensors file, or has a dtype that NumPy lacks (bfloat16);
+    a tree; FileFormatError for what is no whole safetensors file, or has a dtype that tapem lacks (bfloat16);
     FileNotFoundError if there is no file.
 
     >>> import tempfile
@@ -218,7 +218,7 @@ def restored(like: Any, arrays: Arrays, complaint: str) -> Any:
     """A tree of the same type as `like` made of named arrays; TreeError, beginning with `complaint`, if they differ."""
     leaves, structure = flatten(like)
     names = list(names_of(like))
-    kinds = {name: Abstract.of(leaf) for name, leaf in zip(names, leaves, strict=True)}
+    kinds = {name: in_native_order(Abstract.of(leaf)) for name, leaf in zip(names, leaves, strict=True)}
     if len(kinds) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
         raise TreeError(f"load: two leaves of like have the name {twice!r}, so they cannot be told apart.")
@@ -245,6 +245,11 @@ def names_of(tree: Any, way: tuple[str, ...] = ()) -> Iterator[str]:
     parts, _, entries, _ = optree.tree_flatten_one_level(tree, namespace=NAMESPACE)
     for key, part in zip(getattr(tree, "_fields", entries), parts, strict=True):
         yield from names_of(part, (*way, str(key)))
+
+
+def in_native_order(kind: Abstract) -> Abstract:
+    """The same with the machine's order of bytes, which all that was loaded has."""
+    return Abstract(kind.shape, kind.dtype.newbyteorder("="))
 
 
 def as_like(leaf: Any, array: npt.NDArray[Any]) -> Any:
@@ -289,8 +294,8 @@ def read(path: Path) -> tuple[Arrays, dict[str, str]]:
                 dtype = file.get_slice(name).get_dtype()
                 if dtype not in DTYPES:
                     raise FileFormatError(
-                        f"load: {name} in {path} holds {dtype} values, which NumPy does not have. Convert the file to "
-                        "F32 where it was written."
+                        f"load: {name} in {path} holds {dtype} values, which tapem does not have. Convert them where "
+                        "the file was written, such as to F32."
                     )
             return {name: file.get_tensor(name) for name in names}, file.metadata() or {}
     except (SafetensorError, ValueError) as error:  # the second is NumPy's, for shapes that it cannot have

@@ -98,6 +98,11 @@ def test_memory_layouts(path: Path, dtype: str, order: str) -> None:
         array[...] = 0  # it belongs to whoever loaded it
 
 
+def test_like_may_have_another_order_of_bytes(path: Path) -> None:
+    tm.save(path, [np.arange(3, dtype=">f4")])
+    assert_same(tm.load(path, like=[np.zeros(3, ">f4")]), [np.arange(3, dtype=np.float32)])
+
+
 def test_types_of_trees(path: Path) -> None:
     tree = {"p": Point(np.ones(2), [1]), "d": Pair(np.zeros(1), None), "o": OrderedDict(z=1, a=2)}
     tm.save(path, tree)
@@ -165,7 +170,7 @@ def test_what_loads_can_be_saved_as_it_is(path: Path) -> None:
 def test_bfloat16_is_refused(path: Path) -> None:
     header = json.dumps({"w": {"dtype": "BF16", "shape": [2], "data_offsets": [0, 4]}}).encode()
     path.write_bytes(len(header).to_bytes(8, "little") + header + bytes(4))
-    with pytest.raises(tm.FileFormatError, match=r"w in .* holds BF16 values, which NumPy does not have. Convert"):
+    with pytest.raises(tm.FileFormatError, match=r"w in .* holds BF16 values, which tapem does not have. Convert"):
         tm.load(path)
 
 
