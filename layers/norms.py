@@ -18,7 +18,7 @@ from layers.initialisers import Initialiser, ones, zeros
 from layers.module import Array, Layer
 from layers.ops.arguments import check_count, is_number
 from layers.ops.batch_norm import batch_norm_inference, batch_norm_training
-from layers.ops.channels import check_spatial
+from layers.ops.channels import check_spatial_axes
 from layers.ops.dtypes import as_dtype
 from layers.ops.normalisation import check_groups, group_norm, instance_norm, layer_norm, rms_norm
 from layers.ops.standardise import check_eps
@@ -47,7 +47,7 @@ class Normalisation(Layer):
             value = getattr(self, own.name)
             if own.name in ("num_groups", self.sized):
                 parts.append(repr(value))
-            elif own.name in ("eps", "momentum", "spatial") and value != own.default:
+            elif own.name in ("eps", "momentum", "spatial_axes") and value != own.default:
                 parts.append(f"{own.name}={value!r}")
         return f"{type(self).__name__}({', '.join(parts)})"
 
@@ -133,29 +133,29 @@ class RMSNorm(Normalisation):
 class ChannelNormalisation(Normalisation):
     """What the normalisations of channels share: where the channels stand.
 
-    With `spatial`, that many axes follow them. Without, there is one batch axis, and they are axis 1; a layer before
-    that leaves leading axes free, as `Linear` and `Conv2d` do, is then taken to give (batch, channels, ...).
+    With `spatial_axes`, that many axes follow them. Without, there is one batch axis, and they are axis 1; a layer
+    before that leaves leading axes free, as `Linear` and `Conv2d` do, is then taken to give (batch, channels, ...).
     """
 
     channels: int
-    spatial: int | None
+    spatial_axes: int | None
 
     sized: ClassVar[str] = "channels"
 
     def __post_init__(self) -> None:
         """Check the arguments."""
         super().__post_init__()
-        check_spatial(type(self).__name__, self.spatial)
+        check_spatial_axes(type(self).__name__, self.spatial_axes)
 
     @property
     def takes(self) -> Pattern:
-        """Any leading axes, the channels, and the spatial axes; any shape, if `spatial` does not say how many."""
-        return self.takes_any if self.spatial is None else (..., self.channels, *(None,) * self.spatial)
+        """Any leading axes, the channels, and the spatial axes; any shape, if `spatial_axes` does not say how many."""
+        return self.takes_any if self.spatial_axes is None else (..., self.channels, *(None,) * self.spatial_axes)
 
     def output_shape(self, input_shape: Pattern) -> Pattern:
         """The shape of the input, which has the channels where they are looked for."""
         self.check_input(input_shape)
-        if self.spatial is None:
+        if self.spatial_axes is None:
             free, sizes = split_pattern(input_shape)
             known = sizes if free else sizes[1:]
             if not free and not known:
@@ -166,7 +166,7 @@ class ChannelNormalisation(Normalisation):
                 return input_shape
             raise ShapeError(
                 f"{self!r} takes (batch, {self.channels}, ...), not {shown(input_shape)}: {reason}. If the channels "
-                "are not axis 1, say with spatial=... how many axes follow them."
+                "are not axis 1, say with spatial_axes=... how many axes follow them."
             )
         return input_shape
 
@@ -176,8 +176,8 @@ class GroupNorm(ChannelNormalisation):
     """`layers.group_norm` with parameters: each group of channels of each example with mean 0 and variance 1.
 
     (*batch, channels, *spatial) -> the same. Its parameters are `{"gamma": (channels,), "beta": (channels,)}`.
-    `spatial` is the number of axes that follow the channels; without it the channels are axis 1. Raises ArgumentError
-    for a number of groups that does not divide the channels.
+    `spatial_axes` is the number of axes that follow the channels; without it the channels are axis 1. Raises
+    ArgumentError for a number of groups that does not divide the channels.
 
     >>> GroupNorm(4, 8).output_shape((32, 8, 28, 28))
     (32, 8, 28, 28)
@@ -186,7 +186,7 @@ class GroupNorm(ChannelNormalisation):
     num_groups: int
     channels: int
     eps: float = 1e-6
-    spatial: int | None = None
+    spatial_axes: int | None = None
     gamma: Initialiser = ones
     beta: Initialiser = zeros
     dtype: npt.DTypeLike = np.float32
@@ -198,7 +198,9 @@ class GroupNorm(ChannelNormalisation):
 
     def forward(self, params: Any, x: Any, *, key: Any = None, train: bool = False) -> Any:
         """The op."""
-        return group_norm(x, params["gamma"], params["beta"], self.num_groups, eps=self.eps, spatial=self.spatial)
+        return group_norm(
+            x, params["gamma"], params["beta"], self.num_groups, eps=self.eps, spatial_axes=self.spatial_axes
+        )
 
 
 @dataclass(frozen=True, repr=False)
@@ -206,7 +208,7 @@ class InstanceNorm(ChannelNormalisation):
     """`layers.instance_norm` with parameters: each channel of each example with mean 0 and variance 1.
 
     (*batch, channels, *spatial) -> the same. Its parameters are `{"gamma": (channels,), "beta": (channels,)}`.
-    `spatial` is the number of axes that follow the channels; without it the channels are axis 1.
+    `spatial_axes` is the number of axes that follow the channels; without it the channels are axis 1.
 
     >>> model = InstanceNorm(1)
     >>> model.apply(model.init(tm.random.key(0)), np.array([[[1.0, 3.0]]], np.float32)).round(3)
@@ -215,14 +217,14 @@ class InstanceNorm(ChannelNormalisation):
 
     channels: int
     eps: float = 1e-6
-    spatial: int | None = None
+    spatial_axes: int | None = None
     gamma: Initialiser = ones
     beta: Initialiser = zeros
     dtype: npt.DTypeLike = np.float32
 
     def forward(self, params: Any, x: Any, *, key: Any = None, train: bool = False) -> Any:
         """The op."""
-        return instance_norm(x, params["gamma"], params["beta"], eps=self.eps, spatial=self.spatial)
+        return instance_norm(x, params["gamma"], params["beta"], eps=self.eps, spatial_axes=self.spatial_axes)
 
 
 @dataclass(frozen=True, repr=False)
@@ -230,7 +232,7 @@ class BatchNorm(ChannelNormalisation):
     """`layers.batch_norm` with parameters and running statistics: each channel with mean 0 and variance 1.
 
     (*batch, channels, *spatial) -> the same. Its parameters are `{"gamma": (channels,), "beta": (channels,)}`, its
-    state is `{"mean": (channels,), "var": (channels,)}`. `spatial` is the number of axes that follow the channels;
+    state is `{"mean": (channels,), "var": (channels,)}`. `spatial_axes` is the number of axes that follow the channels;
     without it the channels are axis 1, as in PyTorch's BatchNorm1d, 2d and 3d alike.
 
     With `train=True` the statistics are those of the batch, and the new state is
@@ -251,7 +253,7 @@ class BatchNorm(ChannelNormalisation):
     channels: int
     momentum: float = 0.1
     eps: float = 1e-6
-    spatial: int | None = None
+    spatial_axes: int | None = None
     gamma: Initialiser = ones
     beta: Initialiser = zeros
     dtype: npt.DTypeLike = np.float32
@@ -277,10 +279,10 @@ class BatchNorm(ChannelNormalisation):
         gamma, beta = params["gamma"], params["beta"]
         if not train:
             value = batch_norm_inference(
-                x, gamma, beta, state["mean"], state["var"], eps=self.eps, spatial=self.spatial
+                x, gamma, beta, state["mean"], state["var"], eps=self.eps, spatial_axes=self.spatial_axes
             )
             return value, state
-        value, mean, variance = batch_norm_training(x, gamma, beta, eps=self.eps, spatial=self.spatial)
+        value, mean, variance = batch_norm_training(x, gamma, beta, eps=self.eps, spatial_axes=self.spatial_axes)
         count = math.prod(x.shape) // self.channels
         if count < 2:
             raise ArgumentError(

@@ -34,10 +34,10 @@ Channels: TypeAlias = Float[Tensor, "channels"]
 # In training: what is kept are the centred values by channels, and the factor by which the variance of each becomes 1.
 
 
-def _normalised(op: str, x: Any, gamma: Any, beta: Any, eps: Any, spatial: Any) -> tuple[Any, Any, Any]:
+def _normalised(op: str, x: Any, gamma: Any, beta: Any, eps: Any, spatial_axes: Any) -> tuple[Any, Any, Any]:
     """The value, the statistics, and what is kept."""
     eps = check_eps(op, eps)
-    values = wide(by_channel(op, x, spatial, gamma=gamma, beta=beta))
+    values = wide(by_channel(op, x, spatial_axes, gamma=gamma, beta=beta))
     centred, scale, means, variance = centre(values, channel_means(values), eps)
     y = plus(centred * (scale * per_channel(gamma, centred)), per_channel(beta, centred))
     y = as_dtype(y, promoted(x, gamma, beta)).reshape(x.shape)
@@ -95,15 +95,17 @@ def _push_beta(t: Any, y: Any, kept: Any) -> Any:
     ),
     batch=batch_of_batches,
 )
-def batch_norm(x: Values, gamma: Channels, beta: Channels, *, eps: float = 1e-6, spatial: int | None = None) -> Values:
+def batch_norm(
+    x: Values, gamma: Channels, beta: Channels, *, eps: float = 1e-6, spatial_axes: int | None = None
+) -> Values:
     """Each channel with mean 0 and variance 1, then scaled and shifted: `gamma (x - mean) / sqrt(var + eps) + beta`.
 
     Float "*batch channels *spatial", Float "channels", Float "channels" -> Float "*batch channels *spatial". Mean and
     (biased) variance are over all axes but that of the channels, and are differentiated through.
 
-    `spatial` is the number of axes that follow the channels (2 for images), so that there may be any number of batch
-    axes, or none; without it there is one batch axis, and the channels are axis 1, as in PyTorch. float16 is computed
-    in float32.
+    `spatial_axes` is the number of axes that follow the channels (2 for images), so that there may be any number of
+    batch axes, or none; without it there is one batch axis, and the channels are axis 1, as in PyTorch. float16 is
+    computed in float32.
 
     Raises ShapeError where x has no such axis or sizes disagree, ArgumentError unless eps is positive, DTypeError for
     integers. Source: Ioffe and Szegedy, "Batch normalization", 2015.
@@ -112,7 +114,7 @@ def batch_norm(x: Values, gamma: Channels, beta: Channels, *, eps: float = 1e-6,
     array([[-1., -1.],
            [ 1.,  1.]])
     """
-    y, _, kept = _normalised("batch_norm", x, gamma, beta, eps, spatial)
+    y, _, kept = _normalised("batch_norm", x, gamma, beta, eps, spatial_axes)
     return y, kept  # pyright: ignore[reportReturnType]  # the value and its residuals
 
 
@@ -127,7 +129,7 @@ def batch_norm(x: Values, gamma: Channels, beta: Channels, *, eps: float = 1e-6,
     batch=batch_of_batches,
 )
 def batch_norm_training(
-    x: Values, gamma: Channels, beta: Channels, *, eps: float = 1e-6, spatial: int | None = None
+    x: Values, gamma: Channels, beta: Channels, *, eps: float = 1e-6, spatial_axes: int | None = None
 ) -> tuple[Values, Channels, Channels]:
     """`batch_norm`, and the statistics that it took: (value, mean, biased variance).
 
@@ -138,7 +140,7 @@ def batch_norm_training(
     >>> mean, variance
     (array([ 2., 20.]), array([  1., 100.]))
     """
-    y, statistics, kept = _normalised("batch_norm_training", x, gamma, beta, eps, spatial)
+    y, statistics, kept = _normalised("batch_norm_training", x, gamma, beta, eps, spatial_axes)
     mean, variance = (as_dtype(np.reshape(statistic, gamma.shape), x.dtype) for statistic in statistics)
     return (y, mean, variance), kept  # pyright: ignore[reportReturnType]  # the values and their residuals
 
@@ -146,14 +148,14 @@ def batch_norm_training(
 # In use ---------------------------------------------------------------------------------------------------------------
 
 
-def _shifted(x: Any, mean: Any, spatial: Any) -> Any:
-    return by_channel("batch_norm_inference", x, spatial, mean=mean)
+def _shifted(x: Any, mean: Any, spatial_axes: Any) -> Any:
+    return by_channel("batch_norm_inference", x, spatial_axes, mean=mean)
 
 
 def _pull_inference(
-    g: Any, y: Any, x: Any, gamma: Any, beta: Any, mean: Any, var: Any, eps: float, spatial: Any
+    g: Any, y: Any, x: Any, gamma: Any, beta: Any, mean: Any, var: Any, eps: float, spatial_axes: Any
 ) -> tuple[Any, ...]:
-    values = wide(_shifted(x, mean, spatial))
+    values = wide(_shifted(x, mean, spatial_axes))
     g = as_dtype(np.reshape(g, values.shape), values.dtype)
     scale = 1 / np.sqrt(wide(var) + eps)
     for_beta = channel_sums(g)
@@ -168,9 +170,9 @@ def _pull_inference(
 
 
 def _push_inference(
-    tangents: Any, y: Any, x: Any, gamma: Any, beta: Any, mean: Any, var: Any, eps: float, spatial: Any
+    tangents: Any, y: Any, x: Any, gamma: Any, beta: Any, mean: Any, var: Any, eps: float, spatial_axes: Any
 ) -> Any:
-    values = wide(_shifted(x, mean, spatial))
+    values = wide(_shifted(x, mean, spatial_axes))
     scale = 1 / np.sqrt(wide(var) + eps)
     by_x, by_gamma, by_beta, by_mean, by_var = tangents
     centred = Thunk(lambda: values - per_channel(mean, values))
@@ -197,12 +199,12 @@ def batch_norm_inference(
     var: Channels,
     *,
     eps: float = 1e-6,
-    spatial: int | None = None,
+    spatial_axes: int | None = None,
 ) -> Values:
     """Each channel normalised with given statistics: `gamma (x - mean) / sqrt(var + eps) + beta`.
 
     Float "*batch channels *spatial", and four times Float "channels" -> Float "*batch channels *spatial", in the dtype
-    of x, gamma and beta. `spatial` is as in `batch_norm`.
+    of x, gamma and beta. `spatial_axes` is as in `batch_norm`.
 
     Raises ArgumentError for a negative variance or an eps that is not positive, ShapeError where sizes disagree,
     DTypeError for integers.
@@ -213,7 +215,7 @@ def batch_norm_inference(
            [1.]])
     """
     eps = check_eps("batch_norm_inference", eps)
-    values = wide(by_channel("batch_norm_inference", x, spatial, gamma=gamma, beta=beta, mean=mean, var=var))
+    values = wide(by_channel("batch_norm_inference", x, spatial_axes, gamma=gamma, beta=beta, mean=mean, var=var))
     if np.any(var < 0):
         at = int(np.argmin(var))
         raise ArgumentError(

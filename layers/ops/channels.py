@@ -1,8 +1,8 @@
 """Where the channels of a value stand: which axis they are, and how vmap adds another axis to them.
 
 Channels come before the spatial axes: (*batch, channels, *spatial). Since shapes alone do not tell where the batch
-axes end, `spatial` says how many axes follow the channels; without it there is one batch axis, as in PyTorch, and the
-channels are axis 1.
+axes end, `spatial_axes` says how many axes follow the channels; without it there is one batch axis, as in PyTorch, and
+the channels are axis 1.
 """
 
 # The functions here run on arrays and on tracers alike, so their arguments have no type that a checker could follow.
@@ -19,31 +19,35 @@ import numpy as np
 from layers.ops.arguments import is_integer
 from tapem import ArgumentError, ShapeError
 
-WHERE = "`spatial` says how many axes follow the channels: 2 for images (*batch, channels, height, width)"
+WHERE = "`spatial_axes` says how many axes follow the channels: 2 for images (*batch, channels, height, width)"
 
 
-def check_spatial(op: str, spatial: Any) -> None:
+def check_spatial_axes(op: str, spatial_axes: Any) -> None:
     """ArgumentError unless this is None or a number of axes."""
-    if spatial is not None and not (is_integer(spatial) and spatial >= 0):
-        raise ArgumentError(f"{op}: spatial is {spatial!r}, but must be None or an integer of at least 0; {WHERE}.")
+    if spatial_axes is not None and not (is_integer(spatial_axes) and spatial_axes >= 0):
+        raise ArgumentError(
+            f"{op}: spatial_axes is {spatial_axes!r}, but must be None or an integer of at least 0; {WHERE}."
+        )
 
 
-def channel_axis(op: str, x: Any, spatial: int | None) -> int:
+def channel_axis(op: str, x: Any, spatial_axes: int | None) -> int:
     """The axis of the channels; ShapeError if there is none."""
-    check_spatial(op, spatial)
-    axis = 1 if spatial is None else x.ndim - 1 - spatial
+    check_spatial_axes(op, spatial_axes)
+    axis = 1 if spatial_axes is None else x.ndim - 1 - spatial_axes
     if not 0 <= axis < x.ndim:
-        needs = "(batch, channels, ...)" if spatial is None else f"(*batch, channels{', size' * spatial})"
-        raise ShapeError(f"{op}: x has shape {x.shape}, but with spatial={spatial} it must be {needs}; {WHERE}.")
+        needs = "(batch, channels, ...)" if spatial_axes is None else f"(*batch, channels{', size' * spatial_axes})"
+        raise ShapeError(
+            f"{op}: x has shape {x.shape}, but with spatial_axes={spatial_axes} it must be {needs}; {WHERE}."
+        )
     return axis
 
 
-def by_channel(op: str, x: Any, spatial: int | None, **parameters: Any) -> Any:
+def by_channel(op: str, x: Any, spatial_axes: int | None, **parameters: Any) -> Any:
     """The values as (examples, channels), or (examples, channels, positions) where channels have several positions.
 
     ShapeError unless every parameter has one number per channel.
     """
-    axis = channel_axis(op, x, spatial)
+    axis = channel_axis(op, x, spatial_axes)
     channels = x.shape[axis]
     for name, parameter in parameters.items():
         if parameter.shape != (channels,):
@@ -62,14 +66,14 @@ def batch_of_examples(op: Any, size: int, inputs: Sequence[Any], mapped: Sequenc
     """
     x, *parameters = inputs
     rank = x.ndim - mapped[0]
-    if "spatial" in static and static["spatial"] is None:
-        static = {**static, "spatial": rank - 2}
+    if "spatial_axes" in static and static["spatial_axes"] is None:
+        static = {**static, "spatial_axes": rank - 2}
     if not any(mapped[1:]):
         return op(x, *parameters, **static)
     neutral = (np.ones, np.zeros)
     channels = parameters[0].shape[-1]
     apart: list[Any] = []
-    axis = rank - 1 - static.get("spatial", 0)
+    axis = rank - 1 - static.get("spatial_axes", 0)
     for parameter, is_mapped in zip(parameters, mapped[1:], strict=True):
         shape = (1,) * axis + (channels,) + (1,) * (rank - axis - 1)
         apart.append(np.reshape(parameter, (size, *shape) if is_mapped else shape))
@@ -81,8 +85,8 @@ def batch_of_batches(op: Any, size: int, inputs: Sequence[Any], mapped: Sequence
     """The batch rule of ops that treat each channel by itself: the mapped axis makes more channels."""
     x, *parameters = inputs
     rank = x.ndim - mapped[0]
-    spatial = static["spatial"]
-    axis = 1 if spatial is None else rank - 1 - spatial
+    spatial_axes = static["spatial_axes"]
+    axis = 1 if spatial_axes is None else rank - 1 - spatial_axes
     channels = parameters[0].shape[-1]
     x = np.moveaxis(x, 0, axis) if mapped[0] else np.broadcast_to(np.expand_dims(x, axis), _inserted(x, axis, size))
     shape = x.shape
@@ -99,4 +103,4 @@ def _inserted(x: Any, axis: int, size: int) -> tuple[int, ...]:
     return (*x.shape[:axis], size, *x.shape[axis:])
 
 
-__all__ = ["WHERE", "batch_of_batches", "batch_of_examples", "by_channel", "channel_axis", "check_spatial"]
+__all__ = ["WHERE", "batch_of_batches", "batch_of_examples", "by_channel", "channel_axis", "check_spatial_axes"]

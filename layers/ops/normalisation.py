@@ -188,14 +188,14 @@ def group_norm(
     num_groups: int,
     *,
     eps: float = 1e-6,
-    spatial: int | None = None,
+    spatial_axes: int | None = None,
 ) -> Float[Tensor, "*shape"]:
     """Each group of channels of each example with mean 0 and variance 1; then channels are scaled and shifted.
 
     Float "*batch channels *spatial", Float "channels", Float "channels" -> Float "*batch channels *spatial". There are
     `num_groups` groups of neighbouring channels; mean and (biased) variance are over the group and all its positions.
-    `spatial` is the number of axes that follow the channels; without it the channels are axis 1. float16 is computed in
-    float32.
+    `spatial_axes` is the number of axes that follow the channels; without it the channels are axis 1. float16 is
+    computed in float32.
 
     Raises ArgumentError for a number of groups that does not divide the channels or an eps that is not positive,
     ShapeError where sizes disagree, DTypeError for integers. Source: Wu and He, "Group normalization", 2018.
@@ -205,7 +205,7 @@ def group_norm(
     array([[-1.,  1., -1.,  1.]])
     """
     eps = check_eps("group_norm", eps)
-    values = by_channel("group_norm", x, spatial, gamma=gamma, beta=beta)
+    values = by_channel("group_norm", x, spatial_axes, gamma=gamma, beta=beta)
     check_groups("group_norm", num_groups, values.shape[1])
     return _normalised(values, num_groups, x, gamma, beta, eps)
 
@@ -217,13 +217,13 @@ def instance_norm(
     beta: Float[Tensor, "channels"],
     *,
     eps: float = 1e-6,
-    spatial: int | None = None,
+    spatial_axes: int | None = None,
 ) -> Float[Tensor, "*shape"]:
     """Each channel of each example with mean 0 and variance 1 over its positions, then scaled and shifted.
 
     Float "*batch channels *spatial", Float "channels", Float "channels" -> Float "*batch channels *spatial".
-    `spatial` is the number of axes that follow the channels; without it the channels are axis 1. float16 is computed in
-    float32.
+    `spatial_axes` is the number of axes that follow the channels; without it the channels are axis 1. float16 is
+    computed in float32.
 
     Raises ArgumentError unless eps is positive, ShapeError where sizes disagree, DTypeError for integers. Source:
     Ulyanov, Vedaldi and Lempitsky, "Instance normalization: the missing ingredient for fast stylization", 2016.
@@ -233,7 +233,7 @@ def instance_norm(
             [-1.,  1.]]])
     """
     eps = check_eps("instance_norm", eps)
-    values = by_channel("instance_norm", x, spatial, gamma=gamma, beta=beta)
+    values = by_channel("instance_norm", x, spatial_axes, gamma=gamma, beta=beta)
     return _normalised(values, max(values.shape[1], 1), x, gamma, beta, eps)
 
 

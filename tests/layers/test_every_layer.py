@@ -43,7 +43,7 @@ EXAMPLES: list[tuple[Layer, tuple[int, ...]]] = [
     (layers.Embedding(4, 3), (5,)),
     (layers.Sequential(layers.Linear(3, 4), layers.Tanh(), layers.Dropout(0.2)), (3,)),
     (layers.BatchNorm(2), (2,)),
-    (layers.Residual(layers.Conv1d(2, 2, 3, padding="same") >> layers.BatchNorm(2, spatial=1)), (2, 3)),
+    (layers.Residual(layers.Conv1d(2, 2, 3, padding="same") >> layers.BatchNorm(2, spatial_axes=1)), (2, 3)),
     (layers.GroupNorm(2, 4), (4, 3)),
     (layers.InstanceNorm(2), (2, 3)),
     (layers.LayerNorm(3), (3,)),

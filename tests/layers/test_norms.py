@@ -39,7 +39,7 @@ OPS: list[tuple[Any, Any]] = [
     (lambda x: layers.group_norm(x, np.ones(6, x.dtype), np.zeros(6, x.dtype), 1), (1, 2)),
     (lambda x: layers.instance_norm(x, np.ones(6, x.dtype), np.zeros(6, x.dtype)), (2,)),
     (lambda x: layers.batch_norm(x, np.ones(6, x.dtype), np.zeros(6, x.dtype)), (0, 2)),
-    (lambda x: layers.batch_norm(x, np.ones(5, x.dtype), np.zeros(5, x.dtype), spatial=0), (0, 1)),
+    (lambda x: layers.batch_norm(x, np.ones(5, x.dtype), np.zeros(5, x.dtype), spatial_axes=0), (0, 1)),
 ]
 
 
@@ -105,7 +105,7 @@ def test_one_op_is_another() -> None:
     np.testing.assert_allclose(layers.layer_norm(x, gamma, beta), whole, rtol=1e-12)
     x = values(3, 4, 2, 5)
     np.testing.assert_allclose(layers.instance_norm(x, gamma, beta), layers.group_norm(x, gamma, beta, 4), rtol=1e-12)
-    np.testing.assert_array_equal(layers.batch_norm(x, gamma, beta), layers.batch_norm(x, gamma, beta, spatial=2))
+    np.testing.assert_array_equal(layers.batch_norm(x, gamma, beta), layers.batch_norm(x, gamma, beta, spatial_axes=2))
     y, mean, variance = layers.batch_norm_training(x, gamma, beta)
     np.testing.assert_array_equal(y, layers.batch_norm(x, gamma, beta))
     np.testing.assert_allclose(y, layers.batch_norm_inference(x, gamma, beta, mean, variance), rtol=1e-10, atol=1e-12)
@@ -154,21 +154,21 @@ def test_errors_of_ops() -> None:
     four = np.ones(4)
     assert complaint(lambda: layers.batch_norm(x, three, three), tm.ShapeError) == (
         "batch_norm: gamma has shape (3,), but x of shape (2, 4, 5) has 4 channels, on axis 1, and each needs one "
-        "number. If that is not the axis of the channels: `spatial` says how many axes follow the channels: 2 for "
+        "number. If that is not the axis of the channels: `spatial_axes` says how many axes follow the channels: 2 for "
         "images (*batch, channels, height, width)."
     )
     assert "beta has shape (3,)" in complaint(lambda: layers.group_norm(x, four, three, 2), tm.ShapeError)
     assert "var has shape (3,)" in complaint(
         lambda: layers.batch_norm_inference(x, four, four, four, three), tm.ShapeError
     )
-    assert "x has shape (4,), but with spatial=None it must be (batch, channels, ...)" in complaint(
+    assert "x has shape (4,), but with spatial_axes=None it must be (batch, channels, ...)" in complaint(
         lambda: layers.batch_norm(four, four, four), tm.ShapeError
     )
-    assert "with spatial=2 it must be (*batch, channels, size, size)" in complaint(
-        lambda: layers.instance_norm(np.ones((4, 4)), four, four, spatial=2), tm.ShapeError
+    assert "with spatial_axes=2 it must be (*batch, channels, size, size)" in complaint(
+        lambda: layers.instance_norm(np.ones((4, 4)), four, four, spatial_axes=2), tm.ShapeError
     )
-    assert "spatial is -1, but must be None or an integer of at least 0" in complaint(
-        lambda: layers.instance_norm(x, four, four, spatial=-1), tm.ArgumentError
+    assert "spatial_axes is -1, but must be None or an integer of at least 0" in complaint(
+        lambda: layers.instance_norm(x, four, four, spatial_axes=-1), tm.ArgumentError
     )
     assert complaint(lambda: layers.group_norm(x, four, four, 3), tm.ArgumentError) == (
         "group_norm: 4 channels do not divide into num_groups=3 equal groups."
@@ -211,7 +211,7 @@ def test_errors_of_layers() -> None:
     assert complaint(lambda: GroupNorm(3, 8), tm.ArgumentError) == (
         "GroupNorm: 8 channels do not divide into num_groups=3 equal groups."
     )
-    assert "spatial is 1.0" in complaint(lambda: InstanceNorm(3, spatial=1.0), tm.ArgumentError)  # type: ignore[arg-type]
+    assert "spatial_axes is 1.0" in complaint(lambda: InstanceNorm(3, spatial_axes=1.0), tm.ArgumentError)  # type: ignore[arg-type]
     model = BatchNorm(2)
     params, x = model.init(KEY), values(4, 2, dtype=np.float32)
     assert complaint(lambda: model.apply(params, x), tm.ArgumentError) == (
@@ -251,7 +251,10 @@ def test_repr() -> None:
         "InstanceNorm(4)",
         "BatchNorm(4)",
     ]
-    assert repr(BatchNorm(3, momentum=0.01, eps=1e-3, spatial=2)) == "BatchNorm(3, momentum=0.01, eps=0.001, spatial=2)"
+    assert (
+        repr(BatchNorm(3, momentum=0.01, eps=1e-3, spatial_axes=2))
+        == "BatchNorm(3, momentum=0.01, eps=0.001, spatial_axes=2)"
+    )
 
 
 def test_layers_are_their_ops() -> None:
@@ -272,15 +275,15 @@ def test_widths_that_do_not_fit_are_an_error_when_composed() -> None:
     )
     assert complaint(lambda: Linear(4, 8) >> BatchNorm(7), tm.ShapeError) == (
         "BatchNorm(7) takes (batch, 7, ...), not (..., 8): 8 is not 7. If the channels are not axis 1, say with "
-        "spatial=... how many axes follow them."
+        "spatial_axes=... how many axes follow them."
     )
     model = Linear(4, 8) >> BatchNorm(8) >> Relu() >> LayerNorm(8) >> Linear(8, 2)
     assert model.output_shape((32, 4)) == (32, 2)
-    assert (Linear(4, 8) >> GroupNorm(1, 3, spatial=1)).output_shape((5, 3, 4)) == (5, 3, 8)
+    assert (Linear(4, 8) >> GroupNorm(1, 3, spatial_axes=1)).output_shape((5, 3, 4)) == (5, 3, 8)
     assert BatchNorm(3).output_shape((None, 3, 8, 8)) == (None, 3, 8, 8)
-    assert BatchNorm(3, spatial=2).output_shape((3, 8, 8)) == (3, 8, 8)
+    assert BatchNorm(3, spatial_axes=2).output_shape((3, 8, 8)) == (3, 8, 8)
     assert "it has 1 axes, not 2 or more" in complaint(lambda: BatchNorm(3).output_shape((3,)), tm.ShapeError)
-    assert "takes (..., 3, ?, ?)" in complaint(lambda: BatchNorm(3, spatial=2).init(KEY, (3, 8)), tm.ShapeError)
+    assert "takes (..., 3, ?, ?)" in complaint(lambda: BatchNorm(3, spatial_axes=2).init(KEY, (3, 8)), tm.ShapeError)
     assert layers.count_parameters(model.init(KEY)) == 5 * 8 + 16 + 16 + 9 * 2
 
 

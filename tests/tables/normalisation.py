@@ -49,15 +49,15 @@ def _along(parameter: Any, x: Any, axis: int) -> Any:
     return np.reshape(parameter, [-1 if i == axis else 1 for i in range(x.ndim)])
 
 
-def _axis(x: Any, spatial: int | None) -> int:
-    return 1 if spatial is None else x.ndim - 1 - spatial
+def _axis(x: Any, spatial_axes: int | None) -> int:
+    return 1 if spatial_axes is None else x.ndim - 1 - spatial_axes
 
 
 def _group_norm_reference(
-    x: Any, gamma: Any, beta: Any, eps: float, spatial: int | None, num_groups: int | None = None
+    x: Any, gamma: Any, beta: Any, eps: float, spatial_axes: int | None, num_groups: int | None = None
 ) -> Any:
     """One group of channels of one example at a time; without `num_groups` every channel is a group."""
-    axis = _axis(x, spatial)
+    axis = _axis(x, spatial_axes)
     channels = x.shape[axis]
     size = channels // num_groups if num_groups else 1
     y = np.empty_like(x)
@@ -68,20 +68,22 @@ def _group_norm_reference(
     return y * _along(gamma, x, axis) + _along(beta, x, axis)
 
 
-def _batch_norm_reference(x: Any, gamma: Any, beta: Any, eps: float, spatial: int | None) -> Any:
-    axis = _axis(x, spatial)
+def _batch_norm_reference(x: Any, gamma: Any, beta: Any, eps: float, spatial_axes: int | None) -> Any:
+    axis = _axis(x, spatial_axes)
     axes = tuple(i for i in range(x.ndim) if i != axis)
     return _standard(x, axes, eps) * _along(gamma, x, axis) + _along(beta, x, axis)
 
 
-def _training_reference(x: Any, gamma: Any, beta: Any, eps: float, spatial: int | None) -> Any:
-    axes = tuple(i for i in range(x.ndim) if i != _axis(x, spatial))
-    y = _batch_norm_reference(x, gamma, beta, eps, spatial)
+def _training_reference(x: Any, gamma: Any, beta: Any, eps: float, spatial_axes: int | None) -> Any:
+    axes = tuple(i for i in range(x.ndim) if i != _axis(x, spatial_axes))
+    y = _batch_norm_reference(x, gamma, beta, eps, spatial_axes)
     return (y, x.mean(axis=axes), x.var(axis=axes)) if x.size else (y, np.zeros_like(gamma), np.zeros_like(gamma))
 
 
-def _inference_reference(x: Any, gamma: Any, beta: Any, mean: Any, var: Any, eps: float, spatial: int | None) -> Any:
-    gamma, beta, mean, var = (_along(one, x, _axis(x, spatial)) for one in (gamma, beta, mean, var))
+def _inference_reference(
+    x: Any, gamma: Any, beta: Any, mean: Any, var: Any, eps: float, spatial_axes: int | None
+) -> Any:
+    gamma, beta, mean, var = (_along(one, x, _axis(x, spatial_axes)) for one in (gamma, beta, mean, var))
     return (x - mean) / np.sqrt(var + eps) * gamma + beta
 
 
@@ -94,13 +96,13 @@ _REFERENCES: dict[Any, Any] = {
 }
 
 
-def _by_channel(op: Any, *shape: int, spatial: int | None = None, note: str = "", **static: Any) -> Row:
+def _by_channel(op: Any, *shape: int, spatial_axes: int | None = None, note: str = "", **static: Any) -> Row:
     x = _values(*shape)
-    channels = shape[_axis(x, spatial)]
+    channels = shape[_axis(x, spatial_axes)]
     operands = [x, _values(channels, seed=1), _values(channels, seed=2)]
     if op is layers.batch_norm_inference:
         operands += [_values(channels, seed=3), 0.5 + _values(channels, seed=4) ** 2]
-    static = {"eps": 0.01, "spatial": spatial, **static}
+    static = {"eps": 0.01, "spatial_axes": spatial_axes, **static}
     return Row(op, tuple(operands), static, reference=_REFERENCES[op], note=note)
 
 
@@ -121,12 +123,12 @@ ROWS: list[Row] = [
     _rms_norm(np.array([[0.0, 0.0], [1.0, 2.0]]), eps=0.01, note="a row of zeros"),
     _by_channel(layers.group_norm, 2, 4, 3, num_groups=2),
     _by_channel(layers.group_norm, 2, 4, num_groups=2, note="one position"),
-    _by_channel(layers.group_norm, 3, 2, 2, num_groups=3, spatial=2, note="a single example, a group per channel"),
-    _by_channel(layers.group_norm, 2, 2, 2, 3, num_groups=1, spatial=1, note="two batch axes, one group"),
+    _by_channel(layers.group_norm, 3, 2, 2, num_groups=3, spatial_axes=2, note="a single example, a group per channel"),
+    _by_channel(layers.group_norm, 2, 2, 2, 3, num_groups=1, spatial_axes=1, note="two batch axes, one group"),
     _by_channel(layers.group_norm, 0, 2, 3, num_groups=2, note="an empty batch"),
     _by_channel(layers.instance_norm, 2, 2, 3),
     _by_channel(layers.instance_norm, 2, 3, note="one position"),
-    _by_channel(layers.instance_norm, 2, 2, 3, spatial=2, note="a single example"),
+    _by_channel(layers.instance_norm, 2, 2, 3, spatial_axes=2, note="a single example"),
     _by_channel(layers.instance_norm, 2, 0, 3, note="no channels"),
     *(
         row
@@ -134,8 +136,8 @@ ROWS: list[Row] = [
         for row in (
             _by_channel(op, 4, 2),
             _by_channel(op, 3, 2, 1, 2, note="two spatial axes"),
-            _by_channel(op, 2, 2, 3, spatial=0, note="two batch axes"),
-            _by_channel(op, 2, 3, spatial=1, note="a single example"),
+            _by_channel(op, 2, 2, 3, spatial_axes=0, note="two batch axes"),
+            _by_channel(op, 2, 3, spatial_axes=1, note="a single example"),
             _by_channel(op, 0, 2, 3, note="an empty batch"),
             _by_channel(op, 1, 2, note="one value per channel"),
         )
