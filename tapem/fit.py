@@ -143,9 +143,15 @@ def fit(
     size = rows_of(data, "data")
     if validation is not None:
         rows_of(validation, "validation")
-    for name, number, least in (("epochs", epochs, 0), ("batch", batch, 1), ("patience", patience, 1)):
-        if number is not None and number < least:
-            raise ArgumentError(f"fit: {name} is {number}, but must be at least {least}.")
+    runner(model, Setting())  # refuses what is no model
+    if isinstance(optimiser, type) or not (hasattr(optimiser, "init") and hasattr(optimiser, "update")):
+        raise ArgumentError(f"fit: optimiser is {optimiser!r}, but must be an optimiser, such as tm.optim.adam(1e-3).")
+    for name, number, least in (
+        ("epochs", epochs, 0),
+        ("batch", batch, 1),
+        ("patience", 1 if patience is None else patience, 1),
+    ):
+        check_count(name, number, least)
     if resume is not None and not isinstance(resume, FitState):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise ArgumentError(
             f"fit: resume is a {type(resume).__name__}, but must be the state of an earlier result. From a file it "
@@ -208,6 +214,12 @@ def fit(
         except KeyboardInterrupt:
             return Fitted(state, history, True)
     return Fitted(state, history, False)
+
+
+def check_count(name: str, number: Any, least: int) -> None:
+    """ArgumentError for what is no integer, or too small a one."""
+    if not isinstance(number, int | np.integer) or isinstance(number, bool) or number < least:
+        raise ArgumentError(f"fit: {name} is {number!r}, but must be an integer, at least {least}.")
 
 
 def first_state(

@@ -298,9 +298,26 @@ def test_the_progress_bar(capsys: Any) -> None:
 @pytest.mark.parametrize(
     ("options", "kind", "text"),
     [
-        ({"epochs": -1}, tm.ArgumentError, "fit: epochs is -1, but must be at least 0."),
-        ({"batch": 0}, tm.ArgumentError, "fit: batch is 0, but must be at least 1."),
-        ({"patience": 0, "validation": VALIDATION}, tm.ArgumentError, "fit: patience is 0, but must be at least 1."),
+        ({"epochs": -1}, tm.ArgumentError, "fit: epochs is -1, but must be an integer, at least 0."),
+        ({"epochs": None}, tm.ArgumentError, "fit: epochs is None, but must be an integer, at least 0."),
+        ({"batch": 0}, tm.ArgumentError, "fit: batch is 0, but must be an integer, at least 1."),
+        ({"batch": 8.0}, tm.ArgumentError, "fit: batch is 8.0, but must be an integer, at least 1."),
+        ({"patience": 0, "validation": VALIDATION}, tm.ArgumentError, "fit: patience is 0, but must be an integer, at"),
+        (
+            {"model": Linear},
+            tm.ArgumentError,
+            "model is <class 'layers.dense.Linear'>, but must be an object with apply",
+        ),
+        (
+            {"optimiser": tm.optim.adam},
+            tm.ArgumentError,
+            "optimiser is <class 'tapem.optim.optimisers.adam'>, but must be",
+        ),
+        (
+            {"optimiser": "adam"},
+            tm.ArgumentError,
+            "optimiser is 'adam', but must be an optimiser, such as tm.optim.adam",
+        ),
         ({"patience": 2}, tm.ArgumentError, "fit: metric and patience need validation data, a pair (x, target)."),
         ({"metric": accuracy}, tm.ArgumentError, "fit: metric and patience need validation data"),
         ({"model": lambda w, x: w * x}, tm.ArgumentError, "has no init(key), so it must be given its first params."),
