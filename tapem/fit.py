@@ -113,10 +113,10 @@ def fit(
     """Train a model: go through the data `epochs` times, shuffled, and update the parameters after every mini-batch.
 
     `model` and `loss` are as for `tm.model.value_and_grad`; a loss averages over examples, and so do the gradients,
-    over the last, smaller batch too. `data` is a pair `(x, target)` of arrays, or trees of them, with one row per
-    example. The first parameters are `params`, or drawn by `model.init`. Of `key` and `train=True`, a function is given
-    what it has parameters for, an object with `apply` both. State is threaded through if the model has `init_state`, or
-    `model_state` is given.
+    over the last, smaller batch too. `data` is a pair `(x, target)` of arrays, of what NumPy makes arrays of (a
+    DataFrame), or of trees of them, with one row per example. The first parameters are `params`, or drawn by
+    `model.init`. Of `key` and `train=True`, a function is given what it has parameters for, an object with `apply` both.
+    State is threaded through if the model has `init_state`, or `model_state` is given.
 
     After every epoch the `metric`, a function `(prediction, target) -> scalar` that averages over examples (by default
     the loss), is taken on `validation`, as outside of training. `patience` stops the training when so many epochs in a
@@ -140,9 +140,10 @@ def fit(
     >>> round(float(result.params["slope"]), 3), round(float(result.params["shift"]), 3), len(result.history["loss"])
     (3.0, 1.0, 30)
     """
-    size = rows_of(data, "data")
+    data = checked(data, "data")
+    size = rows_of(data)
     if validation is not None:
-        rows_of(validation, "validation")
+        validation = checked(validation, "validation")
     runner(model, Setting())  # refuses what is no model
     if isinstance(optimiser, type) or not (hasattr(optimiser, "init") and hasattr(optimiser, "update")):
         raise ArgumentError(f"fit: optimiser is {optimiser!r}, but must be an optimiser, such as tm.optim.adam(1e-3).")
@@ -263,7 +264,7 @@ def evaluate(model: Model, metric: Loss, state: FitState, data: tuple[Tree, Tree
     options = setting(model, None, False, state.model_state)
     # Lifted, it has a tape to run on, which a model that is a `do` program needs.
     measure: Any = lift(objective(model, metric, Setting(**options)))
-    size, total = rows_of(data, "validation"), 0.0
+    size, total = rows_of(data), 0.0
     for start in range(0, size, batch):
         rows = np.arange(start, min(start + batch, size))
         (value, _), tape = measure(state.params, *taken_rows(data, rows)).run()
@@ -276,18 +277,24 @@ def taken_rows(data: tuple[Tree, Tree], rows: Any) -> Any:
     return tree_map(lambda array: array[rows], data)
 
 
-def rows_of(data: Any, what: str) -> int:
-    """The number of examples; ArgumentError for what is no pair, ShapeError for arrays that differ in their number."""
-    if not isinstance(data, tuple) or len(data) != 2:  # pyright: ignore[reportUnknownArgumentType]
+def checked(data: Any, what: str) -> tuple[Tree, Tree]:
+    """The data as arrays; ArgumentError for what is no pair, ShapeError for arrays that differ in their rows."""
+    if not isinstance(data, tuple) or len(cast(tuple[Any, ...], data)) != 2:
         raise ArgumentError(f"fit: {what} must be a pair (x, target) of arrays, with one row per example.")
-    shapes = [np.shape(leaf) for leaf in flatten(data)[0]]
+    arrays: tuple[Tree, Tree] = tree_map(np.asarray, data)
+    shapes = dict.fromkeys(array.shape for array in flatten(arrays)[0])
     sizes = {shape[:1] for shape in shapes}
     if len(sizes) != 1 or sizes <= {(), (0,)}:
         raise ShapeError(
             f"fit: {what} must hold arrays with one row for each of one or more examples, but has the shapes "
-            f"{', '.join(map(str, shapes))}."
+            f"{', '.join(map(str, shapes))}." + " A list is a tree: make one array of it." * (list in map(type, arrays))
         )
-    return shapes[0][0]
+    return arrays
+
+
+def rows_of(data: tuple[Tree, Tree]) -> int:
+    """The number of examples."""
+    return len(flatten(data)[0][0])
 
 
 __all__ = ["Best", "FitState", "Fitted", "History", "fit"]

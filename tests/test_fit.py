@@ -282,6 +282,24 @@ def test_more_epochs_later() -> None:
     assert_same(fit(epochs=1, resume=done.state).state, done.state)
 
 
+class Frame:
+    """A table as other libraries have them: an array can be made of it, but an index asks for columns."""
+
+    def __init__(self, values: Any) -> None:
+        self.values = values
+
+    def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
+        return np.array(self.values, dtype)
+
+    def __getitem__(self, column: str) -> Any:
+        raise KeyError(column)
+
+
+def test_data_may_be_tables() -> None:
+    tables = fit(data=(Frame(DATA[0]), Frame(DATA[1])), validation=(Frame(VALIDATION[0]), VALIDATION[1]))
+    assert_same(tables.state, fit(validation=VALIDATION).state)
+
+
 # What is shown, and what is refused -----------------------------------------------------------------------------------
 
 
@@ -325,6 +343,11 @@ def test_the_progress_bar(capsys: Any) -> None:
         ({"data": X}, tm.ArgumentError, "fit: data must be a pair (x, target) of arrays"),
         ({"data": (X, LABELS[:3])}, tm.ShapeError, "one or more examples, but has the shapes (50, 4), (3,)."),
         ({"data": (X[:0], LABELS[:0])}, tm.ShapeError, "but has the shapes (0, 4), (0,)."),
+        (
+            {"data": (X.tolist(), LABELS)},
+            tm.ShapeError,
+            "the shapes (), (50,). A list is a tree: make one array of it.",
+        ),
         ({"validation": (1.0, 2.0)}, tm.ShapeError, "fit: validation must hold arrays with one row for each"),
         ({"loss": lambda p, t: p}, tm.NotScalarError, "must return a scalar"),
     ],
