@@ -115,8 +115,8 @@ def fit(
     `model` and `loss` are as for `tm.model.value_and_grad`; a loss averages over examples, and so do the gradients,
     over the last, smaller batch too. `data` is a pair `(x, target)` of arrays, of what NumPy makes arrays of (a
     DataFrame), or of trees of them, with one row per example. The first parameters are `params`, or drawn by
-    `model.init`. Of `key` and `train=True`, a function is given what it has parameters for, an object with `apply` both.
-    State is threaded through if the model has `init_state`, or `model_state` is given.
+    `model.init`. Of `key` and `train=True`, a function is given what it has parameters for, an object with `apply`
+    both. State is threaded through if the model has `init_state`, or `model_state` is given.
 
     After every epoch the `metric`, a function `(prediction, target) -> scalar` that averages over examples (by default
     the loss), is taken on `validation`, as outside of training. `patience` stops the training when so many epochs in a
