@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 import tapem as tm
-from layers.initialisers import Initialiser, he_uniform, zeros
+from layers.initialisers import Initialiser, bias_initialiser, he_uniform
 from layers.module import Array
 from layers.ops.arguments import check_count
 from layers.ops.fixed_rank_convolution import (
@@ -90,8 +90,7 @@ class Convolutional(Windowed):
         super().init(key, input_shape)
         weight_key, bias_key = tm.random.split(key)
         params = {"weight": self.first_weight(weight_key)}
-        if self.bias:
-            draw = zeros if self.bias is True else self.bias
+        if draw := bias_initialiser(self.bias):
             params["bias"] = draw(bias_key, (self.out_channels,), self.dtype)
         return params
 

@@ -13,10 +13,10 @@ import numpy as np
 import numpy.typing as npt
 
 import tapem as tm
-from layers.initialisers import Initialiser, glorot_uniform, zeros
+from layers.initialisers import Initialiser, bias_initialiser, glorot_uniform
 from layers.module import Array, Layer
 from layers.ops.arguments import check_count
-from layers.ops.linear import linear
+from layers.ops.linear import linear, times
 from layers.shapes import Pattern, check_pattern, shown, split_pattern, with_last
 from tapem import ShapeError
 
@@ -25,7 +25,8 @@ from tapem import ShapeError
 class Linear(Layer):
     """The affine map of the last axis, `x W^T + b`: (*batch, in_features) -> (*batch, out_features).
 
-    Its parameters are `{"weight": (out, in), "bias": (out,)}`. Raises ArgumentError for sizes below 1.
+    Its parameters are `{"weight": (out, in), "bias": (out,)}`; the bias is missing with `bias=False`, and otherwise
+    drawn by the initialiser given (by default zeros). Raises ArgumentError for sizes below 1.
 
     >>> layer = Linear(3, 2)
     >>> params = layer.init(tm.random.key(0))
@@ -36,7 +37,7 @@ class Linear(Layer):
     in_features: int
     out_features: int
     weight: Initialiser = glorot_uniform
-    bias: Initialiser = zeros
+    bias: Initialiser | bool = True
     dtype: npt.DTypeLike = np.float32
 
     def __post_init__(self) -> None:
@@ -45,7 +46,7 @@ class Linear(Layer):
         check_count("Linear", "out_features", self.out_features)
 
     def __repr__(self) -> str:
-        return f"Linear({self.in_features}, {self.out_features})"
+        return f"Linear({self.in_features}, {self.out_features}{'' if self.bias else ', bias=False'})"
 
     @property
     def takes(self) -> Pattern:
@@ -58,17 +59,17 @@ class Linear(Layer):
         return with_last(input_shape, (self.in_features,), (self.out_features,))
 
     def init(self, key: Array, input_shape: Pattern | None = None) -> dict[str, Array]:
-        """The first weight and bias."""
+        """The first weight, and the first bias if there is one."""
         super().init(key, input_shape)
         weight_key, bias_key = tm.random.split(key)
-        return {
-            "weight": self.weight(weight_key, (self.out_features, self.in_features), self.dtype),
-            "bias": self.bias(bias_key, (self.out_features,), self.dtype),
-        }
+        params = {"weight": self.weight(weight_key, (self.out_features, self.in_features), self.dtype)}
+        if draw := bias_initialiser(self.bias):
+            params["bias"] = draw(bias_key, (self.out_features,), self.dtype)
+        return params
 
     def forward(self, params: Any, x: Any, *, key: Any = None, train: bool = False) -> Any:
         """`x W^T + b`."""
-        return linear(params["weight"], params["bias"], x)
+        return linear(params["weight"], params["bias"], x) if self.bias else times(x, params["weight"].T)
 
 
 @dataclass(frozen=True)

@@ -65,6 +65,17 @@ def ones(key: Key | None, shape: Shape, dtype: npt.DTypeLike = np.float32) -> Ar
     return np.ones(shape, dtype)
 
 
+def bias_initialiser(bias: Initialiser | bool) -> Initialiser | None:
+    """What draws the bias of a layer, as its argument `bias` says: zeros for True, None, for no bias, for False.
+
+    >>> bias_initialiser(True) is zeros, bias_initialiser(ones) is ones, bias_initialiser(False)
+    (True, True, None)
+    """
+    if isinstance(bias, bool):
+        return zeros if bias else None
+    return bias
+
+
 def uniform(key: Key, shape: Shape, dtype: npt.DTypeLike = np.float32, *, scale: float = 0.05) -> Array:
     """Evenly from [-scale, scale).
 
@@ -132,6 +143,7 @@ def lecun_normal(key: Key, shape: Shape, dtype: npt.DTypeLike = np.float32) -> A
 
 __all__ = [
     "Initialiser",
+    "bias_initialiser",
     "fans",
     "glorot_normal",
     "glorot_uniform",

@@ -39,6 +39,7 @@ EXAMPLES: list[tuple[Layer, tuple[int, ...]]] = [
     (layers.ConvTranspose3d(1, 2, 2), (1, 2, 1, 2)),
     (layers.Flatten(-2), (2, 3)),
     (layers.Linear(3, 2), (3,)),
+    (layers.Linear(3, 2, bias=False), (2, 3)),
     (layers.Dropout(0.4), (5,)),
     (layers.Embedding(4, 3), (5,)),
     (layers.Sequential(layers.Linear(3, 4), layers.Tanh(), layers.Dropout(0.2)), (3,)),

@@ -135,6 +135,13 @@ def test_init() -> None:
     assert (Linear(2, 2, weight=initialisers.ones, bias=initialisers.ones).init(KEY)["bias"] == 1).all()
 
 
+def test_a_linear_layer_without_bias() -> None:
+    layer, x = Linear(3, 2, bias=False), np.arange(12, dtype=np.float32).reshape(2, 2, 3)
+    params = layer.init(KEY)
+    assert repr(layer) == "Linear(3, 2, bias=False)" and list(params) == ["weight"]
+    np.testing.assert_allclose(layer.apply(params, x), x @ params["weight"].T, rtol=1e-6)
+
+
 def test_layers_are_immutable_values() -> None:
     with pytest.raises(AttributeError):
         MLP.layers = ()  # type: ignore[misc]
