@@ -15,6 +15,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from jaxtyping import Float, Integer, Shaped
 
+import tapem as tm
 from losses.reduction import (
     Reduction,
     check_reduction,
@@ -113,12 +114,6 @@ def _batch(op: Any, size: int, inputs: Sequence[Any], mapped: Sequence[bool], st
     return reduced_per_example(terms, reduction, count)
 
 
-def log_softmax(logits: Any) -> Any:
-    """The logarithm of softmax over the last axis, stable for any finite logits."""
-    shifted = logits - np.maximum.reduce(logits, axis=-1, keepdims=True)
-    return shifted - np.log(np.sum(np.exp(shifted), axis=-1, keepdims=True))
-
-
 def _smooth(distribution: Any, smoothing: float, classes: int) -> Any:
     return (1 - smoothing) * distribution + smoothing / classes
 
@@ -126,7 +121,7 @@ def _smooth(distribution: Any, smoothing: float, classes: int) -> Any:
 def _cross_entropy_target(
     g: Any, y: Any, residuals: Any, logits: Any, target: Any, reduction: str, label_smoothing: float, **_: Any
 ) -> Any:
-    return _rows(g, reduction, residuals[1]) * ((label_smoothing - 1) * log_softmax(logits))
+    return _rows(g, reduction, residuals[1]) * ((label_smoothing - 1) * tm.log_softmax(logits))
 
 
 @primitive(
@@ -138,7 +133,7 @@ def _cross_entropy_target(
     frule=(
         lambda t, y, kept, logits, target, reduction, **_: reduced(np.sum(kept[0] * t, axis=-1), reduction, kept[1]),
         lambda t, y, kept, logits, target, reduction, label_smoothing, **_: reduced(
-            np.sum((label_smoothing - 1) * log_softmax(logits) * like(t, logits), axis=-1), reduction, kept[1]
+            np.sum((label_smoothing - 1) * tm.log_softmax(logits) * like(t, logits), axis=-1), reduction, kept[1]
         ),
     ),
     batch=_batch,
@@ -337,4 +332,4 @@ def cosine_similarity(prediction: Vectors, target: VectorTargets, *, reduction: 
     return reduced(1 - cosine, reduction)
 
 
-__all__ = ["cosine_similarity", "cross_entropy", "kl_divergence", "log_softmax", "nll"]
+__all__ = ["cosine_similarity", "cross_entropy", "kl_divergence", "nll"]
