@@ -42,7 +42,6 @@ Array: TypeAlias = npt.NDArray[Any]
 # neighbours. They are parted in three: to learn from, to watch the learning on, and to be tested on, which happens
 # once, at the end. The test images are those of digits.py.
 # Source: E. Alpaydin and C. Kaynak, Optical Recognition of Handwritten Digits, UCI Machine Learning Repository, 1998.
-
 #
 # A digit that is moved by one pixel is the same digit. No layer is told so, but the images to learn from can say it:
 # each is there three times, as it is, and moved to either side.
