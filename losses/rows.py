@@ -5,6 +5,7 @@ An example is one row of the prediction: every other axis counts examples, and "
 
 # Rules run on arrays and on tracers alike, so their operands have no type that a checker could follow.
 # pyright: reportUnknownLambdaType=false, reportUnknownMemberType=false, reportUnknownArgumentType=false
+# pyright: reportUnknownVariableType=false
 
 from __future__ import annotations
 
