@@ -15,11 +15,12 @@ import numpy.typing as npt
 
 import tapem as tm
 from layers.activations import Gelu
-from layers.dense import Linear, check_count
+from layers.dense import Linear
 from layers.dropout import Dropout
-from layers.initialisers import Initialiser, glorot_uniform, zeros
+from layers.initialisers import Initialiser, bias_initialiser, glorot_uniform
 from layers.module import Array, Layer, Part, Sequential
 from layers.norms import LayerNorm
+from layers.ops.arguments import check_count
 from layers.ops.attention import (
     causal_mask,
     check_heads,
@@ -82,8 +83,7 @@ class MultiHeadAttention(Layer):
             f"w{name}": self.weight(own, (self.dim, self.dim), self.dtype)
             for name, own in zip(PROJECTIONS, keys, strict=False)
         }
-        if self.bias:
-            draw = zeros if self.bias is True else self.bias
+        if draw := bias_initialiser(self.bias):
             for name, own in zip(PROJECTIONS, keys[len(PROJECTIONS) :], strict=True):
                 params[f"b{name}"] = draw(own, (self.dim,), self.dtype)
         return params

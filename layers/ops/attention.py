@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 from jaxtyping import Bool, Float
 
+from layers.ops.arguments import check_count
 from layers.ops.linear import ones_vector, rows, times
 from tapem import ArgumentError, ShapeError, Tensor, Thunk, primitive
 
@@ -37,8 +38,8 @@ def causal_mask(n: int, m: int | None = None) -> npt.NDArray[np.bool_]:
            [1, 1, 1]])
     """
     for name, value in (("n", n), ("m", m)):
-        if value is not None and (isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 0):  # pyright: ignore
-            raise ArgumentError(f"causal_mask(n, m): {name} is {value!r}, but must be an integer of at least 0.")
+        if value is not None:
+            check_count("causal_mask(n, m)", name, value, least=0)
     return np.tri(n, m, dtype=np.bool_)
 
 
@@ -239,8 +240,7 @@ def merge_heads(x: Any) -> Any:
 
 def check_heads(op: str, width: int, num_heads: int) -> None:
     """ArgumentError for a number of heads among which the width cannot be divided."""
-    if isinstance(num_heads, bool) or not isinstance(num_heads, int | np.integer) or num_heads < 1:  # pyright: ignore
-        raise ArgumentError(f"{op}: num_heads is {num_heads!r}, but must be an integer of at least 1.")
+    check_count(op, "num_heads", num_heads)
     if width % num_heads:
         raise ArgumentError(
             f"{op}: {num_heads} heads do not divide the width {width}; num_heads must be a divisor of it."

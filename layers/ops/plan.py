@@ -6,7 +6,8 @@ import itertools
 import math
 from typing import Any
 
-from layers.ops.windows import Geometry, Sizes, geometry, is_integer, remembered, transposed_geometry
+from layers.ops.arguments import check_count, is_integer
+from layers.ops.windows import Geometry, Sizes, geometry, remembered, transposed_geometry
 from tapem import ArgumentError, ShapeError
 
 # A row of the result with fewer elements than this is not worth a product of its own.
@@ -102,8 +103,7 @@ def _check_channels(what: str, kernel: Sizes, x: Sizes, groups: Any, transposed:
             f"{what}: x {x} has {len(x)} axes, but a kernel {kernel} with {axes} spatial axes needs "
             f"(*batch, channels, *spatial), at least {axes + 1}."
         )
-    if not is_integer(groups) or groups < 1:
-        raise ArgumentError(f"{what}: groups is {groups!r}, but must be an integer of at least 1.")
+    check_count(what, "groups", groups)
     name, takes = ("in", kernel[0]) if transposed else ("out", kernel[1] * groups)
     if kernel[0] % groups:
         raise ArgumentError(f"{what}: groups={groups} does not divide the {kernel[0]} '{name}' channels of the kernel.")

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, ParamSpec, TypeAlias, TypeVar, cast
 
 import numpy as np
 
+from layers.ops.arguments import is_integer
 from tapem import ArgumentError, ShapeError
 
 P = ParamSpec("P")
@@ -59,11 +60,6 @@ def per_axis(what: str, name: str, value: Any, axes: int, least: int) -> Sizes:
 
 def _several(value: Any, count: int) -> tuple[Any, ...]:
     return tuple(cast("Sequence[Any]", value)) if isinstance(value, tuple | list) else (value,) * count
-
-
-def is_integer(value: Any) -> bool:
-    """Whether a value is an integer, and not a bool."""
-    return isinstance(value, int | np.integer) and not isinstance(value, bool)
 
 
 def as_pairs(what: str, padding: Any, axes: int) -> Pairs:
@@ -178,6 +174,6 @@ def _named_padding(what: str, padding: str, size: Sizes, spans: Sizes, stride: S
 
 
 __all__ = [
-    "Geometry", "Padding", "Pairs", "PerAxis", "Sizes", "as_pairs", "frozen", "geometry", "is_integer", "per_axis",
-    "remembered", "transposed_geometry",
+    "Geometry", "Padding", "Pairs", "PerAxis", "Sizes", "as_pairs", "frozen", "geometry", "per_axis", "remembered",
+    "transposed_geometry",
 ]  # fmt: skip
