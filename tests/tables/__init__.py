@@ -25,4 +25,4 @@ class Row:
     def __str__(self) -> str:
         shapes = "-".join(str(getattr(x, "shape", x)).replace(" ", "") for x in self.operands)
         static = ",".join(f"{k}={v}" for k, v in self.static.items())
-        return f"{getattr(self.op, 'name', self.op)}{shapes}{static}{self.note and ' ' + self.note}"
+        return f"{getattr(self.op, 'name', self.op.__name__)}{shapes}{static}{self.note and ' ' + self.note}"
