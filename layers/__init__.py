@@ -37,7 +37,6 @@ from layers.norms import InstanceNorm as InstanceNorm
 from layers.norms import LayerNorm as LayerNorm
 from layers.norms import RMSNorm as RMSNorm
 from layers.ops.attention import causal_mask as causal_mask
-from layers.ops.attention import multi_head_attention as multi_head_attention
 from layers.ops.attention import scaled_dot_product_attention as scaled_dot_product_attention
 from layers.ops.avg_pool import avg_pool as avg_pool
 from layers.ops.avg_pool import avg_pool1d as avg_pool1d
@@ -62,6 +61,7 @@ from layers.ops.max_pool import max_pool as max_pool
 from layers.ops.max_pool import max_pool1d as max_pool1d
 from layers.ops.max_pool import max_pool2d as max_pool2d
 from layers.ops.max_pool import max_pool3d as max_pool3d
+from layers.ops.multi_head_attention import multi_head_attention as multi_head_attention
 from layers.ops.normalisation import group_norm as group_norm
 from layers.ops.normalisation import instance_norm as instance_norm
 from layers.ops.normalisation import layer_norm as layer_norm

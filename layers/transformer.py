@@ -21,16 +21,10 @@ from layers.initialisers import Initialiser, bias_initialiser, glorot_uniform
 from layers.module import Array, Layer, Part, Sequential
 from layers.norms import LayerNorm
 from layers.ops.arguments import check_count
-from layers.ops.attention import (
-    causal_mask,
-    check_heads,
-    merge_heads,
-    multi_head_attention,
-    scaled_dot_product_attention,
-    split_heads,
-)
+from layers.ops.attention import causal_mask, scaled_dot_product_attention
 from layers.ops.dropout import check_rate
 from layers.ops.linear import times
+from layers.ops.multi_head_attention import check_heads, merge_heads, multi_head_attention, split_heads
 from layers.residual import Residual
 from layers.shapes import Pattern
 

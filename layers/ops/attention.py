@@ -1,7 +1,7 @@
-"""Attention: scaled dot-product attention, the weights it is made of, and the multi-head attention around it.
+"""Attention: scaled dot-product attention, and the weights it is made of; multi_head_attention.py builds on both.
 
-The three are closed under differentiation. What a rule needs of the forward pass, above all the weights, is kept; where
-the rules themselves are differentiated, it is computed anew from `attention_weights`, which has rules of its own.
+They are closed under differentiation. What a rule needs of the forward pass, above all the weights, is kept; where the
+rules themselves are differentiated, it is computed anew from `attention_weights`, which has rules of its own.
 """
 
 # Rules run on arrays and on tracers alike, so their operands have no type that a checker could follow.
@@ -19,8 +19,8 @@ import numpy.typing as npt
 from jaxtyping import Bool, Float
 
 from layers.ops.arguments import check_count
-from layers.ops.linear import ones_vector, rows, times
-from tapem import ArgumentError, ShapeError, Tensor, Thunk, primitive
+from layers.ops.linear import ones_vector
+from tapem import ShapeError, Tensor, Thunk, primitive
 
 Queries: TypeAlias = Float[Tensor, "*batch heads n d"]
 Keys: TypeAlias = Float[Tensor, "*batch heads m d"]
@@ -47,7 +47,7 @@ def causal_mask(n: int, m: int | None = None) -> npt.NDArray[np.bool_]:
 MODEST = 16.0
 
 
-def _arrays(*values: Any) -> bool:
+def are_arrays(*values: Any) -> bool:
     """Whether these are arrays, in which case what was made here may be changed in place."""
     for value in values:
         if type(value) is not np.ndarray:
@@ -55,11 +55,13 @@ def _arrays(*values: Any) -> bool:
     return True
 
 
-def _turned(x: Any) -> Any:
+def turned(x: Any) -> Any:
+    """The transpose of every matrix."""
     return x.swapaxes(-1, -2)
 
 
-def _scale(x: Any) -> float:
+def scale_of(x: Any) -> float:
+    """What scores of queries or keys like these are multiplied by: 1 / sqrt(d)."""
     return 1 / math.sqrt(max(x.shape[-1], 1))
 
 
@@ -105,15 +107,16 @@ def _softmax(scores: Any, mask: Any, op: str) -> Any:
     return scores
 
 
-def _weights(q: Any, k: Any, mask: Any, op: str) -> Any:
-    if not _arrays(q, k):
+def weights_of(q: Any, k: Any, mask: Any, op: str) -> Any:
+    """The weights of queries that are scaled already: at once of arrays, and as an op of tracers."""
+    if not are_arrays(q, k):
         return attention_weights(q, k, mask)
-    return _softmax(np.matmul(q, _turned(k)), mask, op)
+    return _softmax(np.matmul(q, turned(k)), mask, op)
 
 
 def _through_softmax(change: Any, weights: Any, mean: Any) -> Any:
     """The Jacobian of the softmax, which is symmetric, times a change of its input or output that was made here."""
-    if _arrays(change, weights, mean) and change.dtype == weights.dtype:
+    if are_arrays(change, weights, mean) and change.dtype == weights.dtype:
         change -= mean
         change *= weights
         return change
@@ -122,12 +125,12 @@ def _through_softmax(change: Any, weights: Any, mean: Any) -> Any:
 
 def _pull_weights(g: Any, weights: Any, q: Any, k: Any, mask: Any) -> tuple[Any, ...]:
     change = weights * (g - _row_sums(g * weights))
-    return Thunk(lambda: np.matmul(change, k)), Thunk(lambda: np.matmul(_turned(change), q)), None
+    return Thunk(lambda: np.matmul(change, k)), Thunk(lambda: np.matmul(turned(change), q)), None
 
 
-def _push_weights(weights: Any, q: Any, k: Any) -> Any:
+def push_weights(weights: Any, q: Any, k: Any) -> Any:
     """The tangent of the weights where either the queries or the keys are tangents."""
-    change = np.matmul(q, _turned(k))
+    change = np.matmul(q, turned(k))
     return _through_softmax(change, weights, _row_sums(change * weights))
 
 
@@ -136,10 +139,10 @@ def _batch(op: Any, size: int, inputs: Sequence[Any], mapped: Sequence[bool], st
     tensors = [
         x if is_mapped else np.broadcast_to(x, (size, *x.shape)) for x, is_mapped in zip(tensors, mapped, strict=False)
     ]
-    return op(*tensors, _batched_mask(mask, mapped[-1], tensors[0].ndim), **static)
+    return op(*tensors, batched_mask(mask, mapped[-1], tensors[0].ndim), **static)
 
 
-def _batched_mask(mask: Any, mapped: bool, ndim: int) -> Any:
+def batched_mask(mask: Any, mapped: bool, ndim: int) -> Any:
     """A mask that broadcasts to `ndim` axes, of which the first is the batch axis."""
     if not mapped:
         return mask
@@ -149,8 +152,8 @@ def _batched_mask(mask: Any, mapped: bool, ndim: int) -> Any:
 @primitive(
     rrule=_pull_weights,
     frule=(
-        lambda t, weights, q, k, mask: _push_weights(weights, t, k),
-        lambda t, weights, q, k, mask: _push_weights(weights, q, t),
+        lambda t, weights, q, k, mask: push_weights(weights, t, k),
+        lambda t, weights, q, k, mask: push_weights(weights, q, t),
         None,
     ),
     batch=_batch,
@@ -169,24 +172,24 @@ def attention_weights(q: Queries, k: Keys, mask: Mask | None = None) -> Weights:
     array([[[0.5, 0.5, 0. ],
             [0. , 0. , 0. ]]])
     """
-    return _softmax(np.matmul(q, _turned(k)), mask, "attention_weights(q, k, mask)")
+    return _softmax(np.matmul(q, turned(k)), mask, "attention_weights(q, k, mask)")
 
 
 # Scaled dot-product attention -----------------------------------------------------------------------------------------
 
 
-def _pull_scores(d_mixed: Any, mixed: Any, weights: Any, v: Any) -> Any:
+def pull_scores(d_mixed: Any, mixed: Any, weights: Any, v: Any) -> Any:
     """The cotangent of the scores, given the mixed values and their cotangent."""
     # The mean of each row of the weights' cotangent, g v^T, is that row of g y^T: that takes e, not m, products.
-    return _through_softmax(np.matmul(d_mixed, _turned(v)), weights, _row_sums(d_mixed * mixed))
+    return _through_softmax(np.matmul(d_mixed, turned(v)), weights, _row_sums(d_mixed * mixed))
 
 
 def _pull_attention(g: Any, y: Any, weights: Any, q: Any, k: Any, v: Any, mask: Any) -> tuple[Any, ...]:
-    change = _pull_scores(g, y, weights, v)
+    change = pull_scores(g, y, weights, v)
     return (
-        Thunk(lambda: np.matmul(change, k * _scale(k))),
-        Thunk(lambda: np.matmul(_turned(change), q * _scale(q))),
-        Thunk(lambda: np.matmul(_turned(weights), g)),
+        Thunk(lambda: np.matmul(change, k * scale_of(k))),
+        Thunk(lambda: np.matmul(turned(change), q * scale_of(q))),
+        Thunk(lambda: np.matmul(turned(weights), g)),
         None,
     )
 
@@ -195,8 +198,8 @@ def _pull_attention(g: Any, y: Any, weights: Any, q: Any, k: Any, v: Any, mask: 
     residuals=True,
     rrule=_pull_attention,
     frule=(
-        lambda t, y, weights, q, k, v, mask: np.matmul(_push_weights(weights, t * _scale(t), k), v),
-        lambda t, y, weights, q, k, v, mask: np.matmul(_push_weights(weights, q * _scale(q), t), v),
+        lambda t, y, weights, q, k, v, mask: np.matmul(push_weights(weights, t * scale_of(t), k), v),
+        lambda t, y, weights, q, k, v, mask: np.matmul(push_weights(weights, q * scale_of(q), t), v),
         lambda t, y, weights, q, k, v, mask: np.matmul(weights, t),
         None,
     ),
@@ -220,155 +223,11 @@ def scaled_dot_product_attention(
     array([[[1.],
             [2.]]])
     """
-    weights = _weights(q * _scale(q), k, mask, "scaled_dot_product_attention(q, k, v, mask)")
+    weights = weights_of(q * scale_of(q), k, mask, "scaled_dot_product_attention(q, k, v, mask)")
     return np.matmul(weights, v), weights  # pyright: ignore[reportReturnType]  # the value and its residual
 
 
-# Multi-head attention -------------------------------------------------------------------------------------------------
-
-
-def split_heads(x: Any, num_heads: int) -> Any:
-    """The last axis divided among the heads: "*batch n heads*d" -> "*batch heads n d"."""
-    return x.reshape(*x.shape[:-1], num_heads, x.shape[-1] // num_heads).swapaxes(-2, -3)
-
-
-def merge_heads(x: Any) -> Any:
-    """The heads side by side on the last axis: "*batch heads n d" -> "*batch n heads*d"."""
-    x = x.swapaxes(-2, -3)
-    return x.reshape(*x.shape[:-2], x.shape[-2] * x.shape[-1])
-
-
-def check_heads(op: str, width: int, num_heads: int) -> None:
-    """ArgumentError for a number of heads among which the width cannot be divided."""
-    check_count(op, "num_heads", num_heads)
-    if width % num_heads:
-        raise ArgumentError(
-            f"{op}: {num_heads} heads do not divide the width {width}; num_heads must be a divisor of it."
-        )
-
-
-def _merged_product(x: Any, y: Any) -> Any:
-    """The product of every head's matrices, with the heads side by side on the last axis."""
-    if not (_arrays(x, y) and x.dtype == y.dtype):
-        return merge_heads(np.matmul(x, y))
-    *batch, heads, n, _ = x.shape
-    size = y.shape[-1]
-    product = np.empty((*batch, n, heads, size), x.dtype)
-    np.matmul(x, y, out=product.swapaxes(-2, -3))
-    return product.reshape(*batch, n, heads * size)
-
-
-def _pull_multi_head(
-    g: Any, y: Any, kept: Any, wq: Any, wk: Any, wv: Any, wo: Any, x: Any, mask: Any, num_heads: int
-) -> tuple[Any, ...]:
-    q, k, v, weights, merged, scaled_wq = kept
-    d_mixed = split_heads(times(g, wo.T), num_heads)
-    change = _pull_scores(d_mixed, split_heads(merged, num_heads), weights, v)
-    dq = _merged_product(change, k)
-    dk = _merged_product(_turned(change), q)
-    dv = _merged_product(_turned(weights), d_mixed)
-    across = rows(x).T
-    return (
-        Thunk(lambda: np.dot(across, rows(dq)) * _scale(k)),
-        Thunk(lambda: np.dot(across, rows(dk))),
-        Thunk(lambda: np.dot(across, rows(dv))),
-        Thunk(lambda: np.dot(rows(merged).T, rows(g))),
-        Thunk(lambda: times(dq, scaled_wq.T) + times(dk, wk.T) + times(dv, wv.T)),
-        None,
-    )
-
-
-def _push_multi_head(kept: Any, wo: Any, num_heads: int, tq: Any = None, tk: Any = None, tv: Any = None) -> Any:
-    """The tangent of the result, given those of some of the projections: queries (scaled), keys and values."""
-    q, k, v, weights, *_ = kept
-    parts: list[Any] = []
-    if tq is not None:
-        parts.append(_merged_product(_push_weights(weights, split_heads(tq, num_heads), k), v))
-    if tk is not None:
-        parts.append(_merged_product(_push_weights(weights, q, split_heads(tk, num_heads)), v))
-    if tv is not None:
-        parts.append(_merged_product(weights, split_heads(tv, num_heads)))
-    return times(sum(parts[1:], start=parts[0]), wo)
-
-
-def _batch_multi_head(
-    op: Any, size: int, inputs: Sequence[Any], mapped: Sequence[bool], static: Mapping[str, Any]
-) -> Any:
-    *weights, x, mask = inputs
-    if not mapped[4]:
-        x = np.broadcast_to(x, (size, *x.shape))
-    num_heads = static["num_heads"]
-    mask = _batched_mask(mask, mapped[5], x.ndim + 1)
-    if not any(mapped[:4]):
-        return op(*weights, x, mask, **static)
-
-    def each(x: Any, weight: Any) -> Any:
-        """The product of every example with a weight of its own, or with that of all."""
-        examples = np.reshape(x, (size, math.prod(x.shape[1:-1]), x.shape[-1]))
-        return np.reshape(np.matmul(examples, weight), (*x.shape[:-1], weight.shape[-1]))
-
-    q, k, v = (split_heads(each(x, weight), num_heads) for weight in weights[:3])
-    return each(merge_heads(scaled_dot_product_attention(q, k, v, mask)), weights[3])
-
-
-@primitive(
-    residuals=True,
-    rrule=_pull_multi_head,
-    frule=(
-        lambda t, y, kept, wq, wk, wv, wo, x, mask, num_heads: _push_multi_head(
-            kept, wo, num_heads, tq=times(x, t * _scale(kept[0]))
-        ),
-        lambda t, y, kept, wq, wk, wv, wo, x, mask, num_heads: _push_multi_head(kept, wo, num_heads, tk=times(x, t)),
-        lambda t, y, kept, wq, wk, wv, wo, x, mask, num_heads: _push_multi_head(kept, wo, num_heads, tv=times(x, t)),
-        lambda t, y, kept, wq, wk, wv, wo, x, mask, num_heads: times(kept[4], t),
-        lambda t, y, kept, wq, wk, wv, wo, x, mask, num_heads: _push_multi_head(
-            kept, wo, num_heads, times(t, kept[5]), times(t, wk), times(t, wv)
-        ),
-        None,
-    ),
-    batch=_batch_multi_head,
-)
-def multi_head_attention(
-    wq: Float[Tensor, "dim inner"],
-    wk: Float[Tensor, "dim inner"],
-    wv: Float[Tensor, "dim inner"],
-    wo: Float[Tensor, "inner dim"],
-    x: Float[Tensor, "*batch n dim"],
-    mask: Mask | None = None,
-    *,
-    num_heads: int,
-) -> Float[Tensor, "*batch n dim"]:
-    """Self-attention by several heads at once, each with its own part of the projections of x.
-
-    Three Float "dim heads*d", one Float "heads*d dim", Float "*batch n dim", and Bool that broadcasts to
-    "*batch heads n n" (True where a query may attend) -> Float "*batch n dim". Head h uses the columns h*d to (h+1)*d
-    of `wq`, `wk` and `wv`, and those rows of `wo`; weights are multiplied from the right, `x @ wq`.
-
-    Raises ArgumentError if `num_heads` does not divide the width of the projections, ShapeError where shapes disagree,
-    DTypeError for a mask that is not bool. Source: Vaswani et al., "Attention is all you need", 2017, section 3.2.2.
-
-    >>> eye = np.eye(2)
-    >>> multi_head_attention(eye, eye, eye, eye, np.array([[1.0, 0.0], [0.0, 1.0]]), causal_mask(2), num_heads=2)
-    array([[1.        , 0.        ],
-           [0.5       , 0.73105858]])
-    """
-    op = "multi_head_attention(wq, wk, wv, wo, x, mask)"
-    check_heads(op, wq.shape[-1], num_heads)
-    # Scaling the projection's weight scales all queries.
-    scaled_wq = wq / math.sqrt(max(wq.shape[-1] // num_heads, 1))
-    q, k, v = (split_heads(times(x, weight), num_heads) for weight in (scaled_wq, wk, wv))
-    weights = _weights(q, k, mask, op)
-    merged = _merged_product(weights, v)
-    kept = q, k, v, weights, merged, scaled_wq
-    return times(merged, wo), kept  # pyright: ignore[reportReturnType]  # the value and its residuals
-
-
 __all__ = [
-    "attention_weights",
-    "causal_mask",
-    "check_heads",
-    "merge_heads",
-    "multi_head_attention",
-    "scaled_dot_product_attention",
-    "split_heads",
-]
+    "Mask", "are_arrays", "attention_weights", "batched_mask", "causal_mask", "pull_scores", "push_weights", "scale_of",
+    "scaled_dot_product_attention", "turned", "weights_of",
+]  # fmt: skip

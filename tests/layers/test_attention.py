@@ -9,7 +9,8 @@ import pytest
 
 import layers
 import tapem as tm
-from layers.ops.attention import attention_weights, merge_heads, split_heads
+from layers.ops.attention import attention_weights
+from layers.ops.multi_head_attention import merge_heads, split_heads
 
 
 def values(seed: int, *shape: int, dtype: Any = np.float64) -> Any:
