@@ -57,8 +57,8 @@ def convolved(
 ) -> Any:
     """The value of the convolution of this name, and what its rules use again."""
     plan = conv_plan(what(name), np.shape(kernel), np.shape(x), stride, padding, dilation, groups)
-    if not _arrays(kernel, x):  # the sweep is being recorded, and asks for what is kept: rules on tracers use nothing
-        return None, None
+    if not (_arrays(kernel, x) and (bias is None or type(bias) is np.ndarray)):
+        return None, None  # the sweep is being recorded, and asks for what is kept: rules on tracers use nothing
     return correlate(kernel, bias, x, plan)
 
 

@@ -176,6 +176,18 @@ def test_dtypes() -> None:
     assert layers.conv(many, None, many)[0, 0, 0] == 2000
 
 
+@pytest.mark.parametrize("position", [0, 1, 2])
+@pytest.mark.parametrize("op", [layers.conv, layers.conv1d, layers.conv_transpose])
+def test_second_derivatives_by_one_operand_where_the_others_are_arrays(op: Any, position: int) -> None:
+    operands = [normal(2, 2, 2), normal(2), normal(1, 2, 3)]
+
+    def loss(one: Any) -> Any:
+        return np.sum(np.sin(op(*operands[:position], one, *operands[position + 1 :])))
+
+    numeric = tm.testing.finite_diff_jacobian(tm.grad(loss), operands[position])
+    np.testing.assert_allclose(tm.hessian(loss)(operands[position]), numeric, rtol=1e-6, atol=1e-8)
+
+
 @pytest.mark.parametrize("groups", [1, 2])
 @pytest.mark.parametrize("stride", [1, 2])
 @pytest.mark.parametrize("order", ["C", "F"])
