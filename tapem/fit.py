@@ -263,7 +263,7 @@ def evaluate(model: Model, metric: Loss, state: FitState, data: tuple[Tree, Tree
     """The mean of a metric over examples, taken batch by batch, with the model as it is outside of training."""
     options = setting(model, None, False, state.model_state)
     # Lifted, it has a tape to run on, which a model that is a `do` program needs.
-    measure: Any = lift(objective(model, metric, Setting(**options)))
+    measure: Any = lift(objective(model, metric, Setting(**options), "metric"))
     size, total = rows_of(data), 0.0
     for start in range(0, size, batch):
         rows = np.arange(start, min(start + batch, size))

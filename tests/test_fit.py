@@ -349,7 +349,13 @@ def test_the_progress_bar(capsys: Any) -> None:
             "the shapes (), (50,). A list is a tree: make one array of it.",
         ),
         ({"validation": (1.0, 2.0)}, tm.ShapeError, "fit: validation must hold arrays with one row for each"),
-        ({"loss": lambda p, t: p}, tm.NotScalarError, "must return a scalar"),
+        ({"loss": lambda p, t: p}, tm.NotScalarError, "loss <lambda> must return a scalar"),
+        (
+            {"metric": lambda p, t: p, "validation": VALIDATION},
+            tm.NotScalarError,
+            "metric <lambda> must return a scalar",
+        ),
+        ({"metric": 3, "validation": VALIDATION}, tm.ArgumentError, "metric is 3, but must be a function"),
     ],
 )
 def test_what_is_refused(options: dict[str, Any], kind: type[Exception], text: str) -> None:

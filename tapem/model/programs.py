@@ -98,16 +98,21 @@ def prediction(model: Model, setting: Setting) -> Callable[[Any, Any], tuple[Any
     return predict
 
 
-def objective(model: Model, loss: Loss, setting: Setting) -> Callable[[Any, Any, Any], tuple[Any, Any]]:
-    """The loss of the model in this setting, as the function `(params, x, target) -> (scalar, new state)`."""
+def objective(
+    model: Model, loss: Loss, setting: Setting, role: str = "loss"
+) -> Callable[[Any, Any, Any], tuple[Any, Any]]:
+    """The loss of the model in this setting, as the function `(params, x, target) -> (scalar, new state)`.
+
+    Errors speak of the loss by its `role`.
+    """
     predict = prediction(model, setting)
     if not callable(loss):
-        raise ArgumentError(f"loss is {loss!r}, but must be a function (prediction, target) -> scalar.")
+        raise ArgumentError(f"{role} is {loss!r}, but must be a function (prediction, target) -> scalar.")
 
     def evaluate(params: Any, x: Any, target: Any) -> tuple[Any, Any]:
         predicted, state = predict(params, x)
         value = called(loss, (predicted, target), {})
-        check_scalar(value, loss)
+        check_scalar(value, f"{role} {named(loss)}")
         return value, state
 
     return evaluate
@@ -165,20 +170,20 @@ def as_tracer(value: Any, recorder: Recorder) -> Any:
     return value
 
 
-def check_scalar(value: Any, loss: Loss) -> None:
+def check_scalar(value: Any, loss: str) -> None:
     """NotScalarError for a loss that is not one number, DTypeError for one that is no real number."""
     if getattr(value, "shape", None) == () and value.dtype.kind == "f":
         return
     if not hasattr(value, "dtype") and not isinstance(value, float | int):
-        raise NotScalarError(f"loss {named(loss)} must return a scalar, but returned {value!r}.")
+        raise NotScalarError(f"{loss} must return a scalar, but returned {value!r}.")
     kind = Abstract.of(value)
     if kind.shape != ():
         raise NotScalarError(
-            f"loss {named(loss)} must return a scalar, but returned shape {kind.shape}. Let it reduce its terms to "
+            f"{loss} must return a scalar, but returned shape {kind.shape}. Let it reduce its terms to "
             'their "mean" or "sum" (where it has a reduction, not "none"), or wrap it with np.mean.'
         )
     if kind.dtype.kind != "f":
-        raise DTypeError(f"loss {named(loss)} must return a real number, but returned dtype {kind.dtype} ({value!r}).")
+        raise DTypeError(f"{loss} must return a real number, but returned dtype {kind.dtype} ({value!r}).")
 
 
 def check_floats(tree: Any, argument: str) -> None:
