@@ -15,13 +15,20 @@ import numpy as np
 
 from ..libraries import load, load_torch
 from ..workload import Array, Candidate, Workload
+from .sgd import (
+    LEARNING_RATE,
+    jax_step,
+    mygrad_step,
+    tapem_monadic_step,
+    tapem_step,
+    torch_func_step,
+    torch_step,
+)
 
 BATCH, SIZE, CLASSES = 32, 28, 10
 TAPS = 5
 CHANNELS = (1, 8, 16)
 FEATURES = 16 * 4 * 4
-# Small, so that thousands of steps on one batch neither diverge nor reach denormal numbers, which are slow.
-LEARNING_RATE = 0.01
 
 _random = np.random.default_rng(0)
 IMAGES: Array = _random.standard_normal((BATCH, 1, SIZE, SIZE), dtype=np.float32)
@@ -205,18 +212,7 @@ def by_tapem() -> Candidate:
         h2 = layers.max_pool2d(tm.relu(layers.conv2d(k2, b2, h1)), 2)
         return losses.cross_entropy(layers.linear(w3, b3, np.reshape(h2, (BATCH, FEATURES))), LABELS)
 
-    value_and_grad = tm.value_and_grad(loss_of)
-    optimiser = tm.optim.sgd(LEARNING_RATE)
-    parameters: Any = start()
-    state: Any = optimiser.init(parameters)
-
-    def step() -> tuple[Any, Any]:
-        nonlocal parameters, state
-        loss, gradients = value_and_grad(parameters)
-        parameters, state = optimiser.update(gradients, state, parameters)
-        return loss, parameters
-
-    return Candidate(step)
+    return Candidate(tapem_step(loss_of, start()))
 
 
 def by_tapem_monadic() -> Candidate:
@@ -237,41 +233,27 @@ def by_tapem_monadic() -> Candidate:
         gradients = yield tm.backward_scalar(loss)
         return loss, [gradients[ref] for ref in refs]
 
-    optimiser = tm.optim.sgd(LEARNING_RATE)
-    parameters: Any = start()
-    state: Any = optimiser.init(parameters)
-
-    def step() -> tuple[Any, Any]:
-        nonlocal parameters, state
-        (loss, gradients), tape = loss_and_gradients(parameters).run()
-        parameters, state = optimiser.update(gradients, state, parameters)
-        return tape.value(loss), parameters
-
-    return Candidate(step)
+    return Candidate(tapem_monadic_step(loss_and_gradients, start()))
 
 
 def by_mygrad(*, guarded: bool = True) -> Candidate:
-    """MyGrad: its own convolution, pool, relu and fused loss, the update in place as its manual does it."""
+    """MyGrad: its own convolution, pool, relu and fused loss."""
     mg, relu = load("mygrad"), load("mygrad.nnet.activations").relu
     layers, softmax_crossentropy = load("mygrad.nnet.layers"), load("mygrad.nnet.losses").softmax_crossentropy
     if not guarded:
         mg.turn_memory_guarding_off()
-    k1, b1, k2, b2, w3, b3 = parameters = [mg.tensor(parameter) for parameter in start()]
 
     def convolved(x: Any, kernel: Any, bias: Any) -> Any:
         return layers.conv_nd(x, kernel, stride=1) + mg.reshape(bias, (1, -1, 1, 1))
 
-    def step() -> tuple[Any, Any]:
+    def loss_of(parameters: Any) -> Any:
+        k1, b1, k2, b2, w3, b3 = parameters
         h1 = layers.max_pool(relu(convolved(IMAGES, k1, b1)), (2, 2), 2)
         h2 = layers.max_pool(relu(convolved(h1, k2, b2)), (2, 2), 2)
         logits = mg.matmul(mg.reshape(h2, (BATCH, FEATURES)), mg.transpose(w3)) + b3
-        loss = softmax_crossentropy(logits, LABELS)
-        loss.backward()
-        for parameter in parameters:
-            parameter.data -= LEARNING_RATE * parameter.grad
-        return loss, parameters
+        return softmax_crossentropy(logits, LABELS)
 
-    return Candidate(step)
+    return Candidate(mygrad_step(loss_of, [mg.tensor(parameter) for parameter in start()]))
 
 
 def by_mygrad_unguarded() -> Candidate:
@@ -280,7 +262,7 @@ def by_mygrad_unguarded() -> Candidate:
 
 
 def by_jax() -> Candidate:
-    """JAX: the whole step compiled at once, the old parameters donated so that their memory is used again."""
+    """JAX, with its own convolution and reduction of windows."""
     jax, jnp = load("jax"), load("jax.numpy")
     x, labels, rows = jnp.asarray(IMAGES), jnp.asarray(LABELS), jnp.arange(BATCH)
 
@@ -296,64 +278,33 @@ def by_jax() -> Candidate:
         h2 = pooled(jax.nn.relu(convolved(h1, k2, b2)))
         return -jnp.mean(jax.nn.log_softmax(h2.reshape(BATCH, FEATURES) @ w3.T + b3)[rows, labels])
 
-    def updated(parameters: Any) -> tuple[Any, Any]:
-        loss, gradients = jax.value_and_grad(loss_of)(parameters)
-        return loss, [p - LEARNING_RATE * g for p, g in zip(parameters, gradients, strict=True)]
-
-    compiled = jax.jit(updated, donate_argnums=0)
-    parameters: Any = [jnp.asarray(parameter) for parameter in start()]
-
-    def step() -> tuple[Any, Any]:
-        nonlocal parameters
-        loss, parameters = jax.block_until_ready(compiled(parameters))
-        return loss, parameters
-
-    return Candidate(step)
+    return Candidate(jax_step(loss_of, [jnp.asarray(parameter) for parameter in start()]))
 
 
-def _torch_loss(functional: Any, parameters: Any, x: Any, labels: Any) -> Any:
-    k1, b1, k2, b2, w3, b3 = parameters
-    h1 = functional.max_pool2d(functional.relu(functional.conv2d(x, k1, b1)), 2)
-    h2 = functional.max_pool2d(functional.relu(functional.conv2d(h1, k2, b2)), 2)
-    return functional.cross_entropy(functional.linear(h2.flatten(1), w3, b3), labels)
-
-
-def by_torch() -> Candidate:
-    """Torch's eager mode. The update is written out, which is faster here than torch.optim.SGD."""
-    torch = load_torch()
-    x, labels = torch.tensor(IMAGES), torch.tensor(LABELS)
-    parameters = [torch.tensor(parameter, requires_grad=True) for parameter in start()]
-
-    def step() -> tuple[Any, Any]:
-        loss = _torch_loss(torch.nn.functional, parameters, x, labels)
-        loss.backward()
-        with torch.no_grad():
-            for parameter in parameters:
-                parameter.sub_(parameter.grad, alpha=LEARNING_RATE)
-                parameter.grad = None
-        return loss, parameters
-
-    return Candidate(step)
-
-
-def by_torch_func() -> Candidate:
-    """Torch's functional transforms; the update in place, which is faster than new tensors."""
-    torch = load_torch()
+def _torch_loss(torch: Any) -> Any:
+    functional = torch.nn.functional
     x, labels = torch.tensor(IMAGES), torch.tensor(LABELS)
 
     def loss_of(parameters: Any) -> Any:
-        return _torch_loss(torch.nn.functional, parameters, x, labels)
+        k1, b1, k2, b2, w3, b3 = parameters
+        h1 = functional.max_pool2d(functional.relu(functional.conv2d(x, k1, b1)), 2)
+        h2 = functional.max_pool2d(functional.relu(functional.conv2d(h1, k2, b2)), 2)
+        return functional.cross_entropy(functional.linear(h2.flatten(1), w3, b3), labels)
 
-    gradient_and_value = torch.func.grad_and_value(loss_of)
-    parameters = [torch.tensor(parameter) for parameter in start()]
+    return loss_of
 
-    def step() -> tuple[Any, Any]:
-        gradients, loss = gradient_and_value(parameters)
-        for parameter, gradient in zip(parameters, gradients, strict=True):
-            parameter.sub_(gradient, alpha=LEARNING_RATE)
-        return loss, parameters
 
-    return Candidate(step)
+def by_torch() -> Candidate:
+    """Torch's eager mode."""
+    torch = load_torch()
+    parameters = [torch.tensor(parameter, requires_grad=True) for parameter in start()]
+    return Candidate(torch_step(_torch_loss(torch), parameters))
+
+
+def by_torch_func() -> Candidate:
+    """Torch's functional transforms."""
+    torch = load_torch()
+    return Candidate(torch_func_step(_torch_loss(torch), [torch.tensor(parameter) for parameter in start()]))
 
 
 WORKLOAD = Workload(

@@ -5,6 +5,9 @@ Two hidden layers with relu, then the mean softmax cross-entropy on integer labe
 ``x @ weight`` (autograd, MyGrad, JAX); BLAS takes both equally fast, and ``read`` turns them round for the check.
 """
 
+# Layers are ops that take values of any kind: of a step made of steps, a checker cannot tell what comes out.
+# pyright: reportUnknownArgumentType=false
+
 from collections.abc import Generator, Sequence
 from itertools import pairwise
 from typing import Any
@@ -13,11 +16,18 @@ import numpy as np
 
 from ..libraries import load, load_torch
 from ..workload import Array, Candidate, Workload, read_arrays
+from .sgd import (
+    LEARNING_RATE,
+    jax_step,
+    mygrad_step,
+    tapem_monadic_step,
+    tapem_step,
+    torch_func_step,
+    torch_step,
+)
 
 WIDTHS = (64, 128, 128, 10)
 BATCH = 32
-# Small, so that a hundred thousand steps on one batch neither diverge nor reach denormal numbers, which are slow.
-LEARNING_RATE = 0.01
 
 _random = np.random.default_rng(0)
 IMAGES: Array = _random.standard_normal((BATCH, WIDTHS[0]), dtype=np.float32)
@@ -140,19 +150,8 @@ def by_tapem() -> Candidate:
             h = tm.relu(layers.linear(weight, bias, h))
         return losses.cross_entropy(layers.linear(last_weight, last_bias, h), LABELS)
 
-    value_and_grad = tm.value_and_grad(loss_of)
-    optimiser = tm.optim.sgd(LEARNING_RATE)
     parameters = start()
-    pairs: Any = list(zip(parameters[::2], parameters[1::2], strict=True))
-    state: Any = optimiser.init(pairs)
-
-    def step() -> tuple[Any, Any]:
-        nonlocal pairs, state
-        loss, gradients = value_and_grad(pairs)
-        pairs, state = optimiser.update(gradients, state, pairs)
-        return loss, pairs
-
-    return Candidate(step)
+    return Candidate(tapem_step(loss_of, list(zip(parameters[::2], parameters[1::2], strict=True))))
 
 
 def by_tapem_monadic() -> Candidate:
@@ -172,17 +171,7 @@ def by_tapem_monadic() -> Candidate:
         gradients = yield tm.backward_scalar(loss)
         return loss, [gradients[ref] for ref in refs]
 
-    optimiser = tm.optim.sgd(LEARNING_RATE)
-    parameters: Any = start()
-    state: Any = optimiser.init(parameters)
-
-    def step() -> tuple[Any, Any]:
-        nonlocal parameters, state
-        (loss, gradients), tape = loss_and_gradients(parameters).run()
-        parameters, state = optimiser.update(gradients, state, parameters)
-        return tape.value(loss), parameters
-
-    return Candidate(step)
+    return Candidate(tapem_monadic_step(loss_and_gradients, start()))
 
 
 def _in_numpy_names(np_like: Any, value_and_grad_of: Any) -> Candidate:
@@ -222,23 +211,19 @@ def by_autograd() -> Candidate:
 
 
 def by_mygrad(*, guarded: bool = True) -> Candidate:
-    """MyGrad: its own relu and fused loss, the update in place as its manual does it."""
+    """MyGrad: its own relu and fused loss."""
     mg, relu = load("mygrad"), load("mygrad.nnet.activations").relu
     softmax_crossentropy = load("mygrad.nnet.losses").softmax_crossentropy
     if not guarded:
         mg.turn_memory_guarding_off()
-    w1, b1, w2, b2, w3, b3 = parameters = [mg.tensor(parameter) for parameter in start_transposed()]
 
-    def step() -> tuple[Any, Any]:
+    def loss_of(parameters: Any) -> Any:
+        w1, b1, w2, b2, w3, b3 = parameters
         h1 = relu(mg.matmul(IMAGES, w1) + b1)
         h2 = relu(mg.matmul(h1, w2) + b2)
-        loss = softmax_crossentropy(mg.matmul(h2, w3) + b3, LABELS)
-        loss.backward()
-        for parameter in parameters:
-            parameter.data -= LEARNING_RATE * parameter.grad
-        return loss, parameters
+        return softmax_crossentropy(mg.matmul(h2, w3) + b3, LABELS)
 
-    return Candidate(step, read_transposed)
+    return Candidate(mygrad_step(loss_of, [mg.tensor(parameter) for parameter in start_transposed()]), read_transposed)
 
 
 def by_mygrad_unguarded() -> Candidate:
@@ -247,7 +232,7 @@ def by_mygrad_unguarded() -> Candidate:
 
 
 def by_jax() -> Candidate:
-    """JAX: the whole step compiled at once, the old parameters donated so that their memory is used again."""
+    """JAX, with its own relu and log_softmax."""
     jax, jnp = load("jax"), load("jax.numpy")
     x, labels, rows = jnp.asarray(IMAGES), jnp.asarray(LABELS), jnp.arange(BATCH)
 
@@ -257,45 +242,10 @@ def by_jax() -> Candidate:
         h2 = jax.nn.relu(h1 @ w2 + b2)
         return -jnp.mean(jax.nn.log_softmax(h2 @ w3 + b3)[rows, labels])
 
-    def updated(parameters: Any) -> tuple[Any, Any]:
-        loss, gradients = jax.value_and_grad(loss_of)(parameters)
-        return loss, [p - LEARNING_RATE * g for p, g in zip(parameters, gradients, strict=True)]
-
-    compiled = jax.jit(updated, donate_argnums=0)
-    parameters: Any = [jnp.asarray(parameter) for parameter in start_transposed()]
-
-    def step() -> tuple[Any, Any]:
-        nonlocal parameters
-        loss, parameters = jax.block_until_ready(compiled(parameters))
-        return loss, parameters
-
-    return Candidate(step, read_transposed)
+    return Candidate(jax_step(loss_of, [jnp.asarray(parameter) for parameter in start_transposed()]), read_transposed)
 
 
-def by_torch() -> Candidate:
-    """Torch's eager mode. The update is written out, which is faster here than torch.optim.SGD."""
-    torch = load_torch()
-    functional = torch.nn.functional
-    x, labels = torch.tensor(IMAGES), torch.tensor(LABELS)
-    w1, b1, w2, b2, w3, b3 = parameters = [torch.tensor(parameter, requires_grad=True) for parameter in start()]
-
-    def step() -> tuple[Any, Any]:
-        h1 = functional.relu(functional.linear(x, w1, b1))
-        h2 = functional.relu(functional.linear(h1, w2, b2))
-        loss = functional.cross_entropy(functional.linear(h2, w3, b3), labels)
-        loss.backward()
-        with torch.no_grad():
-            for parameter in parameters:
-                parameter.sub_(parameter.grad, alpha=LEARNING_RATE)
-                parameter.grad = None
-        return loss, parameters
-
-    return Candidate(step)
-
-
-def by_torch_func() -> Candidate:
-    """Torch's functional transforms; the update in place, which is faster than new tensors."""
-    torch = load_torch()
+def _torch_loss(torch: Any) -> Any:
     functional = torch.nn.functional
     x, labels = torch.tensor(IMAGES), torch.tensor(LABELS)
 
@@ -305,16 +255,20 @@ def by_torch_func() -> Candidate:
         h2 = functional.relu(functional.linear(h1, w2, b2))
         return functional.cross_entropy(functional.linear(h2, w3, b3), labels)
 
-    gradient_and_value = torch.func.grad_and_value(loss_of)
-    parameters = [torch.tensor(parameter) for parameter in start()]
+    return loss_of
 
-    def step() -> tuple[Any, Any]:
-        gradients, loss = gradient_and_value(parameters)
-        for parameter, gradient in zip(parameters, gradients, strict=True):
-            parameter.sub_(gradient, alpha=LEARNING_RATE)
-        return loss, parameters
 
-    return Candidate(step)
+def by_torch() -> Candidate:
+    """Torch's eager mode."""
+    torch = load_torch()
+    parameters = [torch.tensor(parameter, requires_grad=True) for parameter in start()]
+    return Candidate(torch_step(_torch_loss(torch), parameters))
+
+
+def by_torch_func() -> Candidate:
+    """Torch's functional transforms."""
+    torch = load_torch()
+    return Candidate(torch_func_step(_torch_loss(torch), [torch.tensor(parameter) for parameter in start()]))
 
 
 WORKLOAD = Workload(
