@@ -267,6 +267,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     if options.steps < 1 or options.letters < 0 or (options.characters or 10_000) < 10_000:
         parser.error("--steps must be at least 1, --letters at least 0, and --characters at least 10000")
+    if not options.out.parent.is_dir():
+        parser.error(f"--out: there is no directory {options.out.parent}")
 
     learn, held = read_library()
     if options.characters:

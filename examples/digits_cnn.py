@@ -276,6 +276,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     if options.epochs < 1:
         parser.error(f"--epochs must be at least 1, not {options.epochs}")
+    if not options.out.parent.is_dir():
+        parser.error(f"--out: there is no directory {options.out.parent}")
 
     learn, watch, test = split_data()
     print("The model, for any number of images:\n")

@@ -283,6 +283,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     if options.steps < 1:
         parser.error(f"--steps must be at least 1, not {options.steps}")
+    if not options.out.parent.is_dir():
+        parser.error(f"--out: there is no directory {options.out.parent}")
 
     learn, test = split_data()
     start, unravel = tm.ravel({"weights": np.zeros(30), "bias": np.zeros(())})

@@ -227,6 +227,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     name = "teach_autodiff.png"
     parser.add_argument("--out", type=Path, default=Path(name), help=f"the picture (default {name})")
     options = parser.parse_args(arguments)
+    if not options.out.parent.is_dir():
+        parser.error(f"--out: there is no directory {options.out.parent}")
 
     flowers, virginica = two_flowers()
     network = forward(PARAMETERS, flowers, virginica)
