@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar, cast, overload
+from typing import Any, ParamSpec, Protocol, TypeVar, cast, overload
 
 import tapem as tm
 from tapem.node import as_tensor
@@ -20,13 +20,11 @@ R = TypeVar("R", covariant=True)
 class Composed(Protocol[P, R]):
     """What `composed` makes, as a type checker sees it: arrays in, arrays out; anything else in, a step out."""
 
-    if TYPE_CHECKING:
-
-        @overload
-        def __call__(self, *arguments: P.args, **options: P.kwargs) -> R: ...
-        @overload
-        def __call__(self, *arguments: Any, **options: Any) -> tm.TapeM[Any]: ...
-        def __call__(self, *arguments: Any, **options: Any) -> Any: ...  # noqa: D102
+    @overload
+    def __call__(self, *arguments: P.args, **options: P.kwargs) -> R: ...
+    @overload
+    def __call__(self, *arguments: Any, **options: Any) -> tm.TapeM[Any]: ...
+    def __call__(self, *arguments: Any, **options: Any) -> Any: ...  # noqa: D102
 
 
 def composed(f: Callable[P, R]) -> Composed[P, R]:
