@@ -273,7 +273,7 @@ def like(value: Any, reference: Any, what: str) -> Any:
     own = Abstract.of(value)
     if own.shape != expected.shape:
         raise ShapeError(f"{what} has shape {own.shape}, but belongs to a value of shape {expected.shape}.")
-    if own.dtype == expected.dtype or expected.dtype.kind != "f":
+    if own.dtype.type is expected.dtype.type or expected.dtype.kind != "f":
         return value
     weak = own.shape == () or own.dtype.kind in "iu"
     if not weak and own.dtype.kind == "f":

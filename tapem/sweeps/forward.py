@@ -129,7 +129,8 @@ def fitted_array(part: Any, value: Any, node: Node, position: int | None) -> Any
             )
         part = np.broadcast_to(part, expected.shape)
     if own.dtype != expected.dtype and expected.dtype.kind == "f":
-        if all(Abstract.of(x).dtype == expected.dtype for x in node.inputs if x is not None and type(x) is not tuple):
+        inputs = [Abstract.of(x).dtype for x in node.inputs if x is not None and type(x) is not tuple]
+        if own.dtype.type is not expected.dtype.type and all(dtype == expected.dtype for dtype in inputs):
             raise DTypeError(
                 f"the {rule_text(node, 'frule', position)} returned a tangent of dtype {own.dtype} for a value of "
                 f"dtype {expected.dtype} ({node.label()}); rules keep the dtype of what they are given."

@@ -194,7 +194,9 @@ def fitted(part: Any, value: Any, node: Node, position: int) -> Any:
             )
         part = unbroadcast(part, own.shape, operand.shape)
     if own.dtype != operand.dtype:
-        if Abstract.of(node.output if type(node.output) is not tuple else node.output[0]).dtype == operand.dtype:
+        output = Abstract.of(node.output if type(node.output) is not tuple else node.output[0])
+        # Another order of bytes is no other type; NumPy keeps it in some functions, and not in others.
+        if output.dtype == operand.dtype and own.dtype.type is not operand.dtype.type:
             raise DTypeError(
                 f"the {rule_text(node, 'rrule')} returned a cotangent of dtype {own.dtype} for {op.argument(position)} "
                 f"of dtype {operand.dtype} ({node.label()}); rules keep the dtype of what they are given."

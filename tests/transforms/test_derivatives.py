@@ -316,6 +316,21 @@ def test_mixed_dtypes_each_keep_their_own():
         assert a.dtype == np.float32 and b.dtype == np.float64
 
 
+def test_an_order_of_bytes_is_no_dtype_of_its_own():
+    # Arrays from files may have another one than the machine; NumPy's functions keep it or not, as they please.
+    x = np.outer(X, Y).astype(np.dtype(np.float64).newbyteorder("S"))
+
+    def loss(x):
+        y = np.transpose(x)
+        return np.sum(y * np.sin(y))
+
+    native = x.astype(np.float64)
+    close(tm.grad(loss)(x), tm.grad(loss)(native))
+    close(tm.jvp(loss, (x,), (native,))[1], tm.jvp(loss, (native,), (native,))[1])
+    close(tm.hvp(loss, (x,), (x,)), tm.hvp(loss, (native,), (native,)))
+    close(tm.vjp(np.transpose, x)[1](native)[0], native.T)
+
+
 def test_unused_inputs_get_zeros():
     a, b, c = tm.grad(lambda x, y, z: np.sum(x), argnums=(0, 1, 2))(X, np.ones((2, 2), np.float32), 3.0)
     close(a, np.ones(3))
