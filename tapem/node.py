@@ -166,16 +166,19 @@ class Node(NamedTuple):
     @property
     def shape(self) -> Any:
         """The shape of the value; a tuple of shapes where there are several results."""
-        if is_several(self.output):
-            return tuple(Abstract.of(part).shape for part in self.output)
-        return self.output.shape if hasattr(self.output, "shape") else ()
+        try:
+            return self.output.shape
+        except AttributeError:  # several results, or a Python number
+            return tuple(Abstract.of(part).shape for part in self.output) if is_several(self.output) else ()
 
     @property
     def dtype(self) -> Any:
         """The dtype of the value; a tuple of dtypes where there are several results."""
-        if is_several(self.output):
-            return tuple(Abstract.of(part).dtype for part in self.output)
-        return self.output.dtype if hasattr(self.output, "dtype") else Abstract.of(self.output).dtype
+        try:
+            return self.output.dtype
+        except AttributeError:  # several results, or a Python number
+            several = is_several(self.output)
+            return tuple(Abstract.of(part).dtype for part in self.output) if several else np.asarray(self.output).dtype
 
     def __repr__(self) -> str:
         return f"<Node {self.label()}: {self.op.name}{list(self.parents)}>"

@@ -30,11 +30,8 @@ from tapem.recorder import Recorder, at_work, new_recorder, working
 from tapem.sweeps.reverse import View, reached
 from tapem.tape import Ref
 from tapem.tracer import Tracer
-from tapem.tree import Structure, flatten, unflatten
+from tapem.tree import ONE_LEAF, Structure, flatten, unflatten
 from tapem.work import WORK
-
-ONE_LEAF: Structure = flatten(0.0)[1]
-"""The structure of a tree that is one leaf."""
 
 
 class Trace(NamedTuple):

@@ -10,11 +10,14 @@ import numpy as np
 import optree
 
 from tapem.errors import TreeError
-from tapem.node import Abstract
+from tapem.node import Abstract, Handle
 
 NAMESPACE = "tapem"
 
 Structure = optree.PyTreeSpec
+
+ONE_LEAF: Structure = optree.tree_structure(cast("Any", 0.0), namespace=NAMESPACE)
+"""The structure of a tree that is one leaf."""
 
 # Leaves of these types need no second look.
 _PLAIN = frozenset({Abstract, np.ndarray, float, int, bool, np.float64, np.float32, np.int64})
@@ -26,12 +29,13 @@ def flatten(tree: Any) -> tuple[list[Any], Structure]:
     >>> flatten({"b": 1, "a": (2, 3)})[0]
     [2, 3, 1]
     """
+    if type(tree) in _PLAIN or isinstance(tree, Handle):
+        return [tree], ONE_LEAF
     leaves, structure = optree.tree_flatten(tree, namespace=NAMESPACE)
-    if not _PLAIN.issuperset(map(type, leaves)):
-        for leaf in leaves:
-            if type(leaf) not in _PLAIN and dataclasses.is_dataclass(leaf) and not isinstance(leaf, type):
-                register_dataclass(type(leaf))
-                return flatten(tree)
+    for kind in {*map(type, leaves)} - _PLAIN:
+        if dataclasses.is_dataclass(kind):
+            register_dataclass(kind)
+            return flatten(tree)
     return leaves, structure
 
 
@@ -56,7 +60,7 @@ def register_dataclass(cls: type[Any]) -> None:
 
 def unflatten(structure: Structure, leaves: Sequence[Any]) -> Any:
     """The tree of this structure with these leaves."""
-    return optree.tree_unflatten(structure, leaves)
+    return structure.unflatten(leaves)
 
 
 def tree_map(f: Callable[[Any], Any] | Callable[[Any, Any], Any], tree: Any, *others: Any, what: str = "trees") -> Any:
