@@ -55,6 +55,10 @@ class Door(Protocol):
         ...
 
 
+_EMPTY = inspect.Parameter.empty
+# What is of these types can be neither missing, nor changed, nor traced.
+_PLAIN_STATIC = frozenset({bool, int, float, str, tuple, type(None)})
+
 _DOORS: dict[type, type[Door]] = {}
 
 
@@ -142,8 +146,10 @@ class Primitive:
         self.optional = sum(operand.optional for operand in self.signature.operands)
         self.defaults: Mapping[str, Any] = MappingProxyType(dict(self.signature.static))
         self.arity = len(names)
-        # A call with this many positional arguments and nothing else needs no binding of names.
-        self.plain_arity = -1 if self.variadic or self.defaults else self.arity
+        # A call with this many positional arguments and nothing else needs no binding of names: all else is as usual.
+        complete = not self.variadic and all(value is not _EMPTY for value in self.defaults.values())
+        self.plain_arity = self.arity if complete else -1
+        self.usual_static = self.bind(tuple(names), {})[1] if complete else NOTHING
         # NumPy's own broadcasting is the signature of an elementwise op; jaxtyping is asked only to word the error.
         self.checked = not elementwise
         self.key_part = _shape_and_dtype_if_given if self.optional else _shape_and_dtype
@@ -152,21 +158,19 @@ class Primitive:
 
     def __call__(self, *operands: Any, **given: Any) -> Any:
         """Apply the op: a step, a tracer or an array comes back, as the operands' doors decide."""
-        static: Static = NOTHING
+        static = self.usual_static
         if given or len(operands) != self.plain_arity:
             operands, static = self.bind(operands, given)
-        # Nearly always the first operand's door is the only one; a door that meets another calls `dispatch`.
-        if operands:
-            door = _DOORS.get(type(operands[0]))
+        # Nearly always the first door is the only one; a door that meets another calls `dispatch`.
+        for operand in operands:
+            door = _DOORS.get(type(operand))
             if door is not None:
                 return door.apply(self, operands, static)
-        return self.dispatch(operands, static)
+        return self.compute(operands, static)
 
     def dispatch(self, operands: tuple[Any, ...], static: Static) -> Any:
-        """Apply the op through the door of highest rank among the operands', or compute it if there is none."""
+        """Apply the op through the door of highest rank among the operands'."""
         doors = [_DOORS[type(operand)] for operand in operands if has_door(operand)]
-        if not doors:
-            return self.compute(operands, static)
         return max(doors, key=lambda door: door.rank).apply(self, operands, static)
 
     def bind(self, operands: tuple[Any, ...], given: Mapping[str, Any]) -> tuple[tuple[Any, ...], Static]:
@@ -197,7 +201,9 @@ class Primitive:
             twice = unknown in self.operand_names
             raise TypeError(f"{self.usage()} {'got twice' if twice else 'has no'} argument {unknown!r}")
         for name, value in static.items():
-            if value is inspect.Parameter.empty:
+            if type(value) in _PLAIN_STATIC:
+                continue
+            if value is _EMPTY:
                 raise TypeError(f"{self.usage()} is missing its argument {name!r}")
             if type(value) is list:
                 static[name] = tuple(value)
@@ -217,7 +223,7 @@ class Primitive:
 
     def compute(self, operands: tuple[Any, ...], static: Static) -> Any:
         """The array door: the value for arrays and numbers only."""
-        inputs = tuple(self.as_input(position, operand) for position, operand in enumerate(operands))
+        inputs = [self.as_input(position, operand) for position, operand in enumerate(operands)]
         return self.evaluate(inputs, static, operands)[0]
 
     def as_input(self, position: int, operand: Any) -> Any:

@@ -133,7 +133,7 @@ class Tape(Immutable):
         """
         if not isinstance(op, Primitive):
             return self._record_built(op, operands, given)
-        static: Static = NOTHING
+        static = op.usual_static
         if given or len(operands) != op.plain_arity:
             operands, static = op.bind(operands, given)
         return self.apply(op, operands, static)
