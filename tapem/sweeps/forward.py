@@ -18,9 +18,11 @@ from tapem.broadcasting import broadcasts_to, zeros_without_memory
 from tapem.errors import DTypeError, ShapeError
 from tapem.node import Abstract, Node
 from tapem.primitive import linear_in_all
-from tapem.sweeps.reverse import View, call_rule, missing_rule, rule_failed, rule_text, settled
+from tapem.sweeps.reverse import View, call_rule, fits, missing_rule, rule_failed, rule_text, settled
 from tapem.tangents import Zero, add
 from tapem.work import Watcher
+
+_ZERO = Zero()
 
 
 def forward(
@@ -41,13 +43,12 @@ def forward(
     """
     if not tangents:
         return tangents
+    reached = tangents.keys()
     for index in range(min(tangents) + 1, last + 1):
         node = nodes[index]
-        if index in tangents or not node.requires_grad:
+        if index in reached or not node.requires_grad or reached.isdisjoint(node.parents):
             continue
-        given = [Zero() if parent is None else tangents.get(parent, Zero()) for parent in node.parents]
-        if all(type(tangent) is Zero for tangent in given):
-            continue
+        given = [_ZERO if parent is None else tangents.get(parent, _ZERO) for parent in node.parents]
         tangent = push(node, given, view)
         if tangent is not None:
             tangents[index] = tangent
@@ -56,7 +57,7 @@ def forward(
     return tangents
 
 
-def push(node: Node, given: list[Any], view: View | None) -> Any:
+def push(node: Node, given: Sequence[Any], view: View | None) -> Any:
     """The tangent of one node's value, from its operands' tangents; None for nothing."""
     op: Any = node.op
     rules = op.frule
@@ -109,6 +110,8 @@ def fitted_tangent(part: Any, node: Node, position: int | None = None) -> Any:
 
 def fitted_array(part: Any, value: Any, node: Node, position: int | None) -> Any:
     """One tangent, broadcast to the shape of the value it belongs to, or None for nothing."""
+    if fits(part, value):
+        return part
     expected = Abstract.of(value)
     if not hasattr(part, "dtype"):
         part = settled(part, expected, node, "frule", position)

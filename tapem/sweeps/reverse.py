@@ -126,7 +126,7 @@ def reverse(
             if before is None:
                 cotangents[parent] = part
             elif parent in owned and type(part) is np.ndarray:
-                np.add(before, part, out=before)
+                np.add(before, part, before)
             else:
                 cotangents[parent] = total = add(before, part)
                 if type(total) is np.ndarray:
@@ -146,6 +146,14 @@ def call_rule(node: Node, kind: str, rule: Callable[..., Any], arguments: tuple[
         return rule(*arguments, **static)
     except Exception as error:
         rule_failed(node, kind, error)
+
+
+def fits(part: Any, value: Any) -> bool:
+    """Whether a tangent or cotangent is a float array like the value it belongs to, as nearly all are."""
+    try:
+        return part.dtype == value.dtype and part.shape == value.shape and value.dtype.kind == "f"
+    except AttributeError:
+        return False
 
 
 def settled(part: Any, like: Abstract, node: Node, kind: str, position: int | None = None) -> Any:
@@ -170,6 +178,8 @@ def fitted(part: Any, value: Any, node: Node, position: int) -> Any:
 
     Here, and only here, broadcasting is undone: whatever an elementwise op broadcast is summed.
     """
+    if fits(part, value):
+        return part
     if not hasattr(part, "dtype"):
         part = settled(part, Abstract.of(value), node, "rrule", position)
         if part is None:
