@@ -292,20 +292,21 @@ def as_arguments(values: Any, what: str) -> tuple[Any, ...]:
 
 def select(arguments: Sequence[Any], argnums: int | Sequence[int]) -> int | tuple[int, ...]:
     """The argnums as positions from the front; ArgumentError for one that does not exist, or occurs twice."""
-
-    def one(number: int) -> int:
-        if not -len(arguments) <= number < len(arguments):
-            raise ArgumentError(
-                f"argnums={number} selects no argument: the function was called with {len(arguments)} positional ones."
-            )
-        return number % len(arguments)
-
     if isinstance(argnums, int):
-        return one(argnums)
-    selected = tuple(one(number) for number in argnums)
+        return position(argnums, len(arguments))
+    selected = tuple(position(number, len(arguments)) for number in argnums)
     if len(set(selected)) < len(selected):
         raise ArgumentError(f"argnums={argnums!r} selects an argument twice; its gradient is one, so name it once.")
     return selected
+
+
+def position(number: int, count: int) -> int:
+    """An argnum as a position from the front; ArgumentError if there is no such argument among the `count`."""
+    if not -count <= number < count:
+        raise ArgumentError(
+            f"argnums={number} selects no argument: the function was called with {count} positional ones."
+        )
+    return number % count
 
 
 def replace(arguments: Sequence[Any], selected: int | tuple[int, ...], values: Any) -> list[Any]:

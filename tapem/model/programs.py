@@ -129,7 +129,8 @@ def runner(model: Any, setting: Setting) -> tuple[Callable[..., Any], dict[str, 
             f"model is {model!r}, but must be an object with apply(params, x, *, key, train), or a function "
             "(params, x) -> prediction."
         )
-    given = {name: value for name, value in setting._asdict().items() if value is not None and value is not False}
+    pairs = zip(Setting._fields, setting, strict=True)
+    given = {name: value for name, value in pairs if value is not None and value is not False}
     if callable(apply):
         return apply, {"key": setting.key, "train": setting.train, **given}
     return model, given
