@@ -7,15 +7,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, cast
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from jaxtyping import Float, Shaped
 
 from layers.ops.arguments import check_count, is_number
-from tapem import ArgumentError, Primitive, ShapeError, Tensor, primitive
+from tapem import ArgumentError, ShapeError, Tensor, primitive
 from tapem.broadcasting import broadcasts_to, unbroadcast
 
 
@@ -91,21 +91,14 @@ def _batch(op: Any, size: int, inputs: Sequence[Any], mapped: Sequence[bool], st
     return op(x, positions, **static)
 
 
-# The second of its two operands may be left out, for which there is no class of ops.
-_rotation = cast(
-    "Callable[[Any], Primitive]",
-    primitive(
-        rrule=(lambda g, y, x, positions, base: _back(g, positions, base), _pull_positions),
-        frule=(
-            lambda t, y, x, positions, base: rotary_embedding(t, positions, base=base),
-            lambda t, y, x, positions, base: _slope(y, base) * np.broadcast_to(t, y.shape[:-1])[..., None],
-        ),
-        batch=_batch,
+@primitive(
+    rrule=(lambda g, y, x, positions, base: _back(g, positions, base), _pull_positions),
+    frule=(
+        lambda t, y, x, positions, base: rotary_embedding(t, positions, base=base),
+        lambda t, y, x, positions, base: _slope(y, base) * np.broadcast_to(t, y.shape[:-1])[..., None],
     ),
+    batch=_batch,
 )
-
-
-@_rotation
 def rotary_embedding(
     x: Float[Tensor, "*batch n d"], positions: Shaped[Tensor, "..."] | None = None, *, base: float = 10000.0
 ) -> Float[Tensor, "*batch n d"]:
