@@ -290,4 +290,4 @@ class Sequential(Layer):
         return x, tuple(after)
 
 
-__all__ = ["EMPTY", "Layer", "Params", "Part", "Sequential"]
+__all__ = ["EMPTY", "Array", "Layer", "Params", "Part", "Sequential"]

@@ -53,8 +53,7 @@ class Normalisation(Layer):
 
     def init(self, key: Array, input_shape: Pattern | None = None) -> dict[str, Array]:
         """The first gamma and beta."""
-        if input_shape is not None:
-            self.output_shape(input_shape)
+        super().init(key, input_shape)
         size = (getattr(self, self.sized),)
         gamma_key, beta_key = tm.random.split(key)
         return {"gamma": self.gamma(gamma_key, size, self.dtype), "beta": self.beta(beta_key, size, self.dtype)}
@@ -152,23 +151,23 @@ class ChannelNormalisation(Normalisation):
         """Any leading axes, the channels, and the spatial axes; any shape, if `spatial_axes` does not say how many."""
         return self.takes_any if self.spatial_axes is None else (..., self.channels, *(None,) * self.spatial_axes)
 
-    def output_shape(self, input_shape: Pattern) -> Pattern:
-        """The shape of the input, which has the channels where they are looked for."""
-        self.check_input(input_shape)
-        if self.spatial_axes is None:
-            free, sizes = split_pattern(input_shape)
-            known = sizes if free else sizes[1:]
-            if not free and not known:
-                reason = f"it has {len(sizes)} axes, not 2 or more"
-            elif known and known[0] is not None and known[0] != self.channels:
-                reason = f"{known[0]} is not {self.channels}"
-            else:
-                return input_shape
-            raise ShapeError(
-                f"{self!r} takes (batch, {self.channels}, ...), not {shown(input_shape)}: {reason}. If the channels "
-                "are not axis 1, say with spatial_axes=... how many axes follow them."
-            )
-        return input_shape
+    def check_input(self, input_shape: Pattern) -> None:
+        """ShapeError unless inputs of this shape have the channels where they are looked for."""
+        super().check_input(input_shape)
+        if self.spatial_axes is not None:
+            return
+        free, sizes = split_pattern(input_shape)
+        known = sizes if free else sizes[1:]
+        if not free and not known:
+            reason = f"it has {len(sizes)} axes, not 2 or more"
+        elif known and known[0] is not None and known[0] != self.channels:
+            reason = f"{known[0]} is not {self.channels}"
+        else:
+            return
+        raise ShapeError(
+            f"{self!r} takes (batch, {self.channels}, ...), not {shown(input_shape)}: {reason}. If the channels "
+            "are not axis 1, say with spatial_axes=... how many axes follow them."
+        )
 
 
 @dataclass(frozen=True, repr=False)
@@ -297,4 +296,4 @@ class BatchNorm(ChannelNormalisation):
         return (1 - self.momentum) * before + self.momentum * newest
 
 
-__all__ = ["BatchNorm", "GroupNorm", "InstanceNorm", "LayerNorm", "RMSNorm"]
+__all__ = ["BatchNorm", "GroupNorm", "InstanceNorm", "LayerNorm", "Normalisation", "RMSNorm"]
