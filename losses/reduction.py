@@ -6,6 +6,7 @@ made by `np.eye` stays a float32 model.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, TypeAlias
 
@@ -69,10 +70,7 @@ def reduced_per_example(terms: Any, reduction: str, count: Any = None) -> Any:
     totals = np.sum(terms, axis=axes)
     if reduction == "sum":
         return totals
-    size = 1
-    for n in terms.shape[1:]:
-        size *= n
-    return totals / (max(size, 1) if count is None else count)
+    return totals / (max(math.prod(terms.shape[1:]), 1) if count is None else count)
 
 
 def _batch_pointwise(
