@@ -246,6 +246,25 @@ def test_update_is_repeatable_and_pickles(name: str) -> None:
         np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_training_is_a_function_to_differentiate_and_to_map(name: str) -> None:
+    optimiser = OPTIMISERS[name][0](0.1)
+
+    def end(start: Any) -> Any:
+        params, state = start, optimiser.init(np.ones(2))
+        for scale in (1.0, 2.0):
+            params, state = optimiser.update(tm.grad(lambda p: np.sum(scale * p**3))(params), state, params)
+        return np.sum(params**2)
+
+    def given_a_gradient(start: Any) -> Any:  # the parameters are traced, and nothing else
+        return np.sum(optimiser.update(np.ones(2), optimiser.init(np.ones(2)), start)[0] ** 2)
+
+    starts = np.array([[1.0, 2.0], [0.5, -3.0]])
+    for program in (end, given_a_gradient):
+        tm.testing.check_grads(program, (starts[0],), order=1)
+        np.testing.assert_allclose(tm.vmap(program)(starts), [program(start) for start in starts], rtol=1e-12)
+
+
 def test_float64_gradients_and_rates_do_not_promote() -> None:
     params = [np.ones(2, np.float32)]
     for optimiser in (optim.sgd(lambda step: np.float64(0.1)), optim.adam(np.float64(0.1))):

@@ -21,9 +21,12 @@ Rate: TypeAlias = float | Schedule
 Tree: TypeAlias = Any
 
 
-def _room(x: Any) -> Any:
-    """The memory of a fresh intermediate result, to be written over; NumPy scalars and tracers have none."""
-    return x if type(x) is np.ndarray else None
+def _room(fresh: Any, other: Any = 0.0) -> Any:
+    """The memory of a fresh intermediate result, for what is computed of it and another array or number.
+
+    NumPy scalars and tracers have none, and no tracer can be written into an array.
+    """
+    return fresh if type(fresh) is np.ndarray and type(other) in (np.ndarray, float) else None
 
 
 class Optimiser(ABC):
@@ -106,19 +109,19 @@ def _decayed(param: Any, grad: Any, weight_decay: float) -> Any:
     if weight_decay == 0:
         return grad
     total = param * weight_decay
-    return np.add(total, grad, out=_room(total))
+    return np.add(total, grad, out=_room(total, grad))
 
 
 def _mixed(average: Any, new: Any, decay: float) -> Any:
     """The moving average `decay * average + (1 - decay) * new`."""
     total, share = average * decay, new * (1 - decay)
-    return np.add(total, share, out=_room(total))
+    return np.add(total, share, out=_room(total, share))
 
 
 def _stepped(param: Any, direction: Any, rate: float) -> Any:
     """The parameters moved by `-rate * direction`, in one temporary array."""
     change = direction * rate
-    return np.subtract(param, change, change) if type(change) is np.ndarray else param - change
+    return np.subtract(param, change, out=_room(change, param))
 
 
 @dataclass(frozen=True)
@@ -161,7 +164,7 @@ class sgd(Optimiser):
         if not slots:
             return (_stepped(param, grad, rate),)
         velocity = slots[0] * self.momentum
-        velocity = np.add(velocity, grad, out=_room(velocity))
+        velocity = np.add(velocity, grad, out=_room(velocity, grad))
         direction = grad + self.momentum * velocity if self.nesterov else velocity
         return _stepped(param, direction, rate), velocity
 
@@ -207,7 +210,7 @@ class adam(Optimiser):
         root = np.sqrt(square)
         root = np.divide(root, math.sqrt(1 - self.b2 ** (step + 1)), out=_room(root))
         root = np.add(root, self.eps, out=_room(root))
-        direction = np.divide(mean, root, out=_room(root))
+        direction = np.divide(mean, root, out=_room(root, mean))
         return _stepped(param, direction, rate / (1 - self.b1 ** (step + 1))), mean, square
 
 
@@ -268,7 +271,7 @@ class rmsprop(Optimiser):
         if len(slots) == 1:
             return _stepped(param, direction, rate), square
         velocity = slots[1] * self.momentum
-        velocity = np.add(velocity, direction, out=_room(velocity))
+        velocity = np.add(velocity, direction, out=_room(velocity, direction))
         return _stepped(param, velocity, rate), square, velocity
 
 
@@ -299,14 +302,14 @@ class adagrad(Optimiser):
         """The new parameters and the new sum of squares."""
         grad = _decayed(param, grad, self.weight_decay)
         square = np.square(grad)
-        square = np.add(square, slots[0], out=_room(square))
+        square = np.add(square, slots[0], out=_room(square, slots[0]))
         return _stepped(param, _divided_by_root(grad, square, self.eps), rate), square
 
 
 def _divided_by_root(grad: Any, square: Any, eps: float) -> Any:
     root = np.sqrt(square)
     root = np.add(root, eps, out=_room(root))
-    return np.divide(grad, root, out=_room(root))
+    return np.divide(grad, root, out=_room(root, grad))
 
 
 def _check_rate(name: str, lr: Rate) -> None:
