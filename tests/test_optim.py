@@ -253,7 +253,7 @@ def test_training_is_a_function_to_differentiate_and_to_map(name: str) -> None:
     def end(start: Any) -> Any:
         params, state = start, optimiser.init(np.ones(2))
         for scale in (1.0, 2.0):
-            params, state = optimiser.update(tm.grad(lambda p: np.sum(scale * p**3))(params), state, params)
+            params, state = optimiser.update(tm.grad(lambda p, c=scale: np.sum(c * p**3))(params), state, params)
         return np.sum(params**2)
 
     def given_a_gradient(start: Any) -> Any:  # the parameters are traced, and nothing else
@@ -348,6 +348,9 @@ def test_schedules() -> None:
     ("make", "text"),
     [
         (lambda: optim.sgd(-1.0), "sgd: lr is -1.0, but must be a number that is at least 0, or a schedule."),
+        (lambda: optim.adam("fast"), "adam: lr is 'fast', but must be a number that is at least 0, or a schedule."),
+        (lambda: optim.adagrad(None), "adagrad: lr is None, but must be a number that is at least 0, or a schedule."),
+        (lambda: optim.rmsprop(np.ones(2)), "rmsprop: lr is array([1., 1.]), but must be a number that is at least 0"),
         (lambda: optim.sgd(1.0, momentum=1.0), "sgd: momentum is 1.0, but must be within [0, 1)."),
         (lambda: optim.sgd(1.0, nesterov=True), "sgd: nesterov needs a momentum greater than 0."),
         (lambda: optim.adam(b2=1.5), "adam: b2 is 1.5, but must be within [0, 1)."),
@@ -379,3 +382,13 @@ def test_trees_that_do_not_fit() -> None:
         optimiser.update({"w": np.ones(3)}, state, params)
     with pytest.raises(tm.DTypeError, match="leaf 0 of the parameters is int64"):
         optim.sgd(0.1).update({"w": np.ones(2)}, {"step": 0}, {"w": np.ones(2, int)})
+    with pytest.raises(tm.ShapeError, match=r"state 'mean' of leaf 0 has shape \(1,\), but the parameter has \(2,\)"):
+        optimiser.update(params, optimiser.init({"w": np.ones(1)}), params)
+    with pytest.raises(tm.DTypeError, match="leaf 0 of the parameters is int64"):
+        optim.sgd(0.1).update(1.0, {"step": 0}, 3)
+
+
+def test_numbers_are_parameters_and_gradients_too() -> None:
+    optimiser = optim.sgd(0.1, momentum=0.9)
+    params, _ = optimiser.update({"w": 2.0, "v": 1}, optimiser.init({"w": 1.0, "v": 1.0}), {"w": 1.0, "v": 1.0})
+    assert params == {"w": 0.8, "v": 0.9}

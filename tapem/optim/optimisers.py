@@ -7,7 +7,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any, ClassVar, TypeAlias
+from typing import Any, ClassVar, NoReturn, TypeAlias
 
 import numpy as np
 
@@ -63,8 +63,8 @@ class Optimiser(ABC):
     def update(self, grads: Tree, state: dict[str, Any], params: Tree) -> tuple[Tree, dict[str, Any]]:
         """New parameters and the new state; nothing that was passed in is changed.
 
-        Raises TreeError if grads, params and state have different structures, ShapeError if a gradient has another
-        shape than its parameters.
+        Raises TreeError if grads, params and state have different structures, ShapeError if a gradient, or what the
+        state remembers of it, has another shape than its parameters.
         """
         leaves, structure = flatten(params)
         gradients = leaves_like(structure, grads, "the parameters and their gradients")
@@ -77,8 +77,13 @@ class Optimiser(ABC):
         rate = float(self.lr(int(step)) if callable(self.lr) else self.lr)
         rows: list[tuple[Any, ...]] = []
         for position, (param, grad, *slots) in enumerate(zip(leaves, gradients, *remembered, strict=True)):
-            if type(param) is float:
-                param = np.float64(param)
+            if type(param) in (float, int):
+                param = np.asarray(param)[()]
+            if type(grad) in (float, int):
+                grad = np.asarray(grad)[()]
+            for name, slot in zip(names, slots, strict=True):
+                if getattr(slot, "shape", ()) != param.shape:
+                    _refuse(f"state {name!r}", slot.shape, param, position, structure)
             if grad.dtype is not param.dtype or grad.shape != param.shape:
                 grad = _fitted(param, grad, position, structure)
             rows.append(self.leaf(param, grad, rate, step, *slots))
@@ -94,14 +99,19 @@ class Optimiser(ABC):
 def _fitted(param: Any, grad: Any, position: int, structure: Structure) -> Any:
     """A gradient in the dtype of its parameters, so that float32 parameters stay float32."""
     if grad.shape != param.shape:
-        path = unflatten(structure, list(range(structure.num_leaves)))
-        raise ShapeError(
-            f"update: the gradient of leaf {position} has shape {grad.shape}, but the parameter has {param.shape} "
-            f"(leaves are numbered {path!r})."
-        )
+        _refuse("gradient", grad.shape, param, position, structure)
     if param.dtype.kind != "f":
         raise DTypeError(f"update: leaf {position} of the parameters is {param.dtype}; only floats can be optimised.")
     return grad.astype(param.dtype)
+
+
+def _refuse(what: str, shape: tuple[int, ...], param: Any, position: int, structure: Structure) -> NoReturn:
+    """ShapeError for what belongs to a leaf of the parameters."""
+    path = unflatten(structure, list(range(structure.num_leaves)))
+    raise ShapeError(
+        f"update: the {what} of leaf {position} has shape {shape}, but the parameter has {param.shape} "
+        f"(leaves are numbered {path!r})."
+    )
 
 
 def _decayed(param: Any, grad: Any, weight_decay: float) -> Any:
@@ -313,7 +323,8 @@ def _divided_by_root(grad: Any, square: Any, eps: float) -> Any:
 
 
 def _check_rate(name: str, lr: Rate) -> None:
-    require(callable(lr) or lr >= 0, f"{name}: lr", lr, "a number that is at least 0, or a schedule")
+    number = np.ndim(lr) == 0 and np.asarray(lr).dtype.kind in "iuf"
+    require(callable(lr) or (number and lr >= 0), f"{name}: lr", lr, "a number that is at least 0, or a schedule")
 
 
 def global_norm(tree: Tree) -> float:
