@@ -322,7 +322,7 @@ def _divided_by_root(grad: Any, square: Any, eps: float) -> Any:
     return np.divide(grad, root, out=_room(root, grad))
 
 
-def _check_rate(name: str, lr: Rate) -> None:
+def _check_rate(name: str, lr: Any) -> None:
     number = np.ndim(lr) == 0 and np.asarray(lr).dtype.kind in "iuf"
     require(callable(lr) or (number and lr >= 0), f"{name}: lr", lr, "a number that is at least 0, or a schedule")
 
