@@ -3,7 +3,11 @@
 All are called as `loss(prediction, target, *, reduction="mean" | "sum" | "none")`, through all three doors.
 """
 
+from losses.cosine import cosine_similarity as cosine_similarity
+from losses.cross_entropy import cross_entropy as cross_entropy
+from losses.cross_entropy import nll as nll
 from losses.detach import detach as detach
+from losses.divergence import kl_divergence as kl_divergence
 from losses.pointwise import bce as bce
 from losses.pointwise import bce_with_logits as bce_with_logits
 from losses.pointwise import hinge as hinge
@@ -14,7 +18,3 @@ from losses.pointwise import mse as mse
 from losses.pointwise import poisson_nll as poisson_nll
 from losses.pointwise import smooth_l1 as smooth_l1
 from losses.reduction import Reduction as Reduction
-from losses.rows import cosine_similarity as cosine_similarity
-from losses.rows import cross_entropy as cross_entropy
-from losses.rows import kl_divergence as kl_divergence
-from losses.rows import nll as nll

@@ -1,0 +1,74 @@
+"""The angle between vectors as a loss: one minus the cosine similarity."""
+
+# Rules run on arrays and on tracers alike, so their operands have no type that a checker could follow.
+# pyright: reportUnknownLambdaType=false, reportUnknownMemberType=false, reportUnknownArgumentType=false
+# pyright: reportUnknownVariableType=false
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+import numpy as np
+from jaxtyping import Float, Shaped
+
+from losses.reduction import Reduction, like, reduced
+from losses.rows import PerExample, abstract_rows, batch_rows, examples, per_row
+from tapem import Tensor, primitive
+
+Vectors: TypeAlias = Float[Tensor, "*batch n"]
+VectorTargets: TypeAlias = Shaped[Tensor, "*batch n"]
+
+
+def _reciprocal(norm: Any) -> Any:
+    # Vectors of norm 0 have no direction: similar to nothing, with derivative 0.
+    return np.where(norm > 0, 1 / np.where(norm > 0, norm, 1), 0)
+
+
+def _unit(x: Any) -> tuple[Any, Any]:
+    """The vectors of length 1 along the last axis, and the reciprocals of the norms."""
+    inverse = _reciprocal(np.sqrt(np.sum(np.square(x), axis=-1, keepdims=True)))
+    return x * inverse, inverse
+
+
+def _cosine_slopes(x: Any, other: Any) -> Any:
+    """The derivative of `1 - cos(x, other)` by x, row by row."""
+    direction, inverse = _unit(x)
+    towards = _unit(other)[0]
+    return (np.sum(direction * towards, axis=-1, keepdims=True) * direction - towards) * inverse
+
+
+@primitive(
+    rrule=(
+        lambda g, y, prediction, target, reduction: (
+            _cosine_slopes(prediction, like(target, prediction)) * per_row(g, reduction, examples(prediction))
+        ),
+        lambda g, y, prediction, target, reduction: (
+            _cosine_slopes(like(target, prediction), prediction) * per_row(g, reduction, examples(prediction))
+        ),
+    ),
+    frule=(
+        lambda t, y, prediction, target, reduction: reduced(
+            np.sum(_cosine_slopes(prediction, like(target, prediction)) * t, axis=-1), reduction
+        ),
+        lambda t, y, prediction, target, reduction: reduced(
+            np.sum(_cosine_slopes(like(target, prediction), prediction) * like(t, prediction), axis=-1), reduction
+        ),
+    ),
+    batch=batch_rows,
+    abstract=abstract_rows,
+)
+def cosine_similarity(prediction: Vectors, target: VectorTargets, *, reduction: Reduction = "mean") -> PerExample:
+    """How much the directions of two vectors differ: `1 - cos(prediction, target)`, 0 where they agree, 2 at most.
+
+    Vectors stand on the last axis. Float "*batch n", Shaped "*batch n" -> Float "", or Float "*batch" with
+    `reduction="none"`. It is one minus the cosine similarity, since a loss is made small. A vector of zeros is similar
+    to nothing: the loss is 1, and its derivative 0.
+
+    >>> cosine_similarity(np.array([[1.0, 0.0], [1.0, 1.0]]), np.array([[2.0, 0.0], [-1.0, 1.0]]), reduction="none")
+    array([0., 1.])
+    """
+    cosine = np.sum(_unit(prediction)[0] * _unit(like(target, prediction))[0], axis=-1)
+    return reduced(1 - cosine, reduction)
+
+
+__all__ = ["cosine_similarity"]
