@@ -262,6 +262,9 @@ def setting(model: Model, key: Any, train: bool, state: Tree) -> dict[str, Any]:
 def evaluate(model: Model, metric: Loss, state: FitState, data: tuple[Tree, Tree], batch: int) -> float:
     """The mean of a metric over examples, taken batch by batch, with the model as it is outside of training."""
     options = setting(model, None, False, state.model_state)
+    if not hasattr(model, "apply"):  # a function may have parameters for them that it cannot do without
+        told = {name: value for name, value in options.items() if name != "state"}
+        model = functools.wraps(cast(Any, model))(functools.partial(cast(Any, model), **told))
     # Lifted, it has a tape to run on, which a model that is a `do` program needs.
     measure: Any = lift(objective(model, metric, Setting(**options), "metric"))
     size, total = rows_of(data), 0.0

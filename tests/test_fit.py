@@ -282,6 +282,24 @@ def test_more_epochs_later() -> None:
     assert_same(fit(epochs=1, resume=done.state).state, done.state)
 
 
+def test_a_function_that_insists_on_key_and_train_is_told_when_it_is_judged() -> None:
+    told: list[Any] = []
+
+    def noisy(w: Any, x: Any, key: Any, train: bool) -> Any:
+        told.append((key is None, train))
+        return x @ w
+
+    @tm.do
+    def steps(w: Any, x: Any, key: Any, train: bool) -> Any:
+        told.append((key is None, train))
+        return (yield from tm.matmul(x, w))
+
+    for model in (noisy, steps):
+        fit(model, params=np.ones((4, 3)), epochs=1, batch=50, validation=VALIDATION)
+        assert told == [(False, True), (True, False)]
+        told.clear()
+
+
 class Frame:
     """A table as other libraries have them: an array can be made of it, but an index asks for columns."""
 
