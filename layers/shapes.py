@@ -9,6 +9,7 @@ from __future__ import annotations
 from types import EllipsisType
 from typing import TypeAlias
 
+from layers.ops.arguments import is_integer
 from tapem import ArgumentError
 
 Pattern: TypeAlias = tuple[int | EllipsisType | None, ...]
@@ -16,11 +17,13 @@ Sizes: TypeAlias = tuple[int | None, ...]
 
 
 def check_pattern(shape: Pattern) -> Pattern:
-    """ArgumentError for what is no shape: a negative size, or `...` anywhere but in front."""
-    for position, size in enumerate(shape):
-        wrong = position > 0 if size is ... else size is not None and (isinstance(size, bool) or int(size) < 0)
-        if wrong:
-            raise ArgumentError(f"{shape} is no shape: it has sizes, None for unknown ones, and ... only in front.")
+    """ArgumentError for what is no shape: a size that is no integer of at least 0, or `...` anywhere but in front."""
+    is_sequence = isinstance(shape, tuple | list)  # pyright: ignore[reportUnnecessaryIsInstance]
+    if not is_sequence or not all(
+        position == 0 if size is ... else size is None or (is_integer(size) and size >= 0)
+        for position, size in enumerate(shape)
+    ):
+        raise ArgumentError(f"{shape!r} is no shape: it has sizes, None for unknown ones, and ... only in front.")
     return shape
 
 

@@ -87,7 +87,8 @@ def test_output_shape() -> None:
         "layer 0, Linear(4, 8), takes (..., 4), but the input has shape (32, 5): 5 is not 4"
     )
     assert "it has 0 axes, not 1 or more" in complaint(lambda: MLP.output_shape(()), tm.ShapeError)
-    assert "is no shape" in complaint(lambda: MLP.output_shape((-1, 4)), tm.ArgumentError)
+    for wrong in ((-1, 4), (2.0, 4), (True, 4), (4, ...), 4, "4"):
+        assert "is no shape" in complaint(lambda wrong=wrong: MLP.output_shape(wrong), tm.ArgumentError)
     assert Sequential().output_shape((3, 2)) == (3, 2)
 
 
