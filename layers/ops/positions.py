@@ -15,7 +15,7 @@ import numpy.typing as npt
 from jaxtyping import Float, Shaped
 
 from layers.ops.arguments import check_count, is_number
-from tapem import ArgumentError, ShapeError, Tensor, primitive
+from tapem import ArgumentError, DTypeError, ShapeError, Tensor, primitive
 from tapem.broadcasting import broadcasts_to, unbroadcast
 
 
@@ -37,8 +37,8 @@ def sinusoidal_positions(
 
     Column 2i is `sin(position / base^(2i / dim))`, column 2i + 1 the cosine of that.
 
-    Raises ArgumentError for a negative n or dim, or a base below 1. Source: Vaswani et al., "Attention is all you
-    need", 2017, section 3.5.
+    Raises ArgumentError for a negative n or dim, or a base below 1, DTypeError for a dtype that is not of floats.
+    Source: Vaswani et al., "Attention is all you need", 2017, section 3.5.
 
     >>> sinusoidal_positions(2, 4).round(2)
     array([[0.  , 1.  , 0.  , 1.  ],
@@ -47,6 +47,10 @@ def sinusoidal_positions(
     for name, size in (("n", n), ("dim", dim)):
         check_count("sinusoidal_positions(n, dim)", name, size, least=0)
     check_base("sinusoidal_positions(n, dim)", base)
+    if np.dtype(dtype).kind != "f":
+        raise DTypeError(
+            f"sinusoidal_positions(n, dim): dtype is {np.dtype(dtype)}, but positions are floats between -1 and 1."
+        )
     angles = np.arange(n)[:, None] * _frequencies(dim, base)
     pairs = np.stack([np.sin(angles), np.cos(angles)], axis=-1)
     return np.reshape(pairs, (n, 2 * angles.shape[1]))[:, :dim].astype(dtype)

@@ -109,6 +109,11 @@ def test_sinusoidal_positions() -> None:
     assert "n is -1, but must be an integer of at least 0" in complaint(
         lambda: layers.sinusoidal_positions(-1, 2), tm.ArgumentError
     )
+    for call in (
+        lambda: layers.sinusoidal_positions(3, 4, dtype=int),
+        lambda: SinusoidalPositions().apply((), x.astype(int)),
+    ):
+        assert "positions are floats between -1 and 1" in complaint(call, tm.DTypeError)
     for call in (lambda: SinusoidalPositions(0.5), lambda: layers.sinusoidal_positions(1, 2, base=float("nan"))):
         assert "must be a finite number of at least 1" in complaint(call, tm.ArgumentError)
 
