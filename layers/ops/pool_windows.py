@@ -46,8 +46,8 @@ def windows_on(what: str, shape: Sizes, kernel_size: Any, stride: Any, padding: 
     for n, taps, step, (before, after), out in zip(size, kernel, at.stride, at.padding, at.out, strict=True):
         if n == 0 or before >= taps or (out - 1) * step - before >= n:
             raise ArgumentError(
-                f"{what}: padding {(before, after)} on {n} elements leaves a window of {taps} with nothing but "
-                "padding; padding must be smaller than kernel_size."
+                f"{what}: padding {(before, after)}{'' if n else ' on 0 elements'} leaves a window of "
+                f"{taps} with nothing but padding; padding must be smaller than kernel_size."
             )
     return at
 
