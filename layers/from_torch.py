@@ -57,6 +57,12 @@ def from_torch(layer: Layer, tensors: Mapping[str, Array], prefix: str = "") -> 
       0.weight: is f32[3,2], but must be f32[4,2]
       0.bias: is f32[3], but must be f32[4]
     """
+    if not isinstance(layer, Layer):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise ArgumentError(f"from_torch: layer is {layer!r}, but must be a layer, such as Linear(2, 3).")
+    if not isinstance(tensors, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise ArgumentError(
+            f"from_torch: tensors is a {type(tensors).__name__}, but must be a dict, as tm.load gives it."
+        )
     start = f"{prefix}." if prefix and not prefix.endswith(".") else prefix
     source = Source(tensors)
     params, state = taken(layer, source, start)

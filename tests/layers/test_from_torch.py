@@ -134,6 +134,13 @@ def test_everything_that_does_not_fit_is_listed(tmp_path: Path) -> None:
     )
 
 
+def test_what_is_no_layer_and_no_dict_of_tensors() -> None:
+    with pytest.raises(tm.ArgumentError, match=r"layer is <class 'layers.dense.Linear'>, but must be a layer, such as"):
+        layers.from_torch(Linear, {})  # pyright: ignore[reportArgumentType]
+    with pytest.raises(tm.ArgumentError, match=r"tensors is a list, but must be a dict, as tm.load gives it"):
+        layers.from_torch(Linear(2, 3), [np.ones((3, 2))])  # pyright: ignore[reportArgumentType]
+
+
 def test_layers_that_torch_has_otherwise() -> None:
     with pytest.raises(
         tm.ArgumentError, match=r"what Lstm\(2, 3\) is in torch is not known here. Build its parameters"
