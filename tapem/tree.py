@@ -32,10 +32,11 @@ def flatten(tree: Any) -> tuple[list[Any], Structure]:
     if type(tree) in _PLAIN or isinstance(tree, Handle):
         return [tree], ONE_LEAF
     leaves, structure = optree.tree_flatten(tree, namespace=NAMESPACE)
-    for kind in {*map(type, leaves)} - _PLAIN:
-        if dataclasses.is_dataclass(kind):
-            register_dataclass(kind)
-            return flatten(tree)
+    if not _PLAIN.issuperset(map(type, leaves)):
+        for kind in {*map(type, leaves)} - _PLAIN:
+            if dataclasses.is_dataclass(kind):
+                register_dataclass(kind)
+                return flatten(tree)
     return leaves, structure
 
 
