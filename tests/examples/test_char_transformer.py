@@ -1,7 +1,6 @@
 """The transformer example, run briefly as its reader runs it; its judge, its mask and its measure, by themselves."""
 
 import collections
-import importlib.util
 import math
 import re
 import subprocess
@@ -12,6 +11,7 @@ import numpy as np
 import pytest
 
 import tapem as tm
+from tests.examples import loaded
 
 SCRIPT = Path(__file__).parents[2] / "examples" / "char_transformer.py"
 
@@ -19,13 +19,7 @@ SCRIPT = Path(__file__).parents[2] / "examples" / "char_transformer.py"
 @pytest.fixture(scope="module")
 def example():
     """The example as a module."""
-    spec = importlib.util.spec_from_file_location("char_transformer_example", SCRIPT)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    yield module
-    del sys.modules[spec.name]
+    yield from loaded(SCRIPT)
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,5 @@
 """The Newton example, run as its reader runs it; and its methods, against scikit-learn's solver."""
 
-import importlib.util
 import re
 import subprocess
 import sys
@@ -11,6 +10,7 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 import tapem as tm
+from tests.examples import loaded
 
 SCRIPT = Path(__file__).parents[2] / "examples" / "newton.py"
 
@@ -18,13 +18,7 @@ SCRIPT = Path(__file__).parents[2] / "examples" / "newton.py"
 @pytest.fixture(scope="module")
 def newton():
     """The example as a module."""
-    spec = importlib.util.spec_from_file_location("newton_example", SCRIPT)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    yield module
-    del sys.modules[spec.name]
+    yield from loaded(SCRIPT)
 
 
 @pytest.fixture(scope="module")
