@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any, ClassVar
 
@@ -13,7 +14,7 @@ from layers.shapes import Pattern, split_pattern
 _LARGE = 2**40
 
 
-class Windowed(Layer):
+class Windowed(Layer, ABC):
     """The base of the layers whose op slides a window over the spatial axes, which are the last `axes` ones."""
 
     axes: ClassVar[int]
@@ -26,9 +27,9 @@ class Windowed(Layer):
             object.__setattr__(self, name, frozen(getattr(self, name)))
         self.sizes_for((_LARGE,) * self.axes)
 
+    @abstractmethod
     def sizes_for(self, spatial: Sizes) -> Sizes:
         """The spatial sizes of the result, given those of the input."""
-        raise NotImplementedError
 
     def spatial_sizes(self, input_shape: Pattern) -> tuple[int | None, ...]:
         """The spatial sizes of the result, given the shape of the input; unknown sizes stay unknown."""
