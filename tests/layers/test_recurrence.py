@@ -234,4 +234,4 @@ def test_shapes_drawn_from_the_signatures() -> None:
             wide = np.concatenate([state] * gates, axis=-1)
             return wide, 0.5 * wide, state
 
-        tm.testing.check_op(cell, prepare=several, max_examples=3, max_side=2, max_axes=1)
+        tm.testing.check_op(cell, prepare=several, max_examples=3, max_side=2, max_axes=1, seed=0)

@@ -68,7 +68,7 @@ def test_a_plain_function_of_ops_and_its_return_annotation() -> None:
     def attention(q: Float[tm.Tensor, "n d"], k: Float[tm.Tensor, "m d"]) -> Float[tm.Tensor, "n m"]:
         return tm.softmax(q @ k.T)
 
-    check_op(attention, max_examples=5)
+    check_op(attention, max_examples=5, seed=0)
 
     def wrong(q: Float[tm.Tensor, "n d"], k: Float[tm.Tensor, "m d"]) -> Float[tm.Tensor, "m n"]:
         return q @ k.T
@@ -97,7 +97,7 @@ def test_elements_statics_and_preparation() -> None:
 
 @pytest.mark.parametrize("op", [tm.sin, tm.mul, tm.div, tm.square, tm.tanh, tm.sum, tm.log], ids=lambda op: op.name)
 def test_ops_of_the_library(op: Any) -> None:
-    check_op(op, max_examples=8)
+    check_op(op, max_examples=8, seed=0)
 
 
 def test_the_numbers_avoid_kinks_and_ties() -> None:
