@@ -7,9 +7,11 @@ metadata an outline of the tree. Files from elsewhere have no outline: they load
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 import secrets
+import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeAlias, cast
@@ -49,7 +51,8 @@ def save(path: str | os.PathLike[str], tree: Any) -> None:
     dtypes float16 to float64, int8 to uint64 and bool; Python's bools, ints and floats come back as such. Files of the
     same tree are equal to the byte, and other programs that read safetensors find the arrays under their names.
 
-    The file appears complete or not at all: it is written beside its place, and moved there when it is on the disk.
+    The file appears complete or not at all: it is written beside its place, and moved there when it is on the disk. A
+    file that was there before is replaced by one of the same mode (who may read and write it).
 
     Raises DTypeError for a leaf that is no such array or number, ConcretizationError for one that is a tracer, and
     TreeError for a dict with keys that are neither strings nor ints, or if two leaves would have the same name.
@@ -77,8 +80,8 @@ def load(path: str | os.PathLike[str], like: Any = None) -> Any:
     it.
 
     Raises TreeError, listing what is missing, unexpected, or of another shape or dtype, if the file does not hold such
-    a tree; FileFormatError for what is no whole safetensors file, or has a dtype that tapem lacks (bfloat16);
-    FileNotFoundError if there is no file.
+    a tree; FileFormatError for what is no whole safetensors file (a pipe or a device is none), has a dtype that tapem
+    lacks (bfloat16), or describes a tree that `save` does not write; FileNotFoundError if there is no file.
 
     >>> import tempfile
     >>> path = Path(tempfile.mkdtemp()) / "state.safetensors"
@@ -149,9 +152,14 @@ def parts_of(node: Any, way: tuple[str, ...]) -> Iterator[tuple[str | int, Any]]
     found = dict(zip(getattr(node, "_fields", entries), parts, strict=True))
     keys: list[Any] = list(cast("Mapping[Any, Any]", node) if isinstance(node, Mapping) else found)
     for key in keys:
-        if not isinstance(key, str) and type(key) is not int:
+        if not is_key(key):
             raise TreeError(f"save: {name_of(way)} has the key {key!r}, but keys must be strings or ints.")
         yield key, found[key]
+
+
+def is_key(key: Any) -> bool:
+    """Whether a dict with such a key can be saved: JSON knows strings and ints."""
+    return isinstance(key, str) or type(key) is int
 
 
 def name_of(way: tuple[str, ...]) -> str:
@@ -191,27 +199,43 @@ def storable(leaf: Any, name: str) -> npt.NDArray[Any]:
 
 
 def built(outline: Outline, arrays: Arrays) -> Any:
-    """The tree of an outline, with these arrays; KeyError, TypeError or ValueError if they do not belong together."""
+    """The tree of an outline, with these arrays; KeyError, TypeError or ValueError for what `save` does not write."""
     unused = dict(arrays)
-    numbers = {"bool": bool, "int": int, "float": float}
 
     def tree_of(outline: Outline, way: tuple[str, ...]) -> Any:
         if outline is None:
             return None
         if isinstance(outline, str):
-            array = unused.pop(name_of(way))
-            if outline == "array":
-                return array
-            return array[()] if outline == "scalar" else numbers[outline](array.item())
+            return leaf_of(outline, unused.pop(name_of(way)))
         [(kind, parts)] = outline.items()
-        if kind == "dict":
-            return {key: tree_of(part, (*way, str(key))) for key, part in parts}
-        return {"list": list, "tuple": tuple}[kind](tree_of(part, (*way, str(i))) for i, part in enumerate(parts))
+        if type(parts) is not list:
+            raise TypeError(f"the parts of a {kind} are {parts!r}, not a list")
+        if kind != "dict":
+            found = (tree_of(part, (*way, str(i))) for i, part in enumerate(cast(list[Outline], parts)))
+            return {"list": list, "tuple": tuple}[kind](found)
+        tree: dict[Any, Any] = {}
+        for key, part in cast(list[Outline], parts):
+            if not is_key(key) or key in tree:
+                raise ValueError(
+                    f"{name_of(way)} has the key {key!r}, " + ("twice" if is_key(key) else "no str or int")
+                )
+            tree[key] = tree_of(part, (*way, str(key)))
+        return tree
 
     tree = tree_of(outline, ())
     if unused:
         raise ValueError(f"not part of it: {', '.join(unused)}")
     return tree
+
+
+def leaf_of(kind: str, array: npt.NDArray[Any]) -> Any:
+    """An array from a file as the leaf that an outline says it was; KeyError or ValueError if it cannot have been."""
+    if kind == "array":
+        return array
+    dtypes = {"bool": "bool", "int": "int64", "float": "float64", "scalar": array.dtype.name}
+    if array.shape or array.dtype.name != dtypes[kind]:
+        raise ValueError(f"{Abstract.of(array)} is no {kind}")
+    return array[()] if kind == "scalar" else array.item()
 
 
 def restored(like: Any, arrays: Arrays, complaint: str) -> Any:
@@ -270,11 +294,15 @@ def write(path: Path, content: bytes) -> None:
     if path.exists() and not path.is_file():  # a directory, a pipe, or a device such as /dev/null
         raise FileExistsError(f"save: {path} exists and is no file, so it is not replaced.")
     beside = path.with_name(f".{path.name:.40}.{secrets.token_hex(8)}")
+    mode = stat.S_IMODE(path.stat().st_mode) if path.exists() else None
     try:
-        with open(beside, "xb") as file:
+        # What few may read is readable by no more while it is written, nor afterwards.
+        with open(beside, "xb", opener=functools.partial(os.open, mode=0o666 if mode is None else mode)) as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
+        if mode is not None:
+            beside.chmod(mode)
         os.replace(beside, path)
     except BaseException:
         with contextlib.suppress(FileNotFoundError):
@@ -286,6 +314,11 @@ def read(path: Path) -> tuple[Arrays, dict[str, str]]:
     """All arrays of a safetensors file by their names, and its metadata; FileFormatError if it is none."""
     if path.is_dir():
         raise IsADirectoryError(f"load: {path} is a directory, not a file.")
+    if path.exists() and not path.is_file():
+        raise FileFormatError(
+            f"load: {path} is a pipe or a device, which would have to be read from its beginning to an end that may "
+            "never come. Write what comes from it to a file, and load that."
+        )
     open(path, "rb").close()  # says what is the matter; safetensors would say that there is no such file
     try:
         with cast(Any, safe_open)(path, framework="np") as file:
@@ -297,7 +330,13 @@ def read(path: Path) -> tuple[Arrays, dict[str, str]]:
                         f"load: {name} in {path} holds {dtype} values, which tapem does not have. Convert them where "
                         "the file was written, such as to F32."
                     )
-            return {name: file.get_tensor(name) for name in names}, file.metadata() or {}
+            arrays: Arrays = {name: file.get_tensor(name) for name in names}
+            for name, array in arrays.items():
+                if array.dtype == bool and np.any(array.view(np.uint8) > 1):
+                    raise FileFormatError(
+                        f"load: {name} in {path} holds BOOL values, but has bytes other than 0 and 1, so they are none."
+                    )
+            return arrays, file.metadata() or {}
     except (SafetensorError, ValueError) as error:  # the second is NumPy's, for shapes that it cannot have
         if isinstance(error, FileFormatError):
             raise

@@ -218,6 +218,9 @@ def test_names_may_be_as_long_as_the_system_allows(path: Path) -> None:
 @pytest.mark.skipif(os.name != "posix", reason="pipes and links as Unix has them")
 def test_what_is_no_file_is_neither_replaced_nor_called_missing(path: Path) -> None:
     os.mkfifo(path)
+    for other in (path, Path("/dev/zero"), Path("/dev/null")):
+        with pytest.raises(tm.FileFormatError, match=f"load: {other} is a pipe or a device"):
+            tm.load(other)
     with pytest.raises(FileExistsError, match="exists and is no file, so it is not replaced"):
         tm.save(path, 1.0)
     assert stat.S_ISFIFO(path.stat().st_mode) and os.listdir(path.parent) == [path.name]
@@ -236,6 +239,8 @@ def test_what_is_no_file_is_neither_replaced_nor_called_missing(path: Path) -> N
         '{"version": 1, "tree": {"dict": [["w", "complex"]]}}', '{"version": 1, "tree": {"dict": [["w", "int"]]}}',
         '{"version": 1, "tree": {"dict": [["w", "array"], ["w", "array"]]}}', '{"version": 1, "tree": 3}',
         '{"version": 1, "tree": {"dict": []}}', "[" * 100_000,
+        '{"version": 1, "tree": {"dict": [["w", "scalar"]]}}', '{"version": 1, "tree": {"dict": {"w": "array"}}}',
+        '{"version": 1, "tree": {"list": {"w": "array"}}}',
     ],
 )  # fmt: skip
 def test_outlines_that_do_not_fit_their_arrays(path: Path, outline: str) -> None:
@@ -247,11 +252,96 @@ def test_outlines_that_do_not_fit_their_arrays(path: Path, outline: str) -> None
     assert_same(tm.load(path, like={"w": np.zeros(2)}), {"w": np.ones(2)})
 
 
-def test_an_outline_calls_an_int_what_is_infinite(path: Path) -> None:
-    metadata = {"tapem": '{"version": 1, "tree": {"dict": [["w", "int"]]}}'}
-    safetensors.numpy.save_file({"w": np.array(np.inf)}, path, metadata)
+@pytest.mark.parametrize("kind", ["bool", "int", "float"])
+@pytest.mark.parametrize("value", [np.inf, 1.5, np.float32(1), True, np.uint8(1), 1, np.ones(1)])
+def test_an_outline_calls_a_number_what_is_another_one(path: Path, kind: str, value: Any) -> None:
+    metadata = {"tapem": json.dumps({"version": 1, "tree": {"dict": [["w", kind]]}})}
+    safetensors.numpy.save_file({"w": np.asarray(value)}, path, metadata)
+    if type(value).__name__ == kind:
+        assert_same(tm.load(path), {"w": value})
+        return
     with pytest.raises(tm.FileFormatError, match="describes a tree that its arrays do not form"):
         tm.load(path)
+
+
+@pytest.mark.parametrize("key", ["1.5", "null", "true", "[1]", '{"a": 1}', "NaN"])
+def test_keys_that_could_not_be_saved(path: Path, key: str) -> None:
+    for part in ('{"list": []}', '{"dict": [["w", "array"]]}'):
+        outline = f'{{"version": 1, "tree": {{"dict": [["w", "array"], [{key}, {part}]]}}}}'
+        safetensors.numpy.save_file({"w": np.ones(2)}, path, metadata={"tapem": outline})
+        with pytest.raises(tm.FileFormatError, match=r"value has the key .*, no str or int"):
+            tm.load(path)
+    outline = '{"version": 1, "tree": {"dict": [["w", "array"], ["e", {"list": []}], ["e", {"tuple": []}]]}}'
+    safetensors.numpy.save_file({"w": np.ones(2)}, path, metadata={"tapem": outline})
+    with pytest.raises(tm.FileFormatError, match="value has the key 'e', twice"):
+        tm.load(path)
+
+
+def test_bools_are_zeros_and_ones(path: Path) -> None:
+    tree = {"flags": np.array([[True, False], [True, True]])}
+    tm.save(path, tree)
+    whole = path.read_bytes()
+    for position in range(-4, 0):
+        for byte in (2, 128, 255):
+            end = bytearray(whole[-4:])
+            end[position] = byte
+            path.write_bytes(whole[:-4] + end)
+            for like in (None, tree):
+                with pytest.raises(tm.FileFormatError, match=r"flags in .* but has bytes other than 0 and 1"):
+                    tm.load(path, like=like)
+
+
+def corrupted(rng: np.random.Generator, content: bytes) -> bytes:
+    """A file with some of its bytes changed, lost, doubled or moved, mostly in its header."""
+    damaged = bytearray(content)
+    header = 8 + int.from_bytes(content[:8], "little")
+    for _ in range(rng.integers(1, 4)):
+        end = max(1, min(len(damaged), header if rng.random() < 0.8 else len(damaged)))
+        at, length = int(rng.integers(end)), int(rng.integers(1, 6))
+        kind = rng.integers(5)
+        if kind == 0:
+            damaged[at] ^= 1 << int(rng.integers(8))
+        elif kind == 1:
+            del damaged[at : at + length]
+        elif kind == 2:
+            damaged[at:at] = damaged[at : at + length]
+        elif kind == 3:
+            damaged[at] = int(rng.choice(list(b'0123456789"[]{},:.-entf\\')))
+        else:
+            source = int(rng.integers(len(damaged)))
+            damaged[at : at + length] = damaged[source : source + length]
+    if rng.random() < 0.7:  # a header of the right length gets further
+        damaged[:8] = (header - 8 + len(damaged) - len(content)).to_bytes(8, "little", signed=True)
+    return bytes(damaged)
+
+
+CORRUPTED: list[Any] = [
+    {"w": np.ones((2, 3), np.float32), "step": 7, "flags": np.array([True, False]), "rate": 0.5},
+    ({"a": [np.arange(3), None, ()], 5: np.float16(1.5)}, [True, {"": np.zeros((0, 2))}]),
+    np.arange(4.0),
+]
+
+
+@pytest.mark.parametrize("tree", CORRUPTED, ids=["dict", "nested", "array"])
+def test_corrupted_files_are_refused_or_hold_what_could_be_saved(path: Path, tree: Any) -> None:
+    rng, refused, again = np.random.default_rng(0), 0, path.with_name("again")
+    tm.save(path, tree)
+    whole = path.read_bytes()
+    for _ in range(400):
+        path.write_bytes(corrupted(rng, whole))
+        try:
+            found = tm.load(path)
+        except tm.FileFormatError:
+            refused += 1
+        else:
+            tm.save(again, found)
+            assert_same(tm.load(again), found)
+        try:
+            found = tm.load(path, like=tree)
+        except (tm.FileFormatError, tm.TreeError):
+            continue
+        assert tm.tree.flatten(found)[1] == tm.tree.flatten(tree)[1]
+    assert 200 < refused < 400
 
 
 @pytest.mark.parametrize("shape", [[1] * 65, [2**62, 0]])
@@ -357,3 +447,28 @@ def test_modes_and_links(path: Path) -> None:
         os.umask(old)
     assert path.is_symlink() and stat.S_IMODE(real.stat().st_mode) == 0o640
     assert tm.load(path) == tm.load(real) == 3.0
+
+
+@pytest.mark.skipif(os.name != "posix", reason="modes as Unix has them")
+@pytest.mark.parametrize("mode", [0o600, 0o640, 0o444, 0o666, 0o755])
+@pytest.mark.parametrize("mask", [0o022, 0o077, 0o000])
+def test_a_file_that_is_replaced_keeps_its_mode(
+    path: Path, mode: int, mask: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tm.save(path, 1.0)
+    path.chmod(mode)
+    written: list[int] = []
+    sync = os.fsync
+
+    def watched(file: int) -> None:
+        written.append(stat.S_IMODE(os.fstat(file).st_mode))
+        sync(file)
+
+    monkeypatch.setattr(os, "fsync", watched)
+    old = os.umask(mask)
+    try:
+        tm.save(path, 2.0)
+    finally:
+        os.umask(old)
+    assert stat.S_IMODE(path.stat().st_mode) == mode and tm.load(path) == 2.0
+    assert written and not written[0] & ~mode  # nor was it open to more while it was written
