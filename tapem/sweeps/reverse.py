@@ -53,7 +53,11 @@ def reverse(
     """
     if not cotangents:
         return cotangents
-    owned: set[int] = set()
+    # The sums that were made here: nobody else holds them, so the next contribution may be added in place. A sum is
+    # known by the array itself, not by its node, whose next sum may be a tracer.
+    owned: dict[int, Any] = {}
+    # A thunk adds whatever its rule computes of the cotangents: an array only if all of them, and the values, are.
+    in_place = view is None and watcher is None and all(map(is_plain, cotangents.values()))
     for index in range(max(cotangents), first + sources - 1, -1):
         cotangent = cotangents.get(index) if keep else cotangents.pop(index, None)
         if cotangent is None:
@@ -101,7 +105,7 @@ def reverse(
                 except Exception as error:
                     rule_failed(node, "rrule", error, position)
             before = cotangents.get(parent)
-            if type(part) is InplaceableThunk and parent in owned and watcher is None:
+            if in_place and type(part) is InplaceableThunk and before is not None and owned.get(parent) is before:
                 try:
                     cotangents[parent] = accumulate(before, part)
                 except Exception as error:
@@ -125,13 +129,18 @@ def reverse(
                 watcher.contributed(node, cotangent, position, part)
             if before is None:
                 cotangents[parent] = part
-            elif parent in owned and type(part) is np.ndarray:
+            elif type(part) is np.ndarray and owned.get(parent) is before:
                 np.add(before, part, before)
             else:
                 cotangents[parent] = total = add(before, part)
                 if type(total) is np.ndarray:
-                    owned.add(parent)  # the sum was made here, nobody else holds it: the next one may be added in place
+                    owned[parent] = total
     return cotangents
+
+
+def is_plain(cotangent: Any) -> bool:
+    """Whether a cotangent is an array or a number, not a tracer."""
+    return isinstance(cotangent, np.ndarray | np.generic | float)
 
 
 def refuse_missing(node: Node, value: Any, position: int) -> None:
