@@ -18,6 +18,7 @@ from typing import Any, cast
 
 import numpy as np
 
+from tapem.boundary import boundary
 from tapem.calls import Program, batch_all, call, call_abstractly
 from tapem.closing import close, is_tensor, place
 from tapem.errors import ArgumentError, DTypeError, ShapeError, TreeError
@@ -229,6 +230,7 @@ class While:
         return While(test, body, self.count, self.captured, self.depth + 1)
 
 
+@boundary
 def eval_shape(f: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
     """The shapes and dtypes that `f` would return, as a tree of `Abstract`, without computing anything.
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from tapem.boundary import boundary
 from tapem.errors import DTypeError
 from tapem.node import Abstract
 from tapem.tracing import through_every_door
@@ -124,6 +125,7 @@ def hessian(f: Callable[..., Any] | None = None, argnums: Argnums = 0) -> Callab
     return jacfwd(jacrev(f, argnums), argnums)
 
 
+@boundary
 def hvp(f: Callable[..., Any], primals: Any, tangents: Any) -> Any:
     """The Hessian of the scalar function `f` times a vector, at a small multiple of the cost of a gradient.
 

@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Generic, TypeVar, cast
 
 import numpy as np
 
+from tapem.boundary import boundary, shorten
 from tapem.builder import Builder, as_tape, place
 from tapem.errors import StepError, TapeError
 from tapem.immutable import setter
@@ -56,9 +57,13 @@ class TapeM(Deferred, Generic[A_co]):
         builder = Builder(Tape() if tape is None else as_tape(tape, "run"))
         try:
             return drive(self, builder), builder.tape()
+        except Exception as error:
+            shorten(error)
+            raise
         finally:
             builder.end()
 
+    @boundary
     def eval(self, tape: Tape | None = None) -> A_co:
         """Run, and keep the result only.
 
@@ -68,6 +73,7 @@ class TapeM(Deferred, Generic[A_co]):
         """
         return self.run(tape)[0]
 
+    @boundary
     def exec(self, tape: Tape | None = None) -> Tape:
         """Run, and keep the tape only.
 

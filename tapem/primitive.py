@@ -24,6 +24,7 @@ from typing import Any, ClassVar, Protocol, TypeAlias
 
 import numpy as np
 
+from tapem.boundary import shorten
 from tapem.errors import ArgumentError, DTypeError, NoRuleError, ShapeError, TapeError
 from tapem.node import NOTHING, NUMBERS, Abstract, Array, Node, Shape, Static, as_tensor, constant, new_node, snapshot
 from tapem.signature import Signature, type_text
@@ -158,15 +159,19 @@ class Primitive:
 
     def __call__(self, *operands: Any, **given: Any) -> Any:
         """Apply the op: a step, a tracer or an array comes back, as the operands' doors decide."""
-        static = self.usual_static
-        if given or len(operands) != self.plain_arity:
-            operands, static = self.bind(operands, given)
-        # Nearly always the first door is the only one; a door that meets another calls `dispatch`.
-        for operand in operands:
-            door = _DOORS.get(type(operand))
-            if door is not None:
-                return door.apply(self, operands, static)
-        return self.compute(operands, static)
+        try:
+            static = self.usual_static
+            if given or len(operands) != self.plain_arity:
+                operands, static = self.bind(operands, given)
+            # Nearly always the first door is the only one; a door that meets another calls `dispatch`.
+            for operand in operands:
+                door = _DOORS.get(type(operand))
+                if door is not None:
+                    return door.apply(self, operands, static)
+            return self.compute(operands, static)
+        except Exception as error:
+            shorten(error)
+            raise
 
     def dispatch(self, operands: tuple[Any, ...], static: Static) -> Any:
         """Apply the op through the door of highest rank among the operands'."""

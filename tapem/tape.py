@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from tapem.boundary import boundary, shorten
 from tapem.errors import ArgumentError, DTypeError, NotScalarError, ShapeError, StepError
 from tapem.gradients import Gradients
 from tapem.immutable import Immutable, setter
@@ -133,10 +134,14 @@ class Tape(Immutable):
         """
         if not isinstance(op, Primitive):
             return self._record_built(op, operands, given)
-        static = op.usual_static
-        if given or len(operands) != op.plain_arity:
-            operands, static = op.bind(operands, given)
-        return self.apply(op, operands, static)
+        try:
+            static = op.usual_static
+            if given or len(operands) != op.plain_arity:
+                operands, static = op.bind(operands, given)
+            return self.apply(op, operands, static)
+        except Exception as error:
+            shorten(error)
+            raise
 
     def _record_built(self, build: Any, operands: tuple[Any, ...], given: dict[str, Any]) -> tuple[Any, Tape]:
         """Run the step that a function made of ops builds; StepError if it builds none."""
@@ -198,6 +203,7 @@ class Tape(Immutable):
         _set_length(tape, length + len(added))
         return tape
 
+    @boundary
     def backward_scalar(self, out: Ref) -> Gradients:
         """Sweep backward from a scalar: the gradient of `out`, of shape (), with respect to every node it depends on.
 
@@ -211,6 +217,7 @@ class Tape(Immutable):
         """
         return self._sweep([out], None, "backward_scalar")
 
+    @boundary
     def backward(self, outputs: Any, cotangents: Any, show_graph: bool = False) -> Gradients:
         """Sweep backward from one or several outputs, each with a cotangent of the same shape.
 
@@ -229,6 +236,7 @@ class Tape(Immutable):
         watcher = Printer() if show_graph else None
         return self._sweep(listed(outputs), listed(cotangents), "backward", watcher)
 
+    @boundary
     def backward_dense(self, out: Ref, cotangent: Any = None) -> list[Array]:
         """Sweep backward and give one array per node of the tape, zeros where nothing arrived.
 

@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from tapem.boundary import shorten
 from tapem.errors import DTypeError, NotScalarError
 from tapem.monad import TapeM, drive
 from tapem.node import LEAF, NOTHING, Abstract, Node, new_node
@@ -178,9 +179,13 @@ def through_every_door(f: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(f)
     def call(*arguments: Any, **options: Any) -> Any:
-        if monadic(flatten((arguments, options))[0]):
-            return lift(f)(*arguments, **options)
-        return f(*arguments, **options)
+        try:
+            if monadic(flatten((arguments, options))[0]):
+                return lift(f)(*arguments, **options)
+            return f(*arguments, **options)
+        except Exception as error:
+            shorten(error)
+            raise
 
     return call
 

@@ -12,6 +12,7 @@ from typing import Any, TypeVar, cast
 
 import numpy as np
 
+from tapem.boundary import boundary, shorten
 from tapem.errors import ArgumentError, DTypeError, ShapeError, TreeError
 from tapem.monad import TapeM
 from tapem.node import Abstract, constant
@@ -50,6 +51,7 @@ def value_and_grad(
         return functools.partial(value_and_grad, argnums=argnums, has_aux=has_aux, allow_int=allow_int)
     function = f
 
+    @boundary
     @functools.wraps(function)
     def with_gradient(*arguments: Any, **options: Any) -> Any:
         selected = select(arguments, argnums)
@@ -97,7 +99,11 @@ def grad(
 
     @functools.wraps(f)
     def gradient(*arguments: Any, **options: Any) -> Any:
-        result = both(*arguments, **options)
+        try:
+            result = both(*arguments, **options)
+        except Exception as error:
+            shorten(error)
+            raise
         if isinstance(result, TapeM):
             return cast("TapeM[Any]", result).map(without_value)
         return without_value(result)
@@ -109,6 +115,7 @@ def grad(
     return gradient
 
 
+@boundary
 def vjp(f: Callable[..., Any], *primals: Any, has_aux: bool = False) -> Any:
     """The value of `f` at the primals, and its pullback: `(y, pullback)`, or `(y, pullback, aux)` with `has_aux`.
 
@@ -129,10 +136,14 @@ def vjp(f: Callable[..., Any], *primals: Any, has_aux: bool = False) -> Any:
     traced = trace(call, leaves if positions is None else [leaves[i] for i in positions], has_aux=has_aux)
 
     def pullback(cotangent: Any) -> Any:
-        traced.check()
-        given = leaves_like(traced.structure, cotangent, "the cotangent of vjp and the output of f")
-        fitted = [like(ct, out, "the cotangent") for ct, out in zip(given, traced.outputs, strict=True)]
-        gradients = pull_back(traced, traced.outputs, fitted, copy=True)
+        try:
+            traced.check()
+            given = leaves_like(traced.structure, cotangent, "the cotangent of vjp and the output of f")
+            fitted = [like(ct, out, "the cotangent") for ct, out in zip(given, traced.outputs, strict=True)]
+            gradients = pull_back(traced, traced.outputs, fitted, copy=True)
+        except Exception as error:
+            shorten(error)
+            raise
         return unflatten(structure, merge([None] * len(leaves), positions, gradients))
 
     return (traced.result(), pullback, traced.aux) if has_aux else (traced.result(), pullback)
@@ -159,6 +170,7 @@ def jvp(f: Callable[..., Any], primals: Any, tangents: Any, has_aux: bool = Fals
     return (y, dy, traced.aux) if has_aux else (y, dy)
 
 
+@boundary
 def linearize(f: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[..., Any]]:
     """The value of `f` at the primals, and its derivative there as a linear function of the tangents.
 
@@ -173,8 +185,12 @@ def linearize(f: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[..., 
     _, structure = flatten(primals)
 
     def derivative(*tangents: Any) -> Any:
-        traced.check()
-        return push(leaves_like(structure, tangents, "the tangents of linearize and the primals"))
+        try:
+            traced.check()
+            return push(leaves_like(structure, tangents, "the tangents of linearize and the primals"))
+        except Exception as error:
+            shorten(error)
+            raise
 
     return traced.result(), derivative
 

@@ -88,7 +88,7 @@ def check_op(
         except ArgumentError:
             hypothesis.reject()
         except (ShapeError, DTypeError) as error:
-            if error.__cause__ is None:  # it is the result that does not fit
+            if error.__context__ is None:  # it is the result that does not fit
                 raise
             hypothesis.reject()
         hypothesis.assume(all(np.isfinite(leaf).all() for leaf in flatten(result)[0]))
