@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from jaxtyping import Float, Shaped
 
+import tapem as tm
 from losses.reduction import Reduction, like, reduced
 from losses.rows import PerExample, abstract_rows, batch_rows, examples, per_row
 from tapem import Tensor, primitive
@@ -19,22 +20,23 @@ Vectors: TypeAlias = Float[Tensor, "*batch n"]
 VectorTargets: TypeAlias = Shaped[Tensor, "*batch n"]
 
 
-def _reciprocal(norm: Any) -> Any:
+def _over(x: Any, norm: Any) -> Any:
     # Vectors of norm 0 have no direction: similar to nothing, with derivative 0.
-    return np.where(norm > 0, 1 / np.where(norm > 0, norm, 1), 0)
+    some = norm > 0
+    return np.where(some, x, 0) / np.where(some, norm, 1)
 
 
 def _unit(x: Any) -> tuple[Any, Any]:
-    """The vectors of length 1 along the last axis, and the reciprocals of the norms."""
-    inverse = _reciprocal(np.sqrt(np.sum(np.square(x), axis=-1, keepdims=True)))
-    return x * inverse, inverse
+    """The vectors of length 1 along the last axis, and the norms."""
+    norm = tm.norm(x, axis=-1, keepdims=True)
+    return _over(x, norm), norm
 
 
 def _cosine_slopes(x: Any, other: Any) -> Any:
     """The derivative of `1 - cos(x, other)` by x, row by row."""
-    direction, inverse = _unit(x)
+    direction, norm = _unit(x)
     towards = _unit(other)[0]
-    return (np.sum(direction * towards, axis=-1, keepdims=True) * direction - towards) * inverse
+    return _over(np.sum(direction * towards, axis=-1, keepdims=True) * direction - towards, norm)
 
 
 @primitive(

@@ -104,8 +104,9 @@ from tapem.ops.exponential import cbrt, exp, exp2, expm1, log, log1p, log2, log1
 from tapem.ops.indexing import getitem, scatter_add, scatter_set, take, take_along_axis
 from tapem.ops.joining import concat, concat_vectors, split, stack
 from tapem.ops.linalg import bmm, dot, inner, kron, matmul, outer, tensordot, vdot
+from tapem.ops.norms import norm
 from tapem.ops.padding import pad
-from tapem.ops.reductions import logsumexp, max, mean, min, norm, prod, std, sum, var
+from tapem.ops.reductions import logsumexp, max, mean, min, prod, std, sum, var
 from tapem.ops.searching import all, any, argmax, argmin, argsort, count_nonzero
 from tapem.ops.selection import clamp, fmax, fmin, maximum, minimum, where
 from tapem.ops.shaping import (

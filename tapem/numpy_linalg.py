@@ -12,7 +12,7 @@ import numpy as np
 
 from tapem.errors import ArgumentError
 from tapem.numpy_functions import ADAPTERS, equals
-from tapem.ops import decompositions, reductions, solving, spectral
+from tapem.ops import decompositions, norms, solving, spectral
 
 # -- products ------------------------------------------------------------------------------------------------------
 
@@ -68,16 +68,15 @@ def vector_norm(x: Any, /, *, axis: Any = None, keepdims: bool = False, ord: Any
         return np.sum((x != 0).astype(x.dtype), axis=axis, keepdims=keepdims)
     if ord == -np.inf:
         return np.min(np.abs(x), axis=axis, keepdims=keepdims)
-    if ord >= 1:
-        return reductions.norm(x, axis=axis, keepdims=keepdims, ord=ord)
-    return np.sum(np.abs(x) ** ord, axis=axis, keepdims=keepdims) ** (1.0 / ord)
+    op: Any = norms.quasi_norm if not isinstance(ord, str) and ord < 1 else norms.norm
+    return op(x, axis=axis, keepdims=keepdims, ord=ord)
 
 
 @equals(np.linalg.matrix_norm)
 def matrix_norm(x: Any, /, *, keepdims: bool = False, ord: Any = "fro") -> Any:
     """The norm of matrices: Frobenius, nuclear (the sum of the singular values), 1, inf or 2, or their least likes."""
     if ord in (None, "fro", "f"):
-        return reductions.norm(x, axis=(-2, -1), keepdims=keepdims)
+        return norms.norm(x, axis=(-2, -1), keepdims=keepdims)
     if ord in (1, -1, np.inf, -np.inf):
         sums = np.sum(np.abs(x), axis=-2 if abs(ord) == 1 else -1)
         found = (np.max if ord > 0 else np.min)(sums, axis=-1)
@@ -94,7 +93,7 @@ def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> A
     """The norm of vectors or matrices, as the number of axes says."""
     rank = np.ndim(x)
     if ord is None and axis is None:
-        return reductions.norm(x, axis=None, keepdims=keepdims)
+        return norms.norm(x, axis=None, keepdims=keepdims)
     if axis is None and rank > 2:
         raise ArgumentError(f"np.linalg.norm: ord={ord!r} needs an axis, or two, for an array of {rank} axes.")
     axes = tuple(range(rank)) if axis is None else axis if isinstance(axis, tuple) else (axis,)

@@ -166,11 +166,11 @@ def _power_in_base(g: Any, y: Any, a: Any, b: Any) -> Any:
 
 
 def _power_in_exponent(g: Any, y: Any, a: Any, b: Any) -> Any:
-    """`g` times a**b * log(a), which is 0 at a = 0, since 0**b is 0 for all b > 0."""
+    """`g` times a**b * log(a), which is 0 at a = 0 for b > 0, since 0**b is 0 there, and -inf for b = 0: 0**b jumps."""
     a = in_dtype_of(a, y)
-    still = np.logical_and(a == 0, b >= 0)
+    # Second derivatives in `a` alone meet this rule with g = 0, and must see neither -inf nor the NaN chosen below.
+    still = np.logical_and(a == 0, np.logical_or(b > 0, g == 0))
     slope = y * np.log(np.where(still, 1, np.abs(a)))
-    # The NaN is chosen, not computed: second derivatives in `a` alone meet this rule with g = 0, and must not see it.
     return np.where(np.logical_and(a < 0, g != 0), np.nan, g * slope)
 
 
@@ -180,7 +180,8 @@ def power(a: T, b: T) -> Out:
     """`a` to the power of `b`: Num "*#shape", Num "*#shape" -> Num "*shape".
 
     The derivative in `a` is right at 0 and for negative `a` with integer-valued `b`; that of a**0 is 0 everywhere. The
-    derivative in `b` is 0 at a = 0 for b >= 0, and NaN for negative `a`, where no neighbouring power is real.
+    derivative in `b` is 0 at a = 0 for b > 0, -inf at a = b = 0, where the power falls from 1 to 0, and NaN for
+    negative `a`, where no neighbouring power is real. So that of x**x at 0 is -inf, as it is.
 
     Raises ArgumentError or ShapeError for integers to negative integer powers, as NumPy does: make `a` a float.
 
@@ -193,15 +194,21 @@ def power(a: T, b: T) -> Out:
     return np.power(base, exponent)
 
 
+def _cosine(side: Any, y: Any) -> Any:
+    """A side over the hypotenuse, and the constant 0 where that is 0: so its own derivatives are 0 as well."""
+    none = y == 0
+    return np.where(none, 0, side) / np.where(none, 1, y)
+
+
 @elementwise(
-    lambda g, y, a, b: g * (a / np.where(y == 0, 1, y)),
-    lambda g, y, a, b: g * (b / np.where(y == 0, 1, y)),
+    lambda g, y, a, b: g * _cosine(a, y),
+    lambda g, y, a, b: g * _cosine(b, y),
     numpy=[np.hypot],
 )
 def hypot(a: T, b: T) -> Out:
     """sqrt(a**2 + b**2), without overflow on the way: Num "*#shape", Num "*#shape" -> Float "*shape".
 
-    Its derivatives at a = b = 0 are 0, as those of every norm.
+    Its derivatives of every order at a = b = 0 are 0, as those of every norm.
 
     >>> hypot(np.array([3.0, 0.0]), 4.0)
     array([5., 4.])

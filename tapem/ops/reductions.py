@@ -1,11 +1,11 @@
-"""Reductions over axes: sums, means, extremes, products, spreads and norms.
+"""Reductions over axes: sums, means, extremes, products and spreads; norms have a file of their own.
 
 `axis` is an integer, several of them, or None for all; negative ones count from the end. With `keepdims` the axes that
 were reduced stay, with size 1. An axis that is out of range or given twice is an ArgumentError. Values are NumPy's own,
 bit for bit.
 
 Kinks, alike in both modes: elements that tie for max or min share the derivative equally; the derivative of std is 0
-where all elements are equal, that of norm is 0 where the norm is 0.
+where all elements are equal.
 """
 
 # Operands are arrays or tracers of any dtype, so what becomes of them has no type that a checker could know.
@@ -21,9 +21,9 @@ import numpy as np
 from jaxtyping import Float, Shaped
 
 from tapem.declare import primitive
-from tapem.errors import ArgumentError
 from tapem.ops.axes import Axis, batch_reduction, normal_axes, refuse_axis_of_scalar, restore
 from tapem.ops.cumulative import cumprod, shift
+from tapem.ops.scaling import at_scale
 from tapem.ops.softmax import as_float, softmax_or_zero
 from tapem.primitive import linear_in_all
 from tapem.signature import Tensor
@@ -31,13 +31,11 @@ from tapem.signature import Tensor
 T = Shaped[Tensor, "..."]
 Real = Float[Tensor, "..."]
 
-# The reductions are what np.sum, np.max and so on call in the end. NumPy's stubs do not let them have all their
-# arguments by position, nor vector_norm its axis None.
+# What np.sum, np.max and so on call in the end. NumPy's stubs do not let them have all their arguments by position.
 _add: Any = np.add.reduce
 _maximum: Any = np.maximum.reduce
 _minimum: Any = np.minimum.reduce
 _multiply: Any = np.multiply.reduce
-_vector_norm: Any = np.linalg.vector_norm
 
 # What np.mean does not add up in another dtype, and how many elements a float32 can count: then it is sum / count.
 _PLAIN = {np.dtype(np.float64), np.dtype(np.float32)}
@@ -250,7 +248,7 @@ def differs(x: T, axis: Axis = None) -> Real:
 
 
 def _normalised(y: Any, x: Any, axis: Any, ddof: float, keepdims: bool) -> Any:
-    """The derivative of the standard deviation; 0 where all elements are equal, or as good as that: y may underflow."""
+    """The derivative of the standard deviation; 0 where all elements are equal, or as good as that."""
     y = restore(y, x, axis, keepdims)
     some = differs(x, axis=axis) * (y != 0)
     return some * _centred(x, axis, ddof) / (y + (1 - some))
@@ -271,16 +269,18 @@ def _normalised(y: Any, x: Any, axis: Any, ddof: float, keepdims: bool) -> Any:
 def std(x: T, axis: Axis = None, ddof: float = 0, keepdims: bool = False) -> Real:
     """The standard deviation of `x` along the axes, the square root of `var`: Num "..." -> Float "...".
 
+    Squares that over- or underflow do no harm, unlike NumPy's.
+
     Kink: the derivative is 0 where all elements are equal. Where n <= ddof it is NaN or inf, with a RuntimeWarning.
 
     >>> float(std(np.array([1.0, 3.0])))
     1.0
     """
     refuse_axis_of_scalar(x, axis)
-    return np.std(x, axis=axis, ddof=ddof, keepdims=keepdims)
+    return at_scale(lambda x: np.std(x, axis=axis, ddof=ddof, keepdims=keepdims), x, 2, axis)
 
 
-# -- logarithm of a sum of exponentials, and norms ---------------------------------------------------------------------
+# -- logarithm of a sum of exponentials --------------------------------------------------------------------------------
 
 
 @primitive(
@@ -306,43 +306,4 @@ def logsumexp(x: T, axis: Axis = None, keepdims: bool = False) -> Real:
     return value if keepdims else np.squeeze(value, axis=normal_axes(axis, x.ndim))[()]
 
 
-def _direction(y: Any, x: Any, axis: Any, keepdims: bool, ord: float) -> Any:
-    """The derivative of a norm; 0 where the norm is 0."""
-    y = restore(y, x, axis, keepdims)
-    if ord == 1:
-        return np.sign(x)
-    if ord == math.inf:
-        return np.sign(x) * ties(np.abs(x), y, axis=axis)
-    unit = x * (y != 0) / (y + (y == 0))
-    return unit if ord == 2 else np.sign(unit) * np.abs(unit) ** (ord - 1)
-
-
-@primitive(
-    rrule=(lambda g, y, x, axis, keepdims, ord: restore(g, x, axis, keepdims) * _direction(y, x, axis, keepdims, ord),),
-    frule=(
-        lambda t, y, x, axis, keepdims, ord: np.sum(
-            t * _direction(y, x, axis, keepdims, ord), axis=axis, keepdims=keepdims
-        ),
-    ),
-    batch=batch_reduction,
-    numpy=[np.linalg.vector_norm],
-)
-def norm(x: T, axis: Axis = None, keepdims: bool = False, ord: float = 2) -> Real:
-    """The norm of `x`, taken as one vector along the axes: Num "..." -> Float "...".
-
-    `ord` is p in (sum |x|**p)**(1/p): 2 is the Euclidean norm (over two axes, the Frobenius norm), 1 the sum and
-    np.inf the greatest of the absolute values. Raises ArgumentError for an `ord` below 1, which gives no norm.
-
-    Kinks: the derivative is 0 where the norm is 0; for ord=1 it is 0 at each element 0, and for ord=np.inf elements
-    that tie share it equally.
-
-    >>> float(norm(np.array([3.0, 4.0]))), float(norm(np.array([3.0, -4.0]), ord=np.inf))
-    (5.0, 4.0)
-    """
-    if isinstance(ord, str) or not ord >= 1:
-        raise ArgumentError(f"norm(x): ord={ord!r} gives no norm of a vector; it must be a number >= 1 or np.inf.")
-    refuse_axis_of_scalar(x, axis)
-    return _vector_norm(np.asarray(x), axis=axis, keepdims=keepdims, ord=ord)
-
-
-__all__ = ["logsumexp", "max", "mean", "min", "norm", "prod", "std", "sum", "var"]
+__all__ = ["logsumexp", "max", "mean", "min", "prod", "std", "sum", "var"]

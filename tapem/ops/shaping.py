@@ -126,16 +126,19 @@ def expand_dims(x: T, axis: ShapeLike) -> T:
 def _batch_transpose(op: Primitive, size: int, inputs: Inputs, mapped: Mapped, static: Static) -> Any:
     (x,) = inputs
     ndim = np.ndim(x) - 1
-    axes = tuple(range(ndim))[::-1] if static["axes"] is None else static["axes"]
+    axes = tuple(range(ndim))[::-1] if static["axes"] is None else as_tuple(static["axes"])
     return op(x, axes=(0, *behind_batch(axes, ndim)))
 
 
 def _transpose_cotangent(g: Any, y: Any, x: Any, axes: Any) -> Any:
-    return np.transpose(g, None if axes is None else np.argsort([a % len(axes) for a in axes]).tolist())
+    if axes is None:
+        return np.transpose(g)
+    axes = as_tuple(axes)
+    return np.transpose(g, np.argsort([a % len(axes) for a in axes]).tolist())
 
 
 @primitive(rrule=(_transpose_cotangent,), frule=linear_in_all, batch=_batch_transpose, numpy=[np.transpose])
-def transpose(x: T, axes: Sequence[int] | None = None) -> T:
+def transpose(x: T, axes: ShapeLike | None = None) -> T:
     """`x` with its axes in the order `axes`, a permutation of all of them; reversed if None: Num "..." -> Num "...".
 
     >>> transpose(np.ones((2, 3, 4)), (0, -1, 1)).shape

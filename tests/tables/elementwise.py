@@ -7,7 +7,17 @@ from typing import Any
 import numpy as np
 import scipy.special
 
-from tapem.ops import activations, arithmetic, casting, comparison, exponential, selection, structure, trigonometry
+from tapem.ops import (
+    activations,
+    arithmetic,
+    casting,
+    comparison,
+    exponential,
+    norms,
+    selection,
+    structure,
+    trigonometry,
+)
 from tests.tables import Row
 
 SHAPES = [(), (3,), (2, 1, 3), (0,), (2, 0), (1,)]
@@ -51,6 +61,14 @@ X = np.array([[0.3, -1.2, 2.5], [1.7, -0.4, 0.9]])
 MASK = np.array([True, False, True])
 
 ARITHMETIC = [
+    *(
+        row
+        for power in (1.5, -0.5)
+        for row in (
+            *one(norms.odd_power, -2, 2.5, lambda x, power: np.sign(x) * np.abs(x) ** power, power=power),
+            *one(norms.even_power, -2, 2.5, lambda x, power: np.abs(x) ** power, power=power),
+        )
+    ),
     *one(arithmetic.identity, -2, 2),
     *two(arithmetic.add, -2, 2),
     Row(arithmetic.add, (X, INTS), {}, np.add, "integers"),

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import scipy.special
 
+from tapem.ops import norms
 from tapem.ops import reductions as ops
 from tests.tables import Row
 
@@ -67,14 +68,16 @@ ROWS: list[Row] = [
     *rows(ops.logsumexp, scalar_logsumexp),
     Row(ops.logsumexp, (LARGE,), {"axis": 1}, scipy.special.logsumexp, note="large"),
     Row(ops.logsumexp, (-LARGE,), {"axis": 0}, scipy.special.logsumexp, note="very negative"),
-    *rows(ops.norm, vector_norm),
-    *rows(ops.norm, vector_norm, ord=1),
-    *rows(ops.norm, vector_norm, ord=np.inf),
-    *(Row(ops.norm, (draw(3, 4) + 3.0,), {"axis": 1, "ord": p}, vector_norm) for p in (1.5, 3, 4.0)),
+    *rows(norms.norm, vector_norm),
+    *rows(norms.norm, vector_norm, ord=1),
+    *rows(norms.norm, vector_norm, ord=np.inf),
+    *(Row(norms.norm, (draw(3, 4) + 3.0,), {"axis": 1, "ord": p}, vector_norm) for p in (1.5, 3, 4.0)),
+    *rows(norms.quasi_norm, vector_norm, ord=0.5),
+    *(Row(norms.quasi_norm, (draw(3, 4) + 3.0,), {"axis": 1, "ord": p}, vector_norm) for p in (-1, -2.5)),
     # integers, where NumPy takes them
     *(Row(op, (WHOLE,), {"axis": 1}, f) for op, f in ((ops.sum, np.sum), (ops.mean, np.mean), (ops.max, np.max))),
     *(Row(op, (WHOLE,), {"axis": 0}, f) for op, f in ((ops.min, np.min), (ops.prod, np.prod), (ops.var, np.var))),
-    *(Row(op, (WHOLE,), {}, f) for op, f in ((ops.std, np.std), (ops.norm, vector_norm))),
+    *(Row(op, (WHOLE,), {}, f) for op, f in ((ops.std, np.std), (norms.norm, vector_norm))),
     Row(ops.logsumexp, (WHOLE,), {"axis": 1}, scipy.special.logsumexp),
     Row(ops.sum, (WHOLE > 1,), {}, np.sum, note="bools are counted"),
     Row(ops.sum, (2.5,), {}, np.sum, note="a Python number"),

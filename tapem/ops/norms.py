@@ -1,0 +1,127 @@
+"""Norms of vectors, of every order: right where the powers over- or underflow, and 0 has the derivative 0."""
+
+# Operands are arrays or tracers of any dtype, so what becomes of them has no type that a checker could know.
+# pyright: reportUnknownLambdaType=false, reportUnknownMemberType=false, reportUnknownArgumentType=false
+# pyright: reportUnknownVariableType=false
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Shaped
+
+from tapem.declare import elementwise, primitive
+from tapem.errors import ArgumentError
+from tapem.ops.axes import Axis, batch_reduction, refuse_axis_of_scalar, restore
+from tapem.ops.reductions import ties
+from tapem.ops.scaling import at_scale
+from tapem.signature import Tensor
+
+T = Shaped[Tensor, "..."]
+Real = Float[Tensor, "..."]
+
+_vector_norm: Any = np.linalg.vector_norm  # NumPy's stubs do not let it have an axis of None
+
+
+# -- powers of the absolute value --------------------------------------------------------------------------------------
+
+
+def _odd_slope(g: Any, y: Any, x: Any, power: float) -> Any:
+    # At 0 the slope of an order below 1 is infinite, but not along a direction that does not change x. Where the power
+    # itself is infinite there, its value is a choice, which is constant.
+    still = np.logical_and(x == 0, np.logical_or(g == 0, power < 0))
+    return np.where(still, 0, g * (power * even_power(np.where(still, 1, x), power=power - 1)))
+
+
+@elementwise(_odd_slope)
+def odd_power(x: Shaped[Tensor, "*shape"], power: float) -> Shaped[Tensor, "*shape"]:
+    """`sign(x) |x|**power`, and 0 at 0: Float "*shape" -> Float "*shape".
+
+    Up to a factor, it is the derivative of an even power.
+
+    >>> odd_power(np.array([-4.0, 0.0]), power=-0.5)
+    array([-0.5,  0. ])
+    """
+    zero = np.equal(x, 0)
+    return np.where(zero, 0, np.sign(x) * np.abs(np.where(zero, 1, x)) ** power)  # type: ignore[return-value]
+
+
+@elementwise(lambda g, y, x, power: g * (power * odd_power(x, power=power - 1)))
+def even_power(x: Shaped[Tensor, "*shape"], power: float) -> Shaped[Tensor, "*shape"]:
+    """`|x|**power`: Float "*shape" -> Float "*shape".
+
+    >>> even_power(np.array([-4.0, 9.0]), power=0.5)
+    array([2., 3.])
+    """
+    return np.abs(x) ** power
+
+
+# -- norms -------------------------------------------------------------------------------------------------------------
+
+
+def _direction(y: Any, x: Any, axis: Any, keepdims: bool, ord: float) -> Any:
+    """The derivative of a norm. Where the norm is 0, it is the constant 0, and so are its own derivatives."""
+    if ord == 1:
+        return np.sign(x)
+    y = restore(y, x, axis, keepdims)
+    if ord == math.inf:
+        return np.sign(x) * ties(np.abs(x), y, axis=axis)
+    none = y == 0
+    unit = np.where(none, 0, x) / np.where(none, 1, y)
+    return unit if ord == 2 else np.where(none, 0, odd_power(np.where(none, 1, unit), power=ord - 1))
+
+
+_rules: dict[str, Any] = dict(
+    rrule=(lambda g, y, x, axis, keepdims, ord: restore(g, x, axis, keepdims) * _direction(y, x, axis, keepdims, ord),),
+    frule=(
+        lambda t, y, x, axis, keepdims, ord: np.sum(
+            t * _direction(y, x, axis, keepdims, ord), axis=axis, keepdims=keepdims
+        ),
+    ),
+    batch=batch_reduction,
+)
+
+
+def _value(x: Any, axis: Axis, keepdims: bool, ord: float) -> Any:
+    refuse_axis_of_scalar(x, axis)
+    x = np.asarray(x)
+    if ord in (1, math.inf):
+        return _vector_norm(x, axis=axis, keepdims=keepdims, ord=ord)
+    return at_scale(lambda x: _vector_norm(x, axis=axis, keepdims=keepdims, ord=ord), x, ord, axis)
+
+
+@primitive(**_rules)
+def norm(x: T, axis: Axis = None, keepdims: bool = False, ord: float = 2) -> Real:
+    """The norm of `x`, taken as one vector along the axes: Num "..." -> Float "...".
+
+    `ord` is p in (sum |x|**p)**(1/p): 2 is the Euclidean norm (over two axes, the Frobenius norm), 1 the sum and
+    np.inf the greatest of the absolute values. Powers that over- or underflow do no harm, unlike NumPy's. Raises
+    ArgumentError for an `ord` below 1, which gives no norm.
+
+    Kinks: derivatives of every order are 0 where the norm is 0; for ord=1 the derivative is 0 at each element 0, and
+    for ord=np.inf elements that tie share it equally.
+
+    >>> float(norm(np.array([3.0, 4.0]))), float(norm(np.array([3.0, -4.0]), ord=np.inf))
+    (5.0, 4.0)
+    """
+    if isinstance(ord, str) or not ord >= 1:
+        raise ArgumentError(f"norm(x): ord={ord!r} gives no norm of a vector; it must be a number >= 1 or np.inf.")
+    return _value(x, axis, keepdims, ord)
+
+
+@primitive(**_rules)
+def quasi_norm(x: T, axis: Axis = None, keepdims: bool = False, ord: float = 0.5) -> Real:
+    """What NumPy calls a norm for an `ord` below 1 that is not 0: Num "..." -> Float "...".
+
+    Kinks: the derivative is 0 at each element 0, where its slopes to either side are infinite; and everywhere where the
+    value is 0.
+
+    >>> float(quasi_norm(np.array([1.0, 4.0]), ord=0.5))
+    9.0
+    """
+    return _value(x, axis, keepdims, ord)
+
+
+__all__ = ["norm"]
