@@ -10,7 +10,7 @@ import numpy as np
 
 from tapem.errors import ArgumentError
 from tapem.node import Array
-from tapem.testing.comparison import NAMES, Tolerance, all_orders, like, reverse_map
+from tapem.testing.comparison import Tolerance, all_orders, known_modes, like, reverse_map
 from tapem.testing.findings import Finding, GradientMismatch, number
 from tapem.testing.finite_differences import difference_matrix
 from tapem.testing.flattening import Flat, argument_names, as_tuple, is_list, packed, real_input
@@ -226,10 +226,7 @@ def check_grads(
     >>> check_grads(lambda x, w: np.sin(x) * w["scale"], (np.array([0.1, 2.0]), {"scale": 3.0}))
     """
     arguments = as_tuple(tuple(args) if is_list(args) else args)
-    chosen = tuple(modes)
-    for mode in chosen:
-        if mode not in NAMES:
-            raise ArgumentError(f"check_grads: modes={modes!r} must hold 'fwd' and 'rev'.")
+    chosen = known_modes("check_grads", modes)
     if order < 1:
         raise ArgumentError(f"check_grads: order={order} must be at least 1.")
     seed = int(np.random.SeedSequence().generate_state(1)[0]) if seed is None else seed

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tapem.errors import TapeError
+from tapem.errors import ArgumentError, TapeError
 from tapem.node import Abstract, Array
 from tapem.testing.findings import Finding, worst_elements
 from tapem.testing.finite_differences import Difference, along, difference, element
@@ -31,6 +31,13 @@ def rounding(dtype: np.dtype[Any]) -> float:
 
 
 NAMES = {"fwd": "forward", "rev": "reverse"}
+
+
+def known_modes(what: str, modes: Sequence[str]) -> tuple[str, ...]:
+    """The modes that a checker was asked for; ArgumentError for one that there is not."""
+    if isinstance(modes, str) or not set(modes) <= NAMES.keys():
+        raise ArgumentError(f"{what}: modes={modes!r} must hold 'fwd' and 'rev', or one of them.")
+    return tuple(modes)
 
 
 class Tolerance(NamedTuple):
@@ -251,6 +258,7 @@ __all__ = [
     "derivative",
     "first_order",
     "forward_map",
+    "known_modes",
     "like",
     "raised",
     "reverse_map",

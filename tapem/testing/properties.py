@@ -11,9 +11,10 @@ from tapem.errors import ArgumentError, DTypeError, ShapeError
 from tapem.node import Abstract
 from tapem.primitive import Primitive
 from tapem.signature import Signature
+from tapem.testing.case import operand_names
 from tapem.testing.findings import GradientMismatch
 from tapem.testing.flattening import is_array, settled
-from tapem.testing.rule_checks import insist, operand_names, rule_report
+from tapem.testing.rule_checks import insist, rule_report
 from tapem.testing.strategies import hypothesis_modules, shaped
 from tapem.tree import flatten
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,13 +11,18 @@ import numpy as np
 from tapem.node import Abstract
 from tapem.primitive import Primitive, linear_in_all
 from tapem.tangents import AbstractZero, Thunk, Zero
+from tapem.testing.dtypes import only_discrete
 from tapem.testing.findings import Finding
 from tapem.testing.flattening import as_tuple, is_array, is_real
 from tapem.tree import flatten, tree_map
 
 
 def raw_rules(
-    op: Primitive, operands: tuple[Any, ...], static: Mapping[str, Any], rng: np.random.Generator
+    op: Primitive,
+    operands: tuple[Any, ...],
+    static: Mapping[str, Any],
+    modes: Sequence[str],
+    rng: np.random.Generator,
 ) -> Iterator[Finding]:
     """Operands that cannot be perturbed receive nothing, and no rule changes what it is given."""
     bound, given = op.bind(operands, static)
@@ -28,8 +33,8 @@ def raw_rules(
     value = tree_map(np.array, value)
     rest = (value, residuals, *inputs) if op.residuals else (value, *inputs)
     cotangent = tree_map(functools.partial(like, rng=rng), value)
-    yield from discrete_operands(op, cotangent, rest, inputs, given)
-    if op.rrule is not None:
+    if op.rrule is not None and "rev" in modes:
+        yield from discrete_operands(op, cotangent, rest, inputs, given)
         for position, rule in numbered(op.rrule):
             if position is not None and not is_real(inputs[position]):
                 continue
@@ -39,7 +44,7 @@ def raw_rules(
             for at, part in pairs:
                 if is_real(inputs[at]):
                     yield from kind_of_cotangent(op, at, part, inputs[at], value)
-    if op.frule is not None and op.frule is not linear_in_all:
+    if op.frule is not None and op.frule is not linear_in_all and "fwd" in modes:
         tangents = [like(x, rng) if is_real(x) else Zero() for x in inputs]
         for position, rule in numbered(op.frule):
             if position is not None and not is_real(inputs[position]):
@@ -61,13 +66,6 @@ def numbered(rules: Any) -> list[tuple[int | None, Callable[..., Any]]]:
     return [(position, rule) for position, rule in enumerate(as_tuple(rules)) if rule is not None]
 
 
-def only_discrete(op: Primitive, position: int) -> bool:
-    """Whether the annotation of an operand allows no real number, so that a gradient of it has no meaning."""
-    operands = op.signature.operands
-    leaves: Any = operands[min(position, len(operands) - 1)].leaves
-    return bool(leaves) and not any(isinstance(np.zeros(()), leaf.dtype[np.ndarray, "..."]) for leaf in leaves)
-
-
 def discrete_operands(
     op: Primitive, cotangent: Any, rest: tuple[Any, ...], inputs: tuple[Any, ...], static: Mapping[str, Any]
 ) -> Iterator[Finding]:
@@ -75,7 +73,9 @@ def discrete_operands(
     rules: Any = op.rrule
     if rules is None:
         return
-    positions = [i for i in range(len(inputs)) if inputs[i] is not None and only_discrete(op, i)]
+    operands = op.signature.operands
+    last = len(operands) - 1
+    positions = [i for i, x in enumerate(inputs) if x is not None and only_discrete(operands[min(i, last)])]
     if not positions:
         return
     found: dict[int, Any] = {}

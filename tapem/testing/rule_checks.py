@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from tapem.errors import TapeError
-from tapem.node import NOTHING, Abstract
+from tapem.errors import ArgumentError
+from tapem.node import NOTHING
 from tapem.primitive import Primitive
 from tapem.testing.batch_checks import batching
-from tapem.testing.comparison import NAMES, Tolerance, all_orders, forward_map, like, raised, reverse_map
+from tapem.testing.case import Case, op_name
+from tapem.testing.comparison import NAMES, Tolerance, all_orders, forward_map, known_modes, like, raised, reverse_map
+from tapem.testing.constant_operands import constant_operands
 from tapem.testing.door_checks import same, three_doors
 from tapem.testing.findings import Finding, GradientMismatch
-from tapem.testing.flattening import Flat, argument_names, first_line, is_list, is_real, packed
+from tapem.testing.flattening import packed
+from tapem.testing.precision_checks import half_precision, single_precision
 from tapem.testing.purity import adjointness, linearity, purity
 from tapem.testing.raw_rules import raw_rules
-from tapem.transforms import jvp, vjp
 
 
 @dataclass(frozen=True)
@@ -43,35 +44,6 @@ class RuleReport:
         return "\n".join(lines)
 
 
-@dataclass
-class Case:
-    """One op, with one set of operands and static arguments."""
-
-    op: Callable[..., Any]
-    operands: tuple[Any, ...]
-    static: Mapping[str, Any]
-    order: int
-    rng: np.random.Generator
-    modes: tuple[str, ...]
-    rtol: float | None = None
-    atol: float | None = None
-    skipped: dict[str, str] = field(default_factory=dict[str, str])
-    wrong_derivatives: bool = False
-
-    def __post_init__(self) -> None:
-        self.operands = tuple(np.asarray(x) if is_list(x) else x for x in self.operands)
-        self.names = operand_names(self.op, len(self.operands))
-        self.flat = self.flatten(self.operands)
-
-    def call(self, *operands: Any) -> Any:
-        """The op, with its static arguments."""
-        return self.op(*operands, **self.static)
-
-    def flatten(self, operands: tuple[Any, ...]) -> Flat:
-        """The op as a function of its real operands."""
-        return Flat(self.call, operands, self.names)
-
-
 def check_rule(op: Callable[..., Any], /, *primals: Any, **static: Any) -> RuleReport:
     """Run every check that one op can have, at these operands; AssertionError if one fails.
 
@@ -81,6 +53,7 @@ def check_rule(op: Callable[..., Any], /, *primals: Any, **static: Any) -> RuleR
     - the value: deterministic, the same bits through all three doors, its shape and dtype as abstract evaluation says;
     - the Jacobian in both modes against finite differences, whole or by random probes, and likewise the derivatives of
       the derivatives, in every nesting of the modes;
+    - the same with every subset of the operands held constant;
     - linearity of both modes, and `<w, J v> = <J^T w, v>`;
     - the rules themselves: nothing for operands that cannot be perturbed, nothing changed in place;
     - every cotangent: its shape, its dtype (also in float32; float16 is kept or refused), memory of its own;
@@ -109,39 +82,53 @@ def rule_report(
     primals: Sequence[Any],
     static: Mapping[str, Any] = NOTHING,
     *,
+    dtypes: Sequence[Any] | None = None,
+    modes: Sequence[str] = ("fwd", "rev"),
     order: int = 2,
+    batch: bool = True,
     rtol: float | None = None,
     atol: float | None = None,
     seed: int | None = None,
     brief: bool = False,
 ) -> RuleReport:
-    """What `check_rule` finds, as a report: nothing is raised.
+    """What `check_rule` finds, as a report: nothing that the op or its rules do is raised.
 
-    `order` is the highest order of derivatives to check; with 0 (for ops that are no derivative's business, such as
-    detach) none is. `rtol` and `atol` are those of `check_grads`; `seed` makes the random directions reproducible.
-    `brief` stops at the first kind of check that finds something.
+    `primals` are the operands, in a list or a tuple. `order` is the highest order of derivatives to check; with 0 (for
+    ops that are no derivative's business, such as detach) none is. `modes` are those to check; `batch=False` leaves
+    the batch rule out. `dtypes` are the dtypes of reals in which the op is tried besides that of its operands, by
+    default float32 and float16 where its annotations allow them; what the op itself refuses is no finding. `rtol` and
+    `atol` are those of `check_grads`; `seed` makes the random directions reproducible. `brief` stops at the first kind
+    of check that finds something.
+
+    Raises ArgumentError for operands outside of a list, and for a mode that there is not.
 
     >>> import tapem as tm
     >>> rule_report(tm.sin, [np.array([0.1, 0.2])], order=1).findings
     ()
     """
-    modes, skipped = modes_of(op)
+    name = op_name(op)
+    if not isinstance(primals, list | tuple):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise ArgumentError(
+            f"rule_report: the operands of {name} must stand in a list or a tuple, and {primals!r} is none. Write "
+            f"rule_report({name}, [x]), or check_rule({name}, x), which raises what it finds."
+        )
+    kinds = None if dtypes is None else [np.dtype(dtype) for dtype in dtypes]
     rng = np.random.default_rng(seed)
-    case = Case(op, tuple(primals), dict(static), order, rng, modes, rtol, atol, skipped)
+    case = Case(op, tuple(primals), dict(static), order, rng, known_modes("rule_report", modes), kinds, rtol, atol)
     checked: list[str] = []
     findings: list[Finding] = []
-    for name, check in CHECKS.items():
-        if order == 0 and name not in WITHOUT_DERIVATIVES:
+    for kind, check in CHECKS.items():
+        if (order == 0 and kind not in WITHOUT_DERIVATIVES) or (kind == "batch rule" and not batch):
             continue
         try:
             found = list(check(case))
         except Exception as error:  # whatever an op or a rule may raise is a finding
-            found = [Finding(name, detail=raised(error))]
-        checked.append(name)
+            found = [Finding(kind, detail=raised(error))]
+        checked.append(kind)
         findings += found
-        if found and (brief or name == "values"):  # a value that is not one makes every other check fail too
+        if found and (brief or kind == "values"):  # a value that is not one makes every other check fail too
             break
-    what = f"{op_name(op)}({', '.join(case.names)})"
+    what = f"{name}({', '.join(case.names)})"
     return RuleReport(what, tuple(checked), case.skipped, tuple(findings))
 
 
@@ -150,33 +137,6 @@ def insist(report: RuleReport) -> RuleReport:
     if report.findings:
         raise GradientMismatch(report.name, report.findings)
     return report
-
-
-def modes_of(op: Callable[..., Any]) -> tuple[tuple[str, ...], dict[str, str]]:
-    """The modes in which an op can be checked, and why the others cannot."""
-    if not isinstance(op, Primitive) or not op.differentiable:
-        return ("fwd", "rev"), {}
-    skipped: dict[str, str] = {}
-    if op.frule is None:
-        skipped["forward mode"] = "the op has no frule"
-    if op.rrule is None:
-        skipped["reverse mode"] = "the op has no rrule"
-    return tuple(mode for mode, rule in (("fwd", op.frule), ("rev", op.rrule)) if rule is not None), skipped
-
-
-def op_name(op: Callable[..., Any]) -> str:
-    """What an op or a function is called."""
-    return str(getattr(op, "name", None) or getattr(op, "__name__", type(op).__name__))
-
-
-def operand_names(op: Callable[..., Any], count: int) -> list[str]:
-    """The names of the operands, variadic ones numbered."""
-    if not isinstance(op, Primitive):
-        return argument_names(op, count)
-    fixed = op.operand_names[:-1] if op.variadic else op.operand_names
-    names = list(fixed)[:count]
-    last = op.operand_names[-1] if op.operand_names else "x"
-    return [*names, *(f"{last}[{position}]" for position in range(count - len(names)))]
 
 
 def values(case: Case) -> Iterator[Finding]:
@@ -216,6 +176,12 @@ def vanishing(case: Case) -> Iterator[Finding]:
             yield Finding(f"{NAMES[mode]} mode", name, index, 0.0, float(found[found != 0][0]), "not differentiable")
 
 
+def held_constant(case: Case) -> Iterator[Finding]:
+    """The same derivatives where some operands are constants, unless the derivatives are known to be wrong."""
+    if not case.wrong_derivatives:
+        yield from constant_operands(case.flat, case.modes, case.order, case.rng)
+
+
 def linear_algebra(case: Case) -> Iterator[Finding]:
     """Linearity of both modes, and that one is the adjoint of the other, unless one is known to be wrong."""
     yield from linearity(case.flat, case.modes, case.rng)
@@ -232,113 +198,11 @@ def rules(case: Case) -> Iterator[Finding]:
     """The rules as they are, without the engine around them."""
     if not isinstance(case.op, Primitive):
         return
-    found = list(raw_rules(case.op, case.operands, case.static, case.rng))
+    found = list(raw_rules(case.op, case.operands, case.static, case.modes, case.rng))
     yield from found
-    if not found and not names_dtype(case.static):
-        yield from raw_rules(case.op, in_dtype(case, np.float32), case.static, case.rng)
-
-
-def in_dtype(case: Case, dtype: Any) -> tuple[Any, ...]:
-    """The operands with their real arrays in another dtype; Python numbers stay as they are."""
-    return tuple(
-        x if (isinstance(x, float) and not isinstance(x, np.generic)) or not is_real(x) else np.asarray(x).astype(dtype)
-        for x in case.operands
-    )
-
-
-def single_precision(case: Case) -> Iterator[Finding]:
-    """float32 operands give float32 values, tangents and cotangents, close to those of float64."""
-    yield from other_precision(case, np.dtype(np.float32), 1e-2)
-
-
-def half_precision(case: Case) -> Iterator[Finding]:
-    """float16 operands give float16 throughout, or are refused in words."""
-    try:
-        case.flatten(in_dtype(case, np.float16))
-    except TapeError as error:
-        case.skipped["float16"] = f"refused: {first_line(error)}"
-        return
-    with np.errstate(all="ignore"):
-        yield from list(other_precision(case, np.dtype(np.float16), 2e-1))
-
-
-def other_precision(case: Case, dtype: np.dtype[Any], loose: float) -> Iterator[Finding]:
-    """Dtypes of value, tangents and cotangents in another precision, and that the numbers agree roughly."""
-    check = str(dtype)
-    operands = in_dtype(case, dtype)
-    leaves = [leaf for leaf in case.flat.leaves if type(leaf) is not float]
-    if not leaves or any(np.asarray(leaf).dtype != np.float64 for leaf in leaves) or names_dtype(case.static):
-        return
-    flat, exact = case.flatten(operands), case.flatten(in_dtype(replace(case, operands=operands), np.float64))
-    # Integers promote, as NumPy has it; so do Python's floats where they are put into an array, as np.stack does.
-    weak = isinstance(case.op, Primitive) and case.op.elementwise
-    strong = [np.asarray(x).dtype for x in operands if x is not None and not (weak and type(x) in (int, float, bool))]
-    allowed = {dtype, np.result_type(dtype, *strong), *numpys(case, operands)}
-    for name, value, right in zip(flat.outputs.names, flat.values, exact.values, strict=True):
-        own = Abstract.of(value).dtype
-        if own not in allowed and Abstract.of(right).dtype == np.float64:
-            yield Finding(check, name, (), dtype, own, "the dtype of the value")
-        yield from roughly(check, f"the value of {name}", value, right, loose)
-    if not case.order:
-        return
-    w = case.rng.normal(size=flat.outputs.size)
-    v = case.rng.normal(size=flat.inputs.size)
-    if "rev" in case.modes:
-        pulled = vjp(flat, *flat.leaves)[1](like(flat.values, w))
-        right = vjp(exact, *exact.leaves)[1](like(exact.values, w))
-        yield from dtypes(check, "cotangent", flat.inputs.names, pulled, flat.leaves, right, loose)
-        if "fwd" in case.modes and case.order > 1:
-
-            def pull(*inner: Any) -> Any:
-                return vjp(flat, *inner)[1](like(flat.values, w))
-
-            again = jvp(pull, tuple(flat.leaves), tuple(like(flat.leaves, v)))[1]
-            yield from dtypes(check, "second derivative", flat.inputs.names, again, flat.leaves, again, np.inf)
-    if "fwd" in case.modes:
-        pushed = jvp(flat, tuple(flat.leaves), tuple(like(flat.leaves, v)))[1]
-        right = jvp(exact, tuple(exact.leaves), tuple(like(exact.leaves, v)))[1]
-        yield from dtypes(check, "tangent", flat.outputs.names, pushed, flat.values, right, loose)
-
-
-def numpys(case: Case, operands: tuple[Any, ...]) -> Iterator[np.dtype[Any]]:
-    """The dtype that NumPy's own function gives, where the op stands for one: np.float_power is always of float64."""
-    for function in case.op.numpy if isinstance(case.op, Primitive) else ():
-        with suppress(TypeError, ValueError), np.errstate(all="ignore"):
-            yield np.asarray(function(*operands, **case.static)).dtype
-
-
-def dtypes(
-    check: str, what: str, names: Sequence[str], found: Any, references: Any, exact: Any, loose: float
-) -> Iterator[Finding]:
-    """Every array has the dtype of the value that it belongs to, and roughly the right numbers."""
-    for name, one, reference, right in zip(names, found, references, exact, strict=True):
-        own, expected = Abstract.of(one).dtype, Abstract.of(reference).dtype
-        if own != expected:
-            yield Finding(check, name, (), expected, own, f"the dtype of its {what}")
-        yield from roughly(check, f"the {what} of {name}", one, right, loose)
-
-
-def roughly(check: str, what: str, found: Any, exact: Any, loose: float) -> Iterator[Finding]:
-    """Whether two arrays agree as far as the lower precision allows; overflow counts as agreement."""
-    one, other = np.atleast_1d(np.asarray(found, np.float64)), np.atleast_1d(np.asarray(exact, np.float64))
-    if not one.size or not np.isfinite(loose) or not np.isfinite(one).all():
-        return
-    scale = float(np.max(np.abs(other), initial=0.0, where=np.isfinite(other)))
-    # A sum that cancels is only as good as its terms, which are of order one.
-    wrong = np.abs(one - other) > loose * scale + 64 * float(np.finfo(check).eps)
-    if wrong.any():
-        index = tuple(map(int, np.argwhere(wrong)[0]))
-        yield Finding(check, None, (), float(other[index]), float(one[index]), f"{what} at {list(index)}, from float64")
-
-
-def names_dtype(static: Mapping[str, Any]) -> bool:
-    """Whether a static argument asks for a dtype."""
-    for value in static.values():
-        if isinstance(value, np.dtype) or (isinstance(value, type) and issubclass(value, np.generic | float | int)):
-            return True
-        if isinstance(value, str) and value in np.sctypeDict:
-            return True
-    return False
+    single = None if found else case.in_dtype(np.dtype(np.float32))
+    if single is not None:
+        yield from raw_rules(case.op, single, case.static, case.modes, case.rng)
 
 
 def batches(case: Case) -> Iterator[Finding]:
@@ -353,6 +217,7 @@ CHECKS: Mapping[str, Callable[[Case], Iterator[Finding]]] = {
     "three doors": doors,
     "rules": rules,
     "derivatives": derivatives,
+    "operands held constant": held_constant,
     "linearity and adjointness": linear_algebra,
     "side effects": side_effects,
     "float32": single_precision,

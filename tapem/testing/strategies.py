@@ -14,10 +14,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
-from beartype.door import is_bearable
 
 from tapem.errors import ArgumentError, TapeError
 from tapem.signature import Operand, Signature
+from tapem.testing.dtypes import allows
 
 if TYPE_CHECKING:
     from hypothesis.strategies import DrawFn, SearchStrategy
@@ -250,15 +250,6 @@ def possible_dtypes(
 def leaf_is_open(leaf: Any) -> bool:
     """Whether an annotation leaves the dtype open, as Shaped does."""
     return leaf is None or allows(leaf, np.dtype(bool))
-
-
-def allows(leaf: Any, dtype: np.dtype[Any]) -> bool:
-    """Whether an annotation allows a dtype."""
-    if leaf is None:
-        return True
-    if not hasattr(leaf, "dim_str"):  # np.ndarray or NDArray[...]
-        return is_bearable(np.zeros((), dtype), leaf)
-    return isinstance(np.zeros((), dtype), leaf.dtype[np.ndarray, "..."])
 
 
 __all__ = ["MissingExtraError", "hypothesis_modules", "shaped"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -10,8 +11,8 @@ import pytest
 from jaxtyping import Float, Int, Shaped
 
 import tapem as tm
-from tapem.tangents import DoesNotExist
-from tapem.testing import Finding, GradientMismatch, check_gradient, check_grads, check_rule
+from tapem.tangents import DoesNotExist, add, multiply
+from tapem.testing import Finding, GradientMismatch, check_gradient, check_grads, check_rule, rule_report
 
 Vector = Float[tm.Tensor, "n"]
 Matrix = Float[tm.Tensor, "n m"]
@@ -311,3 +312,58 @@ def test_shaped_operands_that_stand_for_integers_may_have_a_rule() -> None:
         return a * b
 
     check_rule(times, X, np.array([1, 2, 3]))
+
+
+def weighted(frule: Callable[..., Any]) -> Any:
+    """Three operands, and a joint frule, to which constants come as `Zero()`."""
+
+    @tm.primitive(rrule=lambda g, y, a, b, c: (g * b + 0 * c, g * a, 2 * c * g), frule=frule)
+    def weigh(a: Vector, b: Vector, c: Vector) -> Vector:
+        return a * b + c**2
+
+    return weigh
+
+
+def right_joint(t: Any, y: Any, a: Any, b: Any, c: Any) -> Any:
+    return functools.reduce(add, map(multiply, t, (b, a, 2 * c)))
+
+
+def test_a_right_joint_rule_passes() -> None:
+    check_rule(weighted(right_joint), X, X[::-1].copy(), X + 1)
+
+
+@pytest.mark.parametrize("constant", [(0,), (1,), (2,), (0, 1), (0, 2), (1, 2)])
+def test_wrong_where_some_operands_are_constants(constant: tuple[int, ...]) -> None:
+    """The rule is wrong for one set of constants only: whichever that is, it is found."""
+    names = ", ".join("abc"[at] for at in constant)
+
+    def wrong(t: Any, y: Any, *operands: Any) -> Any:
+        zeros = tuple(at for at in range(3) if type(t[at]) is tm.Zero)
+        return multiply(right_joint(t, y, *operands), 999.0 if zeros == constant else 1.0)
+
+    findings = found(check_rule, weighted(wrong), X, X[::-1].copy(), X + 1)
+    worst = first(findings, f"forward mode, {names} held constant")
+    assert worst.actual == pytest.approx(999 * worst.expected)
+    assert {finding.check.split("mode")[1] for finding in findings} == {f", {names} held constant"}
+
+
+def test_a_joint_rule_that_crashes_or_is_refused_where_an_operand_is_constant() -> None:
+    def crash(t: Any, y: Any, *operands: Any) -> Any:
+        if type(t[1]) is tm.Zero:
+            raise RuntimeError("what is this?")
+        return right_joint(t, y, *operands)
+
+    findings = found(check_rule, weighted(crash), X, X[::-1].copy(), X + 1)
+    assert "raised RuntimeError: what is this?" in first(findings, "forward mode, b held constant").detail
+
+
+def test_wrong_at_second_order_where_an_operand_is_constant() -> None:
+    def wrong(t: Any, y: Any, a: Any, b: Any, c: Any) -> Any:
+        b = tm.detach(b) if type(t[1]) is tm.Zero else b
+        return right_joint(t, y, a, b, c)
+
+    findings = found(check_rule, weighted(wrong), X, X[::-1].copy(), X + 1)
+    assert {finding.check.split(" mode")[0] for finding in findings} == {"reverse over forward"}
+    worst = first(findings, "reverse over forward mode, b held constant")
+    assert worst.argument == "b" and worst.actual == 0
+    assert not rule_report(weighted(wrong), [X, X[::-1].copy(), X + 1], order=1).findings

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
-from jaxtyping import Float, Shaped
+from jaxtyping import Float, Float32, Float64, Inexact, Int, Num, Real, Shaped
 
 import tapem as tm
 from tapem.testing import GradientMismatch, RuleReport, check_rule, rule_report
@@ -24,6 +25,7 @@ def test_it_tells_what_it_looked_at() -> None:
         "three doors",
         "rules",
         "derivatives",
+        "operands held constant",
         "linearity and adjointness",
         "side effects",
         "float32",
@@ -31,7 +33,7 @@ def test_it_tells_what_it_looked_at() -> None:
         "batch rule",
     )
     assert not report.findings and not report.skipped
-    assert repr(report) == "RuleReport of mul(a, b): 9 kinds of checks, 0 findings"
+    assert repr(report) == "RuleReport of mul(a, b): 10 kinds of checks, 0 findings"
 
 
 @pytest.mark.parametrize(
@@ -53,6 +55,43 @@ def test_it_tells_what_it_looked_at() -> None:
 )
 def test_ops_of_every_shape(op: Any, operands: tuple[Any, ...], static: dict[str, Any]) -> None:
     check_rule(op, *operands, **static)
+
+
+ANNOTATIONS: list[Any] = [
+    np.ndarray,
+    np.ndarray | None,
+    npt.NDArray[np.float64],
+    npt.NDArray[Any],
+    Float[np.ndarray, "n"] | np.ndarray,
+    Float64[tm.Tensor, "n"],
+    Float64[tm.Tensor, "n"] | float,
+    Float64[tm.Tensor, "n"] | Int[tm.Tensor, "n"],
+    *(kind[tm.Tensor, "..."] for kind in (Float, Inexact, Real, Num, Shaped)),
+]
+
+
+def annotated(annotation: Any, factor: float = 1.0) -> Any:
+    """A square whose operand and result are annotated so; its reverse rule is off by a factor."""
+
+    def my_square(x: Any) -> Any:
+        return x * x
+
+    my_square.__annotations__ = {"x": annotation, "return": annotation}
+    return tm.primitive(rrule=(lambda g, y, x: 2 * x * g * factor,), frule=(lambda t, y, x: 2 * x * t,))(my_square)
+
+
+@pytest.mark.parametrize("annotation", ANNOTATIONS, ids=str)
+def test_annotations_of_every_kind(annotation: Any) -> None:
+    """Each is read: a right rule passes, and a rule that is wrong is found out."""
+    check_rule(annotated(annotation), X[0])
+    wrong = rule_report(annotated(annotation, 1.01), [X[0]]).findings
+    assert "x" in {finding.argument for finding in wrong if finding.check == "reverse mode"}
+
+
+def test_a_dtype_of_reals_is_no_index() -> None:
+    """The annotation allows float32 alone, and yet its operand may have a gradient."""
+    report = rule_report(annotated(Float32[tm.Tensor, "n"]), [X[0].astype(np.float32)])
+    assert not [finding for finding in report.findings if finding.check == "rules"]
 
 
 def test_static_arguments_may_have_any_name() -> None:

@@ -1,0 +1,134 @@
+"""One op with one set of operands and static arguments: what every check of a rule looks at."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from tapem.annotations import Operand
+from tapem.errors import TapeError
+from tapem.primitive import Primitive
+from tapem.signature import Signature
+from tapem.testing.comparison import NAMES
+from tapem.testing.dtypes import operand_allows
+from tapem.testing.flattening import Flat, argument_names, first_line, is_list, is_real
+from tapem.tree import flatten, tree_map
+
+
+@dataclass
+class Case:
+    """One op, with one set of operands and static arguments, and which checks of it are wanted.
+
+    `dtypes` are those in which it may be tried; by default all that its annotations allow. What could not be checked is
+    kept in `skipped`, with the reason.
+    """
+
+    op: Callable[..., Any]
+    operands: tuple[Any, ...]
+    static: Mapping[str, Any]
+    order: int
+    rng: np.random.Generator
+    modes: tuple[str, ...]
+    dtypes: Sequence[np.dtype[Any]] | None = None
+    rtol: float | None = None
+    atol: float | None = None
+    skipped: dict[str, str] = field(default_factory=dict[str, str])
+    wrong_derivatives: bool = False
+
+    def __post_init__(self) -> None:
+        self.operands = tuple(np.asarray(x) if is_list_of_numbers(x) else x for x in self.operands)
+        self.names = operand_names(self.op, len(self.operands))
+        self.flat = self.flatten(self.operands)
+        self.modes = tuple(mode for mode in self.modes if self.has_rule(mode))
+
+    def call(self, *operands: Any) -> Any:
+        """The op, with its static arguments."""
+        return self.op(*operands, **self.static)
+
+    def flatten(self, operands: tuple[Any, ...]) -> Flat:
+        """The op as a function of its real operands."""
+        return Flat(self.call, operands, self.names)
+
+    def has_rule(self, mode: str) -> bool:
+        """Whether the op can be checked in a mode; if not, it is kept why."""
+        rule = {"fwd": "frule", "rev": "rrule"}[mode]
+        there = not isinstance(self.op, Primitive) or not self.op.differentiable or getattr(self.op, rule) is not None
+        if not there:
+            self.skipped[f"{NAMES[mode]} mode"] = f"the op has no {rule}"
+        return there
+
+    def in_dtype(self, dtype: np.dtype[Any]) -> tuple[Any, ...] | None:
+        """The operands in a dtype of reals; None where it is not wanted, not allowed, or refused by the op itself."""
+        leaves = [np.asarray(leaf) for leaf in self.flat.leaves if type(leaf) is not float]
+        double = bool(leaves) and all(leaf.dtype == np.float64 for leaf in leaves)
+        if not double or names_dtype(self.static) or (self.dtypes is not None and dtype not in self.dtypes):
+            return None
+        known = annotated(self.op)
+        for name, operand in zip(self.names, self.operands, strict=True):
+            annotation = known.get(name.split("[")[0])
+            if is_real(operand) and annotation is not None and not operand_allows(annotation, dtype):
+                return None
+        operands = cast_reals(self.operands, dtype)
+        try:
+            with np.errstate(all="ignore"):
+                self.call(*operands)
+        except (TapeError, TypeError, ValueError, ArithmeticError, NotImplementedError) as error:
+            self.skipped[str(dtype)] = f"refused: {first_line(error)}"
+            return None
+        return operands
+
+
+def is_list_of_numbers(x: Any) -> bool:
+    """Whether an operand was written as a list of numbers; a list of arrays is a tree of them."""
+    return is_list(x) and all(isinstance(leaf, int | float) for leaf in flatten(x)[0])
+
+
+def cast_reals(operands: tuple[Any, ...], dtype: np.dtype[Any]) -> tuple[Any, ...]:
+    """The operands, which may be trees, with their real arrays in another dtype; Python numbers stay as they are."""
+
+    def cast(x: Any) -> Any:
+        weak = isinstance(x, float) and not isinstance(x, np.generic)
+        return x if weak or not is_real(x) else np.asarray(x).astype(dtype)
+
+    return tuple(None if x is None else tree_map(cast, x) for x in operands)
+
+
+def names_dtype(static: Mapping[str, Any]) -> bool:
+    """Whether a static argument asks for a dtype."""
+    for value in static.values():
+        if isinstance(value, np.dtype) or (isinstance(value, type) and issubclass(value, np.generic | float | int)):
+            return True
+        if isinstance(value, str) and value in np.sctypeDict:
+            return True
+    return False
+
+
+def annotated(op: Callable[..., Any]) -> Mapping[str, Operand]:
+    """What the annotations of an op or a function say of its operands, by name; nothing where it has none to show."""
+    if isinstance(op, Primitive):
+        return {operand.name: operand for operand in op.signature.operands}
+    try:
+        return {operand.name: operand for operand in Signature.of(op).operands}
+    except TapeError:  # a builtin that does not show its parameters
+        return {}
+
+
+def op_name(op: Callable[..., Any]) -> str:
+    """What an op or a function is called."""
+    return str(getattr(op, "name", None) or getattr(op, "__name__", type(op).__name__))
+
+
+def operand_names(op: Callable[..., Any], count: int) -> list[str]:
+    """The names of the operands, variadic ones numbered."""
+    if not isinstance(op, Primitive):
+        return argument_names(op, count)
+    fixed = op.operand_names[:-1] if op.variadic else op.operand_names
+    names = list(fixed)[:count]
+    last = op.operand_names[-1] if op.operand_names else "x"
+    return [*names, *(f"{last}[{position}]" for position in range(count - len(names)))]
+
+
+__all__ = ["Case", "cast_reals", "op_name", "operand_names"]

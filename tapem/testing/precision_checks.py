@@ -1,0 +1,103 @@
+"""An op in other precisions than float64: the dtypes of all that comes out, and roughly the numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from typing import Any
+
+import numpy as np
+
+from tapem.node import Abstract
+from tapem.primitive import Primitive
+from tapem.testing.case import Case, cast_reals
+from tapem.testing.comparison import like
+from tapem.testing.findings import Finding
+from tapem.transforms import jvp, vjp
+
+SINGLE, HALF = np.dtype(np.float32), np.dtype(np.float16)
+
+
+def single_precision(case: Case) -> Iterator[Finding]:
+    """float32 operands give float32 values, tangents and cotangents, close to those of float64, or are refused."""
+    yield from other_precision(case, SINGLE, 1e-2)
+
+
+def half_precision(case: Case) -> Iterator[Finding]:
+    """float16 operands give float16 throughout, or are refused; some implementations know float32 at least."""
+    with np.errstate(all="ignore"):
+        yield from list(other_precision(case, HALF, 2e-1))
+
+
+def other_precision(case: Case, dtype: np.dtype[Any], loose: float) -> Iterator[Finding]:
+    """Dtypes of value, tangents and cotangents in another precision, and that the numbers agree roughly."""
+    check = str(dtype)
+    operands = case.in_dtype(dtype)
+    if operands is None:
+        return
+    flat, exact = case.flatten(operands), case.flatten(cast_reals(operands, np.dtype(np.float64)))
+    # Integers promote, as NumPy has it; so do Python's floats where they are put into an array, as np.stack does.
+    weak = isinstance(case.op, Primitive) and case.op.elementwise
+    strong = [np.asarray(x).dtype for x in flat.all_leaves if not (weak and type(x) in (int, float, bool))]
+    allowed = {dtype, np.result_type(dtype, *strong), *numpys(case, operands)}
+    if dtype == HALF and any(Abstract.of(value).dtype == SINGLE for value in flat.values) and SINGLE not in allowed:
+        case.skipped[check] = "the implementation computes it in float32"
+        return
+    for name, value, right in zip(flat.outputs.names, flat.values, exact.values, strict=True):
+        own = Abstract.of(value).dtype
+        if own not in allowed and Abstract.of(right).dtype == np.float64:
+            yield Finding(check, name, (), dtype, own, "the dtype of the value")
+        yield from roughly(check, f"the value of {name}", value, right, loose)
+    if not case.order:
+        return
+    w = case.rng.normal(size=flat.outputs.size)
+    v = case.rng.normal(size=flat.inputs.size)
+    if "rev" in case.modes:
+        pulled = vjp(flat, *flat.leaves)[1](like(flat.values, w))
+        right = vjp(exact, *exact.leaves)[1](like(exact.values, w))
+        yield from dtypes(check, "cotangent", flat.inputs.names, pulled, flat.leaves, right, loose)
+        if "fwd" in case.modes and case.order > 1:
+
+            def pull(*inner: Any) -> Any:
+                return vjp(flat, *inner)[1](like(flat.values, w))
+
+            again = jvp(pull, tuple(flat.leaves), tuple(like(flat.leaves, v)))[1]
+            yield from dtypes(check, "second derivative", flat.inputs.names, again, flat.leaves, again, np.inf)
+    if "fwd" in case.modes:
+        pushed = jvp(flat, tuple(flat.leaves), tuple(like(flat.leaves, v)))[1]
+        right = jvp(exact, tuple(exact.leaves), tuple(like(exact.leaves, v)))[1]
+        yield from dtypes(check, "tangent", flat.outputs.names, pushed, flat.values, right, loose)
+
+
+def numpys(case: Case, operands: tuple[Any, ...]) -> Iterator[np.dtype[Any]]:
+    """The dtype that NumPy's own function gives, where the op stands for one: np.float_power is always of float64."""
+    for function in case.op.numpy if isinstance(case.op, Primitive) else ():
+        with suppress(TypeError, ValueError), np.errstate(all="ignore"):
+            yield np.asarray(function(*operands, **case.static)).dtype
+
+
+def dtypes(
+    check: str, what: str, names: Sequence[str], found: Any, references: Any, exact: Any, loose: float
+) -> Iterator[Finding]:
+    """Every array has the dtype of the value that it belongs to, and roughly the right numbers."""
+    for name, one, reference, right in zip(names, found, references, exact, strict=True):
+        own, expected = Abstract.of(one).dtype, Abstract.of(reference).dtype
+        if own != expected:
+            yield Finding(check, name, (), expected, own, f"the dtype of its {what}")
+        yield from roughly(check, f"the {what} of {name}", one, right, loose)
+
+
+def roughly(check: str, what: str, found: Any, exact: Any, loose: float) -> Iterator[Finding]:
+    """Whether two arrays agree as far as the lower precision allows; overflow counts as agreement."""
+    one, other = np.atleast_1d(np.asarray(found, np.float64)), np.atleast_1d(np.asarray(exact, np.float64))
+    if not one.size or not np.isfinite(loose) or not np.isfinite(one).all():
+        return
+    scale = float(np.max(np.abs(other), initial=0.0, where=np.isfinite(other)))
+    # A sum that cancels is only as good as its terms, which are of order one.
+    wrong = np.abs(one - other) > loose * scale + 64 * float(np.finfo(check).eps)
+    if wrong.any():
+        index = tuple(map(int, np.argwhere(wrong)[0]))
+        yield Finding(check, None, (), float(other[index]), float(one[index]), f"{what} at {list(index)}, from float64")
+
+
+__all__ = ["half_precision", "single_precision"]
