@@ -103,26 +103,43 @@ def log_cosh(prediction: Prediction, target: Target, *, reduction: Reduction = "
     return reduced(np.where(distance < 1, near, far), reduction)
 
 
+# PyTorch's bounds of a logarithm and of a reciprocal, for predictions that are certain and wrong.
+_LEAST_LOG, _LEAST = -100.0, 1e-12
+
+
 def _inside(probability: Any) -> Any:
-    """The probability, moved off 0 and 1 to the nearest normal numbers of its dtype, where logarithms are finite."""
+    """The probability, moved off 0 and 1 to where its reciprocals are bounded: by 1e12, or what the dtype can tell."""
     limits = np.finfo(getattr(probability, "dtype", np.float64))
-    return np.clip(probability, limits.tiny, 1 - limits.epsneg)
+    return np.clip(probability, max(limits.tiny, _LEAST), 1 - max(limits.epsneg, _LEAST))
+
+
+def _logs(p: Any) -> tuple[Any, Any]:
+    """The logarithms of p and 1 - p, each at least -100; where it is that, a constant."""
+    some, rest = p > 0, p < 1
+    return (
+        np.where(some, np.maximum(np.log(np.where(some, p, 1)), _LEAST_LOG), _LEAST_LOG),
+        np.where(rest, np.log1p(-np.where(rest, p, 0)), _LEAST_LOG),
+    )
 
 
 def _log_odds(p: Any) -> Any:
-    return np.log(p) - np.log1p(-p)
+    log_p, log_rest = _logs(p)
+    return log_p - log_rest
 
 
 @pointwise(
     lambda p, t: (_inside(p) - t) / (_inside(p) * (1 - _inside(p))),
-    lambda p, t: -_log_odds(_inside(p)),
+    lambda p, t: -_log_odds(p),
+    narrow=True,
 )
 def bce(prediction: Prediction, target: Target, *, reduction: Reduction = "mean") -> Reduced:
     """The binary cross-entropy of probabilities, in nats: `-(t log p + (1 - t) log(1 - p))`.
 
     Float "*shape" within [0, 1], Shaped "*shape" (0, 1, bools, or anything between) -> Float "", or Float "*shape" with
-    `reduction="none"`. A prediction of exactly 0 or 1 counts as the nearest normal number of its dtype inside, so that
-    loss and gradient are finite. For logits use `bce_with_logits`, which loses no precision.
+    `reduction="none"`. As in PyTorch, a prediction that is certain and wrong gives a finite loss and gradient: the
+    logarithms are taken as -100 at least, and 1 / p and 1 / (1 - p) in the derivative as 1e12 at most, or what the
+    numbers next to 0 and 1 give in the dtype (1.7e7 for those before 1 in float32; 16384 and 2048 in float16). For
+    logits use `bce_with_logits`, which loses no precision.
 
     Raises ArgumentError for a prediction outside [0, 1].
 
@@ -136,8 +153,9 @@ def bce(prediction: Prediction, target: Target, *, reduction: Reduction = "mean"
             f"bce: prediction is {float(np.asarray(prediction)[at])} at position {at}, but a probability is within "
             "[0, 1]. For logits use bce_with_logits."
         )
-    p, t = _inside(prediction), like(target, prediction)
-    return reduced(-(t * np.log(p) + (1 - t) * np.log1p(-p)), reduction)
+    t = like(target, prediction)
+    log_p, log_rest = _logs(prediction)
+    return reduced(-(t * log_p + (1 - t) * log_rest), reduction)
 
 
 @pointwise(lambda x, t: tm.sigmoid(x) - t, lambda x, t: -x)

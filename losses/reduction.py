@@ -12,7 +12,8 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
-from tapem import ArgumentError, Declaration, all_mapped, primitive
+from losses.half import loss
+from tapem import ArgumentError, Declaration, all_mapped
 
 Reduction: TypeAlias = Literal["mean", "sum", "none"]
 
@@ -37,10 +38,7 @@ def reduced(terms: Any, reduction: str, count: Any = None) -> Any:
     if reduction == "none":
         return terms
     if reduction == "mean":
-        count = counted(terms) if count is None else count
-        if getattr(terms, "dtype", None) == np.float16:  # whose sum could overflow where the mean does not
-            return np.add.reduce(terms / count, axis=None)
-        return np.add.reduce(terms, axis=None) / count
+        return np.add.reduce(terms, axis=None) / (counted(terms) if count is None else count)
     check_reduction(reduction)
     return np.add.reduce(terms, axis=None)
 
@@ -80,10 +78,11 @@ def _batch_pointwise(
     return reduced_per_example(terms, static["reduction"])
 
 
-def pointwise(prediction_slope: Slope, target_slope: Slope) -> Declaration:
+def pointwise(prediction_slope: Slope, target_slope: Slope, *, narrow: bool = False) -> Declaration:
     """Declare a loss that has one term per element, by the derivatives of a term with respect to its two operands.
 
-    Both slopes are called as `(prediction, target, **static)`, on arrays and tracers of the same dtype.
+    Both slopes are called as `(prediction, target, **static)`, on arrays and tracers of the same dtype; of float16 as
+    float32, unless they are `narrow`.
     """
 
     def pull(slope: Slope) -> Slope:
@@ -101,7 +100,7 @@ def pointwise(prediction_slope: Slope, target_slope: Slope) -> Declaration:
         return rule
 
     slopes = (prediction_slope, target_slope)
-    return primitive(rrule=tuple(map(pull, slopes)), frule=tuple(map(push, slopes)), batch=_batch_pointwise)
+    return loss(rrule=tuple(map(pull, slopes)), frule=tuple(map(push, slopes)), batch=_batch_pointwise, narrow=narrow)
 
 
 __all__ = [

@@ -235,6 +235,40 @@ def test_float32_stays_and_nothing_is_changed(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("size", [1e-5, 1.0, 200.0, 3e4])
+def test_float16_is_float32_rounded(name: str, size: float) -> None:
+    """However small or large the gradients are: their squares are no float16, nor is eps."""
+    optimiser = OPTIMISERS[name][0](1e-2)
+    half, state = params_of(np.float16), optimiser.init(params_of(np.float16))
+    for step in range(3):
+        grads = tm.tree.tree_map(
+            lambda g: (np.float64(g) * size).clip(-6e4, 6e4).astype(np.float16), grads_of(half, step)
+        )
+        wide = tm.tree.tree_map(lambda p: p.astype(np.float32), half)
+        with np.errstate(over="ignore"):  # a step beyond the range of float16 is the user's
+            expected, single = optimiser.update(tm.tree.tree_map(lambda g: g.astype(np.float32), grads), state, wide)
+            half, state = optimiser.update(grads, state, half)
+            for one, other in zip(leaves(half), leaves(expected), strict=True):
+                np.testing.assert_array_equal(one, other.astype(np.float16))
+        assert {x.dtype for x in leaves(half)} == {np.dtype(np.float16)}
+        for one, other in zip(leaves(state), leaves(single), strict=True):
+            np.testing.assert_array_equal(one, other)
+        assert all(x.dtype == np.float32 for name in optimiser.memory() for x in leaves(state[name]))
+    assert all(np.isfinite(x).all() for x in leaves(half))
+
+
+def test_float16_takes_gradients_and_states_of_other_dtypes() -> None:
+    params = [np.ones(2, np.float16)]
+    optimiser = optim.adam(0.5)
+    wide, _ = optimiser.update([np.full(2, 1e-9)], optimiser.init(params), params)  # no float16
+    np.testing.assert_allclose(wide[0], 1 - 0.5 / 11, rtol=1e-3)  # eps is 1e-8
+    old = {"step": 0, "mean": [np.zeros(2, np.float16)], "square": [np.zeros(2, np.float16)]}
+    updated, state = optimiser.update([np.full(2, 1e-4, np.float16)], old, params)
+    np.testing.assert_allclose(updated[0], 0.5, atol=1e-3)
+    assert updated[0].dtype == np.float16 and state["square"][0].dtype == np.float32
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_update_is_repeatable_and_pickles(name: str) -> None:
     optimiser = pickle.loads(pickle.dumps(OPTIMISERS[name][0](optim.cosine(0.1, 5))))
     assert optimiser == OPTIMISERS[name][0](optim.cosine(0.1, 5))
@@ -319,6 +353,14 @@ def test_converges() -> None:
         for _ in range(400):
             params, state = optimiser.update(2 * (params - target), state, params)
         np.testing.assert_allclose(params, target, atol=0.05)
+
+
+@pytest.mark.parametrize("size", [1e200, 1e-200, 1e308])
+def test_clip_where_squares_leave_the_range(size: float) -> None:
+    grads = [np.array([3.0, 0.0]) * (size / 5), np.array([[4.0]]) * (size / 5)]
+    assert optim.global_norm(grads) == pytest.approx(size)
+    clipped = optim.clip_by_global_norm(grads, size / 2)
+    np.testing.assert_allclose(clipped[0] / size, [0.3, 0.0])
 
 
 def test_clip() -> None:

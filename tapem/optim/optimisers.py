@@ -12,6 +12,7 @@ from typing import Any, ClassVar, NoReturn, TypeAlias
 import numpy as np
 
 from tapem.errors import ArgumentError, DTypeError, ShapeError, TreeError
+from tapem.ops.norms import norm
 from tapem.optim.schedules import Schedule, require
 from tapem.tree import Structure, flatten, leaves_like, unflatten
 
@@ -19,6 +20,13 @@ from tapem.tree import Structure, flatten, leaves_like, unflatten
 Rate: TypeAlias = float | Schedule
 # Any nesting of dict, list, tuple, NamedTuple and dataclass of float arrays.
 Tree: TypeAlias = Any
+
+
+_HALF = np.dtype(np.float16)
+
+
+def _is_half(x: Any) -> bool:
+    return getattr(x, "dtype", None) == _HALF
 
 
 def _room(fresh: Any, other: Any = 0.0) -> Any:
@@ -31,6 +39,10 @@ def _room(fresh: Any, other: Any = 0.0) -> Any:
 
 class Optimiser(ABC):
     """The base of all optimisers: it takes trees apart, and calls `leaf` once for every array of parameters.
+
+    Parameters of float16 are updated in float32 and then rounded, and what is remembered of them is float32: the square
+    of a gradient of 1e-4 is no float16, nor is an eps of 1e-8. The parameters themselves have no copy in float32, so
+    steps of less than a thousandth of them are lost; to train with such steps, keep the parameters in float32.
 
     A new optimiser is a frozen dataclass with `lr`, the names of its `slots` (what it remembers of each array, at first
     zeros) and `leaf`.
@@ -57,7 +69,11 @@ class Optimiser(ABC):
     def init(self, params: Tree) -> dict[str, Any]:
         """The state before the first update: the number of updates, `step`, and for each slot a tree like params."""
         leaves, structure = flatten(params)
-        zeros = {name: unflatten(structure, [np.zeros_like(leaf) for leaf in leaves]) for name in self.memory()}
+        kinds = [np.float32 if _is_half(leaf) else None for leaf in leaves]
+        zeros = {
+            name: unflatten(structure, list(map(np.zeros_like, leaves, kinds)))  # pyright: ignore
+            for name in self.memory()
+        }
         return {"step": 0, **zeros}
 
     def update(self, grads: Tree, state: dict[str, Any], params: Tree) -> tuple[Tree, dict[str, Any]]:
@@ -81,12 +97,15 @@ class Optimiser(ABC):
                 param = np.asarray(param)[()]
             if type(grad) in (float, int):
                 grad = np.asarray(grad)[()]
+            if half := _is_half(param):
+                param, *slots = (x.astype(np.float32) for x in (param, *slots))
             for name, slot in zip(names, slots, strict=True):
                 if getattr(slot, "shape", ()) != param.shape:
                     _refuse(f"state {name!r}", slot.shape, param, position, structure)
             if grad.dtype is not param.dtype or grad.shape != param.shape:
                 grad = _fitted(param, grad, position, structure)
-            rows.append(self.leaf(param, grad, rate, step, *slots))
+            row = self.leaf(param, grad, rate, step, *slots)
+            rows.append((row[0].astype(_HALF), *row[1:]) if half else row)
         columns = [unflatten(structure, column) for column in zip(*rows, strict=True)]
         updated, *memories = columns or [params] * (1 + len(names))  # a tree without leaves stays as it is
         return updated, {"step": step + 1, **dict(zip(names, memories, strict=True))}
@@ -333,7 +352,7 @@ def global_norm(tree: Tree) -> float:
     >>> global_norm({"w": np.array([3.0]), "b": np.array([[4.0]])})
     5.0
     """
-    return math.sqrt(sum(float(np.sum(np.square(leaf, dtype=np.float64))) for leaf in flatten(tree)[0]))
+    return math.hypot(*(float(norm(np.asarray(leaf, np.float64))) for leaf in flatten(tree)[0]))
 
 
 def clip_by_global_norm(grads: Tree, limit: float) -> Tree:
@@ -346,11 +365,11 @@ def clip_by_global_norm(grads: Tree, limit: float) -> Tree:
     [array([0.6]), array([0.8])]
     """
     require(limit > 0, "clip_by_global_norm: limit", limit, "positive")
-    norm = global_norm(grads)
-    if norm <= limit:
+    length = global_norm(grads)
+    if length <= limit:
         return grads
     leaves, structure = flatten(grads)
-    return unflatten(structure, [leaf * (limit / norm) for leaf in leaves])
+    return unflatten(structure, [leaf * (limit / length) for leaf in leaves])
 
 
 __all__ = [

@@ -63,6 +63,79 @@ def test_bce_at_the_ends(dtype: Any) -> None:
     assert float(losses.bce(p[[0, 3]], t[[0, 3]])) < 1e-7
 
 
+@pytest.mark.parametrize(
+    ("dtype", "low", "high"), [(np.float64, 1e12, 1e12), (np.float32, 1e12, 2**24), (np.float16, 16384, 2048)]
+)
+def test_bce_of_what_is_certain_and_wrong_is_that_of_torch(dtype: Any, low: float, high: float) -> None:
+    """The logarithm is -100 at least, and a reciprocal 1e12 at most: steep, but no number that ends all training."""
+    p, t = np.array([0, 1], dtype), np.array([1, 0], dtype)
+    f = lambda p, t: losses.bce(p, t, reduction="none")  # noqa: E731
+    np.testing.assert_array_equal(f(p, t), [100, 100])
+    for found in (
+        tm.vjp(f, p, t)[1](np.ones(2, dtype))[0],
+        tm.jvp(f, (p, t), (np.ones(2, dtype), np.zeros(2, dtype)))[1],
+    ):
+        np.testing.assert_allclose(found, [-low, high], rtol=1e-3)
+    np.testing.assert_array_equal(tm.vjp(f, p, t)[1](np.ones(2, dtype))[1], [100, -100])
+    if dtype != np.float16:  # which does not hold the squares of the reciprocals
+        assert np.isfinite(tm.hessian(lambda p: np.sum(f(p, t)))(p)).all()
+    # Further inside nothing is bounded, and the derivative is that of the value.
+    x = np.array([1e-9 if dtype != np.float16 else 1e-3, 0.5], dtype)
+    np.testing.assert_allclose(tm.grad(losses.bce)(x, np.ones_like(x)), -0.5 / x, rtol=4 * np.finfo(dtype).eps)
+
+
+ENDS: list[tuple[Any, list[float], list[float]]] = [
+    (losses.bce, [0, 0, 1, 1, 1e-30, 0.5], [0, 1, 0, 1, 1, 0.5]),
+    (losses.bce_with_logits, [6e4, -6e4, 6e4, -6e4, 0, 1], [0, 1, 1, 0, 1, 0.5]),
+    (losses.poisson_nll, [-6e4, 0, 5, -1, 1, 2], [0, 1, 2, 3, 0, 0]),
+    (losses.log_cosh, [6e4, -6e4, 0, 1e-4, 1, 2], [0, 0, 0, 0, 1, 1]),
+    (losses.mse, [200, -200, 0, 1e-3, 1, 2], [0, 0, 0, 0, 1, 1]),
+    *((op, [6e4, -6e4, 0, 1e-3, 1, 2], [0, 0, 0, 0, 1, 1]) for op in (losses.mae, losses.huber, losses.smooth_l1)),
+    (losses.hinge, [6e4, -6e4, 1, -1, 0, 2], [1, 1, 1, 1, -1, -1]),
+    (losses.kl_divergence, [0, -6e4, -1, -1, -2, -3], [1, 0, 0, 0.5, 0.5, 0]),
+    (losses.cosine_similarity, [0, 0, 0, 0, 0, 0], [1, 1, 1, 1, 1, 1]),
+    (losses.cosine_similarity, [6e4, -6e4, 1, 0, 0, 3e4], [0, 0, 0, 0, 0, 0]),
+    (losses.cross_entropy, [3e4, -3e4, 0, 0, 0, 1], [1, 0, 0, 0, 0, 0]),
+]
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+@pytest.mark.parametrize(("loss", "prediction", "target"), ENDS)
+@pytest.mark.parametrize("reduction", ["mean", "none"])
+def test_the_ends_of_every_domain(loss: Any, prediction: Any, target: Any, reduction: str, dtype: Any) -> None:
+    """Values and both gradients are finite, without a warning, and float16 says what float64 says."""
+    p, t = np.array(prediction, dtype).reshape(2, 3), np.array(target, dtype).reshape(2, 3)
+    f = lambda p, t: loss(p, t, reduction=reduction)  # noqa: E731
+    value, pullback = tm.vjp(f, p, t)
+    exact, pullback_of_exact = tm.vjp(f, p.astype(float), t.astype(float))
+    found, expected = [value, *pullback(np.ones_like(value))], [exact, *pullback_of_exact(np.ones_like(exact))]
+    for one, other in zip(found, expected, strict=True):
+        assert one.dtype == dtype
+        assert np.isfinite(one).all()
+        inside = np.abs(other) < 100 if loss is losses.bce else other == other  # beyond, see above
+        if loss is losses.kl_divergence and one is found[-1]:
+            inside = t > 0  # the logarithm of 0 is that of the least number of the dtype
+        limits = np.finfo(dtype)
+        np.testing.assert_allclose(one[inside], other[inside], rtol=3 * limits.eps, atol=limits.eps)
+
+
+@pytest.mark.parametrize("loss", ALL, ids=lambda loss: loss.name)
+def test_float16_means_fit_where_terms_do_not(loss: Any) -> None:
+    """The mean over many examples, most of them right, alone and under vmap."""
+    random = np.random.default_rng(0)
+    p, t = (
+        random.uniform(0.1, 0.9, (3000, 2)).astype(np.float16),
+        random.uniform(0.1, 0.9, (3000, 2)).astype(np.float16),
+    )
+    if loss not in (losses.bce, losses.poisson_nll, losses.kl_divergence, losses.cosine_similarity):
+        p[0] = 300
+    wide = p.astype(float), t.astype(float)
+    np.testing.assert_allclose(loss(p, t), loss(*wide), rtol=2e-3)
+    np.testing.assert_allclose(tm.vmap(loss)(p[None], t[None]), [loss(*wide)], rtol=2e-3)
+    for found, expected in zip(tm.grad(loss, (0, 1))(p, t), tm.grad(loss, (0, 1))(*wide), strict=True):
+        np.testing.assert_allclose(found, expected, rtol=2e-3, atol=1e-7)
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_huge_logits(dtype: Any) -> None:
     logits, labels = np.array([[1e4, -1e4, 0], [-1e4, 1e4, 1e4]], dtype), np.array([1, 0])
