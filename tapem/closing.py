@@ -158,7 +158,10 @@ def place(
     node = op.placed(
         len(recorder.nodes),
         tuple(None if node is None else node.id for node in nodes),
-        tuple(value if node is None else node.output for value, node in zip(operands, nodes, strict=True)),
+        tuple(
+            node.output if node is not None else value if type(value) is Tracer else op.captured(position, value)
+            for position, (value, node) in enumerate(zip(operands, nodes, strict=True))
+        ),
         static,
         outputs,
         any(node is not None and node.requires_grad for node in nodes),

@@ -22,7 +22,7 @@ from tapem.boundary import boundary
 from tapem.calls import Program, batch_all, call, call_abstractly
 from tapem.closing import close, is_tensor, place
 from tapem.errors import ArgumentError, DTypeError, ShapeError, TreeError
-from tapem.node import NOTHING, Abstract
+from tapem.node import NOTHING, Abstract, taken
 from tapem.ops.joining import stack
 from tapem.program import lift
 from tapem.tracer import Tracer
@@ -77,6 +77,7 @@ def scan(
     (np.float64(6.0), array([0., 2., 9.]))
     """
     leaves, structure = flatten(xs)
+    leaves = [taken(leaf, op="scan", argument="xs") for leaf in leaves]
     lengths = {np.shape(leaf)[0] if np.ndim(leaf) else None for leaf in leaves} | ({length} - {None})
     if None in lengths or len(lengths) != 1:
         raise ShapeError(
@@ -241,6 +242,7 @@ def eval_shape(f: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
     Abstract(shape=(2,), dtype=dtype('float64'))
     """
     leaves, structure = flatten((arguments, options))
+    leaves = [taken(leaf, op="eval_shape", argument="one of its arguments") for leaf in leaves]
 
     def program(*values: Any) -> tuple[Any, ...]:
         positional, keywords = unflatten(structure, values)

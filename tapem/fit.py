@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from tapem import random
 from tapem.errors import ArgumentError, ShapeError
+from tapem.foreign import as_tensor
 from tapem.model.gradients import value_and_grad_params
 from tapem.model.programs import Loss, Model, Setting, named, objective, refused_options, runner
 from tapem.optim import Optimiser
@@ -113,8 +114,8 @@ def fit(
     """Train a model: go through the data `epochs` times, shuffled, and update the parameters after every mini-batch.
 
     `model` and `loss` are as for `tm.model.value_and_grad`; a loss averages over examples, and so do the gradients,
-    over the last, smaller batch too. `data` is a pair `(x, target)` of arrays, of what NumPy makes arrays of (a
-    DataFrame), or of trees of them, with one row per example. The first parameters are `params`, or drawn by
+    over the last, smaller batch too. `data` is a pair `(x, target)` of arrays, of what tapem takes for arrays
+    (a DataFrame), or of trees of them, with one row per example. The first parameters are `params`, or drawn by
     `model.init`. Of `key` and `train=True`, a function is given what it has parameters for, an object with `apply`
     both. State is threaded through if the model has `init_state`, or `model_state` is given.
 
@@ -284,7 +285,7 @@ def checked(data: Any, what: str) -> tuple[Tree, Tree]:
     """The data as arrays; ArgumentError for what is no pair, ShapeError for arrays that differ in their rows."""
     if not isinstance(data, tuple) or len(cast(tuple[Any, ...], data)) != 2:
         raise ArgumentError(f"fit: {what} must be a pair (x, target) of arrays, with one row per example.")
-    arrays: tuple[Tree, Tree] = tree_map(np.asarray, data)
+    arrays: tuple[Tree, Tree] = tree_map(lambda leaf: as_tensor(leaf, op="fit", argument=what), data)
     shapes = dict.fromkeys(array.shape for array in flatten(arrays)[0])
     sizes = {shape[:1] for shape in shapes}
     if len(sizes) != 1 or sizes <= {(), (0,)}:

@@ -7,12 +7,13 @@ earlier nodes, and what came out. That is what makes a tape printable, picklable
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple, NoReturn, Protocol, TypeAlias, TypeGuard
+from typing import Any, NamedTuple, NoReturn, Protocol, TypeAlias, TypeGuard, cast
 
 import numpy as np
 import numpy.typing as npt
 
-from tapem.errors import ConcretizationError, DTypeError, MutationError
+from tapem.errors import ConcretizationError, MutationError
+from tapem.foreign import NUMBERS, NoArray, as_tensor
 from tapem.signature import type_text
 
 # Values of every dtype stand on a tape, so the dtype is Any.
@@ -192,7 +193,7 @@ new_node: Callable[[tuple[Any, ...]], Node] = functools.partial(tuple.__new__, N
 """A Node from the tuple of its fields, at half the price of calling the class; it is paid once per op."""
 
 
-class Handle:
+class Handle(NoArray):
     """What stands for a node of one result, a Ref or a tracer: it has the shape and the dtype of the node's value."""
 
     __slots__ = ()
@@ -233,9 +234,6 @@ def read_only(value: Any, node: Node | None = None) -> Array:
     return view
 
 
-NUMBERS = frozenset({bool, int, float, np.float64, np.float32, np.float16, np.int64, np.int32, np.bool_})
-
-
 def snapshot(array: Array) -> Array:
     """The array as it is now: a copy, unless nobody can write to it.
 
@@ -263,31 +261,10 @@ def constant(value: Any, *, op: str = "leaf", argument: str = "its value") -> An
     return as_tensor(value, op=op, argument=argument).copy()
 
 
-def as_tensor(value: Any, *, op: str, argument: str) -> Array:
-    """Whatever stands for a real-valued array, as an array (not copied); DTypeError for anything else."""
-    what = f"{op}: {argument}"
-    shown = _shown(value)
-    if value is None or isinstance(value, str | bytes):
-        raise DTypeError(f"{what} is {shown}, which is not a tensor. Pass a NumPy array, a number, or a Ref.")
-    try:
-        array = np.asarray(value)
-    except ConcretizationError:
-        raise
-    except (ValueError, TypeError) as error:
-        raise DTypeError(
-            f"{what} is {shown}, which is not a tensor ({error}). All rows must have the same length."
-        ) from error
-    if array.dtype.kind in "fiub":
-        return array
-    if array.dtype.kind == "c":
-        raise DTypeError(f"{what} is complex ({array.dtype}). tapem differentiates real values: split it into parts.")
-    raise DTypeError(
-        f"{what} is {shown}, an array of dtype {array.dtype}, which is not a tensor of numbers. "
-        "Pass a NumPy array of floats, integers or bools."
-    )
+def taken(value: Any, *, op: str, argument: str) -> Any:
+    """A value as it is, if it needs no second look (an array, a number, a Handle, a shape), else as an array.
 
-
-def _shown(value: Any) -> str:
-    """A value as an error quotes it: at most a line."""
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
+    Raises DTypeError for what `as_tensor` refuses.
+    """
+    known = type(value) is np.ndarray or type(value) is Abstract or isinstance(value, Handle | np.generic | int | float)
+    return cast(Any, value) if known else as_tensor(value, op=op, argument=argument)

@@ -26,6 +26,8 @@ class Operators(Generic[R]):
 
     # ndarray + self must come here, not be spread over the array's elements.
     __array_priority__ = 1000.0
+    # So must a pandas Series or DataFrame, which would ask for an array; pandas' own rank up to 4000.
+    __pandas_priority__ = 5000
 
     def __add__(self, other: Any) -> R:
         return _apply(arithmetic.add, self, other)

@@ -215,6 +215,8 @@ class Primitive:
             elif type(value) is np.ndarray:
                 # As a tuple it can be compared, and cannot be changed by whoever else holds the array.
                 static[name] = tuple(value.tolist()) if value.ndim == 1 else snapshot(value)
+            elif isinstance(value, np.ndarray):
+                static[name] = as_tensor(value, op=self.usage(), argument=f"argument {name!r}").copy()
             elif has_door(value):
                 raise NoRuleError(
                     f"{self.usage()}: {name!r} decides the shape or the kind of the result, so it is not "

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from tapem.errors import DTypeError, ShapeError
-from tapem.node import Abstract, constant
+from tapem.node import Abstract, taken
 from tapem.tracer import Tracer
 from tapem.tracing import through_every_door
 from tapem.tree import flatten, unflatten
@@ -36,6 +36,7 @@ def ravel(tree: Any) -> tuple[Any, Callable[[Any], Any]]:
            [30., 40.]]), 'b': array([50.], dtype=float32)}
     """
     leaves, structure = flatten(tree)
+    leaves = [taken(leaf, op="ravel", argument=f"leaf {position}") for position, leaf in enumerate(leaves)]
     kinds = [kind_of(leaf, position) for position, leaf in enumerate(leaves)]
     dtype = np.result_type(*(kind.dtype for kind in kinds)) if kinds else np.dtype(np.float64)
     bounds = list(itertools.accumulate((math.prod(kind.shape) for kind in kinds), initial=0))
@@ -43,6 +44,7 @@ def ravel(tree: Any) -> tuple[Any, Callable[[Any], Any]]:
     @through_every_door
     def unravel(vector: Any) -> Any:
         """The tree whose numbers, one after another, are those of the vector."""
+        vector = taken(vector, op="unravel", argument="the vector")
         given = Abstract.of(vector)
         if given.shape != (bounds[-1],):
             raise ShapeError(
@@ -51,7 +53,6 @@ def ravel(tree: Any) -> tuple[Any, Callable[[Any], Any]]:
             )
         if given.dtype.kind not in "fiu":
             raise DTypeError(f"unravel: the vector holds {given.dtype} values, but must hold floats.")
-        vector = vector if type(vector) is Tracer else np.asarray(vector)
         parts = [vector[start:stop] for start, stop in itertools.pairwise(bounds)]
         return unflatten(structure, [shaped(part, kind) for part, kind in zip(parts, kinds, strict=True)])
 
@@ -64,7 +65,7 @@ def ravel(tree: Any) -> tuple[Any, Callable[[Any], Any]]:
 
 def kind_of(leaf: Any, position: int) -> Abstract:
     """Shape and dtype of a leaf; DTypeError if it does not hold floats."""
-    kind = Abstract.of(leaf if type(leaf) is Tracer else constant(leaf, op="ravel", argument=f"leaf {position}"))
+    kind = Abstract.of(leaf)
     if kind.dtype.kind != "f":
         raise DTypeError(
             f"ravel: leaf {position} of the tree holds {kind.dtype} values, but only floats can be part of a vector. "

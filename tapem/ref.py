@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 import numpy as np
 
 from tapem.errors import ConcretizationError, UnknownRefError
+from tapem.foreign import NoArray, refuse_meeting
 from tapem.immutable import Immutable, setter
 from tapem.node import Handle, Node
 from tapem.operators import Operators
@@ -19,7 +20,7 @@ if TYPE_CHECKING:  # only the type of what operators build: steps stand above th
 Step: TypeAlias = "TapeM[Ref]"
 
 
-class Deferred(Immutable, Operators[Step]):
+class Deferred(Immutable, Operators[Step], NoArray):
     """What an op builds a step from: a Ref or a step. It has no value of its own, and says so to whoever asks for one.
 
     NumPy's functions are refused too: to build steps there is one name for each op, and it is the op's own.
@@ -28,6 +29,7 @@ class Deferred(Immutable, Operators[Step]):
     __slots__ = ()
 
     def _refuse(self, what: str) -> NoReturn:
+        refuse_meeting(self)
         raise ConcretizationError(
             f"{self!r} has no value of its own, so {what}. To compute with it use tapem's op of that name (tm.sin, "
             "tm.sum, tm.stack, ...); to read a value, run the step and take tape.value(ref)."

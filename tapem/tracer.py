@@ -18,6 +18,7 @@ from typing import Any, ClassVar, NoReturn
 import numpy as np
 
 from tapem.errors import ConcretizationError, EscapedTracerError, MutationError, NoRuleError
+from tapem.foreign import own, refuse_meeting
 from tapem.location import users_line
 from tapem.node import NOTHING, NUMBERS, Abstract, Handle, Node, Static, new_node
 from tapem.numpy_api import FUNCTIONS, REDUCTIONS, UFUNCS, name_of
@@ -87,6 +88,7 @@ class Tracer(Handle, Operators["Tracer"]):
         return bool(value)
 
     def _refuse(self, what: str) -> NoReturn:
+        refuse_meeting(self)
         self._refuse_index()
         raise ConcretizationError(
             f"{users_line()}: {what} of {self!r} would lose its gradient. For a number that is not "
@@ -123,6 +125,7 @@ class Tracer(Handle, Operators["Tracer"]):
             )
 
     def __array__(self, dtype: Any = None, copy: Any = None) -> NoReturn:
+        refuse_meeting(self)
         self._refuse_index()
         raise ConcretizationError(
             f"{users_line()}: {self!r} cannot become a plain array: that would lose its gradient. Where you wrote "
@@ -168,7 +171,9 @@ class Tracer(Handle, Operators["Tracer"]):
             raise no_rule(name_of(function), None, {})
         if options.get("out") is not None:
             raise MutationError(f"{name_of(function)}(..., out=...) would write into an array; use its result.")
-        return handler(*arguments, **options)
+        name = name_of(function)
+        given = [own(value, op=name, argument=f"argument {i}") for i, value in enumerate(arguments)]
+        return handler(*given, **{key: own(x, op=name, argument=f"argument {key!r}") for key, x in options.items()})
 
     @property
     def real(self) -> Tracer:

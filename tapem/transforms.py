@@ -15,7 +15,7 @@ import numpy as np
 from tapem.boundary import boundary, shorten
 from tapem.errors import ArgumentError, DTypeError, ShapeError, TreeError
 from tapem.monad import TapeM
-from tapem.node import Abstract, constant
+from tapem.node import Abstract, constant, taken
 from tapem.program import lift
 from tapem.sweeps.forward import forward
 from tapem.sweeps.reverse import reverse
@@ -336,8 +336,10 @@ def replace(arguments: Sequence[Any], selected: int | tuple[int, ...], values: A
     return result
 
 
-def differentiable(leaves: Sequence[Any], structure: Structure, allow_int: bool | None) -> list[int] | None:
+def differentiable(leaves: list[Any], structure: Structure, allow_int: bool | None) -> list[int] | None:
     """The positions of the leaves that can be differentiated, or None for all of them.
+
+    Arrays of other libraries are replaced by NumPy's, in the list that is given.
 
     Raises DTypeError for a leaf of integers or bools unless they are allowed, and for what is no tensor at all. With
     `allow_int` None they are refused, and the error does not offer to allow them.
@@ -349,7 +351,8 @@ def differentiable(leaves: Sequence[Any], structure: Structure, allow_int: bool 
         elif type(leaf) is float:
             continue
         else:
-            kind = Abstract.of(constant(leaf, op="a transform", argument="one of its arguments")).dtype.kind
+            leaves[position] = leaf = taken(leaf, op="a transform", argument="one of its arguments")
+            kind = Abstract.of(leaf).dtype.kind
         if kind == "f":
             continue
         if kind not in "iub":

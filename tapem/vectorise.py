@@ -11,7 +11,7 @@ import optree
 
 from tapem.errors import ArgumentError, ConcretizationError, ShapeError, TreeError
 from tapem.monad import TapeM, drive
-from tapem.node import Abstract, constant, is_several
+from tapem.node import Abstract, constant, is_several, taken
 from tapem.recorder import Recorder, opened
 from tapem.sweeps.batch import Batched, batch, from_front, to_front
 from tapem.tracer import Tracer
@@ -54,6 +54,10 @@ def vmap(
                 "positional arguments; give one entry per argument."
             )
         axes = [*axes_of(axes_tree, arguments, "in_axes"), *(0 for _ in flatten(options)[0])]
+        leaves = [
+            leaf if axis is None else taken(leaf, op="vmap", argument="a mapped argument")
+            for leaf, axis in zip(leaves, axes, strict=True)
+        ]
         axes = [normal_axis(axis, leaf, "in_axes") for axis, leaf in zip(axes, leaves, strict=True)]
         size = batch_size(leaves, axes, axis_size, axis_name)
         with opened(abstract=True) as recorder:
@@ -104,6 +108,8 @@ def place(result: Batched, axis: int | None, size: int, axis_name: str | None) -
                 "give the axis along which the examples are to be stacked."
             )
         return result.value
+    if not result.mapped:
+        result = Batched(taken(result.value, op="vmap", argument="an output"), False)
     rank = np.ndim(result.value) + (not result.mapped)
     if not -rank <= axis < rank:
         raise ArgumentError(f"vmap: out_axes={axis} is out of range for an output with {rank} axes.")

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import layers
@@ -300,21 +301,12 @@ def test_a_function_that_insists_on_key_and_train_is_told_when_it_is_judged() ->
         told.clear()
 
 
-class Frame:
-    """A table as other libraries have them: an array can be made of it, but an index asks for columns."""
-
-    def __init__(self, values: Any) -> None:
-        self.values = values
-
-    def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
-        return np.array(self.values, dtype)
-
-    def __getitem__(self, column: str) -> Any:
-        raise KeyError(column)
-
-
 def test_data_may_be_tables() -> None:
-    tables = fit(data=(Frame(DATA[0]), Frame(DATA[1])), validation=(Frame(VALIDATION[0]), VALIDATION[1]))
+    rows = range(len(DATA[0]), 0, -1)  # an index that is not the position
+    tables = fit(
+        data=(pd.DataFrame(DATA[0], rows), pd.Series(DATA[1], rows)),
+        validation=(pd.DataFrame(VALIDATION[0]), VALIDATION[1]),
+    )
     assert_same(tables.state, fit(validation=VALIDATION).state)
 
 

@@ -7,8 +7,10 @@ import inspect
 from collections.abc import Callable
 from typing import Any, ParamSpec, Protocol, TypeVar, cast, overload
 
+import numpy as np
+
 import tapem as tm
-from tapem.node import as_tensor
+from tapem.node import taken
 from tapem.signature import Signature
 from tapem.tracing import monadic
 from tapem.tree import flatten
@@ -56,8 +58,9 @@ def composed(f: Callable[P, R]) -> Composed[P, R]:
         bound.apply_defaults()
         given = bound.arguments
         for name in names:
-            if not hasattr(given[name], "dtype") and not (given[name] is None and name in optional):
-                given[name] = as_tensor(given[name], op=str(signature), argument=f"argument {name!r}")
+            if not (given[name] is None and name in optional):
+                value = taken(given[name], op=str(signature), argument=f"argument {name!r}")
+                given[name] = value if hasattr(value, "dtype") else np.asarray(value)
         signature.verify([given[name] for name in names], static={n: given[n] for n in signature.static_names})
         return f(*bound.args, **bound.kwargs)
 

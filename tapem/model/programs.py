@@ -13,7 +13,7 @@ import numpy as np
 
 from tapem.errors import ArgumentError, DTypeError, NotScalarError
 from tapem.monad import TapeM, drive
-from tapem.node import NOTHING, Abstract
+from tapem.node import NOTHING, Abstract, constant
 from tapem.ops.arithmetic import identity
 from tapem.program import lift, to_tracers
 from tapem.recorder import Recorder
@@ -165,8 +165,8 @@ def called(program: Callable[..., Any], arguments: tuple[Any, ...], options: dic
 
 def as_tracer(value: Any, recorder: Recorder) -> Any:
     """A tracer for an array or a float, which is a constant to the recorder."""
-    inputs = (value,)
     if isinstance(value, np.ndarray | np.generic | float):
+        inputs = (constant(value, op="a do program", argument="one of its arguments"),)
         return Tracer(recorder, recorder.record(identity, (None,), inputs, NOTHING, False, inputs))
     return value
 

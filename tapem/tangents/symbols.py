@@ -7,6 +7,7 @@ import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from tapem.errors import TangentError
+from tapem.foreign import NoArray
 
 # A number, an array, a tracer, a tangent or, beside a Composite, its primal: told apart as the program runs.
 Operand: TypeAlias = Any
@@ -16,7 +17,7 @@ ALGEBRA: dict[np.ufunc, Callable[..., Operand]] = {}
 """What NumPy's ufuncs, and so Python's operators, mean where a tangent is an operand: tapem.tangents.algebra tells."""
 
 
-class Tangent(NDArrayOperatorsMixin):
+class Tangent(NDArrayOperatorsMixin, NoArray):
     """Base of the tangents that are not arrays: NumPy's mixin makes ufuncs of operators, the algebra answers them."""
 
     __slots__ = ()
