@@ -10,23 +10,27 @@ arguments ask for.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import functools
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple, TypeAlias, cast, overload
+from typing import Any, ClassVar, NamedTuple, TypeAlias, overload
 
 import numpy.typing as npt
 
 import tapem as tm
-from layers.shapes import Pattern, check_pattern, misfit, shown
+from layers.checking import Beginnings, beginnings_of, check_trees, refuse_other_structures
+from layers.overriding import adapt
+from layers.shapes import ANY, Pattern, check_pattern, misfit, shown
 from tapem import ArgumentError, Ref, ShapeError, TapeError, TapeM
 from tapem.tree import flatten
-from tapem.tree import shown as structure_shown
 
 Array: TypeAlias = npt.NDArray[Any]
 # A tree of arrays: what `init` gives, and what optimisers and `tm.grad` take and give back.
 Params: TypeAlias = "Array | Mapping[str, Params] | Sequence[Params]"
 # A value without parameters, or without state: an empty tree.
 EMPTY: tuple[()] = ()
+# What asks for a step.
+MONADIC = (Ref, TapeM)
 
 
 def is_empty(tree: Any) -> bool:
@@ -60,7 +64,11 @@ class Layer:
     - `init`: the first parameters; by default none.
     - `forward`: the value, written with NumPy or tapem's ops for arrays.
     - A layer with state (running statistics) overrides `init_state`, and `step` in place of `forward`.
-    - A layer made of layers overrides both, and says in `parts` what it is made of.
+    - A layer made of layers calls their `as_part`, and says in `parts` what it is made of.
+
+    Or it overrides `init(key)`, `apply(params, x)` and `output_shape(input_shape)`, the three that are called from
+    outside; an `apply` is given `key`, `train` and `state` where it has parameters of these names. However a layer is
+    written, it composes, and goes through all three doors with its parameters and its state checked.
 
     >>> import numpy as np
     >>> from dataclasses import dataclass
@@ -76,7 +84,16 @@ class Layer:
     array([1., 2.])
     """
 
-    takes_any: ClassVar[Pattern] = (...,)
+    takes_any: ClassVar[Pattern] = ANY
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Let what a new layer overrides be called as what it stands for."""
+        super().__init_subclass__(**options)
+        adapt(cls)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What is pickled: all but what can be found out again."""
+        return {name: value for name, value in vars(self).items() if name != "beginnings"}
 
     @property
     def takes(self) -> Pattern:
@@ -118,11 +135,29 @@ class Layer:
 
     def forward(self, params: Any, x: Any, *, key: Any = None, train: bool = False) -> Any:
         """The value for arrays or tracers; overridden by every layer without state."""
-        raise NotImplementedError(f"{type(self).__name__} has neither forward nor step")
+        raise NotImplementedError(f"{type(self).__name__} has none of forward, step and apply")
 
     def step(self, params: Any, state: Any, x: Any, *, key: Any = None, train: bool = False) -> tuple[Any, Any]:
         """The value and the new state; overridden by layers with state, and by layers made of layers."""
         return self.forward(params, x, key=key, train=train), state
+
+    def as_part(self, params: Any, state: Any, x: Any, *, key: Any = None, train: bool = False) -> tuple[Any, Any]:
+        """The value and the new state, for a layer that this one is part of, which has checked params and state."""
+        if type(self).apply is not Layer.apply:
+            if is_empty(state):
+                return self.apply(params, x, key=key, train=train), state
+            found: Any = self.apply(params, x, key=key, train=train, state=state)
+        else:
+            found = self.step(params, state, x, key=key, train=train)
+        return self._pair(found)
+
+    def _pair(self, found: Any) -> tuple[Any, Any]:
+        """A value and a new state; ArgumentError for all else that a user's layer may give."""
+        if type(found) is not tuple or len(found) != 2:
+            raise ArgumentError(f"{self!r} must return (value, new state), but returned {found!r}.")
+        if found[0] is None:
+            raise ArgumentError(f"{self!r} returned None for a value: a `return` is missing.")
+        return found
 
     @overload
     def apply(self, params: Params, x: Array, *, key: Array | None = None, train: bool = False) -> Array: ...
@@ -138,38 +173,41 @@ class Layer:
 
         Raises ArgumentError if the model has state and none is given, ShapeError if x or params do not fit.
         """
-        stateful = state is not None
-        state = state if stateful else EMPTY
-        if is_empty(state) and self.has_state:
-            raise ArgumentError(
-                f"{self!r} has state: start from model.init_state(), and call apply(..., state=state), which "
-                "returns (value, new state)."
-            )
-        if any(isinstance(leaf, Ref | TapeM) for leaf in flatten((params, x, key, state))[0]):
-            program = cast(Any, tm.lift(self._run))
-            return program(params, state, x, key=key, train=train, stateful=stateful)
-        return self._run(params, state, x, key=key, train=train, stateful=stateful)
+        options = {"train": train} if key is None else {"train": train, "key": key}
+        return self.entered(self._run, params, x, state, options)
 
-    def _run(self, params: Any, state: Any, x: Any, *, key: Any, train: bool, stateful: bool) -> Any:
+    def entered(self, body: Callable[..., Any], params: Any, x: Any, state: Any, options: dict[str, Any]) -> Any:
+        """What `apply` gives, if `body` computes it, through the door that its arguments ask for."""
+        given = EMPTY if state is None else state
+        leaves, structure = flatten((params, given))
+        others = [leaf for value in (x, *options.values()) for leaf in flatten(value)[0]]
+        if any([isinstance(leaf, MONADIC) for leaf in (*leaves, *others)]):
+            return tm.lift(functools.partial(self.entered, body))(params, x, state, options)
+        if not self.beginnings.have_form(leaves, structure):
+            if is_empty(given) and self.has_state:
+                raise ArgumentError(
+                    f"{self!r} has state: start from model.init_state(), and call apply(..., state=state), which "
+                    "returns (value, new state)."
+                )
+            check_trees(self, params, given, x)
         try:
-            value, after = self.step(params, state, x, key=key, train=train)
+            found = body(params, x, **options) if state is None else body(params, x, state=state, **options)
         except (KeyError, IndexError, TypeError) as error:  # by which Python says that a tree is another one
             if not isinstance(error, TapeError):
-                self._check_trees(params, state)
+                refuse_other_structures(self, params, given)
             raise
-        return (value, after) if stateful else value
+        return self._pair((found, EMPTY))[0] if state is None else self._pair(found)
 
-    def _check_trees(self, params: Any, state: Any) -> None:
-        """ArgumentError if params or state have not the structure of what `init` and `init_state` give."""
-        trees = (("params", params, self.init(tm.random.key(0))), ("state", state, self.init_state()))
-        for name, given, first in trees:
-            has, needs = flatten(given)[1], flatten(first)[1]
-            if has != needs:
-                source = "init" if name == "params" else "init_state"
-                raise ArgumentError(
-                    f"{self!r}: {name} is not what model.{source} gives: it has the structure {structure_shown(has)}, "
-                    f"not {structure_shown(needs)}."
-                )
+    def _run(self, params: Any, x: Any, *, key: Any = None, train: bool = False, state: Any = None) -> Any:
+        """What `apply` computes, if `step` says it."""
+        if state is None:
+            return self._pair(self.step(params, EMPTY, x, key=key, train=train))[0]
+        return self.step(params, state, x, key=key, train=train)
+
+    @functools.cached_property
+    def beginnings(self) -> Beginnings:
+        """What the first parameters and the first state look like."""
+        return beginnings_of(self)
 
     def __rshift__(self, other: Layer) -> Sequential:
         """This layer, then the other one; `>>` is associative, and its result is flat."""
@@ -275,19 +313,16 @@ class Sequential(Layer):
     def step(self, params: Any, state: Any, x: Any, *, key: Any = None, train: bool = False) -> tuple[Any, Any]:
         """The value of the last layer, and the new state of every layer."""
         stateless = is_empty(state)
-        for name, tree in (("params", params), ("state", params if stateless else state)):
+        states = (EMPTY,) * len(self.layers) if stateless else state
+        for name, tree in (("params", params), ("state", states)):
             if len(tree) != len(self.layers):
                 raise ArgumentError(f"{self!r} has {len(self.layers)} layers, but {name} has {len(tree)} parts.")
         keys: Any = (None,) * len(self.layers) if key is None else tm.random.split(key, len(self.layers))
-        if stateless:
-            for layer, own, one in zip(self.layers, params, keys, strict=True):
-                x = layer.forward(own, x, key=one, train=train)
-            return x, EMPTY
         after: list[Any] = []
-        for layer, own, before, one in zip(self.layers, params, state, keys, strict=True):
-            x, new = layer.step(own, before, x, key=one, train=train)
+        for layer, own, before, one in zip(self.layers, params, states, keys, strict=True):
+            x, new = layer.as_part(own, before, x, key=one, train=train)
             after.append(new)
-        return x, tuple(after)
+        return x, EMPTY if stateless else tuple(after)
 
 
 __all__ = ["EMPTY", "Array", "Layer", "Params", "Part", "Sequential"]

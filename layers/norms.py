@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
@@ -273,8 +272,6 @@ class BatchNorm(ChannelNormalisation):
 
     def step(self, params: Any, state: Any, x: Any, *, key: Any = None, train: bool = False) -> tuple[Any, Any]:
         """The value, and the new running statistics."""
-        if not (isinstance(state, Mapping) and set(state) == {"mean", "var"}):
-            raise ArgumentError(f"{self!r}: state must be what init_state() or a step before gave, not {state!r}.")
         gamma, beta = params["gamma"], params["beta"]
         if not train:
             value = batch_norm_inference(

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from layers.module import Array, Layer, Params, Part, Sequential
+from layers.module import EMPTY, Array, Layer, Params, Part, Sequential
 from layers.shapes import Pattern, check_pattern, misfit, shown
 from tapem import ArgumentError, ShapeError
 
@@ -69,11 +69,11 @@ class Residual(Layer):
 
     def forward(self, params: Any, x: Any, *, key: Any = None, train: bool = False) -> Any:
         """`x + layer(x)`."""
-        return self._sum(x, self.layer.forward(params, x, key=key, train=train))
+        return self.step(params, EMPTY, x, key=key, train=train)[0]
 
     def step(self, params: Any, state: Any, x: Any, *, key: Any = None, train: bool = False) -> tuple[Any, Any]:
         """`x + layer(x)`, and the new state of the layer."""
-        value, after = self.layer.step(params, state, x, key=key, train=train)
+        value, after = self.layer.as_part(params, state, x, key=key, train=train)
         return self._sum(x, value), after
 
     def _sum(self, x: Any, value: Any) -> Any:

@@ -15,6 +15,9 @@ from tapem import ArgumentError
 Pattern: TypeAlias = tuple[int | EllipsisType | None, ...]
 Sizes: TypeAlias = tuple[int | None, ...]
 
+ANY: Pattern = (...,)
+"""The shape of which nothing is known."""
+
 
 def check_pattern(shape: Pattern) -> Pattern:
     """ArgumentError for what is no shape: a size that is no integer of at least 0, or `...` anywhere but in front."""
@@ -25,6 +28,15 @@ def check_pattern(shape: Pattern) -> Pattern:
     ):
         raise ArgumentError(f"{shape!r} is no shape: it has sizes, None for unknown ones, and ... only in front.")
     return shape
+
+
+def is_known(pattern: Pattern) -> bool:
+    """Whether a pattern is an ordinary shape, with every size.
+
+    >>> is_known((32, 64)), is_known((None, 64)), is_known((..., 64))
+    (True, False, False)
+    """
+    return None not in pattern and ... not in pattern
 
 
 def split_pattern(pattern: Pattern) -> tuple[bool, Sizes]:
@@ -72,4 +84,4 @@ def shown(pattern: Pattern) -> str:
     return f"({', '.join(texts)}{',' * (len(texts) == 1)})"
 
 
-__all__ = ["Pattern", "Sizes", "check_pattern", "misfit", "shown", "split_pattern", "with_last"]
+__all__ = ["ANY", "Pattern", "Sizes", "check_pattern", "is_known", "misfit", "shown", "split_pattern", "with_last"]

@@ -39,7 +39,7 @@ def summary(model: Layer, input_shape: Pattern, *, file: TextIO | None = None) -
     total                               9,610
     """
     model.output_shape(input_shape)
-    params = model.init(tm.random.key(0))
+    params = model.init(tm.random.key(0), input_shape)
     lines = [("layer", "output shape", "parameters")]
     lines += [(name, shape, f"{count:,}") for name, shape, count in _rows(Part(model, params, input_shape), 0)]
     lines += [("total", "", f"{count_parameters(params):,}")]

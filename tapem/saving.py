@@ -27,15 +27,13 @@ from tapem.monad import TapeM
 from tapem.node import Abstract
 from tapem.ref import Ref
 from tapem.tracer import Tracer
-from tapem.tree import NAMESPACE, flatten, unflatten
+from tapem.tree import NAMESPACE, differences, flatten, name_of, names_of, unflatten
 
 # JSON: the kind of a leaf, None, or {"dict" | "list" | "tuple": the parts}.
 Outline: TypeAlias = Any
 Arrays: TypeAlias = dict[str, npt.NDArray[Any]]
 
 VERSION = 1
-ROOT = "value"
-"""The name of an array that is a whole tree by itself."""
 
 # The dtypes that both safetensors and tapem have, by their names there.
 DTYPES = {
@@ -162,11 +160,6 @@ def is_key(key: Any) -> bool:
     return isinstance(key, str) or type(key) is int
 
 
-def name_of(way: tuple[str, ...]) -> str:
-    """The name of a leaf in the file."""
-    return ".".join(way) if way else ROOT
-
-
 def kind_of(number: Any) -> str:
     """What a number that is no array is to be when it comes back."""
     return type(number).__name__ if type(number) in (bool, int, float) else "scalar"
@@ -247,28 +240,9 @@ def restored(like: Any, arrays: Arrays, complaint: str) -> Any:
         twice = next(name for name in names if names.count(name) > 1)
         raise TreeError(f"load: two leaves of like have the name {twice!r}, so they cannot be told apart.")
     found = {name: Abstract.of(array) for name, array in arrays.items()}
-    problems = [f"missing: {name} {kind}" for name, kind in kinds.items() if name not in found]
-    problems += [f"unexpected: {name} {kind}" for name, kind in found.items() if name not in kinds]
-    problems += [
-        f"{name}: is {found[name]}, but must be {kind}"
-        for name, kind in kinds.items()
-        if name in found and found[name] != kind
-    ]
-    if problems:
+    if problems := differences(found, kinds):
         raise TreeError("\n  ".join([complaint, *problems]))
     return unflatten(structure, [as_like(leaf, arrays[name]) for name, leaf in zip(names, leaves, strict=True)])
-
-
-def names_of(tree: Any, way: tuple[str, ...] = ()) -> Iterator[str]:
-    """The names of the leaves of a tree, in the order of `flatten`."""
-    if tree is None:
-        return
-    if optree.tree_is_leaf(tree, namespace=NAMESPACE):
-        yield name_of(way)
-        return
-    parts, _, entries, _ = optree.tree_flatten_one_level(tree, namespace=NAMESPACE)
-    for key, part in zip(getattr(tree, "_fields", entries), parts, strict=True):
-        yield from names_of(part, (*way, str(key)))
 
 
 def in_native_order(kind: Abstract) -> Abstract:

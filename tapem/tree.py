@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any, cast
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import optree
@@ -86,3 +86,67 @@ def leaves_like(structure: Structure, tree: Any, what: str) -> list[Any]:
 def shown(structure: Structure) -> str:
     """A structure as an error quotes it."""
     return str(structure).removeprefix("PyTreeSpec(").removesuffix(")").removesuffix(", namespace='tapem'")
+
+
+# Names and shapes -----------------------------------------------------------------------------------------------------
+
+ROOT = "value"
+"""The name of a leaf that is a whole tree by itself."""
+
+
+def name_of(way: tuple[str, ...]) -> str:
+    """The name of a leaf: the way to it, joined by dots as in torch's `state_dict`."""
+    return ".".join(way) if way else ROOT
+
+
+def names_of(tree: Any, way: tuple[str, ...] = ()) -> Iterator[str]:
+    """The names of the leaves of a tree, in the order of `flatten`.
+
+    >>> list(names_of({"w": 1.0, "b": (2.0, None)}))
+    ['b.0', 'w']
+    """
+    if tree is None:
+        return
+    if optree.tree_is_leaf(tree, namespace=NAMESPACE):
+        yield name_of(way)
+        return
+    parts, _, entries, _ = optree.tree_flatten_one_level(tree, namespace=NAMESPACE)
+    for key, part in zip(getattr(tree, "_fields", entries), parts, strict=True):
+        yield from names_of(part, (*way, str(key)))
+
+
+class Form(NamedTuple):
+    """What two trees share that can stand for each other: the structure, and the shape of every leaf.
+
+    >>> form_of({"w": np.ones((2, 3))}) == form_of({"w": np.zeros((2, 3))})
+    True
+    """
+
+    structure: Structure
+    shapes: tuple[tuple[int, ...], ...]
+
+
+def form_of(tree: Any) -> Form:
+    """The form of a tree; a leaf without a shape is a number."""
+    leaves, structure = flatten(tree)
+    return Form(structure, tuple([getattr(leaf, "shape", ()) for leaf in leaves]))
+
+
+def shapes_of(tree: Any) -> dict[str, tuple[int, ...]]:
+    """The shapes of the leaves of a tree, by their names."""
+    return dict(zip(names_of(tree), form_of(tree).shapes, strict=True))
+
+
+def differences(found: Mapping[str, object], wanted: Mapping[str, object]) -> list[str]:
+    """What is missing, unexpected or other among things with names (shapes, or kinds of arrays), one line for each.
+
+    >>> differences({"w": (2, 3)}, {"w": (3, 3), "b": (3,)})
+    ['missing: b (3,)', 'w: is (2, 3), but must be (3, 3)']
+    """
+    problems = [f"missing: {name} {kind}" for name, kind in wanted.items() if name not in found]
+    problems += [f"unexpected: {name} {kind}" for name, kind in found.items() if name not in wanted]
+    return problems + [
+        f"{name}: is {found[name]}, but must be {kind}"
+        for name, kind in wanted.items()
+        if name in found and found[name] != kind
+    ]

@@ -15,7 +15,7 @@ import pytest
 import layers
 import tapem as tm
 from layers import Layer
-from tapem.tree import flatten, tree_map
+from tapem.tree import flatten, names_of, tree_map
 
 KEY = tm.random.key(0)
 
@@ -179,3 +179,47 @@ def test_ensembles(layer: Layer, shape: tuple[int, ...]) -> None:
     members = [tree_map(lambda leaf, k=k: leaf[k], params) for k in range(3)]
     each = [evaluate(own, key) for own, key in zip(members, keys, strict=True)]
     np.testing.assert_allclose(tm.vmap(evaluate)(params, keys), each, rtol=1e-4, atol=1e-5)
+
+
+def other_shapes(shape: tuple[int, ...]) -> set[tuple[int, ...]]:
+    """An axis more, an axis less, each size one more, one, and none; the axes the other way round."""
+    more = {(1, *shape), (*shape, 1), shape[1:], shape[::-1]}
+    for axis in range(len(shape)):
+        for size in (shape[axis] + 1, 1, 0):
+            more.add((*shape[:axis], size, *shape[axis + 1 :]))
+    return more - {shape}
+
+
+@every_layer
+def test_every_leaf_of_another_shape_is_refused_by_name(layer: Layer, shape: tuple[int, ...]) -> None:
+    first, x = (layer.init(KEY), layer.init_state()), batch_for(layer, shape)
+    names, (leaves, structure) = list(names_of(first)), flatten(first)
+    for train in (False, True):
+        run(layer, *first[:1], x, first[1], key=KEY, train=train)
+    for at, (name, leaf) in enumerate(zip(names, leaves, strict=True)):
+        what, _, own = name.partition(".")
+        for wrong in other_shapes(leaf.shape):
+            changed = [*leaves[:at], np.ones(wrong, leaf.dtype), *leaves[at + 1 :]]
+            params, state = structure.unflatten(changed)
+            source = ("params", "init") if what == "0" else ("state", "init_state")
+            told = f"{layer!r}: {source[0]} is not what model.{source[1]} gives: shapes differ\n"
+            told += f"  {own}: is {wrong}, but must be {leaf.shape}"
+            for call in (
+                lambda params=params, state=state: run(layer, params, x, state, key=KEY, train=True),
+                lambda params=params, state=state: tm.vjp(lambda p: run(layer, p, x, state, key=KEY)[0], params),
+                lambda params=params, state=state: run(layer, tree_map(tm.const, params), x, state, key=KEY).run(),
+            ):
+                with pytest.raises(tm.ShapeError) as error:
+                    call()
+                assert str(error.value) == told
+
+
+@every_layer
+def test_leaves_that_are_missing_or_too_many_are_refused(layer: Layer, shape: tuple[int, ...]) -> None:
+    params, state, x = layer.init(KEY), layer.init_state(), batch_for(layer, shape)
+    for wrong in ({"a": params, "b": 1.0}, (params, 1.0)):
+        with pytest.raises(tm.ArgumentError, match=r"params is not what model.init gives: it has the structure"):
+            run(layer, wrong, x, state, key=KEY)
+    for wrong in ({"a": state, "b": 1.0}, (state, 1.0)):
+        with pytest.raises(tm.ArgumentError, match=r"state is not what model.init_state gives: it has the structure"):
+            run(layer, params, x, wrong, key=KEY)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import pickle
+from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Any
 
@@ -205,8 +206,19 @@ def test_per_example_gradients() -> None:
 
 
 def test_wrong_params() -> None:
-    assert "has 3 layers, but params has 2 parts" in complaint(
-        lambda: MLP.apply(MLP.init(KEY)[:2], np.ones((1, 4))), tm.ArgumentError
+    first, none, last = MLP.init(KEY)
+    x = np.ones((1, 4), np.float32)
+    assert complaint(lambda: MLP.apply((first, none), x), tm.ArgumentError) == (
+        f"{MLP!r}: params is not what model.init gives: it has the structure ({{'bias': *, 'weight': *}}, ()), not "
+        "({'bias': *, 'weight': *}, (), {'bias': *, 'weight': *})."
+    )
+    assert "has 2 layers, but params has 1 parts" in complaint(
+        lambda: (Linear(4, 8) >> Relu()).apply((first,), x), tm.ArgumentError
+    )
+    # What cannot be mistaken is taken: a list for a tuple, another kind of dict.
+    np.testing.assert_array_equal(MLP.apply([OrderedDict(first), [], last], x), MLP.apply((first, none, last), x))
+    assert complaint(lambda: MLP.apply((first, none, {**last, "scale": 1.0}), x), tm.ArgumentError).startswith(
+        f"{MLP!r}: params is not what model.init gives: it has the structure "
     )
 
 

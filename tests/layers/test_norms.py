@@ -218,8 +218,9 @@ def test_errors_of_layers() -> None:
         "BatchNorm(2) has state: start from model.init_state(), and call apply(..., state=state), which returns "
         "(value, new state)."
     )
-    assert "state must be what init_state() or a step before gave" in complaint(
-        lambda: model.apply(params, x, state={"mean": params["beta"]}), tm.ArgumentError
+    assert complaint(lambda: model.apply(params, x, state={"mean": params["beta"]}), tm.ArgumentError) == (
+        "BatchNorm(2): state is not what model.init_state gives: it has the structure {'mean': *}, not "
+        "{'mean': *, 'var': *}."
     )
     assert complaint(lambda: model.apply(params, x[:1], state=model.init_state(), train=True), tm.ArgumentError) == (
         "BatchNorm(2): x of shape (1, 2) has 1 value per channel, but training needs at least 2: the variance of fewer "
@@ -266,7 +267,7 @@ def test_layers_are_their_ops() -> None:
     np.testing.assert_array_equal(InstanceNorm(4).apply(params, x), layers.instance_norm(x, gamma, beta))
     rows = np.swapaxes(x, 1, 2)
     np.testing.assert_array_equal(LayerNorm(4).apply(params, rows), layers.layer_norm(rows, gamma, beta))
-    np.testing.assert_array_equal(RMSNorm(4).apply(params, rows), layers.rms_norm(rows, gamma))
+    np.testing.assert_array_equal(RMSNorm(4).apply({"gamma": gamma}, rows), layers.rms_norm(rows, gamma))
 
 
 def test_widths_that_do_not_fit_are_an_error_when_composed() -> None:

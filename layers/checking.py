@@ -1,0 +1,117 @@
+"""Parameters and state compared, name by name and shape by shape, with what a layer's `init` and `init_state` give.
+
+Every call of a model makes this comparison, so what init gives is drawn once for each layer, and only its form is kept.
+"""
+
+# Parameters are trees of anything, arrays or tracers, so a checker cannot follow what they are made of.
+# pyright: reportUnknownVariableType=false, reportUnknownMemberType=false, reportUnknownArgumentType=false
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from typing import Any, NamedTuple, Protocol, TypeAlias
+
+import tapem as tm
+from tapem import ArgumentError, ShapeError, TapeError
+from tapem.tree import Form, Structure, differences, form_of, shapes_of
+from tapem.tree import shown as structure_shown
+
+Shapes: TypeAlias = Mapping[str, tuple[int, ...]]
+
+KEY = tm.random.key(0)
+
+
+class Begins(Protocol):
+    """What has first parameters and a first state: a layer."""
+
+    def init(self, key: Any, input_shape: Any = None) -> Any:
+        """The first parameters."""
+        ...
+
+    def init_state(self) -> Any:
+        """The first state."""
+        ...
+
+
+class Beginnings(NamedTuple):
+    """What a layer's first parameters and first state look like; the first two are None if init minds the input.
+
+    `form` is that of the pair of them, the others are shapes by their names.
+
+    >>> import layers
+    >>> beginnings_of(layers.BatchNorm(2)).params
+    {'beta': (2,), 'gamma': (2,)}
+    """
+
+    form: Form | None
+    params: Shapes | None
+    state: Shapes
+
+    def have_form(self, leaves: list[Any], structure: Structure) -> bool:
+        """Whether this is the pair of the parameters and the state of such a layer, taken apart."""
+        return self.form is not None and self.form == (structure, tuple([getattr(x, "shape", ()) for x in leaves]))
+
+    def have_shapes(self, params: Any, state: Any) -> bool:
+        """The same by the names of the leaves: a list may stand for a tuple."""
+        return shapes_of(params) == self.params and shapes_of(state) == self.state
+
+
+def beginnings_of(layer: Begins, input_shape: tuple[int, ...] | None = None) -> Beginnings:
+    """What a layer begins with, for inputs of this shape if it minds; equal layers share the answer."""
+    try:
+        hash(layer)
+    except TypeError:  # a layer of the user's, with a list or an array among its fields
+        return drawn(layer, input_shape)
+    return remembered(layer, input_shape)
+
+
+def drawn(layer: Begins, input_shape: tuple[int, ...] | None) -> Beginnings:
+    """The same, found by drawing the first parameters."""
+    state = layer.init_state()
+    try:
+        params = layer.init(KEY)
+    except (TapeError, TypeError):
+        if input_shape is None:
+            return Beginnings(None, None, shapes_of(state))
+        params = layer.init(KEY, input_shape)
+    return Beginnings(form_of((params, state)), shapes_of(params), shapes_of(state))
+
+
+remembered = functools.lru_cache(maxsize=256)(drawn)
+
+
+def check_trees(layer: Any, params: Any, state: Any, x: Any) -> None:
+    """ArgumentError or ShapeError where params or state are not those of the layer."""
+    first, shape = layer.beginnings, getattr(x, "shape", None)
+    if (beginnings_of(layer, shape) if first.params is None else first).have_shapes(params, state):
+        return
+    # What the layer begins with is asked for anew: nobody is refused on account of what was true before.
+    wants = layer.init(KEY) if shape is None else layer.init(KEY, shape)
+    for name, given, wanted in (("params", params, wants), ("state", state, layer.init_state())):
+        found, needed = shapes_of(given), shapes_of(wanted)
+        if found.keys() != needed.keys():
+            refuse_structure(layer, name, given, wanted)
+        if problems := differences(found, needed):
+            raise ShapeError("\n  ".join([f"{complaint(layer, name)}: shapes differ", *problems]))
+
+
+def refuse_other_structures(layer: Begins, params: Any, state: Any) -> None:
+    """ArgumentError where params or state are not, container by container, what the layer begins with."""
+    for name, given, wanted in (("params", params, layer.init(KEY)), ("state", state, layer.init_state())):
+        if form_of(given).structure != form_of(wanted).structure:
+            refuse_structure(layer, name, given, wanted)
+
+
+def refuse_structure(layer: Begins, name: str, given: Any, wanted: Any) -> None:
+    """Raise the ArgumentError for trees with other leaves."""
+    has, needs = (structure_shown(form_of(tree).structure) for tree in (given, wanted))
+    raise ArgumentError(f"{complaint(layer, name)}: it has the structure {has}, not {needs}.")
+
+
+def complaint(layer: Begins, name: str) -> str:
+    """The beginning of every message."""
+    return f"{layer!r}: {name} is not what model.{'init' if name == 'params' else 'init_state'} gives"
+
+
+__all__ = ["Beginnings", "beginnings_of", "check_trees", "refuse_other_structures"]
