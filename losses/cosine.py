@@ -12,10 +12,9 @@ import numpy as np
 from jaxtyping import Float, Shaped
 
 import tapem as tm
-from losses.half import loss
 from losses.reduction import Reduction, like, reduced
 from losses.rows import PerExample, abstract_rows, batch_rows, examples, per_row
-from tapem import Tensor
+from tapem import Tensor, primitive
 
 Vectors: TypeAlias = Float[Tensor, "*batch n"]
 VectorTargets: TypeAlias = Shaped[Tensor, "*batch n"]
@@ -40,7 +39,8 @@ def _cosine_slopes(x: Any, other: Any) -> Any:
     return _over(np.sum(direction * towards, axis=-1, keepdims=True) * direction - towards, norm)
 
 
-@loss(
+@primitive(
+    wide=True,
     rrule=(
         lambda g, y, prediction, target, reduction: (
             _cosine_slopes(prediction, like(target, prediction)) * per_row(g, reduction, examples(prediction))

@@ -13,10 +13,9 @@ import numpy as np
 from jaxtyping import Integer
 
 import tapem as tm
-from losses.half import loss
 from losses.reduction import Reduction, counted, like, reduced
 from losses.rows import Logits, PerExample, Probabilities, abstract_rows, batch_rows, examples, per_row
-from tapem import ArgumentError, DTypeError, ShapeError, Tensor
+from tapem import ArgumentError, DTypeError, ShapeError, Tensor, primitive
 
 Labels: TypeAlias = Integer[Tensor, "*batch"]
 
@@ -90,7 +89,8 @@ def _cross_entropy_target(
     return per_row(g, reduction, residuals[1]) * ((label_smoothing - 1) * tm.log_softmax(logits))
 
 
-@loss(
+@primitive(
+    wide=True,
     residuals=True,
     rrule=(
         lambda g, y, kept, logits, target, reduction, **_: kept[0] * per_row(g, reduction, kept[1]),
@@ -181,7 +181,7 @@ def _nll_push(t: Any, y: Any, prediction: Any, target: Any, ignore_index: int | 
     return reduced(np.sum(slopes * t, axis=-1), reduction, count)
 
 
-@loss(rrule=(_nll_pull, None), frule=(_nll_push, None), batch=batch_rows, abstract=abstract_rows)
+@primitive(wide=True, rrule=(_nll_pull, None), frule=(_nll_push, None), batch=batch_rows, abstract=abstract_rows)
 def nll(
     prediction: Logits, target: Labels, *, ignore_index: int | None = None, reduction: Reduction = "mean"
 ) -> PerExample:

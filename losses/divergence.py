@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from losses.half import loss
 from losses.reduction import Reduction, like, reduced
 from losses.rows import Logits, PerExample, Probabilities, abstract_rows, batch_rows, examples, per_row
+from tapem import primitive
 
 
 def _log(probability: Any) -> Any:
@@ -20,7 +20,8 @@ def _log(probability: Any) -> Any:
     return np.log(np.maximum(probability, np.finfo(probability.dtype).tiny))
 
 
-@loss(
+@primitive(
+    wide=True,
     rrule=(
         lambda g, y, prediction, target, reduction: (
             -like(target, prediction) * per_row(g, reduction, examples(prediction))

@@ -12,8 +12,7 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
-from losses.half import loss
-from tapem import ArgumentError, Declaration, all_mapped
+from tapem import ArgumentError, Declaration, all_mapped, primitive
 
 Reduction: TypeAlias = Literal["mean", "sum", "none"]
 
@@ -37,15 +36,21 @@ def reduced(terms: Any, reduction: str, count: Any = None) -> Any:
     """
     if reduction == "none":
         return terms
-    if reduction == "mean":
-        return np.add.reduce(terms, axis=None) / (counted(terms) if count is None else count)
     check_reduction(reduction)
-    return np.add.reduce(terms, axis=None)
+    total = np.add.reduce(_wide(terms), axis=None)
+    if reduction == "mean":
+        total = total / (counted(terms) if count is None else count)
+    return like(total, terms)
 
 
 def spread(g: Any, reduction: str, count: Any) -> Any:
     """The cotangent of each term, given that of the reduced loss; it broadcasts against the terms."""
     return g / count if reduction == "mean" else g
+
+
+def _wide(terms: Any) -> Any:
+    """The terms, ready to be summed: float32 in place of float16, whose sum may overflow where the mean does not."""
+    return terms.astype(np.float32) if getattr(terms, "dtype", None) == np.float16 else terms
 
 
 def counted(terms: Any) -> int:
@@ -65,10 +70,10 @@ def reduced_per_example(terms: Any, reduction: str, count: Any = None) -> Any:
     axes = tuple(range(1, len(terms.shape)))
     if reduction == "none" or not axes:
         return terms
-    totals = np.sum(terms, axis=axes)
-    if reduction == "sum":
-        return totals
-    return totals / (max(math.prod(terms.shape[1:]), 1) if count is None else count)
+    totals = np.sum(_wide(terms), axis=axes)
+    if reduction == "mean":
+        totals = totals / (max(math.prod(terms.shape[1:]), 1) if count is None else count)
+    return like(totals, terms)
 
 
 def _batch_pointwise(
@@ -100,7 +105,9 @@ def pointwise(prediction_slope: Slope, target_slope: Slope, *, narrow: bool = Fa
         return rule
 
     slopes = (prediction_slope, target_slope)
-    return loss(rrule=tuple(map(pull, slopes)), frule=tuple(map(push, slopes)), batch=_batch_pointwise, narrow=narrow)
+    return primitive(
+        rrule=tuple(map(pull, slopes)), frule=tuple(map(push, slopes)), batch=_batch_pointwise, wide=not narrow
+    )
 
 
 __all__ = [

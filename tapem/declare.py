@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Protocol
 import numpy as np
 
 from tapem.errors import ArgumentError
+from tapem.halves import in_float32
 from tapem.node import Array, Scalar, is_several
 from tapem.primitive import GivenRule, Primitive, Rules
 from tapem.signature import Signature
@@ -155,6 +156,7 @@ def primitive(
     differentiable: bool = True,
     name: str | None = None,
     numpy: Sequence[Callable[..., Any]] = (),
+    wide: bool = False,
 ) -> Declaration: ...
 def primitive(
     implementation: Callable[..., Any] | None = None,
@@ -168,12 +170,17 @@ def primitive(
     differentiable: bool = True,
     name: str | None = None,
     numpy: Sequence[Callable[..., Any]] = (),
+    wide: bool = False,
 ) -> Any:
     """Declare an op: decorate its NumPy implementation, whose annotations are its typed signature.
 
     The tensor operands are the parameters annotated with a jaxtyping type; the others are static. The rules are those
     of `Primitive`; each may also be given later with `defrrule`, `deffrule` and `defbatch`. An op without a rule works
     until it is differentiated.
+
+    With `wide`, operands of float16 reach implementation and rules as float32, and results are rounded to float16:
+    for what sums, squares or exponentiates, and so leaves the range of float16 on the way. The rules, and the residuals
+    that they get, are then float32; the rules must be one per operand, or return arrays, `Thunk`s or tuples of them.
 
     Raises ArgumentError for a wrong number of rules.
 
@@ -187,8 +194,7 @@ def primitive(
     """
 
     def decorate(function: Callable[..., Any]) -> Any:
-        return declare(
-            function,
+        fields: dict[str, Any] = dict(
             rrule=rrule,
             frule=frule,
             batch=batch,
@@ -196,8 +202,10 @@ def primitive(
             residuals=residuals,
             differentiable=differentiable,
             numpy=numpy,
-            name=name,
         )
+        if wide:
+            function, fields = in_float32(function, fields)
+        return declare(function, name=name, **fields)
 
     return decorate if implementation is None else decorate(implementation)
 

@@ -123,7 +123,10 @@ def _through_softmax(change: Any, weights: Any, mean: Any) -> Any:
     return weights * (change - mean)
 
 
-def _pull_weights(g: Any, weights: Any, q: Any, k: Any, mask: Any) -> tuple[Any, ...]:
+# Of float16 a value is rounded, but what is kept of it is not: where the softmax saturates, differences decide.
+
+
+def _pull_weights(g: Any, y: Any, weights: Any, q: Any, k: Any, mask: Any) -> tuple[Any, ...]:
     change = weights * (g - _row_sums(g * weights))
     return Thunk(lambda: np.matmul(change, k)), Thunk(lambda: np.matmul(turned(change), q)), None
 
@@ -150,10 +153,12 @@ def batched_mask(mask: Any, mapped: bool, ndim: int) -> Any:
 
 
 @primitive(
+    wide=True,
+    residuals=True,
     rrule=_pull_weights,
     frule=(
-        lambda t, weights, q, k, mask: push_weights(weights, t, k),
-        lambda t, weights, q, k, mask: push_weights(weights, q, t),
+        lambda t, y, weights, q, k, mask: push_weights(weights, t, k),
+        lambda t, y, weights, q, k, mask: push_weights(weights, q, t),
         None,
     ),
     batch=_batch,
@@ -163,7 +168,7 @@ def attention_weights(q: Queries, k: Keys, mask: Mask | None = None) -> Weights:
 
     Float "*batch heads n d", Float "*batch heads m d", and Bool that broadcasts to "*batch heads n m" (True where a
     query may attend) -> Float "*batch heads n m". The queries are expected to be divided by sqrt(d) already. A row with
-    nothing to attend to is zeros. Finite scores of any size are fine.
+    nothing to attend to is zeros. Finite scores of any size are fine; float16 is computed in float32.
 
     Raises ShapeError where shapes disagree, DTypeError for a mask that is not bool.
 
@@ -172,7 +177,8 @@ def attention_weights(q: Queries, k: Keys, mask: Mask | None = None) -> Weights:
     array([[[0.5, 0.5, 0. ],
             [0. , 0. , 0. ]]])
     """
-    return _softmax(np.matmul(q, turned(k)), mask, "attention_weights(q, k, mask)")
+    weights = weights_of(q, k, mask, "attention_weights(q, k, mask)")
+    return weights, weights  # pyright: ignore[reportReturnType]  # the value and its residual
 
 
 # Scaled dot-product attention -----------------------------------------------------------------------------------------
@@ -184,8 +190,9 @@ def pull_scores(d_mixed: Any, mixed: Any, weights: Any, v: Any) -> Any:
     return _through_softmax(np.matmul(d_mixed, turned(v)), weights, _row_sums(d_mixed * mixed))
 
 
-def _pull_attention(g: Any, y: Any, weights: Any, q: Any, k: Any, v: Any, mask: Any) -> tuple[Any, ...]:
-    change = pull_scores(g, y, weights, v)
+def _pull_attention(g: Any, y: Any, kept: Any, q: Any, k: Any, v: Any, mask: Any) -> tuple[Any, ...]:
+    weights, mixed = kept
+    change = pull_scores(g, mixed, weights, v)
     return (
         Thunk(lambda: np.matmul(change, k * scale_of(k))),
         Thunk(lambda: np.matmul(turned(change), q * scale_of(q))),
@@ -195,12 +202,13 @@ def _pull_attention(g: Any, y: Any, weights: Any, q: Any, k: Any, v: Any, mask: 
 
 
 @primitive(
+    wide=True,
     residuals=True,
     rrule=_pull_attention,
     frule=(
-        lambda t, y, weights, q, k, v, mask: np.matmul(push_weights(weights, t * scale_of(t), k), v),
-        lambda t, y, weights, q, k, v, mask: np.matmul(push_weights(weights, q * scale_of(q), t), v),
-        lambda t, y, weights, q, k, v, mask: np.matmul(weights, t),
+        lambda t, y, kept, q, k, v, mask: np.matmul(push_weights(kept[0], t * scale_of(t), k), v),
+        lambda t, y, kept, q, k, v, mask: np.matmul(push_weights(kept[0], q * scale_of(q), t), v),
+        lambda t, y, kept, q, k, v, mask: np.matmul(kept[0], t),
         None,
     ),
     batch=_batch,
@@ -212,7 +220,7 @@ def scaled_dot_product_attention(
 
     Float "*batch heads n d", Float "*batch heads m d", Float "*batch heads m e", and Bool that broadcasts to
     "*batch heads n m" (True where a query may attend) -> Float "*batch heads n e". A row with nothing to attend to
-    gives zeros, and zero gradients. Finite scores of any size are fine.
+    gives zeros, and zero gradients. Finite scores of any size are fine; float16 is computed in float32.
 
     Raises ShapeError where shapes disagree, DTypeError for a mask that is not bool. Source: Vaswani et al., "Attention
     is all you need", 2017, section 3.2.1.
@@ -224,7 +232,8 @@ def scaled_dot_product_attention(
             [2.]]])
     """
     weights = weights_of(q * scale_of(q), k, mask, "scaled_dot_product_attention(q, k, v, mask)")
-    return np.matmul(weights, v), weights  # pyright: ignore[reportReturnType]  # the value and its residual
+    mixed = np.matmul(weights, v)
+    return mixed, (weights, mixed)  # pyright: ignore[reportReturnType]  # the value and its residuals
 
 
 __all__ = [

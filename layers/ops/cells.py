@@ -80,6 +80,7 @@ def _push_lstm_cell(t: Any, y: Any, kept: Any, entering: Any, recurrent: Any, c:
 
 
 @primitive(
+    wide=True,
     residuals=True,
     rrule=_pull_lstm,
     frule=(_push_lstm_gates, _push_lstm_gates, _push_lstm_cell),
@@ -123,6 +124,7 @@ def _push_gru(t: Any, y: Any, kept: Any, entering: Any, recurrent: Any, h: Any, 
 
 
 @primitive(
+    wide=True,
     residuals=True,
     rrule=_pull_gru,
     frule=(

@@ -10,6 +10,7 @@ from typing import Any, ParamSpec, Protocol, TypeVar, cast, overload
 import numpy as np
 
 import tapem as tm
+from tapem.halves import all_half, narrow, wide
 from tapem.node import taken
 from tapem.signature import Signature
 from tapem.tracing import monadic
@@ -33,6 +34,7 @@ def composed(f: Callable[P, R]) -> Composed[P, R]:
     """Make an op of a function that is written with ops: its annotations become its typed signature.
 
     The derivatives and batch rules are those of the ops that it is made of. Given Refs or steps it becomes a step.
+    float16 is computed in float32, from the first op to the last.
 
     >>> import numpy as np
     >>> from jaxtyping import Float
@@ -62,7 +64,11 @@ def composed(f: Callable[P, R]) -> Composed[P, R]:
                 value = taken(given[name], op=str(signature), argument=f"argument {name!r}")
                 given[name] = value if hasattr(value, "dtype") else np.asarray(value)
         signature.verify([given[name] for name in names], static={n: given[n] for n in signature.static_names})
-        return f(*bound.args, **bound.kwargs)
+        if not all_half([given[name] for name in names]):
+            return f(*bound.args, **bound.kwargs)
+        for name in names:
+            given[name] = wide(given[name])
+        return narrow(f(*bound.args, **bound.kwargs))
 
     return cast("Composed[P, R]", call)
 

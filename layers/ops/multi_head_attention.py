@@ -117,6 +117,7 @@ def _batch_multi_head(
 
 
 @primitive(
+    wide=True,
     residuals=True,
     rrule=_pull_multi_head,
     frule=(
@@ -147,7 +148,8 @@ def multi_head_attention(
 
     Three Float "dim heads*d", one Float "heads*d dim", Float "*batch n dim", and Bool that broadcasts to
     "*batch heads n n" (True where a query may attend) -> Float "*batch n dim". Head h uses the columns h*d to (h+1)*d
-    of `wq`, `wk` and `wv`, and those rows of `wo`; weights are multiplied from the right, `x @ wq`.
+    of `wq`, `wk` and `wv`, and those rows of `wo`; weights are multiplied from the right, `x @ wq`. float16 is
+    computed in float32.
 
     Raises ArgumentError if `num_heads` does not divide the width of the projections, ShapeError where shapes disagree,
     DTypeError for a mask that is not bool. Source: Vaswani et al., "Attention is all you need", 2017, section 3.2.2.
