@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import ParamSpec, TypeVar
 
 from tapem.errors import TapeError
+from tapem.hints import add_hint
 from tapem.location import is_users
 from tapem.work import WORK
 
@@ -43,19 +44,21 @@ def boundary(function: Callable[P, R]) -> Callable[P, R]:
     return through_tapem
 
 
-def shorten(error: BaseException) -> None:
+def shorten(error: Exception) -> None:
     """Leave tapem's frames out of an error that is being handled, and of those that led to it.
 
     The first frame stays, which is the one that handles it. What led to an error of ours within NumPy or tapem is left
-    out as a whole, since the error says it better.
+    out as a whole, since the error says it better. A hint is added where there is one.
     """
+    add_hint(error)
     if WORK.get().watcher is not None:
         return
     if error.__traceback__ is not None:
         leave_out(error.__traceback__)
     seen = {id(error)}
+    later: BaseException = error
     while True:
-        reason = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+        reason = later.__cause__ or (None if later.__suppress_context__ else later.__context__)
         if reason is None or id(reason) in seen:
             return
         seen.add(id(reason))
@@ -65,10 +68,12 @@ def shorten(error: BaseException) -> None:
         if first is not None:
             leave_out(first)
             reason.__traceback__ = first
-        elif isinstance(error, TapeError):
-            error.__cause__ = None  # which hides the context, too; it stays in `__context__`
+        elif isinstance(later, TapeError):
+            later.__cause__ = None  # which hides the context, too; it stays in `__context__`
             return
-        error = reason
+        elif isinstance(reason, TapeError):
+            reason.__traceback__ = None  # NumPy wrapped it in an error of its own, whose traceback tells the line
+        later = reason
 
 
 def leave_out(first: TracebackType) -> None:

@@ -18,6 +18,7 @@ from typing import Any, cast
 
 import numpy as np
 
+from tapem.arguments import as_function
 from tapem.boundary import boundary
 from tapem.calls import Program, batch_all, call, call_abstractly
 from tapem.closing import close, is_tensor, place
@@ -42,6 +43,8 @@ def checkpoint(f: Callable[..., Any]) -> Callable[..., Any]:
     >>> tm.grad(lambda x: checkpoint(np.sin)(x) ** 2)(0.5) == 2 * np.sin(0.5) * np.cos(0.5)
     np.True_
     """
+
+    f = as_function(f, "checkpoint")
 
     @functools.wraps(f)
     def checkpointed(*arguments: Any, **options: Any) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ import numpy as np
 from tapem.errors import TapeError
 from tapem.listing import node_line
 from tapem.node import LEAF, Abstract, Node, is_several
+from tapem.ops.selection import where
 from tapem.printer import Printer, value_text
 from tapem.recorder import Recorder, opened
 from tapem.tangents import Zero
@@ -65,28 +66,56 @@ class FiniteGuard:
         """Check the value of a node."""
         for value in node.output if is_several(node.output) else (node.output,):
             if not is_finite(value):
-                raise not_finite(node, node.op.name, "a value", value)
+                raise not_finite(node, node.op.name, "a value", value, IF_DISCARDED)
 
-    def pushed(self, node: Node, tangent: Any) -> None:
+    def pushed(self, node: Node, tangent: Any, nodes: Sequence[Node]) -> None:
         """Check a tangent."""
         for part in tangent if is_several(tangent) else (tangent,):
             if not is_finite(part):
-                raise not_finite(node, f"the frule of {node.op.name}", "a tangent", part)
+                raise not_finite(node, f"the frule of {node.op.name}", "a tangent", part, discarded(node, part, nodes))
 
-    def contributed(self, node: Node, cotangent: Any, position: int, contribution: Any) -> None:
+    def contributed(self, node: Node, cotangent: Any, position: int, contribution: Any, nodes: Sequence[Node]) -> None:
         """Check what a node hands back."""
         if not is_finite(contribution):
             op: Any = node.op
-            error = not_finite(node, f"the rrule of {op.name}", f"{op.argument(position)} a cotangent", contribution)
-            raise TapeError(f"{error}\n  cotangent in: {value_text(cotangent)}")
+            raise not_finite(
+                node,
+                f"the rrule of {op.name}",
+                f"{op.argument(position)} a cotangent",
+                contribution,
+                f"\n  cotangent in: {value_text(cotangent)}{discarded(node, contribution, nodes)}",
+            )
 
 
-def not_finite(node: Node, who: str, what: str, value: Any) -> TapeError:
-    """The error for a value that is not finite: who gave it, and to what inputs."""
+def not_finite(node: Node, who: str, what: str, value: Any, why: str) -> TapeError:
+    """The error for a value that is not finite: who gave it, to what inputs, and why."""
     return TapeError(
         f"debug_mode: {who} ({node.label()}) gave {what} that is not finite: {value_text(value)}\n"
-        f"  {node_line(node)}\n  inputs: {', '.join(map(value_text, node.inputs))}"
+        f"  {node_line(node)}\n  inputs: {', '.join(map(value_text, node.inputs))}{why}"
     )
+
+
+HARMLESS = "\n  Give it harmless numbers to work on: np.where(c, f(np.where(c, x, 1.0)), other)."
+IF_DISCARDED = f"\n  If a where discards it later, its derivative is NaN all the same.{HARMLESS}"
+
+
+def discarded(node: Node, derivative: Any, nodes: Sequence[Node]) -> str:
+    """Which `where` discards the value of a node whose derivative is not finite, and what to write; or nothing."""
+    after = {node.id}
+    for index in range(node.id + 1, len(nodes)):
+        later = nodes[index]
+        branches = [position for position, parent in enumerate(later.parents) if parent in after]
+        if later.op is where and not isinstance(later.inputs[0], Tracer | Abstract):
+            chosen = np.asarray(later.inputs[0], bool)
+            for position in branches:
+                lost = ~chosen if position == 1 else chosen
+                bad = ~np.isfinite(derivative)
+                if np.any(lost & bad if lost.shape == bad.shape else lost):
+                    reason = "does not choose this branch, but 0 times an infinite derivative is NaN."
+                    return f"\n  The where ({later.label()}) {reason}{HARMLESS}"
+        if branches:
+            after.add(index)
+    return ""
 
 
 def is_finite(value: Any) -> bool:
@@ -108,6 +137,8 @@ class debug_mode:
     tapem.errors.TapeError: debug_mode: log (node 2) gave a value that is not finite: -inf
       log(%1)
       inputs: 0.
+      If a where discards it later, its derivative is NaN all the same.
+      Give it harmless numbers to work on: np.where(c, f(np.where(c, x, 1.0)), other).
     """
 
     def __init__(self, on: bool = True) -> None:
@@ -135,10 +166,10 @@ class Teller:
     def recorded(self, node: Node) -> None:
         """Nothing is recorded by a sweep over arrays."""
 
-    def pushed(self, node: Node, tangent: Any) -> None:
+    def pushed(self, node: Node, tangent: Any, nodes: Sequence[Node]) -> None:
         """Nothing is pushed by a reverse sweep."""
 
-    def contributed(self, node: Node, cotangent: Any, position: int, contribution: Any) -> None:
+    def contributed(self, node: Node, cotangent: Any, position: int, contribution: Any, nodes: Sequence[Node]) -> None:
         """Tell one contribution, under the heading of its node."""
         if node.id != self.current:
             self.current = node.id
@@ -149,8 +180,7 @@ class Teller:
         before = self.sums.get(parent)
         self.sums[parent] = total = contribution if before is None else before + contribution
         op: Any = node.op
-        name = op.argument(position).removeprefix("argument ").strip("'")
-        line = f"    to %{parent} (its {name}): {value_text(contribution)}"
+        line = f"    to %{parent} (its {op.operand_name(position)}): {value_text(contribution)}"
         self.lines.append(line if before is None else f"{line}, running sum {value_text(total)}")
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from tapem.arguments import as_argnums, as_function
 from tapem.boundary import boundary
 from tapem.errors import DTypeError
 from tapem.node import Abstract
@@ -34,15 +35,16 @@ def jacfwd(f: Callable[..., Any] | None = None, argnums: Argnums = 0, has_aux: b
     """
     if f is None:
         return functools.partial(jacfwd, argnums=argnums, has_aux=has_aux)
-    function = f
+    function = as_function(f, "jacfwd")
+    argnums = as_argnums(argnums, "jacfwd")
 
     @through_every_door
     @functools.wraps(function)
     def jacobian_of(*arguments: Any, **options: Any) -> Any:
-        call, chosen, single = partially(function, arguments, options, argnums)
+        call, chosen, selected, single = partially(function, arguments, options, argnums)
         leaves, structure = flatten(chosen)
-        differentiable(leaves, structure, allow_int=None)
-        traced, push = pushforward(call, chosen, has_aux)
+        differentiable(leaves, structure, None, "jacfwd", selected)
+        traced, push = pushforward(call, chosen, has_aux, "jacfwd")
         columns = vmap(push, out_axes=-1)(basis(leaves))
 
         def rows(output: Any) -> Any:
@@ -71,14 +73,15 @@ def jacrev(f: Callable[..., Any] | None = None, argnums: Argnums = 0, has_aux: b
     """
     if f is None:
         return functools.partial(jacrev, argnums=argnums, has_aux=has_aux)
-    function = f
+    function = as_function(f, "jacrev")
+    argnums = as_argnums(argnums, "jacrev")
 
     @through_every_door
     @functools.wraps(function)
     def jacobian_of(*arguments: Any, **options: Any) -> Any:
-        call, chosen, single = partially(function, arguments, options, argnums)
+        call, chosen, selected, single = partially(function, arguments, options, argnums)
         leaves, structure = flatten(chosen)
-        differentiable(leaves, structure, allow_int=None)
+        differentiable(leaves, structure, None, "jacrev", selected)
         y, pullback, *aux = vjp(call, *chosen, has_aux=has_aux)
         outputs, out_structure = flatten(y)
         for output in outputs:
@@ -122,7 +125,7 @@ def hessian(f: Callable[..., Any] | None = None, argnums: Argnums = 0) -> Callab
     """
     if f is None:
         return functools.partial(hessian, argnums=argnums)
-    return jacfwd(jacrev(f, argnums), argnums)
+    return jacfwd(jacrev(as_function(f, "hessian"), argnums), argnums)
 
 
 @boundary
@@ -139,22 +142,23 @@ def hvp(f: Callable[..., Any], primals: Any, tangents: Any) -> Any:
     if not isinstance(primals, tuple | list):
         primals, tangents = (primals,), (tangents,)
     primals, tangents = as_arguments(primals, "primals"), as_arguments(tangents, "tangents")
-    _, product = jvp(grad(f, argnums=tuple(range(len(primals)))), primals, tangents)
+    _, product = jvp(grad(as_function(f, "hvp"), argnums=tuple(range(len(primals)))), primals, tangents)
     return product[0] if len(primals) == 1 else product
 
 
 def partially(
     f: Callable[..., Any], arguments: tuple[Any, ...], options: dict[str, Any], argnums: Argnums
-) -> tuple[Callable[..., Any], tuple[Any, ...], bool]:
-    """f as a function of the selected arguments alone, those arguments, and whether argnums was a single number."""
+) -> tuple[Callable[..., Any], tuple[Any, ...], tuple[int, ...], bool]:
+    """f of the selected arguments alone, those arguments, their positions, and whether argnums was a single number."""
     selected = select(arguments, argnums)
     single = isinstance(selected, int)
-    chosen = (arguments[selected],) if isinstance(selected, int) else tuple(arguments[i] for i in selected)
+    positions = (selected,) if isinstance(selected, int) else selected
+    chosen = tuple(arguments[i] for i in positions)
 
     def call(*inputs: Any) -> Any:
         return f(*replace(arguments, selected, inputs[0] if single else inputs), **options)
 
-    return call, chosen, single
+    return call, chosen, positions, single
 
 
 def basis(leaves: Sequence[Any]) -> list[Any]:

@@ -17,9 +17,11 @@ import optree
 
 _ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 _OURS = [os.path.join(_ROOT, name) + os.sep for name in ("tapem", "layers", "losses")]
+_SITE = os.path.dirname(os.path.dirname(numpy.__file__))
+_BESIDE = [os.path.join(_SITE, name) + os.sep for name in ("scipy", "matplotlib")]  # which call a tracer's methods
 _CALLED = [os.path.dirname(str(module.__file__)) + os.sep for module in (numpy, optree, beartype, jaxtyping)]
 # How the files begin of our frames, and of those that lie between ours and the user's.
-_INSIDE = (*_OURS, *_CALLED, functools.__file__, contextlib.__file__)
+_INSIDE = (*_OURS, *_CALLED, *_BESIDE, functools.__file__, contextlib.__file__)
 
 
 def is_users(frame: FrameType) -> bool:

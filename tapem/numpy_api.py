@@ -19,6 +19,7 @@ import numpy as np
 
 from tapem import numpy_functions, numpy_linalg, numpy_numerics, ops
 from tapem.errors import MutationError, NoRuleError
+from tapem.hints import scipys
 from tapem.primitive import Primitive
 
 
@@ -30,11 +31,13 @@ def ops_of(package: ModuleType) -> list[Primitive]:
 
 
 def name_of(function: Callable[..., Any]) -> str:
-    """A NumPy function as users write it.
+    """A function of NumPy, or a ufunc of SciPy, as users write it.
 
     >>> name_of(np.linalg.norm), name_of(np.add)
     ('np.linalg.norm', 'np.add')
     """
+    if isinstance(function, np.ufunc):
+        return f"{'scipy.special' if scipys(function) else 'np'}.{function.__name__}"
     module = getattr(function, "__module__", None) or "numpy"
     return f"{module.replace('numpy', 'np', 1)}.{function.__name__}"
 

@@ -253,11 +253,14 @@ class Primitive:
         """Whether the operand at this position is declared optional."""
         return not self.variadic and self.signature.operands[position].optional
 
-    def argument(self, position: int) -> str:
-        """The name of the operand at this position, as errors show it."""
+    def operand_name(self, position: int) -> str:
+        """The name of the operand at this position."""
         first = self.arity - self.variadic  # of those that the last parameter, `*xs`, stands for
-        name = self.operand_names[position] if position < first else f"{self.operand_names[-1]}[{position - first}]"
-        return f"argument {name!r}"
+        return self.operand_names[position] if position < first else f"{self.operand_names[-1]}[{position - first}]"
+
+    def argument(self, position: int) -> str:
+        """The operand at this position, as the sentence of an error speaks of it."""
+        return f"argument {self.operand_name(position)!r}"
 
     def evaluate(self, inputs: Sequence[Any], static: Static, operands: Sequence[Any] = ()) -> tuple[Any, Any]:
         """The value and the residuals for concrete inputs, with the signature enforced; `operands` label errors."""
@@ -297,7 +300,7 @@ class Primitive:
             kind = Abstract.of(value)
             label = labels[position] if position < len(labels) else None
             text = "None" if value is None else type_text(kind.shape, kind.dtype)
-            lines.append(f"  {self.argument(position).removeprefix('argument ')}: {text}  {label or ''}".rstrip())
+            lines.append(f"  {self.operand_name(position)}: {text}  {label or ''}".rstrip())
         if static:
             lines.append("  " + ", ".join(f"{name}={value!r}" for name, value in static.items()))
         message = "\n".join(lines)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -38,11 +39,11 @@ class Printer:
         inputs = ", ".join(map(value_text, node.inputs))
         print(f"%{node.id} {node_type(node)} = {node_line(node)}\n    {inputs or 'given'} -> {value_text(node.output)}")
 
-    def pushed(self, node: Node, tangent: Any) -> None:
+    def pushed(self, node: Node, tangent: Any, nodes: Sequence[Node]) -> None:
         """Print the tangent of the node."""
         print(f"  tangent of %{node.id} from {node.op.name}: {value_text(tangent)}")
 
-    def contributed(self, node: Node, cotangent: Any, position: int, contribution: Any) -> None:
+    def contributed(self, node: Node, cotangent: Any, position: int, contribution: Any, nodes: Sequence[Node]) -> None:
         """Print what the node hands back to one of its parents."""
         parent = node.parents[position]
         print(f"  cotangent of %{parent} from {node.op.name} %{node.id}: {value_text(contribution)}")

@@ -58,7 +58,7 @@ def refusal(
     if misfit >= inputs:
         hint = "the inputs fit: the op or its return annotation is wrong"
     elif kind is DTypeError:
-        hint = _conversion(slots[misfit])
+        hint = _conversion(slots[misfit], slots[:inputs])
     else:
         hint = _transposition(slots[:inputs], misfit, lambda changed: first_misfit(changed, scope) is None)
     rows = [(f"{s.name}:", s.operand.text, _found(s), s.label or "") for s in slots[: max(inputs, misfit + 1)]]
@@ -83,7 +83,7 @@ def _found(slot: Slot) -> str:
     return "None" if given is None else f"of type {type(given).__name__}"
 
 
-def _conversion(slot: Slot) -> str:
+def _conversion(slot: Slot, slots: list[Slot]) -> str:
     """Advise how to get a dtype that fits; empty if it is not obvious."""
     if slot.value is None:
         return f"use np.asarray({slot.name})" if isinstance(slot.given, list) else ""
@@ -92,7 +92,11 @@ def _conversion(slot: Slot) -> str:
         return next((f"use {t.__name__}({slot.name})" for t, dtype in NUMBER_DTYPES.items() if dtype in fitting), "")
     if np.real(slot.value).dtype in fitting:
         return f"use {slot.name}.real"
-    return f"use {slot.name}.astype(np.{fitting[0].name})" if fitting else ""
+    # A dtype that another operand has, or one as wide as what was given.
+    others = [other.value.dtype for other in slots if other.value is not None]
+    wide = [dtype for dtype in fitting if dtype.itemsize >= slot.value.dtype.itemsize]
+    best = [*(dtype for dtype in fitting if dtype in others), *wide, *fitting]
+    return f"use {slot.name}.astype(np.{best[0].name})" if best else ""
 
 
 def _transposition(slots: list[Slot], misfit: int, fit: Callable[[list[Slot]], bool]) -> str:

@@ -13,11 +13,11 @@ from typing import Any, TypeVar, cast
 import numpy as np
 
 from tapem.declare import batch_elementwise, declare
-from tapem.errors import ArgumentError
+from tapem.errors import ArgumentError, TapeError
 from tapem.node import Abstract
 from tapem.numpy_api import FUNCTIONS, UFUNCS
 from tapem.numpy_functions import IN_PLACE
-from tapem.primitive import GivenRule, Primitive
+from tapem.primitive import GivenRule, Primitive, has_door
 from tapem.tangents import NO_FIELDS, AbstractZero, DoesNotExist, One, Thunk, Zero, add, extern, multiply
 from tapem.transforms import jvp, vjp
 from tapem.tree import flatten, leaves_like, unflatten
@@ -205,7 +205,7 @@ def scalar_rule(op: Callable[..., Any], *partials: Any, setup: GivenRule | None 
     >>> float(grad(cube)(2.0)), float(jvp(cube, (2.0,), (1.0,))[1])
     (12.0, 12.0)
     """
-    known: Any = op if isinstance(op, Primitive) else declare(op, elementwise=True)
+    known: Any = op if isinstance(op, Primitive) else declare(closed(op), elementwise=True)
     several = any(isinstance(entry, tuple) for entry in partials)
     rows: Any = partials if several else (partials,)
     for row in rows:
@@ -265,6 +265,26 @@ def scalar_rule(op: Callable[..., Any], *partials: Any, setup: GivenRule | None 
         known.batch = of_untyped
     known.batch = known.batch or batch_elementwise
     return known
+
+
+def closed(f: Callable[..., Any]) -> Callable[..., Any]:
+    """The function; TapeError if it closes over a traced value, of which its partial derivatives know nothing."""
+    if isinstance(f, np.ufunc):
+        return f
+
+    @functools.wraps(f)
+    def call(*operands: Any, **static: Any) -> Any:
+        y: Any = f(*operands, **static)
+        parts: tuple[Any, ...] = cast("Any", y) if isinstance(y, tuple) else (y,)
+        if any(map(has_door, parts)) and not any(map(has_door, operands)):
+            name = getattr(f, "__name__", repr(f))
+            raise TapeError(
+                f"scalar_rule: {name} closes over a traced value, which its partial derivatives cannot give a "
+                "derivative. Pass it as an operand."
+            )
+        return cast("Any", y)
+
+    return call
 
 
 __all__ = ["defbatch", "deffrule", "defrrule", "frule", "rrule", "scalar_rule"]

@@ -19,7 +19,8 @@ import numpy as np
 
 from tapem.errors import ConcretizationError, EscapedTracerError, MutationError, NoRuleError
 from tapem.foreign import own, refuse_meeting
-from tapem.location import users_line
+from tapem.hints import ATTRIBUTES, instead
+from tapem.location import user_assigns_item, users_line
 from tapem.node import NOTHING, NUMBERS, Abstract, Handle, Node, Static, new_node
 from tapem.numpy_api import FUNCTIONS, REDUCTIONS, UFUNCS, name_of
 from tapem.operators import Operators
@@ -74,7 +75,11 @@ class Tracer(Handle, Operators["Tracer"]):
     def __ne__(self, other: object) -> Any:
         return UFUNCS[np.not_equal](self, other)
 
-    __hash__ = None  # type: ignore[assignment]  # as for arrays, whose == is elementwise
+    def __hash__(self) -> int:
+        raise ConcretizationError(
+            f"{users_line()}: {self!r} cannot be a key of a dict or a member of a set: as of an array, its == is "
+            'elementwise. Use its name or position as the key, as in {"w": 1}.'
+        )
 
     # -- reading a value ------------------------------------------------------------------------------------------
 
@@ -90,6 +95,7 @@ class Tracer(Handle, Operators["Tracer"]):
     def _refuse(self, what: str) -> NoReturn:
         refuse_meeting(self)
         self._refuse_index()
+        self._refuse_assignment()
         raise ConcretizationError(
             f"{users_line()}: {what} of {self!r} would lose its gradient. For a number that is not "
             f"differentiated write {what}(tm.detach(x)), outside of vmap; to compute with it use tapem's or NumPy's "
@@ -116,6 +122,14 @@ class Tracer(Handle, Operators["Tracer"]):
         """Refused, since Python numbers have no gradient."""
         self._refuse("list")
 
+    def _refuse_assignment(self) -> None:
+        if user_assigns_item():
+            raise ConcretizationError(
+                f"{users_line()}: an element of an array cannot be {self!r}: the array would lose its gradient. "
+                "Collect the values in a list and write out = np.stack(values), or np.concatenate(values); or write "
+                "out = tm.scatter_set(out, indices, values, axis)."
+            )
+
     def _refuse_index(self) -> None:
         if self.dtype.kind != "f" and type(self.node.output) is Abstract:
             raise ConcretizationError(
@@ -127,28 +141,35 @@ class Tracer(Handle, Operators["Tracer"]):
     def __array__(self, dtype: Any = None, copy: Any = None) -> NoReturn:
         refuse_meeting(self)
         self._refuse_index()
+        self._refuse_assignment()
         raise ConcretizationError(
             f"{users_line()}: {self!r} cannot become a plain array: that would lose its gradient. Where you wrote "
-            "np.array([x, y]) or np.asarray(x), write np.stack([x, y]) or x; for values that are not differentiated, "
-            "tm.detach(x)."
+            "np.array([x, y]) or np.asarray(x), write np.stack([x, y]) or x; for a function of another library, use "
+            "tapem's or NumPy's; for values that are not differentiated, such as those of a plot, tm.detach(x)."
         )
 
     def __format__(self, spec: str) -> str:
         value = self.node.output  # to be printed, as numbers are; nothing is computed with it
         return format(value, spec) if spec and type(value) is not Abstract else repr(self)
 
+    def __copy__(self) -> Tracer:
+        return self
+
     def __deepcopy__(self, memo: object) -> Tracer:
         return self
 
     def __reduce__(self) -> NoReturn:
-        raise ConcretizationError(f"{self!r} cannot be pickled: it only lives inside its transform.")
+        raise ConcretizationError(
+            f"{users_line()}: {self!r} cannot be pickled: it only lives inside its transform. Pickle what the "
+            "transform returns, or tm.detach(x)."
+        )
 
     # -- NumPy's protocols ----------------------------------------------------------------------------------------
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
         if options.get("out") is not None:
             raise MutationError(
-                f"np.{ufunc.__name__} would write its result into an array (out=, or an operator such as += on an "
+                f"{name_of(ufunc)} would write its result into an array (out=, or an operator such as += on an "
                 "array), which a tracer's value cannot be. Write y = y + x instead of y += x."
             )
         options.pop("out", None)
@@ -161,14 +182,15 @@ class Tracer(Handle, Operators["Tracer"]):
             if reduction is not None:
                 return reduction(*inputs, **options)
             op = None
-        raise no_rule(name_of(ufunc) if method == "__call__" else f"{name_of(ufunc)}.{method}", op, options)
+        name = name_of(ufunc) if method == "__call__" else f"{name_of(ufunc)}.{method}"
+        raise no_rule(name, op, options, self)
 
     def __array_function__(
         self, function: Callable[..., Any], types: object, arguments: tuple[Any, ...], options: Mapping[str, Any]
     ) -> Any:
         handler = FUNCTIONS.get(function)
         if handler is None:
-            raise no_rule(name_of(function), None, {})
+            raise no_rule(name_of(function), None, {}, self)
         if options.get("out") is not None:
             raise MutationError(f"{name_of(function)}(..., out=...) would write into an array; use its result.")
         name = name_of(function)
@@ -207,6 +229,8 @@ class Tracer(Handle, Operators["Tracer"]):
         function = FUNCTIONS.get(named) or UFUNCS.get(named)
         if function is None:
             hint = ": it has no rule in tapem; call it on tm.detach(x)" if known else ""
+            if name in ATTRIBUTES:
+                hint = f". {ATTRIBUTES[name]}"
             raise AttributeError(f"a tracer has no attribute {name!r}{hint}")
         return functools.partial(function, self)
 
@@ -223,13 +247,20 @@ _IN_PLACE: Mapping[str, str] = {
 }
 
 
-def no_rule(name: str, op: Any, options: Mapping[str, Any]) -> NoRuleError:
+def no_rule(name: str, op: Any, options: Mapping[str, Any], tracer: Tracer) -> NoRuleError:
     """The error for a NumPy function, or an option of one, that tapem does not know."""
     if op is None:
-        return NoRuleError(
-            f"{name} has no rule in tapem, so its result would lose the gradient. Write it with functions that "
-            "have one, declare it with tm.primitive, or call it on tm.detach(x)."
+        known, other = type(tracer.node.output) is not Abstract, instead(name)
+        why = (
+            "its result would lose the gradient" if known else "inside vmap, where values are not known, it cannot run"
         )
+        what = f"Write {other} instead" if other else "Write it with functions that have one"
+        cut = (
+            ", declare it with tm.primitive, or call it on tm.detach(x)"
+            if known
+            else ", or declare it with tm.primitive"
+        )
+        return NoRuleError(f"{name} has no rule in tapem, so {why}. {what}{cut}.")
     return NoRuleError(f"{name} with {', '.join(options)} has no rule in tapem; call it without.")
 
 

@@ -31,7 +31,7 @@ from tapem.recorder import Recorder, at_work, new_recorder, working
 from tapem.sweeps.reverse import View, reached
 from tapem.tape import Ref
 from tapem.tracer import Tracer
-from tapem.tree import ONE_LEAF, Structure, flatten, unflatten
+from tapem.tree import NO_LEAF, ONE_LEAF, Structure, flatten, unflatten
 from tapem.work import WORK
 
 
@@ -139,7 +139,8 @@ def record(
     aux = None
     if has_aux:
         if not isinstance(result, tuple) or len(result) != 2:
-            raise NotScalarError("with has_aux=True the function must return a pair (output, aux).")
+            given = type(result).__name__
+            raise NotScalarError(f"with has_aux=True the function must return a pair (output, aux), not a {given}.")
         result, aux = result
         if not nested:
             aux = plain_tree(aux, recorder)
@@ -214,9 +215,11 @@ def tracer_view(recorder: Recorder) -> View:
 def scalar_output(trace: Trace, what: str) -> Any:
     """The only output of a trace, which must be a real scalar; NotScalarError or DTypeError if it is not."""
     if len(trace.outputs) != 1 or trace.structure.num_nodes != 1:
+        if trace.structure == NO_LEAF:
+            raise NotScalarError(f"{what} needs a function that returns one scalar, but it returned None: no `return`?")
         raise NotScalarError(
-            f"{what} needs a function that returns one scalar, but it returned {len(trace.outputs)} values. "
-            "Return the loss alone, or (loss, aux) with has_aux=True."
+            f"{what} needs a function that returns one scalar, but it returned {len(trace.outputs)} values in a "
+            f"{type(trace.result()).__name__}. Return the loss alone, or (loss, aux) with has_aux=True."
         )
     output = trace.outputs[0]
     if type(output) is Tracer and type(output.node.output) in (np.float32, np.float64):

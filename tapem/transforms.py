@@ -12,10 +12,11 @@ from typing import Any, TypeVar, cast
 
 import numpy as np
 
+from tapem.arguments import as_argnums, as_function, hint_at_lists, leaf_name
 from tapem.boundary import boundary, shorten
 from tapem.errors import ArgumentError, DTypeError, ShapeError, TreeError
 from tapem.monad import TapeM
-from tapem.node import Abstract, constant, taken
+from tapem.node import NUMBERS, Abstract, constant, taken
 from tapem.program import lift
 from tapem.sweeps.forward import forward
 from tapem.sweeps.reverse import reverse
@@ -49,7 +50,8 @@ def value_and_grad(
     """
     if f is None:
         return functools.partial(value_and_grad, argnums=argnums, has_aux=has_aux, allow_int=allow_int)
-    function = f
+    function = as_function(f, "value_and_grad")
+    argnums = as_argnums(argnums, "value_and_grad")
 
     @boundary
     @functools.wraps(function)
@@ -60,11 +62,15 @@ def value_and_grad(
         if monadic(leaves):
             # Not with_gradient itself: a closure that holds itself would keep f alive until the next collection.
             return lift(value_and_grad(function, argnums, has_aux, allow_int))(*arguments, **options)
-        positions = differentiable(leaves, structure, allow_int)
+        positions = differentiable(leaves, structure, allow_int, "grad", selected)
 
         def call(tracers: list[Any]) -> Any:
             inside = unflatten(structure, merge(leaves, positions, tracers))
-            return function(*replace(arguments, selected, inside), **options)
+            try:
+                return function(*replace(arguments, selected, inside), **options)
+            except Exception as error:
+                hint_at_lists(error, arguments)
+                raise
 
         inputs = leaves if positions is None else [leaves[position] for position in positions]
         traced = trace(call, inputs, has_aux=has_aux, copy=False)
@@ -95,7 +101,7 @@ def grad(
     """
     if f is None:
         return functools.partial(grad, argnums=argnums, has_aux=has_aux, allow_int=allow_int)
-    both = value_and_grad(f, argnums, has_aux, allow_int)
+    both = value_and_grad(as_function(f, "grad"), as_argnums(argnums, "grad"), has_aux, allow_int)
 
     @functools.wraps(f)
     def gradient(*arguments: Any, **options: Any) -> Any:
@@ -127,11 +133,16 @@ def vjp(f: Callable[..., Any], *primals: Any, has_aux: bool = False) -> Any:
     >>> pullback(np.array([1.0, 0.0]))
     (array([2., 0.]), np.float64(0.0))
     """
+    f = as_function(f, "vjp")
     leaves, structure = flatten(primals)
-    positions = differentiable(leaves, structure, allow_int=True)
+    positions = differentiable(leaves, structure, True, "vjp")
 
     def call(tracers: list[Any]) -> Any:
-        return f(*unflatten(structure, merge(leaves, positions, tracers)))
+        try:
+            return f(*unflatten(structure, merge(leaves, positions, tracers)))
+        except Exception as error:
+            hint_at_lists(error, primals)
+            raise
 
     traced = trace(call, leaves if positions is None else [leaves[i] for i in positions], has_aux=has_aux)
 
@@ -163,7 +174,7 @@ def jvp(f: Callable[..., Any], primals: Any, tangents: Any, has_aux: bool = Fals
     """
     primals, tangents = as_arguments(primals, "primals"), as_arguments(tangents, "tangents")
     given, structure = flatten(tangents)
-    traced, push = pushforward(f, primals, has_aux)
+    traced, push = pushforward(as_function(f, "jvp"), primals, has_aux, "jvp")
     if flatten(primals)[1] != structure:
         raise TreeError(f"jvp: primals are {shown(flatten(primals)[1])}, but tangents are {shown(structure)}.")
     y, dy = traced.result(), push(given)
@@ -181,7 +192,7 @@ def linearize(f: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[..., 
     >>> float(derivative(1.0)), float(derivative(3.0))
     (1.0, 3.0)
     """
-    traced, push = pushforward(f, primals, False)
+    traced, push = pushforward(as_function(f, "linearize"), primals, False, "linearize")
     _, structure = flatten(primals)
 
     def derivative(*tangents: Any) -> Any:
@@ -196,14 +207,21 @@ def linearize(f: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[..., 
 
 
 def pushforward(
-    f: Callable[..., Any], primals: tuple[Any, ...], has_aux: bool
+    f: Callable[..., Any], primals: tuple[Any, ...], has_aux: bool, what: str
 ) -> tuple[Trace, Callable[[list[Any]], Any]]:
-    """Record f once; the function that pushes a list of tangents, one per leaf of the primals, through the record."""
+    """Record f once; the function that pushes a list of tangents, one per leaf of the primals, through the record.
+
+    `what` is the transform of which errors speak.
+    """
     leaves, structure = flatten(primals)
-    positions = differentiable(leaves, structure, allow_int=True)
+    positions = differentiable(leaves, structure, True, what)
 
     def call(tracers: list[Any]) -> Any:
-        return f(*unflatten(structure, merge(leaves, positions, tracers)))
+        try:
+            return f(*unflatten(structure, merge(leaves, positions, tracers)))
+        except Exception as error:
+            hint_at_lists(error, primals)
+            raise
 
     inputs = leaves if positions is None else [leaves[position] for position in positions]
     traced = trace(call, inputs, has_aux=has_aux)
@@ -320,7 +338,8 @@ def position(number: int, count: int) -> int:
     """An argnum as a position from the front; ArgumentError if there is no such argument among the `count`."""
     if not -count <= number < count:
         raise ArgumentError(
-            f"argnums={number} selects no argument: the function was called with {count} positional ones."
+            f"argnums={number} selects no argument: the function was called with {count} positional ones. What is "
+            "differentiated is passed by position, not by name."
         )
     return number % count
 
@@ -336,10 +355,17 @@ def replace(arguments: Sequence[Any], selected: int | tuple[int, ...], values: A
     return result
 
 
-def differentiable(leaves: list[Any], structure: Structure, allow_int: bool | None) -> list[int] | None:
+def differentiable(
+    leaves: list[Any],
+    structure: Structure,
+    allow_int: bool | None,
+    what: str = "grad",
+    selected: int | Sequence[int] | None = None,
+) -> list[int] | None:
     """The positions of the leaves that can be differentiated, or None for all of them.
 
     Arrays of other libraries are replaced by NumPy's, in the list that is given.
+    `what` and `selected` are the transform and the positions of the arguments (by default all) of which errors speak.
 
     Raises DTypeError for a leaf of integers or bools unless they are allowed, and for what is no tensor at all. With
     `allow_int` None they are refused, and the error does not offer to allow them.
@@ -350,18 +376,22 @@ def differentiable(leaves: list[Any], structure: Structure, allow_int: bool | No
             kind = leaf.dtype.kind
         elif type(leaf) is float:
             continue
+        elif type(leaf) in NUMBERS:
+            kind = Abstract.of(leaf).dtype.kind
         else:
-            leaves[position] = leaf = taken(leaf, op="a transform", argument="one of its arguments")
+            name = leaf_name(structure, position, selected)
+            leaves[position] = leaf = taken(leaf, op=what, argument=name)
             kind = Abstract.of(leaf).dtype.kind
         if kind == "f":
             continue
         if kind not in "iub":
-            constant(leaf, op="a transform", argument="one of its arguments")  # raises, in words
+            constant(leaf, op=what, argument=leaf_name(structure, position, selected))  # raises, in words
         if not allow_int:
+            name, dtype = leaf_name(structure, position, selected), Abstract.of(leaf).dtype
             raise DTypeError(
-                f"an argument to be differentiated holds {Abstract.of(leaf).dtype} values "
-                f"({shown(structure)}, leaf {position}), which have no derivative. Convert it to floats, or leave it "
-                "out of argnums" + ("." if allow_int is None else "; or pass allow_int=True to get None in its place.")
+                f"{what}: {name} is {dtype}, and integers and bools have no derivative. Convert it to floats, or leave "
+                "it out of argnums"
+                + ("." if allow_int is None else "; or pass allow_int=True to get None in its place.")
             )
         discrete.append(position)
     return [position for position in range(len(leaves)) if position not in discrete] if discrete else None

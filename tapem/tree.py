@@ -19,6 +19,9 @@ Structure = optree.PyTreeSpec
 ONE_LEAF: Structure = optree.tree_structure(cast("Any", 0.0), namespace=NAMESPACE)
 """The structure of a tree that is one leaf."""
 
+NO_LEAF: Structure = optree.tree_structure(cast("Any", None), namespace=NAMESPACE)
+"""The structure of None."""
+
 # Leaves of these types need no second look.
 _PLAIN = frozenset({Abstract, np.ndarray, float, int, bool, np.float64, np.float32, np.int64})
 

@@ -9,6 +9,7 @@ from typing import Any, cast
 import numpy as np
 import optree
 
+from tapem.arguments import as_function
 from tapem.errors import ArgumentError, ConcretizationError, ShapeError, TreeError
 from tapem.monad import TapeM, drive
 from tapem.node import Abstract, constant, is_several, taken
@@ -41,7 +42,7 @@ def vmap(
     """
     if f is None:
         return functools.partial(vmap, in_axes=in_axes, out_axes=out_axes, axis_name=axis_name, axis_size=axis_size)
-    function = f
+    function = as_function(f, "vmap")
 
     @through_every_door
     @functools.wraps(function)
@@ -166,7 +167,8 @@ def normal_axis(axis: int | None, leaf: Any, what: str) -> int | None:
     shape = Abstract.of(leaf).shape if type(leaf) is Tracer else np.shape(constant(leaf, op="vmap"))
     if not -len(shape) <= axis < len(shape):
         raise ArgumentError(
-            f"vmap: {what}={axis} names no axis of an argument of shape {shape}; use None for what is not mapped."
+            f"vmap: {what}={axis} names no axis of an argument of shape {shape}; use None for what is not mapped, and "
+            "np.array(...) of a list, which is a tree of its numbers."
         )
     return axis % len(shape)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextvars import ContextVar
 from typing import Any, NamedTuple, Protocol
 
@@ -15,11 +16,11 @@ class Watcher(Protocol):
         """Called with every node, once its value is known."""
         ...
 
-    def pushed(self, node: Node, tangent: Any) -> None:
-        """Called with the tangent of every node that a forward sweep reaches."""
+    def pushed(self, node: Node, tangent: Any, nodes: Sequence[Node]) -> None:
+        """Called with the tangent of every node that a forward sweep reaches, and all the nodes of the tape."""
         ...
 
-    def contributed(self, node: Node, cotangent: Any, position: int, contribution: Any) -> None:
+    def contributed(self, node: Node, cotangent: Any, position: int, contribution: Any, nodes: Sequence[Node]) -> None:
         """Called with every contribution of a node to the cotangent of one of its parents."""
         ...
 

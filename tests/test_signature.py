@@ -439,7 +439,7 @@ def test_dtypes() -> None:
         (Int[Tensor, ""], np.float32(2), "float32, where Int", "x.astype(np.int64)"),
         (Bool[Tensor, ""], np.float32(2), "float32, where Bool", "x.astype(np.bool)"),
         (Float32[Tensor, ""] | Int[Tensor, ""], 2.0, "float64, where Float32 or Int", "int(x)"),
-        (Real[Float[Tensor, "n"], ""], np.int64(2), "int64, where Real", "x.astype(np.float32)"),
+        (Real[Float[Tensor, "n"], ""], np.int64(2), "int64, where Real", "x.astype(np.float64)"),
         (npt.NDArray[np.float32], np.int64(2), "int64, where NDArray[float32]", "x.astype(np.float32)"),
     ],
 )

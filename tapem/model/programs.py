@@ -190,7 +190,7 @@ def check_scalar(value: Any, loss: str) -> None:
 def check_floats(tree: Any, argument: str) -> None:
     """DTypeError for an argument to be differentiated that holds integers or bools."""
     leaves, structure = flatten(tree)
-    floats = differentiable(leaves, structure, allow_int=True)
+    floats = differentiable(leaves, structure, True, argument, 0)
     if floats is not None:
         first = next(position for position in range(len(leaves)) if position not in floats)
         numbered = unflatten(structure, list(range(len(leaves))))

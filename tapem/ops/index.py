@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, TypeAlias, cast, final
 
 import numpy as np
 
-from tapem.errors import ArgumentError
+from tapem.errors import ArgumentError, DTypeError
 from tapem.foreign import as_tensor
 
 
@@ -113,6 +113,14 @@ def _part_of(item: Any) -> tuple[Part, Any]:
             )
         if number.dtype.kind in "iu":
             return int(number), None
+    kind: Any = getattr(cast("object", item), "dtype", None)
+    if isinstance(item, str | float) or (isinstance(kind, np.dtype) and kind.kind not in "iub"):
+        what = f"a {type(item).__name__}" if isinstance(item, str | float) else f"an array of {kind}"
+        advice = "x is an array, not a dict" if isinstance(item, str) else "round it: int(i), i.astype(int), or i > 0"
+        raise DTypeError(
+            f"getitem(x, index): the index {item!r} is {what}, but an index is an integer, a slice, or an array of "
+            f"integers or bools; {advice}."
+        )
     return ARRAY, item
 
 

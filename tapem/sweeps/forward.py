@@ -53,7 +53,7 @@ def forward(
         if tangent is not None:
             tangents[index] = tangent
             if watcher is not None:
-                watcher.pushed(node, tangent)
+                watcher.pushed(node, tangent, nodes)
     return tangents
 
 

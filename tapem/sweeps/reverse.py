@@ -17,7 +17,7 @@ from typing import Any, NoReturn, TypeAlias
 import numpy as np
 
 from tapem.broadcasting import broadcasts_to, unbroadcast, zeros_without_memory
-from tapem.errors import DTypeError, NoRuleError, ShapeError, TapeError
+from tapem.errors import DTypeError, EscapedTracerError, NoRuleError, ShapeError, TapeError
 from tapem.node import Abstract, Node
 from tapem.ops.structure import pick
 from tapem.primitive import Primitive
@@ -126,7 +126,7 @@ def reverse(
                 if part is None:
                     continue
             if watcher is not None:
-                watcher.contributed(node, cotangent, position, part)
+                watcher.contributed(node, cotangent, position, part, nodes)
             if before is None:
                 cotangents[parent] = part
             elif type(part) is np.ndarray and owned.get(parent) is before:
@@ -290,6 +290,11 @@ def rule_failed(node: Node, kind: str, error: Exception, position: int | None = 
     Errors of ours, and those that mean the machine or were asked for with np.errstate, keep their type.
     """
     where = rule_text(node, kind, position)
+    if isinstance(error, EscapedTracerError):
+        raise TapeError(
+            f"the {where} closes over a traced value ({node.label()}), whose derivative would be lost. Pass it to the "
+            "op as an operand."
+        ) from error
     if isinstance(error, TapeError | FloatingPointError | MemoryError | RecursionError):
         error.add_note(f"in the {where} ({node.label()})")
         raise error

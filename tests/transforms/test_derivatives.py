@@ -249,7 +249,7 @@ def test_integers_are_refused_or_none(value):
     def f(x):
         return np.sum(x * 1.5)
 
-    said = r"(int|bool)\d* values .* no derivative.*floats, or leave it out of argnums"
+    said = r"argument .* is (int|bool)\d*, and .* no derivative.*floats, or leave it out of argnums"
     for transform in (tm.grad, tm.value_and_grad):
         with pytest.raises(tm.DTypeError, match=said + "; or pass allow_int=True"):
             transform(f)(value)
@@ -465,7 +465,7 @@ def test_grad_needs_a_scalar():
         tm.grad(lambda x: x[:1])(X)
     with pytest.raises(tm.NotScalarError, match="2 values"):
         tm.grad(lambda x: (np.sum(x), np.sum(x)))(X)
-    with pytest.raises(tm.NotScalarError, match="0 values"):
+    with pytest.raises(tm.NotScalarError, match="returned None: no `return`"):
         tm.grad(lambda x: None)(X)
     with pytest.raises(tm.DTypeError, match=r"real output.*text"):
         tm.grad(lambda x: "text")(X)

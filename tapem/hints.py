@@ -1,0 +1,105 @@
+"""Hints: what is written in other libraries, or by mistake, and what to write here. Errors quote them."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+ATTRIBUTES: Mapping[str, str] = {
+    "numpy": "A gradient flows through a tracer, so there is no array in it; a plain one, cut off, is tm.detach(x).",
+    "data": "A plain array, cut off from the gradient, is tm.detach(x).",
+    "values": "A plain array, cut off from the gradient, is tm.detach(x).",
+    "detach": "Write tm.detach(x).",
+    "stop_gradient": "Write tm.detach(x).",
+    "cpu": "Every value is in the memory of the CPU: leave it out.",
+    "block_until_ready": "Every value is ready: leave it out.",
+    "at": "Write tm.scatter_set(x, indices, values, axis) for x.at[i].set(values), tm.scatter_add for .add(values).",
+    "backward": "Derivatives are functions of functions: write tm.grad(f)(x), where f returns the loss.",
+    "grad": "Derivatives are functions of functions: write tm.grad(f)(x), where f returns the loss.",
+    "requires_grad": "Every tracer is differentiated; what is not, is tm.detach(x).",
+    "requires_grad_": "Every tracer is differentiated; what is not, is tm.detach(x).",
+    "view": "Write x.reshape(shape) for another shape, x.astype(dtype) for another dtype.",
+    "view_as": "Write x.reshape(y.shape).",
+    "permute": "Write np.transpose(x, axes).",
+    "t": "Write x.T.",
+    "unsqueeze": "Write np.expand_dims(x, axis).",
+    "expand": "Write np.broadcast_to(x, shape).",
+    "to": "Write x.astype(dtype).",
+    "type": "Write x.astype(dtype).",
+    "float": "Write x.astype(np.float32).",
+    "double": "Write x.astype(np.float64).",
+    "half": "Write x.astype(np.float16).",
+    "long": "Write tm.detach(x).astype(np.int64).",
+    "dim": "Write x.ndim.",
+    "numel": "Write x.size.",
+    "contiguous": "Leave it out.",
+    "clone": "A tracer is immutable, so no copy is needed: leave it out.",
+    "mm": "Write x @ y.",
+    "bmm": "Write x @ y.",
+    "matmul": "Write x @ y.",
+    "pow": "Write x ** y.",
+    "cat": "Write np.concatenate([x, y], axis).",
+    **{name: f"Write np.{name}(x)." for name in ("exp", "log", "sqrt", "abs", "sin", "cos", "tanh")},
+    "norm": "Write np.linalg.norm(x).",
+    **{name: f"Write tm.{name}(x)." for name in ("sigmoid", "relu", "softmax", "log_softmax", "logsumexp", "erf")},
+}
+"""For an attribute of torch's or JAX's arrays that a tracer lacks: what to write instead."""
+
+_ARGUMENTS: Mapping[str, str] = {"dim": "axis", "dims": "axis", "keepdim": "keepdims"}
+
+_SCIPY: Mapping[str, str] = {
+    "expit": "tm.sigmoid(x)",
+    "log_expit": "-tm.softplus(-x)",
+    "logit": "np.log(x) - np.log1p(-x)",
+    "erf": "tm.erf(x)",
+    "erfc": "1 - tm.erf(x)",
+    "ndtr": "0.5 * (1 + tm.erf(x / np.sqrt(2)))",
+    "xlogy": "np.where(x == 0, 0, x * np.log(np.where(x == 0, 1, y)))",
+    "exp2": "np.exp2(x)",
+    "exp10": "np.exp(x * np.log(10))",
+    "cbrt": "np.cbrt(x)",
+    "expm1": "np.expm1(x)",
+    "log1p": "np.log1p(x)",
+}
+
+_ACCUMULATE = "np.concatenate([x[:1], tm.scan(lambda last, x: (np.{0}(last, x),) * 2, x[0], x[1:])[1]])"
+
+
+def instead(name: str) -> str:
+    """What to write for a function that tapem has no rule for, or nothing.
+
+    >>> instead("scipy.special.expit")
+    'tm.sigmoid(x)'
+    """
+    library, _, function = name.rpartition(".")
+    if library == "scipy.special":
+        return _SCIPY.get(function, "")
+    return _ACCUMULATE.format(library.removeprefix("np.")) if function == "accumulate" else ""
+
+
+def scipys(ufunc: np.ufunc) -> bool:
+    """Whether a ufunc is one of SciPy's, which has been imported if it is.
+
+    >>> scipys(np.sin)
+    False
+    """
+    special: Any = sys.modules.get("scipy.special")
+    return getattr(special, ufunc.__name__, None) is ufunc and getattr(np, ufunc.__name__, None) is not ufunc
+
+
+def add_hint(error: Exception) -> None:
+    """Add to an error about an argument what NumPy and tapem call it."""
+    if isinstance(error, TypeError):
+        for name in re.findall(r"argument '(\w+)'", str(error)):
+            if name in _ARGUMENTS:
+                note(error, f"NumPy and tapem write {_ARGUMENTS[name]}= for {name}=.")
+
+
+def note(error: Exception, text: str) -> None:
+    """Add a note to an error, unless it has it already."""
+    if text not in getattr(error, "__notes__", ()):
+        error.add_note(text)
