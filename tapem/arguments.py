@@ -38,7 +38,8 @@ def as_argnums(argnums: Any, what: str) -> int | tuple[int, ...]:
     except TypeError:
         raise ArgumentError(
             f"{what}: argnums={short(cast('object', argnums))} must be the position of an argument, or a tuple of "
-            f"positions: 0, or (0, 2). An argument to be differentiated is passed by position; a point is given as {what}(f)(x)."
+            f"positions: 0, or (0, 2). An argument to be differentiated is passed by position; a point is given as "
+            f"{what}(f)(x)."
         ) from None
     return numbers if several else numbers[0]
 

@@ -176,6 +176,63 @@ def test_debug_mode_finds_what_is_not_finite(name):
         call()  # and is silent when off
 
 
+ROOTS = np.array([4.0, 0.0, 1.0])
+
+
+def safe(x):
+    return np.sum(np.where(x > 0, np.sqrt(np.where(x > 0, x, 1.0)), 0.0))
+
+
+def on_a_tape():
+    x, tape = tm.Tape().leaf(ROOTS)
+    root, tape = tape.record(tm.sqrt, x)
+    chosen, tape = tape.record(tm.where, ROOTS > 0, root, 0.0)
+    out, tape = tape.record(tm.sum, chosen)
+    return tape.backward_scalar(out)
+
+
+DISCARDED = {
+    "first branch": lambda: tm.grad(lambda x: np.sum(np.where(x > 0, np.sqrt(x), 0.0)))(ROOTS),
+    "second branch": lambda: tm.grad(lambda x: np.sum(np.where(x <= 0, 0.0, np.sqrt(x))))(ROOTS),
+    "further on": lambda: tm.grad(lambda x: np.sum(np.where(x > 0, 2 * np.sqrt(x) + 1, x)) ** 2)(ROOTS),
+    "in another shape": lambda: tm.grad(lambda x: np.where(False, np.linalg.norm(np.sqrt(x)), np.sum(x)))(ROOTS),
+    "forward": lambda: tm.jvp(lambda x: np.where(x > 0, np.sqrt(x), 0.0), (ROOTS,), (ROOTS,)),
+    "vjp": lambda: tm.vjp(lambda x: np.where(x > 0, np.sqrt(x), 0.0), ROOTS)[1](ROOTS),
+    "on a tape": on_a_tape,
+}
+
+
+@pytest.mark.parametrize("name", DISCARDED)
+def test_debug_mode_names_the_where_that_discards_a_value(name):
+    with np.errstate(all="ignore"), tm.debug_mode(), pytest.raises(tm.TapeError) as caught:
+        DISCARDED[name]()
+    message = str(caught.value)
+    assert re.search(r"rule of sqrt \(node \d\).*nan", message)
+    assert re.search(r"\n  The where \(node [2-5]\) does not choose this branch, but 0 times", message)
+    assert "np.where(c, f(np.where(c, x, 1.0)), other)" in message
+
+
+@pytest.mark.parametrize(
+    "f",
+    [
+        lambda x: np.sum(np.sqrt(x)),
+        lambda x: np.sum(np.where(x < 2, np.sqrt(x), 0.0)),  # it is chosen where it is infinite
+        lambda x: np.sum(np.where(x > 0, x, 0.0)) + np.sum(np.sqrt(x)),  # and this one is of another branch
+    ],
+)
+def test_debug_mode_blames_no_where_that_is_innocent(f):
+    with np.errstate(all="ignore"), tm.debug_mode(), pytest.raises(tm.TapeError) as caught:
+        tm.grad(f)(ROOTS)
+    assert "The where" not in str(caught.value)
+
+
+def test_debug_mode_accepts_what_it_advises():
+    with tm.debug_mode():
+        np.testing.assert_array_equal(tm.grad(safe)(ROOTS), [0.25, 0.0, 0.5])
+    with np.errstate(all="ignore"), tm.debug_mode(), pytest.raises(tm.TapeError, match="If a where discards it later"):
+        tm.grad(lambda x: np.sum(np.where(x > 0, np.log(x), 0.0)))(ROOTS)
+
+
 def test_debug_mode_on_and_off():
     with np.errstate(all="ignore"):
         tm.debug_mode(True)
