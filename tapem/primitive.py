@@ -154,8 +154,8 @@ class Primitive:
         # NumPy's own broadcasting is the signature of an elementwise op; jaxtyping is asked only to word the error.
         self.checked = not elementwise
         self.key_part = _shape_and_dtype_if_given if self.optional else _shape_and_dtype
-        # Combinations that the signature accepted: a pure cache of its verdicts, made to be looked up fast.
-        self.accepted: set[object] = set()
+        # The signature's own cache of verdicts; `key_part` makes the keys of `Signature.key_of`, only faster.
+        self.accepted = signature.accepted
 
     def __call__(self, *operands: Any, **given: Any) -> Any:
         """Apply the op: a step, a tracer or an array comes back, as the operands' doors decide."""
@@ -280,13 +280,11 @@ class Primitive:
     def check(self, inputs: Sequence[Any], output: Any, static: Static, operands: Sequence[Any]) -> None:
         """Enforce the typed signature: one set look-up for a combination of shapes and dtypes that was seen before."""
         try:
-            key = tuple(map(self.key_part, (*inputs, output)))
+            if tuple(map(self.key_part, (*inputs, output))) in self.accepted:
+                return
         except AttributeError:  # a Python scalar or a tuple: the signature makes the key itself
-            key = None
-        if key is None or key not in self.accepted:
-            self.signature.verify(inputs, output, static=static, labels=labels_of(operands))
-            if key is not None and not self.signature.uses_static:
-                self.accepted.add(key)
+            pass
+        self.signature.verify(inputs, output, static=static, labels=labels_of(operands))
 
     def refusal(self, inputs: Sequence[Any], static: Static, operands: Sequence[Any], error: Exception) -> TapeError:
         """The error of ours for inputs that the implementation refused: jaxtyping's verdict if it has one."""
@@ -322,7 +320,8 @@ class Primitive:
                 raise self.refusal(known, static, operands, error) from error
         else:
             try:
-                key: Any = (known, tuple(map(type, known)), tuple(static.items()))
+                types = tuple(map(type, (*known, *static.values())))  # equal numbers of other types promote otherwise
+                key: Any = (known, types, tuple(static.items()))
                 result = self._seen_abstract.get(key)
             except TypeError:  # a static argument that cannot be hashed
                 key, result = None, None

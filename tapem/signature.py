@@ -27,7 +27,7 @@ __all__ = ["Operand", "Signature", "Tensor", "type_text"]
 
 jaxtyped = cast("Any", _jaxtyped)
 _EMPTY = inspect.Parameter.empty
-_CACHE_LIMIT = 100_000
+_CACHE_LIMIT = 10_000
 _NO_STATIC: Mapping[str, object] = types.MappingProxyType({})
 
 
@@ -38,9 +38,9 @@ class Signature:
     and Union; the others are static. Where no parameter is annotated as a tensor, the operands are the unannotated
     positional ones without a default.
 
-    `accepted` holds the keys (`key_of`) of the combinations that were verified; it is a pure cache. `static_names` are
-    the static parameters that annotations refer to, as `"{heads}"` does; if there are any (`uses_static`), a key holds
-    their values.
+    `accepted` holds the keys (`key_of`) of the combinations that were verified; it is a pure cache, the only one of
+    these verdicts, and bounded. `static_names` are the static parameters that annotations refer to, as `"{heads}"`
+    does; if there are any (`uses_static`), a key holds their values.
 
     >>> from jaxtyping import Float
     >>> def linear(weight: Float[Tensor, "out in"], x: Float[Tensor, "*b in"]) -> Float[Tensor, "*b out"]: ...
@@ -105,22 +105,21 @@ class Signature:
     def key_of(
         self, inputs: Sequence[object], result: object | None = None, *, static: Mapping[str, object] = _NO_STATIC
     ) -> tuple[object, ...]:
-        """Give what a verdict depends on: shape and dtype of every input, then of the result, in one flat tuple.
+        """Give what a verdict depends on: the pair of shape and dtype of every input, then that of the result.
 
-        None contributes `None, None`, as an input and as a result that is not there yet; a tuple result contributes
-        one tuple of pairs. If `uses_static`, one tuple with the values of `static_names` follows.
+        None contributes None, as an input and as a result that is not there yet; a tuple result contributes one tuple
+        of pairs. If `uses_static`, one tuple with the types and values of `static_names` follows.
 
         >>> Signature.of(lambda x: x, name="f").key_of([np.zeros(3)], (1.0,))
-        ((3,), dtype('float64'), (((), dtype('float64')),))
+        (((3,), dtype('float64')), (((), dtype('float64')),))
         """
-        key: list[object] = []
-        for x in inputs:
-            key += shape_and_dtype(x)
         several = isinstance(result, (tuple, list))
-        key += (tuple(map(shape_and_dtype, cast("Any", result))),) if several else shape_and_dtype(result)
-        if self.uses_static:
-            key.append(tuple(static.get(name, self.static[name]) for name in self.static_names))
-        return tuple(key)
+        last = tuple(map(_part, cast("Any", result))) if several else _part(result)
+        key = (*map(_part, inputs), last)
+        if not self.uses_static:
+            return key
+        values = [static.get(name, self.static[name]) for name in self.static_names]
+        return *key, tuple((type(value), value) for value in values)  # 2, 2.0 and True are written differently
 
     def verify(
         self,
@@ -205,6 +204,11 @@ class Signature:
             annotation, reason = slots[at].operand.text, str(error).split(". ")[0]
             complaint = f"the annotation {annotation} of {slots[at].name} cannot be evaluated: {reason}"
             raise TapeError(f"{self}: {complaint}") from error
+
+
+def _part(x: object) -> object:
+    """What one tensor contributes to a key; None only for None, so that nothing else is taken for one left out."""
+    return None if x is None else shape_and_dtype(x)
 
 
 def _fits(slot: Slot) -> bool:

@@ -175,8 +175,8 @@ def test_a_verified_combination_is_remembered() -> None:
     inputs = [f32(4, 3), f32(4), f32(7, 3)]
     signature.verify(inputs)
     signature.verify(inputs, f32(7, 4))
-    flat = ((4, 3), F32, (4,), F32, (7, 3), F32)
-    assert signature.accepted == {(*flat, None, None), (*flat, (7, 4), F32)}
+    pairs = ((4, 3), F32), ((4,), F32), ((7, 3), F32)
+    assert signature.accepted == {(*pairs, None), (*pairs, ((7, 4), F32))}
     assert signature.key_of(inputs) in signature.accepted
     assert signature.key_of(inputs, f32(7, 4)) in signature.accepted
     assert signature.key_of(inputs, f32(4, 7)) not in signature.accepted
@@ -194,16 +194,15 @@ def test_jaxtyping_is_asked_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_keys() -> None:
     signature = Signature.of(masked)
-    assert signature.key_of([True]) == ((), np.dtype("bool"), None, None)
-    assert signature.key_of([2, None, 2.0, 2j], np.float32(2)) == (
-        *((), I64, None, None, (), F64, (), np.dtype("complex128")),
-        *((), F32),
-    )
-    assert Signature.of(halves).key_of([f32(4)], (f32(2), f32(2))) == ((4,), F32, (((2,), F32), ((2,), F32)))
-    assert Signature.of(heads).key_of([f32(4), f32(3, 8)]) == ((4,), F32, (3, 8), F32, None, None, (2,))
-    assert Signature.of(heads).key_of([f32(3), 1], f32(2), static={"num_heads": 4}) == (
-        *((3,), F32, (), I64),
-        *((2,), F32, (4,)),
+    assert signature.key_of([True]) == (((), np.dtype("bool")), None)
+    numbers = ((), I64), None, ((), F64), ((), np.dtype("complex128")), ((), F32)
+    assert signature.key_of([2, None, 2.0, 2j], np.float32(2)) == numbers
+    assert Signature.of(halves).key_of([f32(4)], (f32(2), f32(2))) == (((4,), F32), (((2,), F32), ((2,), F32)))
+    assert Signature.of(heads).key_of([f32(4), f32(3, 8)]) == (((4,), F32), ((3, 8), F32), None, ((int, 2),))
+    static = {"num_heads": 4}
+    assert Signature.of(heads).key_of([f32(3), 1], f32(2), static=static) == (
+        *(((3,), F32), ((), I64)),
+        *(((2,), F32), ((int, 4),)),
     )
 
 
