@@ -193,9 +193,11 @@ class Tracer(Handle, Operators["Tracer"]):
             raise no_rule(name_of(function), None, {}, self)
         if options.get("out") is not None:
             raise MutationError(f"{name_of(function)}(..., out=...) would write into an array; use its result.")
-        name = name_of(function)
-        given = [own(value, op=name, argument=f"argument {i}") for i, value in enumerate(arguments)]
-        return handler(*given, **{key: own(x, op=name, argument=f"argument {key!r}") for key, x in options.items()})
+        if not (_OWN.issuperset(map(type, arguments)) and _OWN.issuperset(map(type, options.values()))):
+            name = name_of(function)
+            arguments = tuple(own(x, op=name, argument=f"argument {i}") for i, x in enumerate(arguments))
+            options = {key: own(x, op=name, argument=f"argument {key!r}") for key, x in options.items()}
+        return handler(*arguments, **options)
 
     @property
     def real(self) -> Tracer:
@@ -234,6 +236,9 @@ class Tracer(Handle, Operators["Tracer"]):
             raise AttributeError(f"a tracer has no attribute {name!r}{hint}")
         return functools.partial(function, self)
 
+
+# What NumPy's functions are given nearly always, and need not be asked whether it is foreign.
+_OWN = frozenset({Tracer, np.ndarray, *NUMBERS, str, type(None)})
 
 _IN_PLACE: Mapping[str, str] = {
     "sort": "Write y = np.sort(x).",
