@@ -4,6 +4,8 @@
 True
 """
 
+from typing import Any
+
 
 class TapeError(Exception):
     """The base of every error that tapem raises.
@@ -172,6 +174,32 @@ class FileFormatError(TapeError, ValueError):
         ...
     tapem.errors.FileFormatError: load: ... is no safetensors file, or only a part of one: ...
     """
+
+
+class NonFiniteError(TapeError, ArithmeticError):
+    """A training whose loss, or whose parameters, became NaN or infinite; `result` is what was reached before.
+
+    It is a `tm.Fitted`: `error.result.params` are the last good parameters, `error.result.state` is what `tm.fit` can
+    resume from.
+
+    >>> import numpy as np, tapem as tm
+    >>> data = np.array([1.0, -1.0]), np.zeros(2)
+    >>> try:
+    ...     with np.errstate(invalid="ignore"):
+    ...         tm.fit(lambda w, x: np.sqrt(w * x), lambda p, t: np.mean(p - t), tm.optim.sgd(0.1), data, params=1.0,
+    ...                key=tm.random.key(0), epochs=1, progress=False)
+    ... except NonFiniteError as error:
+    ...     print(error.result.params)
+    1.0
+    """
+
+    def __init__(self, message: str, result: Any = None) -> None:
+        """The message, and what was reached before."""
+        super().__init__(message, result)
+        self.result = result
+
+    def __str__(self) -> str:
+        return str(self.args[0])
 
 
 class TangentError(TapeError, TypeError):

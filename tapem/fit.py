@@ -1,27 +1,29 @@
 """Training: `fit`, a loop that one could write oneself, over a state that can be saved at any moment.
 
 Every turn of the loop is a pure step from one `FitState` to the next. So a training that is stopped, by Ctrl-C or by a
-power cut after its state was saved, goes on from there with the very numbers that it would have had.
+power cut after its state was saved, goes on from there with the very numbers that it would have had. And a training
+that goes wrong leaves the last state that was right.
 """
 
 from __future__ import annotations
 
 import functools
 import math
-from typing import Any, NamedTuple, TypeAlias, cast
+from contextlib import suppress
+from typing import Any, Literal, NamedTuple, TypeAlias, cast
 
 import numpy as np
 from tqdm import tqdm
 
 from tapem import random
-from tapem.errors import ArgumentError, ShapeError
+from tapem.errors import ArgumentError, NonFiniteError, ShapeError, TreeError
 from tapem.foreign import as_tensor
 from tapem.model.gradients import value_and_grad_params
 from tapem.model.programs import Loss, Model, Setting, named, objective, refused_options, runner
 from tapem.optim import Optimiser
 from tapem.program import lift
 from tapem.ref import Ref
-from tapem.tree import flatten, tree_map
+from tapem.tree import differences, flatten, shapes_of, tree_map
 
 # Keys are arrays, or whatever stands for them, so a checker cannot follow what is drawn.
 split, fold_in, permutation = (cast(Any, draw) for draw in (random.split, random.fold_in, random.permutation))
@@ -48,7 +50,8 @@ class FitState(NamedTuple):
 
     `model_state` is that of the model (running statistics), `optimiser_state` that of the optimiser. `epoch` counts the
     epochs that are done; of the one at hand, `seen` counts the examples, and `total` is the sum of their losses. `best`
-    is None without validation.
+    is None without validation; with it, the trees of all states of a training have the same structure, so until an
+    epoch has been measured `best` holds the first parameters, and the number of no epoch, 0.
 
     >>> FitState(3.0, (), {"step": 0}, 0, 0, 0.0, None).epoch
     0
@@ -89,8 +92,8 @@ class Fitted(NamedTuple):
 
     @property
     def best(self) -> Best | None:
-        """The best epoch, None without validation."""
-        return self.state.best
+        """The best epoch; None without validation, and as long as no epoch had a metric that is a number."""
+        return self.state.best if self.state.best and self.state.best.epoch else None
 
 
 def fit(
@@ -109,6 +112,7 @@ def fit(
     higher_is_better: bool = False,
     patience: int | None = None,
     resume: FitState | None = None,
+    on_nonfinite: Literal["stop", "continue"] = "stop",
     progress: bool = True,
 ) -> Fitted:
     """Train a model: go through the data `epochs` times, shuffled, and update the parameters after every mini-batch.
@@ -128,8 +132,11 @@ def fit(
     not stopped; `fit(..., epochs=0).state` is a tree for `tm.load(path, like=...)`. Ctrl-C ends the training between
     two steps, and what was reached is returned, marked `interrupted`.
 
-    Raises ArgumentError for numbers out of range or a model without parameters, ShapeError for data whose rows differ
-    in number; what is wrong with model, loss or shapes is told by the first step.
+    Raises NonFiniteError for a loss that is NaN or infinite, or parameters that have become so at the end of an epoch;
+    its `result` is what was reached with the last loss that was finite. With `on_nonfinite="continue"` the training
+    goes on. Raises ArgumentError for numbers out of range or a model without parameters, ShapeError for data whose rows
+    differ in number, ShapeError or TreeError for params and states that are not those of the model and the optimiser;
+    what is wrong with model or loss is told by the first step.
 
     >>> x = np.linspace(-1.0, 1.0, 40)
     >>> line = lambda params, x: params["slope"] * x + params["shift"]
@@ -140,6 +147,24 @@ def fit(
     ... )
     >>> round(float(result.params["slope"]), 3), round(float(result.params["shift"]), 3), len(result.history["loss"])
     (3.0, 1.0, 30)
+
+    Where the training goes wrong, the last good state is in the error, and the training can go on from there:
+
+    >>> rash = tm.optim.sgd(10.0)
+    >>> options = {"key": tm.random.key(0), "epochs": 900, "batch": 10, "progress": False}
+    >>> with np.errstate(over="ignore", invalid="ignore"):
+    ...     try:
+    ...         result = fit(line, mean_square, rash, (x, 3 * x + 1), params={"slope": 0.0, "shift": 0.0}, **options)
+    ...     except tm.NonFiniteError as error:
+    ...         result = error.result
+    ...         print(str(error).splitlines()[0])
+    fit: the loss is inf in epoch ...
+    >>> bool(np.isfinite(result.params["slope"])), bool(np.isfinite(result.history["step_loss"]).all())
+    (True, True)
+    >>> careful = tm.optim.sgd(0.3)
+    >>> result = fit(line, mean_square, careful, (x, 3 * x + 1), resume=result.state, **options)
+    >>> round(float(result.params["slope"]), 3)
+    3.0
     """
     data = checked(data, "data")
     size = rows_of(data)
@@ -159,13 +184,18 @@ def fit(
             f"fit: resume is a {type(resume).__name__}, but must be the state of an earlier result. From a file it "
             "comes with tm.load(path, like=tm.fit(..., epochs=0).state)."
         )
+    if on_nonfinite not in ("stop", "continue"):  # pyright: ignore[reportUnnecessaryContains]
+        raise ArgumentError(f'fit: on_nonfinite is {on_nonfinite!r}, but must be "stop" or "continue".')
     if validation is None and (metric is not None or patience is not None):
         raise ArgumentError("fit: metric and patience need validation data, a pair (x, target).")
 
+    stops = on_nonfinite == "stop"
     params_key, run_key = split(key)
     state = resume
     if state is None:
         state = first_state(model, optimiser, params, model_state, params_key, validation, higher_is_better)
+    if resume is not None or params is not None or model_state is not None:
+        check_state(model, optimiser, state, params_key, "" if resume is None else "resume.")
 
     @functools.lru_cache(maxsize=1)  # asked for at every step, it is made once an epoch
     def plan(epoch: int) -> tuple[Any, Any]:
@@ -174,15 +204,17 @@ def fit(
         return permutation(order_key, size), steps_key
 
     def learned(state: FitState) -> tuple[FitState, float]:
-        """The state after one mini-batch, and its loss."""
+        """The state after one mini-batch, and its loss; if that must end the training, the state as it was."""
         order, steps_key = plan(state.epoch)
         rows = order[state.seen : state.seen + batch]
         x, target = taken_rows(data, rows)
         options = setting(model, fold_in(steps_key, state.seen), True, state.model_state)
         found = value_and_grad_params(model, loss, state.params, x, target, **options)
         (value, gradients), after = found if "state" in options else (found, state.model_state)
-        new, optimiser_state = optimiser.update(gradients, state.optimiser_state, state.params)
         value = float(value)
+        if stops and not math.isfinite(value):
+            return state, value
+        new, optimiser_state = optimiser.update(gradients, state.optimiser_state, state.params)
         seen, total = state.seen + len(rows), state.total + value * len(rows)
         return FitState(new, after, optimiser_state, state.epoch, seen, total, state.best), value
 
@@ -191,31 +223,92 @@ def fit(
         epoch, best, score = state.epoch + 1, state.best, None
         if validation is not None:
             score = evaluate(model, metric or loss, state, validation, batch)
-            if best is None or (score > best.score if higher_is_better else score < best.score):
+            if not math.isnan(score) and (
+                best is None or best.epoch == 0 or (score > best.score if higher_is_better else score < best.score)
+            ):
                 best = Best(score, epoch, state.params, state.model_state)
         return state._replace(epoch=epoch, seen=0, total=0.0, best=best), score
 
     history: History = {"step_loss": [], "loss": []} | ({} if validation is None else {"validation": []})
+    # What was reached with the last loss or metric that was finite: the state, and how long the history was.
+    good = state, lengths(history)
+
+    def stopped(what: str, epoch: int, step: int) -> NonFiniteError:
+        """The error that ends a training which has gone wrong."""
+        reached, counts = good
+        return NonFiniteError(
+            f"fit: {what} in epoch {epoch + 1}, step {step}.\n"
+            "  The `result` of this error is what was reached with the last finite loss. Go on from its state with\n"
+            "  tm.fit(..., resume=error.result.state), more careful (a lower learning rate), find the op that makes\n"
+            '  the first NaN with tm.debug_mode, or let the training run with on_nonfinite="continue".',
+            Fitted(reached, {name: values[: counts[name]] for name, values in history.items()}, True),
+        )
+
     steps = math.ceil(size / batch)
     done = min(state.epoch, epochs) * steps + math.ceil(state.seen / batch)
     with tqdm(total=epochs * steps, initial=done, desc="fit", unit="step", disable=not progress) as bar:
         try:
             while state.epoch < epochs and not (patience and state.best and state.epoch - state.best.epoch >= patience):
+                step = math.ceil(state.seen / batch)
                 if state.seen < size:
-                    state, value = learned(state)
+                    after, value = learned(state)
+                    if math.isfinite(value):
+                        good = state, lengths(history)
+                    elif stops:
+                        raise stopped(f"the loss is {value}", state.epoch, step + 1)
+                    state = after
                     history["step_loss"].append(value)
                     bar.update()
                 else:
+                    if stops and count_nonfinite(state.params) > count_nonfinite(good[0].params):
+                        raise stopped("the parameters became NaN or infinite", state.epoch, step)
                     mean = state.total / size
                     state, score = judged(state)
                     history["loss"].append(mean)
                     if score is not None:
                         history["validation"].append(score)
+                        if math.isfinite(score):
+                            good = state, lengths(history)
                     shown = {"epoch": state.epoch, "loss": f"{mean:.4g}"}
                     cast(Any, bar).set_postfix(shown if score is None else {**shown, "validation": f"{score:.4g}"})
         except KeyboardInterrupt:
             return Fitted(state, history, True)
     return Fitted(state, history, False)
+
+
+def lengths(history: History) -> dict[str, int]:
+    """How many numbers there are of each kind."""
+    return {name: len(values) for name, values in history.items()}
+
+
+def count_nonfinite(tree: Tree) -> int:
+    """How many numbers of a tree are NaN or infinite."""
+    return sum(int(np.count_nonzero(~np.isfinite(leaf))) for leaf in flatten(tree)[0])
+
+
+def check_state(model: Any, optimiser: Optimiser, state: FitState, key: Any, what: str) -> None:
+    """ShapeError or TreeError for a state that is not one of training this model with this optimiser."""
+    first: dict[str, Tree] = {}
+    if hasattr(model, "init"):
+        with suppress(TypeError):  # an init that wants more than a key; then the first step tells
+            first["params"] = model.init(key)
+    if hasattr(model, "init_state"):
+        first["model_state"] = model.init_state()
+    for name, tree in first.items():
+        check_like(f"{what}{name}", getattr(state, name), tree, f"what {named(model)} begins with")
+    begun = f"what {optimiser!r} makes of the parameters"
+    check_like(f"{what}optimiser_state", state.optimiser_state, optimiser.init(state.params), begun)
+    if state.best is not None:
+        for name in ("params", "model_state"):
+            check_like(f"{what}best.{name}", getattr(state.best, name), getattr(state, name), f"{what}{name}")
+
+
+def check_like(what: str, given: Tree, wanted: Tree, source: str) -> None:
+    """ShapeError or TreeError for a tree with other leaves than are wanted."""
+    found, needed = shapes_of(given), shapes_of(wanted)
+    if problems := differences(found, needed):
+        kind = ShapeError if found.keys() == needed.keys() else TreeError
+        raise kind("\n  ".join([f"fit: {what} is not like {source}", *problems]))
 
 
 def check_count(name: str, number: Any, least: int) -> None:
