@@ -154,7 +154,7 @@ def place(
     """Record an op whose outputs were computed by `close` already; the tracers of its results."""
     if not outputs:
         return ()
-    nodes = [value.node if type(value) is Tracer and value.recorder is recorder else None for value in operands]
+    nodes = [recorder.own(value) if type(value) is Tracer else None for value in operands]
     node = op.placed(
         len(recorder.nodes),
         tuple(None if node is None else node.id for node in nodes),

@@ -79,6 +79,12 @@ class Recorder:
             known = self.captures[id(tracer.node)] = tracer, self.leaf(value, copy=False)
         return known[1]
 
+    def own(self, tracer: Any) -> Node | None:
+        """The node here of a tracer: its own, or the input that stands for it; None where it is a constant."""
+        if tracer.recorder is self:
+            return tracer.node
+        return None if self.captures is None else self.capture(tracer)
+
     def tape(self) -> Tape:
         """What was recorded so far, as a value: a copy, since tracers go on recording here."""
         return Tape.of(self.nodes.copy(), len(self.nodes))

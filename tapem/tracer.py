@@ -322,12 +322,11 @@ def apply_slowly(op: Primitive, operands: tuple[Any, ...], static: Static) -> An
     for position, operand in enumerate(operands):
         node = None
         if type(operand) is Tracer:
-            at_home = operand.recorder is recorder
-            if at_home or recorder.captures is not None:
-                node = operand.node if at_home else recorder.capture(operand)
-                requires_grad = requires_grad or node.requires_grad
-            else:  # a tracer of a lower level is a constant up here
+            node = recorder.own(operand)
+            if node is None:  # a tracer of a lower level is a constant up here
                 inputs.append(operand)
+            else:
+                requires_grad = requires_grad or node.requires_grad
         else:
             inputs.append(operand if type(operand) in NUMBERS else op.captured(position, operand))
         if node is not None:

@@ -128,6 +128,10 @@ def record(
     recorder: Recorder, nested: bool, call: Callable[[list[Any]], Any], leaves: list[Any], has_aux: bool, copy: bool
 ) -> Trace:
     """Run the function on the recorder, which is at work already."""
+    if recorder.captures is not None:  # what stands for outer tracers comes first: the inputs stand side by side
+        for leaf in leaves:
+            if type(leaf) is Tracer:
+                recorder.own(leaf)
     inputs = [input_node(recorder, leaf, copy) for leaf in leaves]
     result = call([Tracer(recorder, node) for node in inputs])
     if type(result) is Tracer and not has_aux:
@@ -160,8 +164,9 @@ def input_node(recorder: Recorder, value: Any, copy: bool) -> Node:
         return recorder.append(new_node((len(recorder.nodes), LEAF, (), (), NOTHING, value, None, True, None)))
     if type(value) is not Tracer:
         return recorder.leaf(value, copy=copy)
-    if value.recorder is recorder:
-        return recorder.record(identity, (value.node.id,), (value.node.output,), NOTHING, True, (value,))
+    node = recorder.own(value)
+    if node is not None:
+        return recorder.record(identity, (node.id,), (node.output,), NOTHING, True, (value,))
     if recorder.abstract:
         return recorder.record(identity, (None,), (value,), NOTHING, True, (value,))
     return recorder.leaf(value.node.output, copy=copy)  # under no_grad: an enclosing tracer counts as its value

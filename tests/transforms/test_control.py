@@ -333,3 +333,51 @@ def test_eval_shape_computes_nothing():
         tm.eval_shape(np.matmul, np.ones((2, 3)), np.ones((2, 3)))
     with pytest.raises(tm.ConcretizationError, match="where"):
         tm.eval_shape(lambda x: x if x > 0 else -x, 1.0)
+
+
+# What a transform inside of a closed program is given may be a tracer of the levels below, which the program's function
+# closes over: its derivative reaches further out.
+INSIDE = {
+    "grad": (lambda x: tm.grad(lambda u: np.sum(u**3))(x), lambda x: 3 * x**2),
+    "grad of two": (
+        lambda x: sum(tm.grad(lambda u, v: np.sum(u**2 * v), (0, 1))(x, 2 * x)),
+        lambda x: 2 * x * 2 * x + x**2,
+    ),
+    "vjp": (lambda x: tm.vjp(lambda u: u**3, x)[1](x)[0], lambda x: 3 * x**3),
+    "jvp": (lambda x: tm.jvp(np.sin, (x,), (x,))[1], lambda x: np.cos(x) * x),
+    "linearize": (lambda x: tm.linearize(np.sin, x)[1](x), lambda x: np.cos(x) * x),
+    "jacrev": (lambda x: tm.jacrev(lambda u: u**3)(x) @ x, lambda x: 3 * x**3),
+    "vmap": (lambda x: tm.vmap(lambda u: u**3)(x), lambda x: x**3),
+    "checkpoint": (lambda x: tm.checkpoint(lambda u: u**3)(x), lambda x: x**3),
+    "scan": (lambda x: tm.scan(lambda c, u: (c, u**3), 0.0, x)[1], lambda x: x**3),
+    "custom_jvp": (
+        lambda x: tm.custom_jvp(lambda u: u**3, lambda xs, ts: (xs[0] ** 3, 3 * xs[0] ** 2 * ts[0]))(x),
+        lambda x: x**3,
+    ),
+    "custom_vjp": (lambda x: tm.custom_vjp(lambda u: (u**3, u), lambda u, g: (3 * u**2 * g,))(x), lambda x: x**3),
+}
+CLOSING = {
+    "checkpoint": lambda inner: lambda x: tm.checkpoint(lambda z: z * inner(x))(x),
+    "checkpoint of a number": lambda inner: lambda x: tm.checkpoint(lambda z: z * inner(x))(1.0) * x,
+    "while_loop": lambda inner: lambda x: tm.while_loop(
+        lambda s: s[0] < 1, lambda s: (s[0] + 1, s[1] * inner(x)), (0, x)
+    )[1],
+    "scan": lambda inner: lambda x: tm.scan(lambda c, _: (c * inner(x), None), x, length=1)[0],
+    "cond": lambda inner: lambda x: tm.cond(np.sum(x) > -9, lambda z: z * inner(x), lambda z: z, x),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("inside", INSIDE)
+@pytest.mark.parametrize("closing", CLOSING)
+def test_transforms_of_outer_values_inside_of_closed_programs(closing, inside):
+    inner, plain = INSIDE[inside]
+    f = CLOSING[closing](inner)
+
+    def outer(x):
+        return x * plain(x)
+
+    close(f(X), outer(X))
+    close(tm.jacrev(f)(X), complex_jacobian(outer, X))
+    close(tm.vmap(f)(BATCH), outer(BATCH))
+    close(tm.vmap(tm.vmap(f))(np.stack([BATCH, BATCH])), np.stack([outer(BATCH)] * 2))
+    everything(lambda x: np.sum(f(x)), lambda x: np.sum(outer(x)))
