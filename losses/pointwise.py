@@ -171,7 +171,7 @@ def bce_with_logits(prediction: Prediction, target: Target, *, reduction: Reduct
     return reduced(np.maximum(x, 0) - x * t + np.log1p(np.exp(-np.abs(x))), reduction)
 
 
-@pointwise(lambda p, t: np.where(p * t < 1, -t, 0), lambda p, t: np.where(p * t < 1, -p, 0))
+@pointwise(lambda p, t: -like(t, p) * like(p * t < 1, p), lambda p, t: np.where(p * t < 1, -p, 0))
 def hinge(prediction: Prediction, target: Target, *, reduction: Reduction = "mean") -> Reduced:
     """The hinge loss of support-vector machines, `max(0, 1 - t p)`, for targets -1 and 1.
 

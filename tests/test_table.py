@@ -16,6 +16,7 @@ import pytest
 import layers
 import losses
 import tapem.ops
+from tapem.errors import TapeError
 from tapem.primitive import Primitive, linear_in_all
 from tapem.tangents import AbstractZero, Thunk
 from tapem.testing import rule_report
@@ -104,6 +105,29 @@ def test_rows_have_edges(op: Primitive) -> None:
     if op.elementwise:
         assert any(() in row for row in shapes), f"{op.usage()} has no row with a scalar"
         assert op.arity == 1 or any(len(set(row)) > 1 for row in shapes), f"{op.usage()} has no row that broadcasts"
+
+
+# Operands that no one gives as numbers: what rules are made of, and NumPy's clip, which takes a number for float64.
+NO_NUMBERS = {("scatter", 0), ("ties", 0), ("ties", 1), ("clamp", 0)}
+
+
+@pytest.mark.parametrize("op", PRIMITIVES)
+def test_a_number_is_an_operand_wherever_the_value_is_defined(op: Primitive) -> None:
+    for position in range(1 if op.variadic else op.arity):
+        rows = [row for _, row in TABLE if row.op is op and 1 < len(row.operands) > position]
+        for number in (2, 0.5):
+            for row in rows:
+                before = row.operands[position]
+                if before is None or np.asarray(before).dtype.kind == "b" or (op.name, position) in NO_NUMBERS:
+                    continue
+                operands = (*row.operands[:position], number, *row.operands[position + 1 :])
+                try:
+                    with np.errstate(all="ignore"):
+                        op(*operands, **row.static)
+                except (TapeError, TypeError, ValueError):
+                    continue
+                insist(rule_report(op, operands, row.static, order=min(row.order, 1)))
+                break
 
 
 def slightly_wrong(part: Any) -> Any:

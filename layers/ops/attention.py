@@ -177,7 +177,7 @@ def attention_weights(q: Queries, k: Keys, mask: Mask | None = None) -> Weights:
     array([[[0.5, 0.5, 0. ],
             [0. , 0. , 0. ]]])
     """
-    weights = weights_of(q, k, mask, "attention_weights(q, k, mask)")
+    weights = _softmax(np.matmul(q, turned(k)), mask, "attention_weights(q, k, mask)")
     return weights, weights  # pyright: ignore[reportReturnType]  # the value and its residual
 
 

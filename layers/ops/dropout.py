@@ -34,7 +34,7 @@ def _masked(x: Any, keep: Any, rate: float) -> Any:
 
 def _batch(op: Any, size: int, inputs: Sequence[Any], mapped: Sequence[bool], static: Mapping[str, Any]) -> Any:
     x, key = inputs
-    rate, shape = static["rate"], x.shape[1:] if mapped[0] else x.shape
+    rate, shape = static["rate"], np.shape(x)[1:] if mapped[0] else np.shape(x)
     if not mapped[1]:  # the mask of one example, for all of them
         return _masked(x, random.bernoulli(key, 1 - float(rate), shape), rate)
     keep = np.stack([random.bernoulli(key[index], 1 - float(rate), shape) for index in range(size)])

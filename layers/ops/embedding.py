@@ -62,7 +62,7 @@ def _batch_embedding(
         return embedding(np.reshape(table, (size * vocabulary, dim)), _apart(ids, size, vocabulary))
     # The rows of all tables side by side.
     wide = np.reshape(np.moveaxis(table, 0, 1), (vocabulary, size * dim))
-    return np.moveaxis(np.reshape(embedding(wide, ids), (*ids.shape, size, dim)), -2, 0)
+    return np.moveaxis(np.reshape(embedding(wide, ids), (*np.shape(ids), size, dim)), -2, 0)
 
 
 @primitive(

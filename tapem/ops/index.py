@@ -164,7 +164,7 @@ def batched(at: Index, arrays: Sequence[Any], mapped: Sequence[bool], *, rank: i
 
 
 def _is_mask(array: Any) -> bool:
-    return np.dtype(array.dtype) == bool
+    return np.dtype(getattr(array, "dtype", int)) == bool  # a number is an integer
 
 
 def _without_masks(

@@ -22,6 +22,7 @@ from tapem.broadcasting import unbroadcast
 from tapem.declare import Deferred, Numeric, Step, primitive
 from tapem.errors import ConcretizationError
 from tapem.node import Abstract, Array, Shape
+from tapem.ops.axes import refuse_axis_of_scalar
 from tapem.ops.index import ALL, ARRAY, Index, batched, take_apart
 from tapem.primitive import Primitive
 from tapem.signature import Tensor, type_text
@@ -35,7 +36,7 @@ Selector: TypeAlias = Integer[Tensor, "..."] | Bool[Tensor, "..."]
 
 def _stand_in(value: Any) -> Any:
     """An index array for abstract evaluation: itself if it is known, else zeros that own no memory."""
-    if isinstance(value, np.ndarray | np.generic):
+    if isinstance(value, np.ndarray | np.generic | int):
         return value
     if np.dtype(value.dtype) == bool:
         raise ConcretizationError(
@@ -117,7 +118,7 @@ def scatter(x: T, *indices: Selector, at: Index, shape: Shape) -> T:
     """
     x, where = np.asarray(x), at.fill(indices)
     out = np.zeros(shape, x.dtype)
-    if not indices or (len(indices) == 1 and indices[0].dtype == bool):  # no element is met twice
+    if not indices or (len(indices) == 1 and np.asarray(indices[0]).dtype == bool):  # no element is met twice
         out[where] = x
     elif out.ndim == 1:
         np.add.at(out, where, x)
@@ -221,6 +222,7 @@ def take(x: T, indices: Whole, axis: int | None = None) -> T:
     array([[2., 2., 1.],
            [4., 4., 3.]])
     """
+    refuse_axis_of_scalar(x, axis)
     return np.take(x, indices, axis=axis)
 
 

@@ -305,7 +305,7 @@ def tensordot(a: T, b: T, axes: Axes = 2) -> T:
 
 
 def _flat_examples(x: Any, is_mapped: bool) -> Any:
-    return np.reshape(x, (*x.shape[:is_mapped], math.prod(x.shape[is_mapped:])))
+    return np.reshape(x, (*np.shape(x)[:is_mapped], math.prod(np.shape(x)[is_mapped:])))
 
 
 def _batch_outer(op: Primitive, size: int, inputs: Any, mapped: Any, static: Any) -> Any:
