@@ -50,10 +50,15 @@ def value_and_grad(
     """
     if f is None:
         return functools.partial(value_and_grad, argnums=argnums, has_aux=has_aux, allow_int=allow_int)
-    function = as_function(f, "value_and_grad")
-    argnums = as_argnums(argnums, "value_and_grad")
+    what = "value_and_grad"
+    return boundary(both_of(as_function(f, what), as_argnums(argnums, what), has_aux, allow_int))
 
-    @boundary
+
+def both_of(
+    function: Callable[..., Any], argnums: int | tuple[int, ...], has_aux: bool, allow_int: bool
+) -> Callable[..., Any]:
+    """The function that computes value and gradient, whose caller is the boundary."""
+
     @functools.wraps(function)
     def with_gradient(*arguments: Any, **options: Any) -> Any:
         selected = select(arguments, argnums)
@@ -101,7 +106,7 @@ def grad(
     """
     if f is None:
         return functools.partial(grad, argnums=argnums, has_aux=has_aux, allow_int=allow_int)
-    both = value_and_grad(as_function(f, "grad"), as_argnums(argnums, "grad"), has_aux, allow_int)
+    both = both_of(as_function(f, "grad"), as_argnums(argnums, "grad"), has_aux, allow_int)
 
     @functools.wraps(f)
     def gradient(*arguments: Any, **options: Any) -> Any:
