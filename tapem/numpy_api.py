@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from tapem import numpy_functions, numpy_linalg, numpy_numerics, ops
+from tapem import numpy_functions, numpy_linalg, numpy_numerics, numpy_statistics, ops
 from tapem.errors import MutationError, NoRuleError
 from tapem.hints import scipys
 from tapem.primitive import Primitive
@@ -144,7 +144,7 @@ REDUCTIONS: Mapping[tuple[np.ufunc, str], Callable[..., Any]] = MappingProxyType
     | {(ufunc, name): method(ufunc, name, handler) for (ufunc, name), handler in numpy_functions.REDUCTIONS.items()}
 )
 
-ADAPTERS = numpy_linalg.ADAPTERS | numpy_numerics.ADAPTERS
+ADAPTERS = numpy_linalg.ADAPTERS | numpy_numerics.ADAPTERS | numpy_statistics.ADAPTERS
 
 FUNCTIONS: Mapping[Callable[..., Any], Callable[..., Any]] = MappingProxyType(
     {function: refusing(function, instead) for function, instead in numpy_functions.IN_PLACE.items()}

@@ -1,4 +1,4 @@
-"""NumPy's functions of the calculus of arrays: differences, integrals, means, quantiles; see `numpy_functions`."""
+"""NumPy's functions of the calculus of arrays: differences, integrals, interpolation; see `numpy_functions`."""
 
 # These run on arrays and on tracers alike, which NumPy's own annotations do not say.
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
@@ -7,14 +7,15 @@
 from __future__ import annotations
 
 import builtins
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
+from tapem.errors import ArgumentError
 from tapem.node import Abstract
 from tapem.numpy_functions import ADAPTERS, MISSING, equals
 from tapem.ops import indexing
+from tapem.ops.axes import normal_axes
 
 # -- differences and sums ------------------------------------------------------------------------------------------
 
@@ -26,17 +27,19 @@ def _at(axis: int, x: Any, part: Any) -> tuple[Any, ...]:
 
 @equals(np.diff)
 def diff(a: Any, n: int = 1, axis: int = -1, prepend: Any = MISSING, append: Any = MISSING) -> Any:
-    """The differences of neighbours, taken `n` times."""
-    ends = [
-        np.broadcast_to(end, (*np.shape(a)[: axis % np.ndim(a)], 1, *np.shape(a)[axis % np.ndim(a) + 1 :]))
-        if end is not MISSING and np.ndim(end) == 0
-        else end
-        for end in (prepend, append)
-    ]
-    parts = [part for part in (ends[0], a, ends[1]) if part is not MISSING]
-    a = np.concatenate(parts, axis=axis) if len(parts) > 1 else a
+    """The differences of neighbours, taken `n` times; for n = 0 `a` as it is, whatever stands before and after."""
+    if n == 0:
+        return a
+    if n < 0:
+        raise ArgumentError(f"np.diff: n={n}, but differences are taken 0 times or more.")
+    (axis,) = normal_axes(axis, np.ndim(a))
+    shape = (*np.shape(a)[:axis], 1, *np.shape(a)[axis + 1 :])
+    parts = [part for part in (prepend, a, append) if part is not MISSING]
+    if len(parts) > 1:
+        a = np.concatenate([np.broadcast_to(p, shape) if np.ndim(p) == 0 else p for p in parts], axis=axis)
     for _ in range(n):
-        a = a[_at(axis, a, slice(1, None))] - a[_at(axis, a, slice(None, -1))]
+        after, before = a[_at(axis, a, slice(1, None))], a[_at(axis, a, slice(None, -1))]
+        a = np.not_equal(after, before) if a.dtype == bool else after - before
     return a
 
 
@@ -86,71 +89,8 @@ def interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None) -> Any
     return np.where(x > xp[-1], fp[-1] if right is None else right, below)
 
 
-@equals(np.ptp)
-def ptp(a: Any, axis: Any = None, keepdims: bool = False) -> Any:
-    """The greatest element less the least."""
-    return np.max(a, axis=axis, keepdims=keepdims) - np.min(a, axis=axis, keepdims=keepdims)
-
-
-@equals(np.average)
-def average(a: Any, axis: Any = None, weights: Any = None, returned: bool = False, *, keepdims: bool = False) -> Any:
-    """The mean, weighted if weights are given."""
-    if weights is None:
-        mean = np.mean(a, axis=axis, keepdims=keepdims)
-        return (mean, np.full_like(mean, np.size(a) / np.size(mean))) if returned else mean
-    if np.shape(weights) != np.shape(a):
-        if not isinstance(axis, int):
-            raise TypeError("Axis must be specified when shapes of a and weights differ.")
-        weights = np.reshape(weights, (-1, *(1,) * (np.ndim(a) - 1 - axis % np.ndim(a))))
-    weights = np.broadcast_to(weights, np.shape(a))
-    total = np.sum(weights, axis=axis, keepdims=keepdims)
-    mean = np.sum(a * weights, axis=axis, keepdims=keepdims) / total
-    return (mean, total) if returned else mean
-
-
-@equals(np.quantile)
-def quantile(a: Any, q: Any, axis: int | None = None, *, keepdims: bool = False) -> Any:
-    """Quantiles by linear interpolation between the elements in order; `q` are plain numbers."""
-    values = np.sort(np.ravel(a) if axis is None else np.moveaxis(a, axis, -1), axis=-1)
-    q = q if isinstance(q, int | float) else np.asarray(q)
-    place = np.asarray(q) * (np.shape(values)[-1] - 1)
-    low = np.floor(place).astype(int)
-    high = np.minimum(low + 1, np.shape(values)[-1] - 1)
-    found = np.take(values, low, axis=-1) + (np.take(values, high, axis=-1) - np.take(values, low, axis=-1)) * (
-        place - low
-    ).astype(np.result_type(values, q))
-    found = np.moveaxis(found, range(-np.ndim(q), 0), range(np.ndim(q)))
-    if not keepdims:
-        return found
-    kept = (1,) * np.ndim(a) if axis is None else (*np.shape(a)[: axis % np.ndim(a)], 1, *np.shape(a)[axis:][1:])
-    return np.reshape(found, (*np.shape(q), *kept))
-
-
-equals(np.percentile)(
-    lambda a, q, axis=None, *, keepdims=False: np.quantile(a, np.true_divide(q, 100.0), axis, keepdims=keepdims)
-)
-equals(np.median)(lambda a, axis=None, *, keepdims=False: np.quantile(a, 0.5, axis, keepdims=keepdims))
 equals(np.cumulative_sum)(lambda x, /, *, axis=None: np.cumsum(x, axis=axis))
 equals(np.cumulative_prod)(lambda x, /, *, axis=None: np.cumprod(x, axis=axis))
-
-
-def _ignoring_nan(function: Callable[..., Any], neutral: float) -> Callable[..., Any]:
-    return lambda a, axis=None, *, keepdims=False: function(
-        np.where(np.isnan(a), neutral, a), axis=axis, keepdims=keepdims
-    )
-
-
-equals(np.nansum)(_ignoring_nan(np.sum, 0.0))
-equals(np.nanprod)(_ignoring_nan(np.prod, 1.0))
-equals(np.nanmax)(_ignoring_nan(np.max, -np.inf))
-equals(np.nanmin)(_ignoring_nan(np.min, np.inf))
-
-
-@equals(np.nanmean)
-def nanmean(a: Any, axis: Any = None, *, keepdims: bool = False) -> Any:
-    """The mean of what is not NaN."""
-    count = np.sum(np.logical_not(np.isnan(a)), axis=axis, keepdims=keepdims)
-    return np.nansum(a, axis=axis, keepdims=keepdims) / count.astype(a.dtype)
 
 
 @equals(np.polyval)

@@ -116,6 +116,7 @@ def scatter(x: T, *indices: Selector, at: Index, shape: Shape) -> T:
     >>> scatter(np.array([1.0, 2.0, 3.0]), np.array([1, 1, 0]), at=Index((ARRAY,)), shape=(4,))
     array([3., 3., 0., 0.])
     """
+    indices = tuple(map(np.asarray, indices))
     x, where = np.asarray(x), at.fill(indices)
     out = np.zeros(shape, x.dtype)
     if not indices or (len(indices) == 1 and np.asarray(indices[0]).dtype == bool):  # no element is met twice

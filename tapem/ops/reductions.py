@@ -158,6 +158,61 @@ def min(x: T, axis: Axis = None, keepdims: bool = False) -> T:
     return _minimum(x, axis, None, None, keepdims)
 
 
+@primitive(**_extreme_rules, numpy=[np.nanmax])
+def nanmax(x: T, axis: Axis = None, keepdims: bool = False) -> T:
+    """The greatest element of `x` along the axes that is not NaN; NaN, with NumPy's warning, where all are.
+
+    Num "..." -> Num "...". Kink: elements that tie share the derivative equally. Raises ArgumentError where there is no
+    element.
+
+    >>> nanmax(np.array([1.0, np.nan, 3.0]))
+    np.float64(3.0)
+    """
+    refuse_axis_of_scalar(x, axis)
+    return np.nanmax(x, axis=axis, keepdims=keepdims)
+
+
+@primitive(**_extreme_rules, numpy=[np.nanmin])
+def nanmin(x: T, axis: Axis = None, keepdims: bool = False) -> T:
+    """The least element of `x` along the axes that is not NaN; NaN, with NumPy's warning, where all are.
+
+    Num "..." -> Num "...". Kink: elements that tie share the derivative equally. Raises ArgumentError where there is no
+    element.
+
+    >>> nanmin(np.array([1.0, np.nan, 3.0]))
+    np.float64(1.0)
+    """
+    refuse_axis_of_scalar(x, axis)
+    return np.nanmin(x, axis=axis, keepdims=keepdims)
+
+
+# -- means that ignore NaN ---------------------------------------------------------------------------------------------
+
+
+def _nan_shares(x: Any, axis: Any) -> Any:
+    """Each element's share in the mean: 0 for NaN, else one over the number of those that are not."""
+    counts = np.logical_not(np.isnan(x)).astype(x.dtype)
+    return counts / np.maximum(np.sum(counts, axis=axis, keepdims=True), 1)
+
+
+@primitive(
+    rrule=(lambda g, y, x, axis, keepdims: restore(g, x, axis, keepdims) * _nan_shares(x, axis),),
+    frule=(lambda t, y, x, axis, keepdims: np.sum(t * _nan_shares(x, axis), axis=axis, keepdims=keepdims),),
+    batch=batch_reduction,
+    numpy=[np.nanmean],
+)
+def nanmean(x: T, axis: Axis = None, keepdims: bool = False) -> Real:
+    """The mean of the elements of `x` along the axes that are not NaN; NaN, with NumPy's warning, where all are.
+
+    Num "..." -> Float "...".
+
+    >>> nanmean(np.array([1.0, np.nan, 3.0]))
+    np.float64(2.0)
+    """
+    refuse_axis_of_scalar(x, axis)
+    return np.nanmean(x, axis=axis, keepdims=keepdims)
+
+
 # -- products ----------------------------------------------------------------------------------------------------------
 
 

@@ -50,6 +50,7 @@ def scalar_logsumexp(x: Any, **static: Any) -> Any:
 LARGE = np.array([[10000.0, 10000.0, 9992.0], [9992.0, 10008.0, 10000.0]])  # exact in float16 too
 WHOLE = np.array([[3, 1, 2], [5, -4, 0]])
 ZEROS = np.array([[2.0, 0.0, 3.0, 0.5], [0.0, 1.5, 0.0, 2.0], [0.0, 0.0, 0.0, 0.0]])
+NAN_OPS = ((ops.nanmax, np.nanmax), (ops.nanmin, np.nanmin), (ops.nanmean, np.nanmean))
 
 ROWS: list[Row] = [
     *rows(ops.sum, np.sum, empty=True),
@@ -74,6 +75,7 @@ ROWS: list[Row] = [
     *(Row(norms.norm, (draw(3, 4) + 3.0,), {"axis": 1, "ord": p}, vector_norm) for p in (1.5, 3, 4.0)),
     *rows(norms.quasi_norm, vector_norm, ord=0.5),
     *(Row(norms.quasi_norm, (draw(3, 4) + 3.0,), {"axis": 1, "ord": p}, vector_norm) for p in (-1, -2.5)),
+    *(row for op, f in NAN_OPS for row in rows(op, f)),
     # integers, where NumPy takes them
     *(Row(op, (WHOLE,), {"axis": 1}, f) for op, f in ((ops.sum, np.sum), (ops.mean, np.mean), (ops.max, np.max))),
     *(Row(op, (WHOLE,), {"axis": 0}, f) for op, f in ((ops.min, np.min), (ops.prod, np.prod), (ops.var, np.var))),
