@@ -15,7 +15,7 @@ import numpy as np
 from tapem.declare import primitive
 from tapem.node import Abstract
 from tapem.primitive import Primitive
-from tapem.recorder import opened, working
+from tapem.recorder import Recorder, new_recorder, opened, put_to_work
 from tapem.tangents import Zero
 from tapem.tracer import Tracer
 from tapem.transforms import jvp, vjp
@@ -37,9 +37,12 @@ def call_abstractly(*inputs: Any, program: Program) -> tuple[Abstract, ...]:
     shapes = getattr(program, "shapes", None)
     if shapes is not None:
         return shapes(*inputs)
-    with opened(abstract=True) as recorder:
+
+    def trace(recorder: Recorder) -> tuple[Abstract, ...]:
         outputs = program(*(Tracer(recorder, recorder.leaf(Abstract.of(value))) for value in inputs))
         return tuple(Abstract.of(output) for output in outputs)
+
+    return opened(new_recorder(abstract=True), trace)
 
 
 def batch_call(
@@ -83,8 +86,7 @@ _any_number = cast(
 @_any_number
 def call(*inputs, program: Any) -> Any:  # pyright: ignore  # the program says what its inputs and outputs are
     """Apply a closed program, as one node with several results."""
-    with working(None):
-        return tuple(program(*inputs))
+    return tuple(put_to_work(None, program, *inputs))
 
 
 call.checked = False

@@ -16,11 +16,10 @@ from tapem.monad import TapeM, drive
 from tapem.node import LEAF, Abstract, Node
 from tapem.ops.structure import pick
 from tapem.primitive import Primitive
-from tapem.recorder import Recorder, opened
+from tapem.recorder import Recorder, at_work, new_recorder, opened
 from tapem.tracer import Tracer, results_of
 from tapem.tracing import as_tracer
 from tapem.tree import Structure, flatten
-from tapem.work import WORK
 
 
 class Instruction(NamedTuple):
@@ -105,9 +104,8 @@ def close(
 
     The outputs are values where the recorder at work knows values, and Abstract where it knows shapes only.
     """
-    below = WORK.get().recorder
-    abstract = below is not None and below.abstract
-    with opened(abstract=abstract, closing=True) as recorder:
+
+    def record(recorder: Recorder) -> Closed:
         inputs = [input_leaf(recorder, leaf) for leaf in leaves]
         arguments, options = rebuild([Tracer(recorder, node) for node in inputs])
         result = f(*arguments, **options)
@@ -115,19 +113,22 @@ def close(
             result = drive(cast("TapeM[Any]", result), recorder)
         values, structure = flatten(result)
         outputs = [output_node(recorder, as_tracer(recorder, value)) for value in values]
-    assert recorder.captures is not None
-    captured = list(recorder.captures.values())
-    ids = [node.id for node in inputs] + [node.id for _, node in captured]
-    name = getattr(f, "__name__", type(f).__name__)
-    program = Replay(recorder.nodes, ids, [node.id for node in outputs], name)
-    return Closed(program, [tracer for tracer, _ in captured], [node.output for node in outputs], structure)
+        assert recorder.captures is not None
+        captured = list(recorder.captures.values())
+        ids = [node.id for node in inputs] + [node.id for _, node in captured]
+        name = getattr(f, "__name__", type(f).__name__)
+        program = Replay(recorder.nodes, ids, [node.id for node in outputs], name)
+        return Closed(program, [tracer for tracer, _ in captured], [node.output for node in outputs], structure)
+
+    below = at_work()
+    return opened(new_recorder(abstract=below is not None and below.abstract, closing=True), record)
 
 
 def input_leaf(recorder: Recorder, value: Any) -> Node:
     """The input that stands for a value: with the value itself, or with its shape only."""
     if recorder.abstract:
         return recorder.leaf(value if type(value) in (bool, int, float) else Abstract.of(value))
-    return recorder.leaf(value.node.output if type(value) is Tracer else value, copy=False)
+    return recorder.leaf(value.node.output, copy=False) if type(value) is Tracer else recorder.leaf(value)
 
 
 def is_tensor(value: Any) -> bool:

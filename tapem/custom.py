@@ -12,8 +12,9 @@ and reverse mode always agree: reverse mode of a `custom_jvp` is the transpose o
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ContextDecorator
+from contextvars import Token
 from typing import Any
 
 import numpy as np
@@ -25,14 +26,14 @@ from tapem.node import Abstract
 from tapem.ops import structure as structure_ops
 from tapem.primitive import Primitive
 from tapem.program import lift
-from tapem.recorder import opened, working
+from tapem.recorder import Recorder, new_recorder, opened, put_to_work
 from tapem.tangents import DoesNotExist, Zero, extern
 from tapem.tracer import Tracer
 from tapem.tracing import monadic
 from tapem.transforms import vjp
 from tapem.tree import Structure, flatten, leaves_like, tree_map, unflatten
 from tapem.vectorise import vmap
-from tapem.work import WORK
+from tapem.work import WORK, Work, run, set_back, working
 
 
 class Rule:
@@ -137,16 +138,19 @@ def batch_custom(
 
 def abstract_custom(*inputs: Any, rule: Rule) -> tuple[Abstract, ...]:
     """The shapes of a custom function's outputs."""
-    with opened(abstract=True) as recorder:
+
+    def trace(recorder: Recorder) -> tuple[Abstract, ...]:
         outputs, _ = rule.forward(*(Tracer(recorder, recorder.leaf(Abstract.of(value))) for value in inputs))
         return tuple(Abstract.of(output) for output in outputs)
+
+    return opened(new_recorder(abstract=True), trace)
 
 
 @primitive(rrule=pull_custom, frule=push_custom, batch=batch_custom, abstract=abstract_custom, residuals=True)
 def custom_call(*inputs, rule: Any) -> Any:  # pyright: ignore  # the rule says what its inputs and outputs are
     """Apply a function that has a custom rule, as one node with several results."""
-    with working(None) if not any(type(x) is Tracer for x in inputs) else working(WORK.get().recorder):
-        return forward_custom(*inputs, rule=rule)
+    recorder = WORK.get().recorder if any(type(x) is Tracer for x in inputs) else None
+    return put_to_work(recorder, forward_custom, *inputs, rule=rule)
 
 
 custom_call.checked = False
@@ -339,21 +343,41 @@ def detach(x: Any) -> Any:
 stop_gradient = detach
 
 
-@contextmanager
-def silent() -> Generator[None]:
-    """Have everything that is computed count as constant for the enclosing derivatives."""
-    with working(WORK.get().recorder, constant=True):
-        yield
+def silenced() -> Work:
+    """What is at work, with one more no_grad in force."""
+    work = WORK.get()
+    return work._replace(constant=work.constant + 1)
+
+
+class Silent(ContextDecorator):
+    """The block in which everything that is computed counts as constant for the enclosing derivatives."""
+
+    _token: Token[Work]
+
+    def _recreate_cm(self) -> Silent:
+        return Silent()  # as a decorator, it is entered by any number of calls at once
+
+    def __enter__(self) -> None:
+        self._token = WORK.set(silenced().usual())
+
+    def __exit__(self, *problem: object) -> None:
+        set_back(self._token, lambda now, _: now._replace(constant=now.constant - 1))
 
 
 def no_grad(thunk: Callable[[], Any] | None = None) -> Any:
     """`no_grad(thunk)` evaluates `thunk()` as a constant of every enclosing derivative; so does `with no_grad():`.
 
+    It holds for whatever is computed meanwhile, through every door: by plain code, by `tape.record`, by the steps of a
+    `do` program, and by steps that are described in the block and taken later. A transform that is called in the block
+    differentiates as ever; its results are constants. A generator that yields inside the block leaves it in force for
+    whoever called it, until it goes on.
+
+    Inside a transform, a block that is left in any way, or not at all, ends with the transform at the latest. Outside,
+    an interrupt (Ctrl-C) that arrives inside `__enter__` leaves no_grad in force, since Python has not begun to guard
+    the block; `no_grad(thunk)` has no such gap.
+
     >>> import numpy as np, tapem as tm
     >>> tm.grad(lambda x: x * no_grad(lambda: x * x))(3.0)
     np.float64(9.0)
     """
-    if thunk is None:
-        return silent()
-    with silent():
-        return detach(thunk())
+    return Silent() if thunk is None else run(working(silenced()), lambda: detach(thunk()))

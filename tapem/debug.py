@@ -13,13 +13,13 @@ from tapem.listing import node_line
 from tapem.node import LEAF, Abstract, Node, is_several
 from tapem.ops.selection import where
 from tapem.printer import Printer, value_text
-from tapem.recorder import Recorder, opened
+from tapem.recorder import Recorder, at_work, new_recorder, opened
 from tapem.tangents import Zero
 from tapem.tape import Ref, Tape
 from tapem.tracer import Tracer
 from tapem.tracing import plain_tree
 from tapem.tree import flatten, unflatten
-from tapem.work import WORK, Work
+from tapem.work import WORK, run, set_back, working
 
 
 def debug(f: Callable[..., Any]) -> Callable[..., Any]:
@@ -38,17 +38,15 @@ def debug(f: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(f)
     def printing(*arguments: Any, **options: Any) -> Any:
-        work = WORK.get()
-        token = WORK.set(work._replace(watcher=Printer()))
-        try:
-            if work.recorder is not None:
-                return f(*arguments, **options)
+        def record(recorder: Recorder) -> Any:
             leaves, structure = flatten((arguments, options))
-            with opened() as recorder:
-                positional, keywords = unflatten(structure, [traced(recorder, leaf) for leaf in leaves])
-                return plain_tree(f(*positional, **keywords), recorder)
-        finally:
-            WORK.reset(token)
+            positional, keywords = unflatten(structure, [traced(recorder, leaf) for leaf in leaves])
+            return plain_tree(f(*positional, **keywords), recorder)
+
+        watched = working(WORK.get()._replace(watcher=Printer()))
+        if at_work() is not None:
+            return run(watched, f, *arguments, **options)
+        return run(watched, opened, new_recorder(), record)
 
     return printing
 
@@ -127,7 +125,9 @@ class debug_mode:
     """Check values as they are computed: the first value, tangent or cotangent that is not finite is a TapeError.
 
     `debug_mode(True)` switches it on for this thread or task, `debug_mode(False)` off; as a `with` block it is switched
-    back at the end. Values are checked where ops are recorded: on a tape, or inside a transform.
+    back at the end. Values are checked where ops are recorded: on a tape, or inside a transform. Inside a transform it
+    ends with the transform at the latest. Outside, an interrupt (Ctrl-C) that arrives between the call and the start of
+    the `with` block leaves it on, since Python has not begun to guard the block.
 
     >>> import numpy as np, tapem as tm
     >>> with debug_mode(True), np.errstate(divide="ignore"):
@@ -143,14 +143,13 @@ class debug_mode:
 
     def __init__(self, on: bool = True) -> None:
         """Switch the checks on or off, at once."""
-        self._before: Work = WORK.get()
-        WORK.set(self._before._replace(watcher=FiniteGuard() if on else None))
+        self._token = WORK.set(WORK.get()._replace(watcher=FiniteGuard() if on else None).usual())
 
     def __enter__(self) -> debug_mode:
         return self
 
     def __exit__(self, *problem: object) -> None:
-        WORK.set(WORK.get()._replace(watcher=self._before.watcher))
+        set_back(self._token, lambda now, before: now._replace(watcher=before.watcher))
 
 
 class Teller:
@@ -206,12 +205,7 @@ def explain(tape: Tape, out: Ref) -> str:
         %0 'x': 6.
     """
     teller = Teller(tape)
-    work = WORK.get()
-    token = WORK.set(work._replace(watcher=teller))
-    try:
-        gradients = tape.backward_scalar(out)
-    finally:
-        WORK.reset(token)
+    gradients = run(working(WORK.get()._replace(watcher=teller)), tape.backward_scalar, out)
     lines = [f"Reverse sweep from %{out.id}, whose cotangent is 1.", *teller.lines, "Gradients of the leaves:"]
     for node in tape:
         if node.op is LEAF:

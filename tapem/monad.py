@@ -19,12 +19,15 @@ from tapem.builder import Builder, as_tape, place
 from tapem.errors import StepError, TapeError
 from tapem.immutable import setter
 from tapem.listing import constant_text
-from tapem.node import Static
+from tapem.node import NOTHING, Static
+from tapem.ops.structure import detach
 from tapem.outcome import Err, Ok
 from tapem.primitive import Primitive, register_door
 from tapem.recorder import Recorder
 from tapem.ref import Deferred, Ref
 from tapem.tape import Tape
+from tapem.tree import flatten, unflatten
+from tapem.work import WORK
 
 A = TypeVar("A")
 B = TypeVar("B")
@@ -103,7 +106,7 @@ class TapeM(Deferred, Generic[A_co]):
         >>> tm.pure(2).bind(lambda a: tm.pure(a + 1)).eval()
         3
         """
-        return Bind(self, f)
+        return made(Bind(self, f))
 
     def map(self, f: Callable[[A_co], B]) -> TapeM[B]:
         """Take this step, and apply a plain function to its result.
@@ -112,7 +115,7 @@ class TapeM(Deferred, Generic[A_co]):
         >>> tm.pure(2).map(str).eval()
         '2'
         """
-        return Bind(self, lambda result: Effect(lambda _: f(result)))
+        return self.bind(lambda result: Effect(lambda _: f(result)))
 
     def then(self, step: TapeM[B]) -> TapeM[B]:
         """Take this step, drop its result, and take another; also written `m >> n`.
@@ -123,7 +126,7 @@ class TapeM(Deferred, Generic[A_co]):
         """
         if not isinstance(step, TapeM):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise StepError(f"m.then(n), or m >> n, needs a step for n, not {_short(step)}; tm.pure(x) makes one.")
-        return Bind(self, lambda _: step)
+        return self.bind(lambda _: step)
 
     def __rshift__(self, step: TapeM[B]) -> TapeM[B]:
         return self.then(step)
@@ -176,6 +179,25 @@ class Program(TapeM[A_co]):
     ) -> None:
         """Describe the program."""
         _set_parts(self, (function, arguments, options))
+
+
+def made(step: TapeM[A]) -> TapeM[A]:
+    """A step as it is handed out: one that is described under no_grad gives constants, whenever it is taken."""
+    return Bind(step, cut_off) if WORK.get().constant else step
+
+
+def cut_off(result: Any) -> TapeM[Any]:
+    """The step that gives a tree with every Ref that requires a gradient detached."""
+    leaves, structure = flatten(result)
+
+    def detaching() -> Generator[Any, Any, Any]:
+        constants: list[Any] = []
+        for value in leaves:
+            open_ended = type(value) is Ref and value.node.requires_grad
+            constants.append((yield Apply(detach, (value,), NOTHING)) if open_ended else value)
+        return unflatten(structure, constants)
+
+    return Program(detaching, (), {})
 
 
 _set_parts = setter(TapeM, "parts")
@@ -389,7 +411,7 @@ class PureDoor:
         """The step, not yet taken."""
         step = _new(Apply)  # without a constructor in between: this is paid once per op
         _set_parts(step, (op, operands, static))
-        return step
+        return made(step)
 
 
 for _type in (Ref, TapeM, Effect, Apply, Bind, Program):

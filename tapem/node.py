@@ -235,12 +235,12 @@ def read_only(value: Any, node: Node | None = None) -> Array:
 
 
 def snapshot(array: Array) -> Array:
-    """The array as it is now: a copy, unless nobody can write to it.
+    """The array as it is now: a copy, whose time and memory are the price of a tape that never changes.
 
-    A caller who changes an array later would otherwise change gradients without a word.
+    A caller who changes an array later would otherwise change gradients without a word. An array that cannot be
+    written to is copied too: its owner can make it writeable again, and a view may show memory of somebody else.
     """
-    # A read-only view may still show an array that somebody else can write to.
-    return array.copy() if array.flags.writeable or array.base is not None else array
+    return array.copy()
 
 
 def constant(value: Any, *, op: str = "leaf", argument: str = "its value") -> Any:

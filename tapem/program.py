@@ -10,11 +10,12 @@ from typing import Any, ParamSpec, TypeVar, cast
 from tapem.builder import Builder, as_tape, as_tracer
 from tapem.errors import StepError, TapeError
 from tapem.gradients import Gradients
-from tapem.monad import Bind, Effect, Program, TapeM, drive, is_step
-from tapem.recorder import Recorder, working
+from tapem.monad import Bind, Effect, Program, TapeM, drive, is_step, made
+from tapem.recorder import Recorder
 from tapem.tape import Ref, Tape
 from tapem.tracer import Tracer
 from tapem.tree import flatten, unflatten
+from tapem.work import WORK, run, working
 
 A = TypeVar("A")
 B = TypeVar("B")
@@ -140,7 +141,7 @@ def do(program: Callable[P, Generator[Any, Any, A]]) -> Callable[P, TapeM[A]]:
     def build(*arguments: P.args, **options: P.kwargs) -> TapeM[A]:
         recorder = recorder_of((arguments, options))
         if recorder is None:
-            return Program(program, arguments, dict(options))
+            return made(Program(program, arguments, dict(options)))
         refs, ref_options = to_refs((arguments, options), recorder)
         # A caller inside a transform expects what plain code would give.
         return cast("TapeM[A]", to_tracers(drive(Program(program, refs, ref_options), recorder), recorder))
@@ -165,13 +166,12 @@ def lift(f: Callable[..., Any]) -> Callable[..., TapeM[Any]]:
         def body(bound: list[Any]) -> TapeM[Any]:
             def action(builder: Recorder) -> Any:
                 inputs, keywords = unflatten(structure, [as_tracer(value, builder) for value in bound])
-                with working(builder):
-                    result = f(*inputs, **keywords)
+                result = run(working(WORK.get()._replace(recorder=builder)), f, *inputs, **keywords)
                 return result if is_step(result) else to_refs(result, builder)
 
             return Bind(Effect(action), lambda result: result if is_step(result) else pure(result))
 
-        return Bind(sequence(leaves), body)
+        return sequence(leaves).bind(body)
 
     return build
 
@@ -214,7 +214,7 @@ def sequence(steps: Any) -> TapeM[Any]:
             results.append((yield value) if isinstance(value, TapeM) else value)
         return unflatten(structure, results)
 
-    return Program(sequencing, (), {})
+    return made(Program(sequencing, (), {}))
 
 
 def traverse(f: Callable[..., TapeM[Any]], xs: Any) -> TapeM[Any]:
@@ -231,7 +231,7 @@ def traverse(f: Callable[..., TapeM[Any]], xs: Any) -> TapeM[Any]:
             results.append((yield f(value)))
         return unflatten(structure, results)
 
-    return Program(traversing, (), {})
+    return made(Program(traversing, (), {}))
 
 
 def fold(f: Callable[[A, B], TapeM[A]], init: A, xs: Iterable[B]) -> TapeM[A]:
@@ -249,7 +249,7 @@ def fold(f: Callable[[A, B], TapeM[A]], init: A, xs: Iterable[B]) -> TapeM[A]:
             state = yield f(state, x)
         return state
 
-    return Program(folding, (), {})
+    return made(Program(folding, (), {}))
 
 
 def _as_tree(xs: Any) -> Any:

@@ -1,21 +1,22 @@
 """The recorder: the one mutable cell, which holds the current tape while direct code runs.
 
-A single context variable names the recorder that is at work, so threads and asyncio tasks do not meet. It is restored
-even when the code that runs under it raises.
+A single context variable names the recorder that is at work, so threads and asyncio tasks do not meet. The interpreter
+itself sets it back, however the code that runs under it ends.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from contextlib import contextmanager
-from contextvars import Token
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from tapem.errors import EscapedTracerError
 from tapem.node import Abstract, Node, Static
 from tapem.primitive import Primitive
 from tapem.tape import Tape, leaf_node
-from tapem.work import WORK, Work
+from tapem.work import WORK, Work, run, working
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 class Recorder:
@@ -110,37 +111,32 @@ class Recorder:
             )
 
 
-def at_work(recorder: Recorder | None, *, constant: bool = False) -> Token[Work]:
-    """Put a recorder to work; whoever calls this gives the token back to the context variable, whatever happens."""
-    watcher = WORK.get().watcher
-    if recorder is not None and recorder.usual is not None and not constant and watcher is None:
-        return WORK.set(recorder.usual)
-    return WORK.set(Work(recorder, constant, watcher))
+def at_work() -> Recorder | None:
+    """The recorder at work, if there is one.
+
+    A context that was copied while a recorder was at work (by an asyncio task made inside f, say) names it still when
+    it has ended; it counts as none.
+    """
+    recorder: Recorder | None = WORK.get().recorder
+    return recorder if recorder is not None and recorder.alive else None
 
 
-@contextmanager
-def working(recorder: Recorder | None, *, constant: bool = False) -> Generator[None]:
-    """Put a recorder to work for the duration of a `with` block."""
-    token = at_work(recorder, constant=constant)
-    try:
-        yield
-    finally:
-        WORK.reset(token)
+def put_to_work(recorder: Recorder | None, function: Callable[P, R], *arguments: P.args, **options: P.kwargs) -> R:
+    """Call the function with this recorder at work, outside of any no_grad that is in force."""
+    return run(working(Work(recorder, watcher=WORK.get().watcher)), function, *arguments, **options)
 
 
 def new_recorder(*, abstract: bool = False, closing: bool = False) -> Recorder:
     """A recorder one level above the one at work."""
-    below = WORK.get().recorder
+    below = at_work()
     return Recorder(level=0 if below is None else below.level + 1, abstract=abstract, closing=closing)
 
 
-@contextmanager
-def opened(*, abstract: bool = False, closing: bool = False) -> Generator[Recorder]:
-    """A new recorder one level above the one at work, at work itself, and dead afterwards."""
-    recorder = new_recorder(abstract=abstract, closing=closing)
-    token = at_work(recorder)
+def opened(
+    recorder: Recorder, function: Callable[Concatenate[Recorder, P], R], *arguments: P.args, **options: P.kwargs
+) -> R:
+    """Call the function with a new recorder, which is at work meanwhile, and dead afterwards."""
     try:
-        yield recorder
+        return put_to_work(recorder, function, recorder, *arguments, **options)
     finally:
-        WORK.reset(token)
         recorder.end()

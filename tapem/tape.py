@@ -19,7 +19,7 @@ from tapem.gradients import Gradients
 from tapem.immutable import Immutable, setter
 from tapem.listing import listing
 from tapem.node import LEAF, NOTHING, NUMBERS, Abstract, Array, Node, Static, constant, new_node
-from tapem.ops.structure import pick
+from tapem.ops.structure import detach, pick
 from tapem.primitive import Primitive
 from tapem.printer import Printer
 from tapem.ref import Deferred, Ref, unknown
@@ -177,11 +177,15 @@ class Tape(Immutable):
             output, residuals = op.evaluate(inputs, static, operands)
         requires_grad = requires_grad and op.differentiable
         node = new_node((length, op, tuple(parents), tuple(inputs), static, output, residuals, requires_grad, None))
-        watcher = WORK.get().watcher
+        _, constants, watcher = WORK.get()
         if watcher is not None:
             watcher.recorded(node)
         tape = self.append(node)
-        return (Ref(node), tape) if type(output) is not tuple else tape.parts(node)
+        if type(output) is tuple:
+            return tape.parts(node)
+        if constants and requires_grad:  # under no_grad: what comes out is cut off
+            return tape.apply(detach, (Ref(node),), NOTHING)
+        return Ref(node), tape
 
     def parts(self, node: Node) -> tuple[tuple[Ref, ...], Tape]:
         """Append the results of a node that has several, each as a node of its own."""

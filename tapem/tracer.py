@@ -315,7 +315,7 @@ def apply_slowly(op: Primitive, operands: tuple[Any, ...], static: Static) -> An
     recorder = highest(op, operands)
     _, constants, watcher = WORK.get()
     if not recorder.abstract and (constants or not op.differentiable):
-        return op.compute(tuple(x.node.output if type(x) is Tracer else x for x in operands), static)
+        return apart(op.compute(tuple(x.node.output if type(x) is Tracer else x for x in operands), static), operands)
     parents: list[int | None] = []
     inputs: list[Any] = []
     requires_grad = False
@@ -338,6 +338,16 @@ def apply_slowly(op: Primitive, operands: tuple[Any, ...], static: Static) -> An
     if constants and requires_grad:  # under no_grad, on an abstract recorder: what comes out is cut off
         node = recorder.record(detach, (node.id,), (node.output,), NOTHING, False, (operands,))
     return results_of(recorder, node)
+
+
+def apart(value: Any, operands: tuple[Any, ...]) -> Any:
+    """A value computed from a tape's own arrays, sharing memory with none of them: the user may overwrite it."""
+    if type(value) is tuple:
+        return tuple(apart(part, operands) for part in value)
+    if type(value) is not np.ndarray:
+        return value
+    shared = value.base is not None or any(type(x) is Tracer and x.node.output is value for x in operands)
+    return value.copy() if shared else value
 
 
 def highest(op: Primitive, operands: tuple[Any, ...]) -> Recorder:

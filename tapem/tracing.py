@@ -27,7 +27,7 @@ from tapem.node import LEAF, NOTHING, Abstract, Node, new_node
 from tapem.ops.arithmetic import identity
 from tapem.ops.structure import detach, pick
 from tapem.program import lift
-from tapem.recorder import Recorder, at_work, new_recorder, working
+from tapem.recorder import Recorder, at_work, new_recorder, opened, put_to_work
 from tapem.sweeps.reverse import View, reached
 from tapem.tape import Ref
 from tapem.tracer import Tracer
@@ -101,38 +101,30 @@ def plain_tree(tree: Any, recorder: Recorder) -> Any:
     return unflatten(structure, [plain(leaf, recorder) for leaf in leaves])
 
 
-def trace(call: Callable[[list[Any]], Any], leaves: list[Any], *, has_aux: bool = False, copy: bool = True) -> Trace:
-    """Record `call(leaves)`, with every leaf replaced by a tracer on a node of its own.
-
-    `copy=False` leaves the input arrays uncopied; right only if the nodes are swept before control returns to the user.
-    """
+def trace(call: Callable[[list[Any]], Any], leaves: list[Any], *, has_aux: bool = False) -> Trace:
+    """Record `call(leaves)`, with every leaf replaced by a tracer on a node of its own, which holds a copy of it."""
     work = WORK.get()
-    recorder = work.recorder
+    recorder = at_work()
     for leaf in leaves:  # a tracer may have been handed to another thread, in which no recorder is at work
         if type(leaf) is Tracer and (recorder is None or leaf.recorder.level > recorder.level):
             recorder = leaf.recorder
     if recorder is None or (work.constant and not recorder.abstract):
-        recorder = new_recorder()
-        token = at_work(recorder)
-        try:
-            return record(recorder, False, call, leaves, has_aux, copy)
-        finally:
-            WORK.reset(token)
-            recorder.end()
+        return opened(new_recorder(), record, False, call, leaves, has_aux)
     recorder.check_alive()
-    with working(recorder):
-        return record(recorder, True, call, leaves, has_aux, copy)._replace(silent=work.constant)
+    if work is recorder.usual:
+        return record(recorder, True, call, leaves, has_aux)
+    return put_to_work(recorder, record, recorder, True, call, leaves, has_aux)._replace(silent=bool(work.constant))
 
 
 def record(
-    recorder: Recorder, nested: bool, call: Callable[[list[Any]], Any], leaves: list[Any], has_aux: bool, copy: bool
+    recorder: Recorder, nested: bool, call: Callable[[list[Any]], Any], leaves: list[Any], has_aux: bool
 ) -> Trace:
     """Run the function on the recorder, which is at work already."""
     if recorder.captures is not None:  # what stands for outer tracers comes first: the inputs stand side by side
         for leaf in leaves:
             if type(leaf) is Tracer:
                 recorder.own(leaf)
-    inputs = [input_node(recorder, leaf, copy) for leaf in leaves]
+    inputs = [input_node(recorder, leaf) for leaf in leaves]
     result = call([Tracer(recorder, node) for node in inputs])
     if type(result) is Tracer and not has_aux:
         return Trace(recorder, nested, inputs, [result], ONE_LEAF, len(recorder.nodes) - 1, None, False)
@@ -158,18 +150,18 @@ def as_tracer(recorder: Recorder, value: Any) -> Any:
     return Tracer(recorder, node) if type(node) is Node and type(value) is not Tracer else value
 
 
-def input_node(recorder: Recorder, value: Any, copy: bool) -> Node:
-    """A fresh node for a differentiated input: a leaf for an array, an identity for a tracer."""
-    if type(value) is np.ndarray and not copy and value.dtype.kind == "f":
-        return recorder.append(new_node((len(recorder.nodes), LEAF, (), (), NOTHING, value, None, True, None)))
+def input_node(recorder: Recorder, value: Any) -> Node:
+    """A fresh node for a differentiated input: a leaf for an array, which is copied, an identity for a tracer."""
+    if type(value) is np.ndarray and value.dtype.kind == "f":
+        return recorder.append(new_node((len(recorder.nodes), LEAF, (), (), NOTHING, value.copy(), None, True, None)))
     if type(value) is not Tracer:
-        return recorder.leaf(value, copy=copy)
+        return recorder.leaf(value)
     node = recorder.own(value)
     if node is not None:
         return recorder.record(identity, (node.id,), (node.output,), NOTHING, True, (value,))
     if recorder.abstract:
         return recorder.record(identity, (None,), (value,), NOTHING, True, (value,))
-    return recorder.leaf(value.node.output, copy=copy)  # under no_grad: an enclosing tracer counts as its value
+    return recorder.leaf(value.node.output, copy=False)  # under no_grad: an enclosing tracer counts as its value
 
 
 MONADIC = frozenset({Ref, TapeM, *TapeM.__subclasses__()})

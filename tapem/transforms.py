@@ -23,7 +23,7 @@ from tapem.sweeps.reverse import reverse
 from tapem.tracer import Tracer
 from tapem.tracing import Trace, monadic, scalar_output, through_every_door, trace
 from tapem.tree import Structure, flatten, leaves_like, shown, unflatten
-from tapem.work import WORK
+from tapem.work import WORK, quiet, run
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -40,6 +40,7 @@ def value_and_grad(
     a tuple of numbers); arguments that f does not use get zeros. With `has_aux`, f returns `(y, aux)`, and so does the
     value: `((y, aux), gradient)`. Integer and bool leaves are an error, or get None with `allow_int`.
 
+    f may overwrite its arguments: they are copied first, which costs their memory once more, and the time to copy it.
     Raises NotScalarError if f's output is not of shape (), DTypeError for an integer input, ArgumentError for an
     argnum out of range.
 
@@ -78,7 +79,7 @@ def both_of(
                 raise
 
         inputs = leaves if positions is None else [leaves[position] for position in positions]
-        traced = trace(call, inputs, has_aux=has_aux, copy=False)
+        traced = trace(call, inputs, has_aux=has_aux)
         output = scalar_output(traced, "grad")
         gradients = pull_back(traced, [output], [None], copy=False)
         gradient = unflatten(structure, merge([None] * len(leaves), positions, gradients))
@@ -237,8 +238,8 @@ def pushforward(
             node.id: like(tangent, primal, "the tangent")
             for node, tangent, primal in zip(traced.inputs, chosen, inputs, strict=True)
         }
-        with np.errstate(divide="ignore", invalid="ignore"):
-            found = forward(traced.recorder.nodes, seeds, traced.last, view=traced.view(), watcher=WORK.get().watcher)
+        watcher = WORK.get().watcher
+        found = run(quiet(), forward, traced.recorder.nodes, seeds, traced.last, view=traced.view(), watcher=watcher)
         results: list[Any] = []
         for output in traced.outputs:
             node = traced.output_node(output)
@@ -264,17 +265,18 @@ def pull_back(traced: Trace, outputs: Sequence[Any], cotangents: Sequence[Any], 
             continue
         seed = output.dtype.type(1) if cotangent is None else cotangent
         seeds[node.id] = seeds[node.id] + seed if node.id in seeds else seed
-    with np.errstate(divide="ignore", invalid="ignore"):
-        reverse(
-            traced.recorder.nodes,
-            seeds,
-            active=traced.active(),
-            view=traced.view(),
-            keep=False,
-            first=traced.first,
-            sources=len(traced.inputs),
-            watcher=WORK.get().watcher,
-        )
+    run(
+        quiet(),
+        reverse,
+        traced.recorder.nodes,
+        seeds,
+        active=traced.active(),
+        view=traced.view(),
+        keep=False,
+        first=traced.first,
+        sources=len(traced.inputs),
+        watcher=WORK.get().watcher,
+    )
     results: list[Any] = []
     seen: set[int] = set()
     for node in traced.inputs:

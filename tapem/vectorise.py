@@ -13,7 +13,7 @@ from tapem.arguments import as_function
 from tapem.errors import ArgumentError, ConcretizationError, ShapeError, TreeError
 from tapem.monad import TapeM, drive
 from tapem.node import Abstract, constant, is_several, taken
-from tapem.recorder import Recorder, opened
+from tapem.recorder import Recorder, new_recorder, opened
 from tapem.sweeps.batch import Batched, batch, from_front, to_front
 from tapem.tracer import Tracer
 from tapem.tracing import as_tracer, through_every_door
@@ -61,7 +61,8 @@ def vmap(
         ]
         axes = [normal_axis(axis, leaf, "in_axes") for axis, leaf in zip(axes, leaves, strict=True)]
         size = batch_size(leaves, axes, axis_size, axis_name)
-        with opened(abstract=True) as recorder:
+
+        def record(recorder: Recorder) -> tuple[dict[int, Batched], list[Any], Structure]:
             inputs: dict[int, Batched] = {}
             inside: list[Any] = []
             for leaf, axis in zip(leaves, axes, strict=True):
@@ -74,7 +75,10 @@ def vmap(
                 inputs[node.id] = Batched((value, axis), True)
                 inside.append(Tracer(recorder, node))
             positional, keywords = unflatten(structure, inside)
-            outputs, out_structure = trace_one(function, positional, keywords, recorder)
+            return inputs, *trace_one(function, positional, keywords, recorder)
+
+        recorder = new_recorder(abstract=True)
+        inputs, outputs, out_structure = opened(recorder, record)
         # The recorder below is at work again: what the fold computes is recorded there, if there is one.
         ready = {id: Batched(to_front(*item.value), True) for id, item in inputs.items()}
         own = [out.node.id for out in outputs if type(out) is Tracer and out.recorder is recorder]

@@ -1,12 +1,23 @@
-"""The one context variable: what is at work in this thread or task."""
+"""The one context variable: what is at work in this thread or task, and how code is run with something else at work.
+
+A block that sets a variable and sets it back leaves a gap: an exception that arrives between two instructions (Ctrl-C)
+can end it before it has begun to guard itself, and the variable stays as it was set. So a transform does not set the
+variable. It prepares a copy of the context, and has the interpreter enter and leave that: there is no instruction in
+between, and what was set in the copy goes with the copy.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextvars import ContextVar
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Callable, Sequence
+from contextvars import Context, ContextVar, Token, copy_context
+from typing import Any, NamedTuple, ParamSpec, Protocol, TypeVar
+
+import numpy as np
 
 from tapem.node import Node
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 class Watcher(Protocol):
@@ -26,14 +37,70 @@ class Watcher(Protocol):
 
 
 class Work(NamedTuple):
-    """What is at work: the recorder, if any; whether no_grad is in force; and who is watching.
+    """What is at work: the recorder, if any; how many no_grad blocks are in force; and who is watching.
 
     The recorder is a `tapem.recorder.Recorder`, which stands above this file.
     """
 
     recorder: Any = None
-    constant: bool = False
+    constant: int = 0
     watcher: Watcher | None = None
+
+    def usual(self) -> Work:
+        """The same, as the very object that tells an op in one comparison that nothing is the matter, if that is so."""
+        known: Work | None = None if self.recorder is None else self.recorder.usual
+        return self if known is None or self.constant or self.watcher is not None else known
 
 
 WORK: ContextVar[Work] = ContextVar("tapem_work", default=Work())  # noqa: B039  # a Work is immutable
+
+
+def set_back(token: Token[Work], change: Callable[[Work, Work], Work]) -> None:
+    """End a block that began with `token = WORK.set(...)`: `change(now, before)` is at work from here on.
+
+    In another context than that of the token there is nothing to set back. A generator gets there that was left inside
+    the block, and is closed when its transform has ended.
+    """
+    now = WORK.get()
+    try:
+        WORK.reset(token)
+    except ValueError:
+        return
+    WORK.set(change(now, WORK.get()).usual())
+
+
+def working(work: Work) -> Context:
+    """A copy of the context in which this is at work."""
+    context = copy_context()
+    context.run(WORK.set, work.usual())
+    return context
+
+
+def quiet() -> Context:
+    """A copy of the context in which NumPy says nothing of divisions by zero, and of what comes of them."""
+    context = copy_context()
+    context.run(np.errstate(divide="ignore", invalid="ignore").__enter__)
+    return context
+
+
+def run(context: Context, function: Callable[P, R], *arguments: P.args, **options: P.kwargs) -> R:
+    """Call the function in a context that was prepared for it.
+
+    What the function sets in context variables of its user is set in the user's own context when it returns or raises
+    an error, as if it had been called there; after an interrupt (KeyboardInterrupt and the like) nothing is.
+    """
+    before = context.copy()
+    try:
+        result = context.run(function, *arguments, **options)
+    except Exception:
+        carry(context, before)
+        raise
+    carry(context, before)
+    return result
+
+
+def carry(context: Context, before: Context) -> None:
+    """Set in this context what was set in another one since the copy `before` was made of it."""
+    for variable, value in context.items():
+        if variable is not WORK and before.get(variable, before) is not value:
+            variable.set(value)

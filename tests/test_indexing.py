@@ -13,7 +13,7 @@ from tapem.errors import ArgumentError, ConcretizationError, DTypeError, ShapeEr
 from tapem.node import Abstract
 from tapem.ops.index import Index, take_apart
 from tapem.ops.indexing import gather, getitem, scatter, scatter_add, scatter_set, take, take_along_axis
-from tapem.recorder import Recorder, opened
+from tapem.recorder import Recorder, new_recorder
 from tapem.tracer import Tracer
 from tapem.transforms import grad, jvp, vjp
 from tests.tables import Row
@@ -109,10 +109,10 @@ class TestRows:
 
     def test_abstract(self, row: Row) -> None:
         value = np.asarray(row.op(*row.operands, **row.static))
-        with opened(abstract=True) as recorder:
-            tracers = [x if np.asarray(x).dtype == bool else unknown(recorder, x) for x in row.operands]
-            result = row.op(*tracers, **row.static)
-            assert (result.shape, result.dtype) == (value.shape, value.dtype)
+        recorder = new_recorder(abstract=True)
+        tracers = [x if np.asarray(x).dtype == bool else unknown(recorder, x) for x in row.operands]
+        result = row.op(*tracers, **row.static)
+        assert (result.shape, result.dtype) == (value.shape, value.dtype)
 
 
 X = np.arange(12.0).reshape(3, 4)
@@ -189,16 +189,16 @@ class TestGetitem:
             assert text in str(caught.value)
 
     def test_unknown_mask(self) -> None:
-        with opened(abstract=True) as recorder:
-            x = unknown(recorder, X)
-            with pytest.raises(ConcretizationError, match=r"np\.where\(mask, a, b\)"):
-                x[x > 0]
+        recorder = new_recorder(abstract=True)
+        x = unknown(recorder, X)
+        with pytest.raises(ConcretizationError, match=r"np\.where\(mask, a, b\)"):
+            x[x > 0]
 
     def test_constant_index_is_checked_when_traced(self) -> None:
-        with opened(abstract=True) as recorder:
-            x = unknown(recorder, X)
-            with pytest.raises(ArgumentError, match="index 9 is out of bounds"):
-                x[np.array([0, 9])]
+        recorder = new_recorder(abstract=True)
+        x = unknown(recorder, X)
+        with pytest.raises(ArgumentError, match="index 9 is out of bounds"):
+            x[np.array([0, 9])]
 
     def test_nothing_is_written_to(self) -> None:
         x, i, g = X.copy(), np.array([0, 0]), np.ones((2, 4))
