@@ -109,7 +109,7 @@ def _softmax(scores: Any, mask: Any, op: str) -> Any:
 
 def weights_of(q: Any, k: Any, mask: Any, op: str) -> Any:
     """The weights of queries that are scaled already: at once of arrays, and as an op of tracers."""
-    if not are_arrays(q, k):
+    if not are_arrays(q, k) and not all(isinstance(x, np.ndarray | np.generic | int | float) for x in (q, k)):
         return attention_weights(q, k, mask)
     return _softmax(np.matmul(q, turned(k)), mask, op)
 
@@ -177,7 +177,7 @@ def attention_weights(q: Queries, k: Keys, mask: Mask | None = None) -> Weights:
     array([[[0.5, 0.5, 0. ],
             [0. , 0. , 0. ]]])
     """
-    weights = _softmax(np.matmul(q, turned(k)), mask, "attention_weights(q, k, mask)")
+    weights = weights_of(q, k, mask, "attention_weights(q, k, mask)")
     return weights, weights  # pyright: ignore[reportReturnType]  # the value and its residual
 
 
