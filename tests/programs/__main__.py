@@ -1,0 +1,72 @@
+"""`python -m tests.programs --count 100000 --seed 0`: run random programs and diamonds, and report what failed.
+
+Each failure is shrunk, and printed as a program that can be run by itself.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+import warnings
+from collections import Counter
+from collections.abc import Iterator
+from random import Random
+
+from .checks import CHECKS, failures, some_of
+from .diamonds import diamond, pairs
+from .doors import DOORS
+from .generate import program
+from .language import Program
+from .running import source
+from .shrink import shrunk
+
+
+def drawn(kind: str, seed: int, count: int) -> Iterator[Program]:
+    """The programs of these seeds; diamonds go through the pairs of families in turn."""
+    families = pairs() if kind == "diamonds" else []
+    for each in range(seed, seed + count):
+        if kind == "programs":
+            yield program(each)
+        else:
+            one, other = families[each % len(families)]
+            yield diamond(one, other, each // len(families))
+
+
+def main() -> int:
+    """Run, report, and give 1 if anything failed."""
+    parser = argparse.ArgumentParser(prog="python -m tests.programs", description=__doc__)
+    parser.add_argument("kind", nargs="?", choices=["programs", "diamonds"], default="programs")
+    parser.add_argument("--count", type=int, default=1000)
+    parser.add_argument("--seed", type=int, default=0, help="the first seed; the others follow it")
+    parser.add_argument("--checks", type=int, default=0, help="only so many of the checks, at random; 0 for all")
+    parser.add_argument("--minutes", type=float, default=float("inf"), help="stop after this time")
+    parser.add_argument("--show", type=int, default=10, help="how many different failures are shrunk and printed")
+    options = parser.parse_args()
+    warnings.simplefilter("ignore")
+    start, done = time.monotonic(), 0
+    kinds: Counter[str] = Counter()
+    seeds: dict[str, list[object]] = {}
+    for each in drawn(options.kind, options.seed, options.count):
+        random = Random(f"checks {each.seed}")
+        checks = some_of(random, options.checks) if options.checks else CHECKS
+        doors = [random.choice(list(DOORS))] if options.checks else list(DOORS)
+        first = next(failures(each, checks, doors), None)
+        done += 1
+        if first is not None:
+            kind = f"{first.kind} in {first.check}"
+            kinds[kind] += 1
+            seeds.setdefault(kind, []).append(each.seed)
+            if kinds[kind] == 1 and len(kinds) <= options.show:
+                small = shrunk(first)
+                print(f"\n{small}\n\n{source(small.program, small.check, small.expected)}", flush=True)
+        if time.monotonic() - start > 60 * options.minutes:
+            break
+    seconds = time.monotonic() - start
+    print(f"{done} {options.kind} from seed {options.seed} in {seconds:.0f} s: {kinds.total()} failed")
+    for kind, count in kinds.most_common():
+        print(f"{count:6} {kind}: {seeds[kind][:8]}")
+    return int(bool(kinds))
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,41 @@
+"""The rows of tests/tables as statements: an op on the row's operands, one of which is a value of the program."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import pkgutil
+from typing import Any
+
+import numpy as np
+
+from tapem.tree import flatten
+from tests import tables
+from tests.tables import Row
+
+
+@functools.cache
+def rows_of(family: str) -> list[Row]:
+    """The rows of a family."""
+    return importlib.import_module(f"tests.tables.{family}").ROWS
+
+
+def families() -> list[str]:
+    """All families of the table."""
+    return sorted(module.name for module in pkgutil.iter_modules(tables.__path__))
+
+
+def row(family: str, index: int, position: int, y: Any) -> Any:
+    """The op of a row with `y` as the operand at this position; all that it gives is summed with fixed weights."""
+    found = rows_of(family)[index]
+    operands = [*found.operands[:position], y, *found.operands[position + 1 :]]
+    parts = [part for part in flatten(found.op(*operands, **found.static))[0] if part is not None]
+    return sum(np.sum(part * np.cos(np.arange(np.size(part))).reshape(np.shape(part))) for part in parts)
+
+
+def near(family: str, index: int, position: int, y: Any) -> Any:
+    """The operand of a row at this position, displaced a little by the elements of `y`."""
+    base = np.asarray(rows_of(family)[index].operands[position])
+    flat = np.reshape(y, (-1,))
+    spread = np.tile(flat, -(-base.size // max(np.size(flat), 1)))[: base.size]
+    return base + 0.05 * np.reshape(spread, base.shape)
