@@ -33,10 +33,20 @@ def _classes(count: int) -> Any:
     return numbers
 
 
+def _check_order(name: str, prediction: Any, target: Any) -> None:
+    """DTypeError for labels in the place of the prediction, and its scores in theirs."""
+    if prediction.dtype.kind in "biu" and target.shape[:-1] == prediction.shape:
+        raise DTypeError(
+            f"{name}: the first argument, {prediction.dtype} of shape {prediction.shape}, looks like labels, and the "
+            f"second, {target.dtype} of shape {target.shape}, like scores: exchange them, {name}(prediction, target)."
+        )
+
+
 def _hot(prediction: Any, labels: Any, keep: Any, name: str) -> Any:
     """One row of bools per example, True at its label; ArgumentError for a label that is no class."""
     classes = prediction.shape[-1]
     if labels.dtype.kind not in "iu":
+        _check_order(name, prediction, labels)
         raise DTypeError(
             f"{name}: target has dtype {labels.dtype} and one axis less than the prediction, so it holds labels, which "
             "must be integers. Give probabilities the shape of the prediction."
@@ -141,6 +151,7 @@ def cross_entropy(
         keep, count = _kept(logits, labels, ignore_index)
         hot = _hot(logits, labels, keep, "cross_entropy")
     elif ignore_index is not None:
+        _check_order("cross_entropy", logits, target)
         raise ArgumentError("cross_entropy: ignore_index is a label, but target holds probabilities.")
     else:
         count = examples(logits)

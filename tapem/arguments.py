@@ -44,6 +44,34 @@ def as_argnums(argnums: Any, what: str) -> int | tuple[int, ...]:
     return numbers if several else numbers[0]
 
 
+def as_pair(result: Any, f: Callable[..., Any], what: str) -> tuple[Any, Any]:
+    """The carry and the output that a function returned; ArgumentError for what is no pair.
+
+    >>> as_pair(None, lambda carry, x: None, "scan")
+    Traceback (most recent call last):
+    tapem.errors.ArgumentError: scan: <lambda> must return a pair (carry, y), but returned None: no `return`?
+    """
+    if isinstance(result, tuple | list) and len(cast("Sequence[Any]", result)) == 2:
+        carry, output = cast("Sequence[Any]", result)
+        return carry, output
+    name, found = getattr(f, "__name__", None) or short(f), short(cast("object", result))
+    hint = ": no `return`?" if result is None else ". Where there is no y, return carry, None."
+    raise ArgumentError(f"{what}: {name} must return a pair (carry, y), but returned {found}{hint}")
+
+
+def check_condition(value: Any, what: str) -> None:
+    """ArgumentError for what is no truth value, though Python would take it for one.
+
+    >>> check_condition(None, "cond: the predicate")
+    Traceback (most recent call last):
+    tapem.errors.ArgumentError: cond: the predicate must be a bool, but is None: no `return`?
+    """
+    if value is None or callable(value) or isinstance(value, str | list | tuple | dict):
+        given = cast("object", value)
+        hint = ": no `return`?" if given is None else ". Give its value, f(x)." if callable(given) else "."
+        raise ArgumentError(f"{what} must be a bool, but is {short(given)}{hint}")
+
+
 def leaf_name(structure: Structure, position: int, selected: int | Sequence[int] | None = None) -> str:
     """A leaf of the arguments that are differentiated, as an error speaks of it.
 

@@ -18,7 +18,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from tapem.arguments import as_function
+from tapem.arguments import as_function, as_pair, check_condition
 from tapem.boundary import boundary
 from tapem.calls import Program, batch_all, call, call_abstractly
 from tapem.closing import close, is_tensor, place
@@ -73,12 +73,14 @@ def scan(
     `init`, `xs` and `y` may be trees. Without xs, `length` says how often. The loop is unrolled onto the tape: time and
     memory are linear in its length, in the forward and in the backward pass.
 
-    Raises ShapeError if the leaves of xs differ in length, TreeError if f changes the structure of the carry.
+    Raises ShapeError if the leaves of xs differ in length, TreeError if f changes the structure of the carry,
+    ArgumentError if it returns no pair.
 
     >>> import numpy as np
     >>> scan(lambda total, x: (total + x, total * x), 0.0, np.array([1.0, 2.0, 3.0]))
     (np.float64(6.0), array([0., 2., 9.]))
     """
+    f = as_function(f, "scan")
     leaves, structure = flatten(xs)
     leaves = [taken(leaf, op="scan", argument="xs") for leaf in leaves]
     lengths = {np.shape(leaf)[0] if np.ndim(leaf) else None for leaf in leaves} | ({length} - {None})
@@ -93,13 +95,13 @@ def scan(
     rows: list[list[Any]] = []
     out_structure: Structure | None = None
     for step in range(count):
-        carry, y = f(carry, unflatten(structure, [column[step] for column in columns]))
-        leaves_like(carried, carry, "scan: the carry")
+        carry, y = as_pair(f(carry, unflatten(structure, [column[step] for column in columns])), f, "scan")
+        leaves_like(carried, carry, "scan: the carry that f is given and the one that it returns")
         row, out_structure = flatten(y)
         rows.append(row)
     if out_structure is None:  # no steps at all: the shapes of y are known nevertheless
         one = [Abstract(np.shape(leaf)[1:], Abstract.of(leaf).dtype) for leaf in leaves]
-        _, y = eval_shape(f, init, unflatten(structure, one))
+        _, y = as_pair(eval_shape(f, init, unflatten(structure, one)), f, "scan")
         return carry, tree_map(lambda kind: np.zeros((0, *kind.shape), kind.dtype), y)
     return carry, unflatten(out_structure, [stack(list(column)) for column in zip(*rows, strict=True)])
 
@@ -112,6 +114,10 @@ def fori_loop(lower: int, upper: int, body: Callable[[int, Any], Any], init: Any
     >>> fori_loop(0, 4, lambda i, total: total + i, 0.0)
     6.0
     """
+    body = as_function(body, "fori_loop")
+    for name, bound in cast("dict[str, Any]", {"lower": lower, "upper": upper}).items():
+        if type(bound) is not Tracer and not hasattr(bound, "__index__"):
+            raise ArgumentError(f"fori_loop: {name} is {bound!r}, but must be an integer.")
     if is_unknown(lower) or is_unknown(upper):
 
         def following(pair: tuple[Any, Any]) -> tuple[Any, Any]:
@@ -121,6 +127,8 @@ def fori_loop(lower: int, upper: int, body: Callable[[int, Any], Any], init: Any
     state = init
     for index in range(lower, upper):
         state = body(index, state)
+        if state is None and init is not None:
+            raise ArgumentError("fori_loop: body must return the next state, but returned None: no `return`?")
     return state
 
 
@@ -133,6 +141,8 @@ def cond(predicate: Any, true_fun: Callable[..., Any], false_fun: Callable[..., 
     >>> float(cond(True, np.sin, np.cos, 0.0))
     0.0
     """
+    true_fun, false_fun = as_function(true_fun, "cond"), as_function(false_fun, "cond")
+    check_condition(predicate, "cond: the predicate")
     if np.ndim(predicate) != 0:
         raise ShapeError(f"cond needs a scalar predicate, not one of shape {np.shape(predicate)}; use np.where.")
     if not is_unknown(predicate):
@@ -159,10 +169,14 @@ def while_loop(cond_fun: Callable[[Any], Any], body_fun: Callable[[Any], Any], i
     >>> while_loop(lambda x: x < 100.0, lambda x: x * 3.0, 1.0)
     243.0
     """
+    cond_fun, body_fun = as_function(cond_fun, "while_loop"), as_function(body_fun, "while_loop")
     structure = flatten(init)[1]
     state = init
     while True:
         holds = cond_fun(state)
+        check_condition(holds, "while_loop: what cond_fun returned")
+        if np.ndim(holds) != 0:
+            raise ShapeError(f"while_loop: cond_fun must return one bool, not shape {np.shape(holds)}; use np.all.")
         if is_unknown(holds):
             return unknown_loop(cond_fun, body_fun, state)
         if not holds:

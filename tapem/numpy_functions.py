@@ -21,6 +21,7 @@ import numpy as np
 
 from tapem.errors import ConcretizationError
 from tapem.ops import arithmetic, casting, indexing, joining, selection, structure
+from tapem.ops.axes import axes_of
 from tapem.ops.einsum import einsum
 
 ADAPTERS: dict[Callable[..., Any], Callable[..., Any]] = {}
@@ -62,8 +63,7 @@ equals(np.ndim)(lambda a: len(a.shape))
 @equals(np.size)
 def size(a: Any, axis: Any = None) -> int:
     """The number of elements, along all axes or some."""
-    axes = range(len(a.shape)) if axis is None else axis if isinstance(axis, tuple) else (axis,)
-    return math.prod(a.shape[i] for i in axes)
+    return math.prod(np.shape(a)[i] for i in axes_of(a, axis, "np.size"))
 
 
 def _kind(x: Any) -> Any:
@@ -129,11 +129,12 @@ def where(condition: Any, *branches: Any) -> Any:
 
 @equals(np.nan_to_num)
 def nan_to_num(x: Any, copy: bool = True, nan: Any = 0.0, posinf: Any = None, neginf: Any = None) -> Any:
-    """`x` with NaN and infinities replaced by finite numbers, which have no derivative."""
+    """`x` with NaN and infinities replaced by other numbers, each of which may itself be differentiated."""
     limits = np.finfo(x.dtype) if x.dtype.kind == "f" else np.iinfo(np.int64)
-    x = np.where(np.isnan(x), x.dtype.type(nan), x)
-    x = np.where(x == np.inf, x.dtype.type(limits.max if posinf is None else posinf), x)
-    return np.where(x == -np.inf, x.dtype.type(limits.min if neginf is None else neginf), x)
+    below, above = x == -np.inf, x == np.inf
+    x = np.where(np.isnan(x), casting.astype(nan, x.dtype), x)
+    x = np.where(above, casting.astype(limits.max if posinf is None else posinf, x.dtype), x)
+    return np.where(below, casting.astype(limits.min if neginf is None else neginf, x.dtype), x)
 
 
 # -- joining and cutting -------------------------------------------------------------------------------------------
@@ -236,6 +237,7 @@ def block(arrays: Any) -> Any:
 @equals(np.array_split)
 def array_split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Any]:
     """Pieces along an axis: so many, nearly equal, or cut at the given places."""
+    (axis,) = axes_of(ary, axis, "np.array_split")
     length = np.shape(ary)[axis]
     if np.ndim(indices_or_sections) == 0:
         small, extra = divmod(length, int(indices_or_sections))
@@ -243,7 +245,7 @@ def array_split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Any]:
         cuts = [0, *(int(cut) for cut in np.cumsum(sizes))]
     else:
         cuts = [0, *indices_or_sections, length]
-    before = (slice(None),) * (axis % np.ndim(ary))
+    before = (slice(None),) * axis
     return [ary[(*before, slice(start, stop))] for start, stop in itertools.pairwise(cuts)]
 
 
@@ -258,7 +260,7 @@ equals(np.unstack)(lambda x, /, *, axis=0: tuple(np.moveaxis(x, axis, 0)))
 @equals(np.delete)
 def delete(arr: Any, obj: Any, axis: int | None = None) -> Any:
     """`arr` without the elements at `obj`."""
-    length = np.size(arr) if axis is None else np.shape(arr)[axis]
+    length = math.prod(np.shape(arr)[i] for i in axes_of(arr, axis, "np.delete"))
     return np.take(arr, np.delete(np.arange(length), obj), axis=axis)
 
 

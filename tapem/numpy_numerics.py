@@ -15,7 +15,7 @@ from tapem.errors import ArgumentError
 from tapem.node import Abstract
 from tapem.numpy_functions import ADAPTERS, MISSING, equals
 from tapem.ops import indexing
-from tapem.ops.axes import normal_axes
+from tapem.ops.axes import axes_of
 
 # -- differences and sums ------------------------------------------------------------------------------------------
 
@@ -32,7 +32,7 @@ def diff(a: Any, n: int = 1, axis: int = -1, prepend: Any = MISSING, append: Any
         return a
     if n < 0:
         raise ArgumentError(f"np.diff: n={n}, but differences are taken 0 times or more.")
-    (axis,) = normal_axes(axis, np.ndim(a))
+    (axis,) = axes_of(a, axis, "np.diff")
     shape = (*np.shape(a)[:axis], 1, *np.shape(a)[axis + 1 :])
     parts = [part for part in (prepend, a, append) if part is not MISSING]
     if len(parts) > 1:

@@ -19,15 +19,12 @@ import numpy as np
 from tapem.errors import ArgumentError
 from tapem.numpy_functions import ADAPTERS, equals
 from tapem.ops import indexing, structure
-from tapem.ops.axes import normal_axes
+from tapem.ops.axes import axes_of, normal_axes
 
 
 def _in_order(function: str, a: Any, axis: Any) -> Any:
     """The elements along the axes, in ascending order along one that is last; NaN stands at its end."""
-    try:
-        axes = normal_axes(axis, np.ndim(a))
-    except ValueError as error:
-        raise ArgumentError(f"{function}: {error} (axis={axis!r}, shape {np.shape(a)}).") from None
+    axes = axes_of(a, axis, function)
     kept = [i for i in range(np.ndim(a)) if i not in axes]
     shape = [np.shape(a)[i] for i in kept]
     lines = np.reshape(np.transpose(a, (*kept, *axes)), (*shape, math.prod(np.shape(a)[i] for i in axes)))
@@ -57,9 +54,11 @@ def median(a: Any, axis: Any = None, *, keepdims: bool = False) -> Any:
 
 
 def _require_share(q: Any, function: str, most: float) -> None:
-    plain: Any = structure.detach(q)
-    if isinstance(plain, np.ndarray | np.generic | float | int) and not np.all((plain >= 0) & (plain <= most)):
-        raise ArgumentError(f"{function}: q must lie in [0, {most:g}], but is {plain!r}.")
+    plain = structure.detach(q)
+    if isinstance(plain, np.ndarray | np.generic | float | int):
+        shares = np.asarray(plain, np.float64)
+        if not np.all((shares >= 0) & (shares <= most)):
+            raise ArgumentError(f"{function}: q must lie in [0, {most:g}], but is {plain!r}.")
 
 
 @equals(np.quantile)

@@ -14,7 +14,7 @@ All functions go through all three doors, and nothing passes through them to be 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeAlias, cast
+from typing import Annotated, Any, TypeAlias, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -24,7 +24,9 @@ from tapem.declare import primitive
 from tapem.errors import ArgumentError, DTypeError
 from tapem.signature import Tensor
 
-Key: TypeAlias = UInt64[Tensor, "2"]
+Key: TypeAlias = Annotated[
+    UInt64[Tensor, "2"], "a key is made from an integer, tm.random.key(0), or from another key, tm.random.split(key)"
+]
 ShapeLike: TypeAlias = int | Sequence[int]
 
 # Philox counts in four words. What is drawn from a key lies at counters below 2^192, what is split off from it above.

@@ -6,9 +6,10 @@ which tensor it is, what bound that axis before, and what to do about it.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from typing import Any, NamedTuple, TypeAlias, cast
+from typing import Annotated, Any, NamedTuple, TypeAlias, cast, get_args, get_origin
 
 import numpy as np
 
@@ -55,12 +56,18 @@ def refusal(
     for earlier in slots[:misfit]:
         _complaint(earlier, bound, scope)
     kind, complaint = _complaint(slots[misfit], bound, scope)
+
+    def fit(changed: list[Slot]) -> bool:
+        return first_misfit(changed, scope) is None
+
     if misfit >= inputs:
         hint = "the inputs fit: the op or its return annotation is wrong"
-    elif kind is DTypeError:
-        hint = _conversion(slots[misfit], slots[:inputs])
     else:
-        hint = _transposition(slots[:inputs], misfit, lambda changed: first_misfit(changed, scope) is None)
+        hint = _advice(slots[misfit].operand.annotation)
+        if not hint and kind is DTypeError:
+            hint = _exchange(slots[:inputs], fit) or _conversion(slots[misfit], slots[:inputs])
+        elif not hint:
+            hint = _transposition(slots[:inputs], misfit, fit) or _exchange(slots[:inputs], fit)
     rows = [(f"{s.name}:", s.operand.text, _found(s), s.label or "") for s in slots[: max(inputs, misfit + 1)]]
     a, b, c = (max(map(len, column)) for column in list(zip(*rows, strict=True))[:3])
     lines = [f"  {name:{a}} {text:{b}}  {found:{c}}  {label}".rstrip() for name, text, found, label in rows]
@@ -81,6 +88,28 @@ def _found(slot: Slot) -> str:
     if hasattr(given, "dtype"):
         return f"an array of {given.dtype}"
     return "None" if given is None else f"of type {type(given).__name__}"
+
+
+def _advice(annotation: Any) -> str:
+    """What an annotation says itself, `Annotated[X, "advice"]`, about how to get what it asks for."""
+    if get_origin(annotation) is not Annotated:
+        return ""
+    return next((note for note in get_args(annotation)[1:] if isinstance(note, str)), "")
+
+
+def _exchange(slots: list[Slot], fit: Callable[[list[Slot]], bool]) -> str:
+    """Advise to exchange two operands, if all would then fit; empty if there are no such two."""
+    for first, second in itertools.combinations(slots[:5], 2):
+        if first.value is None or second.value is None:
+            continue
+        pair = {
+            first.name: first._replace(given=second.given, value=second.value),
+            second.name: second._replace(given=first.given, value=first.value),
+        }
+        with suppress(TapeError):
+            if fit([pair.get(slot.name, slot) for slot in slots]):
+                return f"exchange {first.name} and {second.name}: they fit the other way round"
+    return ""
 
 
 def _conversion(slot: Slot, slots: list[Slot]) -> str:

@@ -6,11 +6,12 @@ Nothing here knows what a layer is: whatever has `apply` is a model, and so is e
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Protocol, TypeAlias, cast
 
 import numpy as np
 
+from tapem.arguments import short
 from tapem.errors import ArgumentError, DTypeError, NotScalarError
 from tapem.monad import TapeM, drive
 from tapem.node import NOTHING, Abstract, constant
@@ -89,6 +90,8 @@ def prediction(model: Model, setting: Setting) -> Callable[[Any, Any], tuple[Any
             raise ArgumentError(
                 f"model {named(model)} was to be given {' and '.join(refused)}, which it does not take."
             ) from error
+        if result is None:
+            raise ArgumentError(f"model {named(model)} must return a prediction, but returned None: no `return`?")
         if setting.state is None:
             return result, None
         if type(result) is tuple and len(cast(tuple[Any, ...], result)) == 2:
@@ -176,7 +179,7 @@ def check_scalar(value: Any, loss: str) -> None:
     if getattr(value, "shape", None) == () and value.dtype.kind == "f":
         return
     if not hasattr(value, "dtype") and not isinstance(value, float | int):
-        raise NotScalarError(f"{loss} must return a scalar, but returned {value!r}.")
+        raise NotScalarError(f"{loss} must return a scalar, but returned {short(value)}{scalar_hint(value)}")
     kind = Abstract.of(value)
     if kind.shape != ():
         raise NotScalarError(
@@ -185,6 +188,18 @@ def check_scalar(value: Any, loss: str) -> None:
         )
     if kind.dtype.kind != "f":
         raise DTypeError(f"{loss} must return a real number, but returned dtype {kind.dtype} ({value!r}).")
+
+
+def scalar_hint(value: Any) -> str:
+    """What was perhaps meant by a value that is no scalar."""
+    if value is None:
+        return ": no `return`?"
+    if isinstance(value, list | tuple):
+        parts = cast("Sequence[object]", value)
+        return f", a {type(parts).__name__} of {len(parts)}. Return the loss itself" + (
+            ", value and not [value]." if len(parts) == 1 else ", or the sum of its terms."
+        )
+    return "."
 
 
 def check_floats(tree: Any, argument: str) -> None:

@@ -7,6 +7,7 @@ from typing import Any, TypeAlias, cast
 
 import numpy as np
 
+from tapem.errors import ArgumentError
 from tapem.primitive import Primitive
 
 Axis: TypeAlias = int | tuple[int, ...] | None
@@ -32,6 +33,21 @@ def normal_axes(axis: Any, ndim: int) -> tuple[int, ...]:
     if axis is None:
         return tuple(range(ndim))
     return tuple(sorted(np.lib.array_utils.normalize_axis_tuple(axis, ndim)))
+
+
+def axes_of(x: Any, axis: Any, function: str) -> tuple[int, ...]:
+    """The normal axes of `x` for a function that is no op, by its name.
+
+    Raises ArgumentError for an axis out of range or a repeated one.
+
+    >>> axes_of(np.ones(3), 1, "np.diff")
+    Traceback (most recent call last):
+    tapem.errors.ArgumentError: np.diff: axis 1 is out of bounds for array of dimension 1 (axis=1, shape (3,)).
+    """
+    try:
+        return normal_axes(axis, np.ndim(x))
+    except ValueError as error:
+        raise ArgumentError(f"{function}: {error} (axis={axis!r}, shape {np.shape(x)}).") from None
 
 
 def behind_batch(axis: Any, ndim: int) -> tuple[int, ...]:

@@ -416,7 +416,7 @@ def test_a_loss_that_is_no_scalar_is_refused(call):
         "loss <lambda> must return a scalar, but returned (Tracer"
     )
     assert complaint(tm.NotScalarError, call, *with_loss(lambda p, t: None), *more) == (
-        "loss <lambda> must return a scalar, but returned None."
+        "loss <lambda> must return a scalar, but returned None: no `return`?"
     )
     assert complaint(tm.DTypeError, call, *with_loss(lambda p, t: np.sum(p > t)), *more).startswith(
         "loss <lambda> must return a real number, but returned dtype int64 ("
