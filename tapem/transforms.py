@@ -239,10 +239,20 @@ def pushforward(
             for node, tangent, primal in zip(traced.inputs, chosen, inputs, strict=True)
         }
         watcher = WORK.get().watcher
-        found = run(quiet(), forward, traced.recorder.nodes, seeds, traced.last, view=traced.view(), watcher=watcher)
+        ends = [traced.output_node(output) for output in traced.outputs]
+        ids = [node.id for node in ends if node is not None]
+        found = run(
+            quiet(),
+            forward,
+            traced.recorder.nodes,
+            seeds,
+            traced.last,
+            outputs=ids,
+            view=traced.view(),
+            watcher=watcher,
+        )
         results: list[Any] = []
-        for output in traced.outputs:
-            node = traced.output_node(output)
+        for output, node in zip(traced.outputs, ends, strict=True):
             tangent = None if node is None else found.get(node.id)
             if node is None or tangent is None:
                 results.append(zeros(output))

@@ -147,6 +147,22 @@ class TestNoDerivative:
             tm.grad(log)(EYE)
 
 
+DEGENERATE = [
+    EYE,
+    np.diag([1.0, 2.0, 2.0]),
+    np.zeros((3, 3)),
+    np.stack([EYE, np.diag([1.0, 2.0, 3.0])]),
+    np.ones((3, 2)),
+]
+VALUES_ALONE: dict[str, tuple[Any, Any]] = {
+    "eigh": (lambda a: tm.eigh(a)[0], tm.eigvalsh),
+    "np eigh": (lambda a: np.linalg.eigh(a, "U").eigenvalues, lambda a: np.linalg.eigvalsh(a, "U")),
+    "svd": (lambda a: tm.svd(a)[1], tm.svdvals),
+    "np svd": (lambda a: np.linalg.svd(a, full_matrices=False).S, np.linalg.svdvals),
+    "np svd, full": (lambda a: np.linalg.svd(a)[1], np.linalg.svdvals),
+}
+
+
 class TestDegenerate:
     """Where a derivative exists although a formula divides by zero, it is right."""
 
@@ -155,6 +171,37 @@ class TestDegenerate:
         for a in (EYE, 2 * EYE, q @ np.diag([1.0, 1.0, 3.0]) @ q.T):
             found = tm.grad(lambda a: np.sum(tm.eigvalsh(a) ** 2))(a)
             np.testing.assert_allclose(found, np.tril(4 * a) - np.diag(2 * np.diag(a)), atol=1e-12)
+
+    @pytest.mark.parametrize("name", VALUES_ALONE)
+    @pytest.mark.parametrize("a", DEGENERATE, ids=lambda a: str(np.shape(a)))
+    def test_values_alone_of_a_decomposition_with_vectors(self, name: str, a: Any) -> None:
+        """They are differentiated as the op that gives nothing else, in both modes, under vmap and in a do program."""
+        op, alone = VALUES_ALONE[name]
+        if "eig" in name and a.shape[-1] != a.shape[-2]:
+            return
+
+        def f(a: Any) -> Any:
+            return np.sum(np.sin(op(a)) ** 2)
+
+        def g(a: Any) -> Any:
+            return np.sum(np.sin(alone(a)) ** 2)
+
+        direction = values(*a.shape[-2:])
+        expected, pushed = tm.grad(g)(a), tm.jvp(g, (a,), (direction + 0 * a,))[1]
+        np.testing.assert_allclose(tm.grad(f)(a), expected, atol=1e-12)
+        np.testing.assert_allclose(tm.jvp(f, (a,), (direction + 0 * a,))[1], pushed, atol=1e-12)
+        np.testing.assert_allclose(tm.vmap(tm.grad(f))(np.stack([a, a])), np.stack([expected] * 2), atol=1e-12)
+        np.testing.assert_allclose(tm.jacfwd(f)(a), expected, atol=1e-12)
+        with tm.debug_mode():
+            np.testing.assert_allclose(tm.jvp(f, (a,), (direction + 0 * a,))[1], pushed, atol=1e-12)
+        x, tape = tm.Tape().leaf(a)
+        out, tape = tm.lift(f)(x).run(tape)
+        np.testing.assert_allclose(tape.backward_scalar(out)[x], expected, atol=1e-12)
+
+    def test_zeros_that_arrive_at_the_vectors_are_refused_however_they_are_stored(self) -> None:
+        a = np.eye(110)  # beyond 10,000 elements a cotangent is a view of one number
+        with pytest.raises(ArgumentError, match="eigenvalues 0 and 1"):
+            tm.grad(lambda a: (lambda w, v: np.sum(v) * np.log(w[0]))(*tm.eigh(a)))(a)
 
     def test_nuclear_norm(self) -> None:
         nuclear = tm.grad(lambda a: np.sum(tm.svdvals(a)))

@@ -6,7 +6,8 @@ in that triangle; along symmetric perturbations it says the same as the symmetri
 
 Vectors turn at a rate of one over the gap between two values. Where two are equal there is no derivative, and a formula
 that left them out would be wrong without a word (that of the logarithm of the identity matrix, say): so ArgumentError
-says so, in both modes, whichever result was used. `eigvalsh` and `svdvals` give the values alone, without that limit.
+says so, in both modes. What depends on the values alone has no such limit: then no cotangent arrives at the vectors,
+and nobody asks for their tangent. A cotangent of zeros that does arrive is another matter: that logarithm gives one.
 
 Sources: M. Giles, "Collected matrix derivative results for forward and reverse mode algorithmic differentiation"
 (2008); J. Townsend, "Differentiating the singular value decomposition" (2016).
@@ -23,6 +24,7 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 from jaxtyping import Float
 
+from tapem.broadcasting import never_arrived
 from tapem.declare import primitive
 from tapem.errors import ArgumentError
 from tapem.node import Abstract
@@ -31,6 +33,7 @@ from tapem.ops.einsum import einsum
 from tapem.ops.linalg import transposed
 from tapem.ops.solving import FloatSquare, Square, batch_of_matrices, kind_of, where_in
 from tapem.signature import Tensor
+from tapem.tangents import Thunk
 
 
 def as_columns(x: Any) -> Any:
@@ -94,8 +97,15 @@ def _shape_of_eigenvalues(a: Any, UPLO: UpLo) -> Abstract:
     return kind_of(a.shape[:-1], a)
 
 
+def _of_eigenvalues(g: Any, v: Any, UPLO: UpLo) -> Any:
+    """The cotangent of the matrices, given that of their eigenvalues."""
+    return folded((v * as_columns(g)) @ transposed(v), _reads_lower(UPLO))
+
+
 def _pull_eigh(g: Any, y: Any, a: Any, UPLO: UpLo) -> Any:
     (g_w, g_v), (w, v) = g, y
+    if never_arrived(g_v):
+        return _of_eigenvalues(g_w, v, UPLO)
     inner = reciprocal_gaps(w, of="eigh") * (transposed(v) @ g_v) + _diagonal(g_w)
     return folded(v @ inner @ transposed(v), _reads_lower(UPLO))
 
@@ -103,7 +113,7 @@ def _pull_eigh(g: Any, y: Any, a: Any, UPLO: UpLo) -> Any:
 def _push_eigh(t: Any, y: Any, a: Any, UPLO: UpLo) -> Any:
     w, v = y
     inner = transposed(v) @ mirrored(t, _reads_lower(UPLO)) @ v
-    return einsum("...ii->...i", inner), v @ (reciprocal_gaps(w, of="eigh") * inner)
+    return einsum("...ii->...i", inner), Thunk(lambda: v @ (reciprocal_gaps(w, of="eigh") * inner))
 
 
 @primitive(
@@ -118,8 +128,9 @@ def eigh(a: Square, UPLO: UpLo = "L") -> tuple[Float[Tensor, "*batch n"], FloatS
     Num "*batch n n" -> (Float "*batch n", Float "*batch n n"), with `a @ v = v * w`. Only the lower triangle is read,
     or the upper one with `UPLO="U"`, and only it has a cotangent.
 
-    Eigenvectors have a derivative only where all eigenvalues differ: to differentiate anything computed here where two
-    are equal, to within rounding, raises ArgumentError. `eigvalsh` has no such limit. The sign of an eigenvector is
+    Eigenvectors have a derivative only where all eigenvalues differ: to differentiate what depends on them where two
+    are equal, to within rounding, raises ArgumentError. What depends on the eigenvalues alone is differentiated as that
+    of `eigvalsh`. The sign of an eigenvector is
     arbitrary, so only what does not depend on it has a meaningful gradient. Source: Giles (2008), section 3.1.
 
     >>> w, v = eigh(np.array([[2.0, 0.0], [0.0, 1.0]]))
@@ -134,7 +145,7 @@ def eigh(a: Square, UPLO: UpLo = "L") -> tuple[Float[Tensor, "*batch n"], FloatS
 
 def _pull_eigvalsh(g: Any, y: Any, a: Any, UPLO: UpLo) -> Any:
     _, v = eigh(a, UPLO)
-    return folded((v * as_columns(g)) @ transposed(v), _reads_lower(UPLO))
+    return _of_eigenvalues(g, v, UPLO)
 
 
 def _push_eigvalsh(t: Any, y: Any, a: Any, UPLO: UpLo) -> Any:
@@ -174,9 +185,17 @@ def _require_reduced(a: Any, full_matrices: bool) -> None:
         )
 
 
+def _of_singular_values(g: Any, u: Any, s: Any, vt: Any) -> Any:
+    """The cotangent of the matrices, given that of their singular values."""
+    k = s.shape[-1]
+    return (u[..., :k] * as_columns(g * np.sign(s))) @ vt[..., :k, :]
+
+
 def _pull_svd(g: Any, y: Any, a: Any, full_matrices: bool) -> Any:
-    _require_reduced(a, full_matrices)
     (g_u, g_s, g_vt), (u, s, vt) = g, y
+    if never_arrived(g_u) and never_arrived(g_vt):
+        return _of_singular_values(g_s, u, s, vt)
+    _require_reduced(a, full_matrices)
     m, n = a.shape[-2:]
     of_u, of_v = transposed(u) @ g_u, vt @ transposed(g_vt)
     same = (of_u + of_v) * reciprocal_gaps(s, of="svd")
@@ -191,18 +210,24 @@ def _pull_svd(g: Any, y: Any, a: Any, full_matrices: bool) -> Any:
 
 
 def _push_svd(t: Any, y: Any, a: Any, full_matrices: bool) -> Any:
-    _require_reduced(a, full_matrices)
     u, s, vt = y
-    m, n = a.shape[-2:]
-    inner = transposed(u) @ t @ transposed(vt)
-    same = (inner + transposed(inner)) * reciprocal_gaps(s, of="svd")
-    skew = (inner - transposed(inner)) / (as_columns(s) + np.expand_dims(s, -1))
-    t_u, t_vt = u @ ((same + skew) / 2), transposed((same - skew) / 2) @ vt
-    if m > n:
-        t_u = t_u + (t @ transposed(vt) - u @ inner) / as_columns(s)
-    if n > m:
-        t_vt = t_vt + (transposed(u) @ t - inner @ vt) / np.expand_dims(s, -1)
-    return t_u, einsum("...ii->...i", inner), t_vt
+    k = s.shape[-1]
+
+    def vectors() -> tuple[Any, Any]:
+        _require_reduced(a, full_matrices)
+        m, n = a.shape[-2:]
+        inner = transposed(u) @ t @ transposed(vt)
+        same = (inner + transposed(inner)) * reciprocal_gaps(s, of="svd")
+        skew = (inner - transposed(inner)) / (as_columns(s) + np.expand_dims(s, -1))
+        t_u, t_vt = u @ ((same + skew) / 2), transposed((same - skew) / 2) @ vt
+        if m > n:
+            t_u = t_u + (t @ transposed(vt) - u @ inner) / as_columns(s)
+        if n > m:
+            t_vt = t_vt + (transposed(u) @ t - inner @ vt) / np.expand_dims(s, -1)
+        return t_u, t_vt
+
+    t_s = np.sum(u[..., :k] * (t @ transposed(vt[..., :k, :])), axis=-2) * np.sign(s)
+    return Thunk(lambda: vectors()[0]), t_s, Thunk(lambda: vectors()[1])
 
 
 def _shapes_of_svd(a: Any, full_matrices: bool) -> tuple[Abstract, Abstract, Abstract]:
@@ -226,10 +251,11 @@ def svd(
     Num "*batch m n" -> (Float "*batch m m", Float "*batch k", Float "*batch n n") with k = min(m, n); without
     `full_matrices`, (Float "*batch m k", Float "*batch k", Float "*batch k n").
 
-    There is a derivative where the singular values differ and none is zero, to within rounding; and where
-    `full_matrices` adds no arbitrary vectors, that is with `full_matrices=False`, or for square matrices. Elsewhere
-    it raises ArgumentError. `svdvals` has no such limits. The sign of a pair of singular vectors is arbitrary, so only
-    what does not depend on it has a meaningful gradient. Source: Townsend (2016).
+    What depends on the vectors has a derivative where the singular values differ and none is zero, to within rounding;
+    and where `full_matrices` adds no arbitrary vectors, that is with `full_matrices=False`, or for square matrices.
+    Elsewhere it raises ArgumentError. What depends on the values alone is differentiated as that of `svdvals`. The sign
+    of a pair of singular vectors is arbitrary, so only what does not depend on it has a meaningful gradient. Source:
+    Townsend (2016).
 
     >>> u, s, vt = svd(np.array([[0.0, 2.0], [1.0, 0.0]]))
     >>> s, (u * s) @ vt
@@ -242,7 +268,7 @@ def svd(
 
 def _pull_svdvals(g: Any, y: Any, a: Any) -> Any:
     u, s, vt = svd(a, full_matrices=False)
-    return (u * as_columns(g * np.sign(s))) @ vt
+    return _of_singular_values(g, u, s, vt)
 
 
 def _push_svdvals(t: Any, y: Any, a: Any) -> Any:

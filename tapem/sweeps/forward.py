@@ -9,7 +9,7 @@ Every node that some tangent reaches asks its op's `frule` for the tangent of it
 
 from __future__ import annotations
 
-from collections.abc import MutableMapping, Sequence
+from collections.abc import Iterable, MutableMapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,9 +17,10 @@ import numpy as np
 from tapem.broadcasting import broadcasts_to, zeros_without_memory
 from tapem.errors import DTypeError, ShapeError
 from tapem.node import Abstract, Node
+from tapem.ops.structure import pick
 from tapem.primitive import linear_in_all
 from tapem.sweeps.reverse import View, call_rule, fits, missing_rule, rule_failed, rule_text, settled
-from tapem.tangents import Zero, add
+from tapem.tangents import Thunk, Zero, add
 from tapem.work import Watcher
 
 _ZERO = Zero()
@@ -30,13 +31,15 @@ def forward(
     tangents: MutableMapping[int, Any],
     last: int,
     *,
+    outputs: Sequence[int] = (),
     view: View | None = None,
     watcher: Watcher | None = None,
 ) -> MutableMapping[int, Any]:
     """Push tangents forward through the nodes with id <= last; the mapping that was passed in is filled and returned.
 
     `view` says how a node's values are shown to the rules; by default as the arrays that it holds. `watcher` is told of
-    every tangent.
+    every tangent. Where a rule gives a `Thunk` for one of several results, it is called only if another node needs that
+    result, or if it is among the `outputs`: the tangent of what nobody uses need not exist.
 
     Raises NoRuleError where an op on the way has no rule, ShapeError or DTypeError where a rule returns a tangent that
     does not fit the op's value.
@@ -44,16 +47,41 @@ def forward(
     if not tangents:
         return tangents
     reached = tangents.keys()
+    waiting: set[int] = set()  # picks whose tangent is a thunk
+
+    def settle(ids: Iterable[int | None]) -> None:
+        for id in waiting.intersection(ids):
+            waiting.remove(id)
+            tangent = fitted_tangent(tangents.pop(id), nodes[id])
+            if tangent is not None:
+                tangents[id] = tangent
+                if watcher is not None:
+                    watcher.pushed(nodes[id], tangent, nodes)
+
     for index in range(min(tangents) + 1, last + 1):
         node = nodes[index]
         if index in reached or not node.requires_grad or reached.isdisjoint(node.parents):
             continue
+        if waiting:
+            settle(node.parents)
+        if node.op is pick:
+            part = tangents[node.parents[0]][node.static["index"]]  # type: ignore[index]  # reached, so it is an id
+            if type(part) is Thunk:
+                waiting.add(index)
+                tangents[index] = part
+                continue
         given = [_ZERO if parent is None else tangents.get(parent, _ZERO) for parent in node.parents]
         tangent = push(node, given, view)
         if tangent is not None:
             tangents[index] = tangent
             if watcher is not None:
-                watcher.pushed(node, tangent, nodes)
+                known = (
+                    tuple(part for part in tangent if type(part) is not Thunk) if type(tangent) is tuple else tangent
+                )
+                watcher.pushed(node, known, nodes)
+    settle(outputs)
+    for id in waiting:
+        del tangents[id]
     return tangents
 
 
@@ -100,7 +128,11 @@ def fitted_tangent(part: Any, node: Node, position: int | None = None) -> Any:
         if settled(part, Abstract.of(output[0]), node, "frule", position) is None:
             return None
     elif len(part) == len(output):
-        parts = [fitted_array(one, value, node, position) for one, value in zip(part, output, strict=True)]
+        # A thunk waits for who picks that result: nobody may, and then it need not exist.
+        parts = [
+            one if type(one) is Thunk else fitted_array(one, value, node, position)
+            for one, value in zip(part, output, strict=True)
+        ]
         return tuple(Zero() if one is None else one for one in parts)
     raise ShapeError(
         f"the {rule_text(node, 'frule', position)} must return a tuple of {len(output)} tangents, one per result "
