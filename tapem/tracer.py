@@ -12,7 +12,7 @@ What NumPy offers no hook for must raise, since it would lose the gradient witho
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, ClassVar, NoReturn
 
 import numpy as np
@@ -28,6 +28,7 @@ from tapem.ops.structure import detach, pick, unstack
 from tapem.primitive import Primitive, has_door, register_door
 from tapem.recorder import Recorder
 from tapem.signature import type_text
+from tapem.tangents import Tangent
 from tapem.work import WORK
 
 
@@ -186,7 +187,11 @@ class Tracer(Handle, Operators["Tracer"]):
         raise no_rule(name, op, options, self)
 
     def __array_function__(
-        self, function: Callable[..., Any], types: object, arguments: tuple[Any, ...], options: Mapping[str, Any]
+        self,
+        function: Callable[..., Any],
+        types: Iterable[type],
+        arguments: tuple[Any, ...],
+        options: Mapping[str, Any],
     ) -> Any:
         handler = FUNCTIONS.get(function)
         if handler is None:
@@ -194,6 +199,8 @@ class Tracer(Handle, Operators["Tracer"]):
         if options.get("out") is not None:
             raise MutationError(f"{name_of(function)}(..., out=...) would write into an array; use its result.")
         if not (_OWN.issuperset(map(type, arguments)) and _OWN.issuperset(map(type, options.values()))):
+            if any(issubclass(kind, Tangent) for kind in types):
+                return NotImplemented  # the algebra of tangents knows what to do with tracers
             name = name_of(function)
             arguments = tuple(own(x, op=name, argument=f"argument {i}") for i, x in enumerate(arguments))
             options = {key: own(x, op=name, argument=f"argument {key!r}") for key, x in options.items()}

@@ -15,6 +15,8 @@ answer is taken and the docstring says so.
 """
 
 from tapem.errors import FieldError, TangentError
+from tapem.tangents import door as door
+from tapem.tangents import functions as functions
 from tapem.tangents.algebra import accumulate, add, conj, multiply, zero
 from tapem.tangents.composite import Composite, backing, canonicalize
 from tapem.tangents.symbols import (

@@ -71,21 +71,26 @@ def _add_to_composite(c: Composite, x: Operand) -> Operand:
 def accumulate(total: Operand, x: Operand) -> Operand:
     """Sum like `add`, into the memory of `total` where the result fits there; only the owner of `total` may ask.
 
-    Raises TangentError where `add` does, and where `add_into` does not return the array it was given. The source is
-    ChainRulesCore's `add!!`.
+    Raises TangentError where `add` does, where the shapes differ, since the total of a sum has the shape of its terms,
+    and where `add_into` does not return the array it was given. The source is ChainRulesCore's `add!!`.
 
     >>> total = np.ones(2)
     >>> accumulate(total, np.ones(2)) is total, total
     (True, array([2., 2.]))
     """
-    if type(total) is np.ndarray and total.flags.writeable:
-        if type(x) is InplaceableThunk:
-            if x.add_into(total) is not total:
-                raise TangentError(f"add_into of {x!r} must return the array it was given")
-            return total
-        if type(x) is np.ndarray and x.shape == total.shape and x.dtype == total.dtype:
-            total += x
-            return total
+    if type(total) is np.ndarray and total.flags.writeable and type(x) is InplaceableThunk:
+        if x.add_into(total) is not total:
+            raise TangentError(f"add_into of {x!r} must return the array it was given")
+        return total
+    if isinstance(total, AbstractZero) or isinstance(x, AbstractZero):
+        return add(total, x)
+    total, x = force(total), force(x)
+    symbolic = isinstance(total, Tangent) or isinstance(x, Tangent)
+    if not symbolic and getattr(total, "shape", ()) != getattr(x, "shape", ()):
+        raise TangentError(f"{described(x)} cannot be added into {described(total)}: the shapes differ")
+    if type(total) is np.ndarray and type(x) is np.ndarray and total.flags.writeable and x.dtype == total.dtype:
+        total += x
+        return total
     return add(total, x)
 
 
@@ -100,10 +105,13 @@ def multiply(a: Operand, b: Operand) -> Operand:
     >>> multiply(Zero(), np.ones(2)), multiply(np.ones(2), One()), multiply(Composite(tuple, 1.0, One()), 3)
     (Zero(), array([1., 1.]), Composite(tuple, 3.0, 3))
     """
-    return _product(a, b, "*", operator.mul)
+    return product(a, b)
 
 
-def _product(a: Operand, b: Operand, symbol: str, times: Callable[[Operand, Operand], Operand]) -> Operand:
+def product(
+    a: Operand, b: Operand, symbol: str = "*", times: Callable[[Operand, Operand], Operand] = operator.mul
+) -> Operand:
+    """Multiply as `multiply` does, by a product that is written so: zeros and ones are the same for all of them."""
     if type(a) is Zero or type(b) is Zero:
         return _ZERO
     if type(a) is DoesNotExist or type(b) is DoesNotExist:
@@ -114,9 +122,9 @@ def _product(a: Operand, b: Operand, symbol: str, times: Callable[[Operand, Oper
         return a
     # One at a time: where the first turns out to be a zero, the second is never computed.
     if isinstance(a, Thunk):
-        return _product(force(a), b, symbol, times)
+        return product(force(a), b, symbol, times)
     if isinstance(b, Thunk):
-        return _product(a, force(b), symbol, times)
+        return product(a, force(b), symbol, times)
     c, factor = (a, b) if isinstance(a, Composite) else (b, a)
     if _is_plain(a) or _is_plain(b):
         raise _meaningless(symbol, a, b)
@@ -131,6 +139,30 @@ def _is_plain(x: Operand) -> bool:
     return isinstance(x, tuple | list)
 
 
+def divide(a: Operand, b: Operand) -> Operand:
+    """Divide a tangent by a number or an array: a zero stays what it is, whatever the divisor.
+
+    Raises TangentError for a zero or a Composite as the divisor, and for a Composite divided by anything but a scalar.
+
+    >>> divide(Zero(), np.ones(2)), divide(One(), 4.0), divide(Composite(tuple, 1.0, Zero()), 2.0)
+    (Zero(), 0.25, Composite(tuple, 0.5, Zero()))
+    """
+    if isinstance(a, AbstractZero) and not isinstance(b, AbstractZero | Composite):
+        return a
+    a, b = force(a), force(b)
+    if type(b) is One:
+        return a
+    if isinstance(b, AbstractZero | Composite) or _is_plain(a) or _is_plain(b):
+        raise _meaningless("/", a, b)
+    if isinstance(a, AbstractZero):
+        return a
+    if not isinstance(a, Composite):
+        return (1 if type(a) is One else a) / b
+    if getattr(b, "ndim", 0) != 0:
+        raise _meaningless("/", a, b)
+    return map_fields(lambda x: divide(x, b), a)
+
+
 def _subtract(a: Operand, b: Operand) -> Operand:
     a = a if isinstance(b, AbstractZero) else force(a)
     if isinstance(a, Composite) and not isinstance(b, Tangent):
@@ -139,7 +171,7 @@ def _subtract(a: Operand, b: Operand) -> Operand:
 
 
 def _matmul(a: Operand, b: Operand) -> Operand:
-    return _product(a, b, "@", np.matmul)
+    return product(a, b, "@", np.matmul)
 
 
 def _negative(x: Operand) -> Operand:

@@ -1,6 +1,7 @@
 """Tangents that are not arrays: the base of them all, and the symbols, which cost nothing."""
 
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias, final
 
 import numpy as np
@@ -13,8 +14,11 @@ from tapem.foreign import NoArray
 Operand: TypeAlias = Any
 Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 
-ALGEBRA: dict[np.ufunc, Callable[..., Operand]] = {}
-"""What NumPy's ufuncs, and so Python's operators, mean where a tangent is an operand: tapem.tangents.algebra tells."""
+ALGEBRA: dict[Any, Callable[..., Operand]] = {}
+"""What NumPy's ufuncs, and so Python's operators, mean where a tangent is an operand, and what its functions mean.
+
+A method of a ufunc is found by the pair of both. tapem.tangents.algebra and tapem.tangents.functions tell.
+"""
 
 
 class Tangent(NDArrayOperatorsMixin, NoArray):
@@ -23,16 +27,46 @@ class Tangent(NDArrayOperatorsMixin, NoArray):
     __slots__ = ()
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Operand, **kwargs: Operand) -> Operand:
-        """Apply the algebra if `ufunc` belongs to it; if not, NumPy raises a TypeError that names the operands."""
-        if ufunc not in ALGEBRA or method != "__call__" or kwargs.keys() - {"out"}:
-            return NotImplemented
+        """Apply the algebra if `ufunc` belongs to it; TangentError if not."""
+        meaning = ALGEBRA.get(ufunc if method == "__call__" else (ufunc, method))
+        if meaning is None or (method == "__call__" and kwargs.keys() - {"out"}):
+            return self.__other_ufunc__(ufunc, method, *inputs, **kwargs)
+        if method != "__call__":
+            return meaning(*inputs, **kwargs)
         out: tuple[Operand, ...] = kwargs.get("out", ())
-        result = ALGEBRA[ufunc](*inputs)
+        result = meaning(*inputs)
         if not out or isinstance(out[0], Tangent):  # `tangent += x`: it is immutable, so Python rebinds the name
             return result
         # `array += tangent`: whoever else holds the array must see the sum in it.
         np.copyto(out[0], extern(result), casting="same_kind")
         return out[0]
+
+    def __other_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Operand, **kwargs: Operand) -> Operand:
+        """Refuse what the algebra does not know."""
+        raise unanswered(ufunc, (*inputs, *kwargs.get("out", ())))
+
+    def __array_function__(
+        self,
+        function: Callable[..., Operand],
+        types: object,
+        arguments: tuple[Operand, ...],
+        options: Mapping[str, Operand],
+    ) -> Operand:
+        """Apply what the algebra knows of a NumPy function; TangentError for one of which it knows nothing."""
+        meaning = ALGEBRA.get(function)
+        if meaning is None:
+            raise unanswered(function, arguments)
+        return meaning(*arguments, **options)
+
+    def __float__(self) -> float:
+        """The value as a Python number; so with int and complex."""
+        return float(extern(self))
+
+    def __int__(self) -> int:
+        return int(extern(self))
+
+    def __complex__(self) -> complex:
+        return complex(extern(self))
 
     def __array__(self, dtype: Operand = None, copy: bool | None = None) -> Array:
         """Refuse to become an array: an object array would hide a mistake."""
@@ -64,9 +98,35 @@ def extern(x: Operand) -> Operand:
 
 
 class Symbol(Tangent):
-    """Base of the tangents that have one instance, so that `x is Zero()` and `type(x) is Zero` say the same."""
+    """Base of the tangents that have one instance, so that `x is Zero()` and `type(x) is Zero` say the same.
+
+    A symbol has the methods of an array, as far as NumPy's functions of these names have a meaning for it.
+
+    >>> Zero().T, Zero().sum(axis=0), One()[0], np.dot(Zero(), np.ones(2))
+    (Zero(), Zero(), One(), Zero())
+    """
 
     __slots__ = ()
+
+    def __getattr__(self, name: str) -> Operand:
+        """A method or attribute of an array, by NumPy's function; AttributeError for what has none, such as a shape."""
+        function = METHODS.get(name)
+        if function is None:
+            raise AttributeError(f"{self!r} has no {name}: it stands for an array of any shape. Ask its primal.")
+        meaning = functools.partial(ALGEBRA[function], self)
+        return meaning() if name in PROPERTIES else meaning
+
+    def __getitem__(self, index: Operand) -> "Symbol":
+        """Any part of it is the same."""
+        return self
+
+    def __iter__(self) -> Iterator[Operand]:
+        """Refuse: it does not know how many parts it has."""
+        raise unanswered(iter, (self,))
+
+    def item(self) -> Operand:
+        """The value as a Python number."""
+        return extern(self)
 
     def __hash__(self) -> int:
         """Hash by identity, as equality compares."""
@@ -153,6 +213,36 @@ class One(Symbol):
 _ZERO, _DOES_NOT_EXIST, _ONE = object.__new__(Zero), object.__new__(DoesNotExist), object.__new__(One)
 ZeroTangent, NoTangent = Zero, DoesNotExist
 NO_FIELDS = _ZERO  # the tangent of an op itself, which has no fields that could vary
+
+
+PROPERTIES = frozenset({"T", "mT", "real", "imag"})
+METHODS: dict[str, Callable[..., Operand]] = {
+    **{"T": np.transpose, "mT": np.matrix_transpose, "conj": np.conjugate, "flatten": np.ravel},
+    **{name: getattr(np, name) for name in "conjugate real imag astype copy ravel reshape transpose swapaxes".split()},
+    **{name: getattr(np, name) for name in "squeeze take compress diagonal repeat dot trace round".split()},
+    **{name: getattr(np, name) for name in "sum mean max min prod var std cumsum cumprod".split()},
+}
+"""The methods and attributes of an array that a tangent answers, by the functions that say what they mean."""
+
+
+def leaves(values: Iterable[Operand]) -> list[Operand]:
+    """The values, those in lists and tuples among them.
+
+    >>> leaves([1, [2, (3,)]])
+    [1, 2, 3]
+    """
+    return [x for value in values for x in (leaves(value) if type(value) in (list, tuple) else [value])]
+
+
+def unanswered(function: Callable[..., Operand], operands: Sequence[Operand]) -> TangentError:
+    """The error for a function that has no meaning for these tangents."""
+    module = str(getattr(function, "__module__", None) or "numpy").replace("numpy", "np", 1)
+    name = function.__name__ if module == "builtins" else f"{module}.{function.__name__}"
+    given = ", ".join(map(described, leaves(operands)))
+    return TangentError(
+        f"{name}({given}) has no meaning: what a rule does with a tangent is linear in it, and a symbol has no shape. "
+        "Where zeros of a shape are needed, write np.zeros_like(x) with the primal x."
+    )
 
 
 def described(x: Operand) -> str:

@@ -1,12 +1,12 @@
 """Thunks: tangents that are not computed until somebody needs them."""
 
-from collections.abc import Callable
-from typing import final
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, final
 
 import numpy as np
 
 from tapem.errors import TangentError
-from tapem.tangents.symbols import Array, Operand, Tangent, described, extern
+from tapem.tangents.symbols import ALGEBRA, METHODS, Array, Operand, Tangent, described, extern, leaves, unanswered
 
 
 class Thunk(Tangent):
@@ -35,15 +35,42 @@ class Thunk(Tangent):
         """Evaluate one layer."""
         return self.f()
 
-    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Operand, **kwargs: Operand) -> Operand:
-        """Apply the algebra if `ufunc` belongs to it, else `ufunc` itself to the values of the thunks."""
-        result = super().__array_ufunc__(ufunc, method, *inputs, **kwargs)
-        if result is not NotImplemented:
-            return result
+    def __other_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Operand, **kwargs: Operand) -> Operand:
+        """Apply a `ufunc` that is no part of the algebra to the values of the thunks."""
         values = tuple(map(force, inputs))
         if any(isinstance(x, Tangent) for x in (*values, *kwargs.get("out", ()))):
-            return NotImplemented
+            raise unanswered(ufunc, (*inputs, *kwargs.get("out", ())))
         return getattr(ufunc, method)(*values, **kwargs)
+
+    def __array_function__(
+        self,
+        function: Callable[..., Operand],
+        types: object,
+        arguments: tuple[Operand, ...],
+        options: Mapping[str, Operand],
+    ) -> Operand:
+        """Apply the algebra if `function` belongs to it, else `function` itself to the values of the thunks."""
+        if function in ALGEBRA:
+            return super().__array_function__(function, types, arguments, options)
+        return computed(function, arguments, options)
+
+    def __getattr__(self, name: str) -> Operand:
+        """A method of the value; what a Thunk says without being computed does not include a shape."""
+        if name not in METHODS:
+            raise AttributeError(f"{self!r} has no {name} before it is computed. Call it, or use tm.unthunk.")
+        return getattr(force(self), name)
+
+    def __getitem__(self, index: Operand) -> Operand:
+        """A part of the value."""
+        return force(self)[index]
+
+    def __iter__(self) -> Iterator[Operand]:
+        """The parts of the value."""
+        return iter(force(self))
+
+    def __len__(self) -> int:
+        """The length of the value."""
+        return len(force(self))
 
     def __array__(self, dtype: Operand = None, copy: bool | None = None) -> Array:
         """Become the array of the value."""
@@ -110,6 +137,27 @@ def unthunk(x: Operand) -> Operand:
     (3, 3)
     """
     return x() if isinstance(x, Thunk) else x
+
+
+def computed(function: Callable[..., Any], arguments: Sequence[Operand], options: Mapping[str, Operand]) -> Operand:
+    """The function of the values of the thunks; TangentError if there are none to be computed.
+
+    >>> computed(np.stack, ([thunk(1.0), 2.0],), {})
+    array([1., 2.])
+    """
+    given = [*arguments, *options.values()]
+    if not any(isinstance(x, Thunk) for x in leaves(given)):
+        raise unanswered(function, given)
+    return function(*map(forced, arguments), **{name: forced(x) for name, x in options.items()})
+
+
+def forced(value: Operand) -> Operand:
+    """A value with all thunks computed, also those in lists and tuples.
+
+    >>> forced([thunk(1.0), 2.0])
+    [1.0, 2.0]
+    """
+    return type(value)(map(forced, value)) if type(value) in (list, tuple) else force(value)
 
 
 def force(x: Operand) -> Operand:

@@ -1,0 +1,48 @@
+"""What becomes of an op of tapem's that meets a tangent: the algebra answers, for the NumPy function that the op is.
+
+A rule that runs on tracers meets the tangents of constants as it meets them on arrays, on either side of an operator.
+"""
+
+# Which of its functions NumPy knows by which types, a checker cannot follow.
+# pyright: reportUnknownArgumentType=false, reportUnknownMemberType=false, reportUnknownVariableType=false
+
+import functools
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
+
+import numpy as np
+
+from tapem.node import Static
+from tapem.primitive import Primitive, linear_in_all, register_door
+from tapem.tangents.algebra import add
+from tapem.tangents.composite import Composite
+from tapem.tangents.symbols import ALGEBRA, AbstractZero, DoesNotExist, One, Operand, Tangent, Zero, unanswered
+from tapem.tangents.thunks import InplaceableThunk, Thunk, force
+
+# Ops that are NumPy functions in all but their arguments.
+ALIKE: Mapping[str, Callable[..., Any]] = {"einsum": np.einsum, "bmm": np.matmul, "take": np.take, "getitem": np.take}
+
+
+class TangentDoor:
+    """Apply the algebra; the other operands may be arrays or tracers."""
+
+    rank: ClassVar[int] = 3
+
+    @staticmethod
+    def apply(op: Primitive, operands: tuple[Operand, ...], static: Static) -> Operand:
+        """What the algebra makes of it; TangentError if that is nothing."""
+        meaning = next((ALGEBRA[known] for known in (*op.numpy, ALIKE.get(op.name)) if known in ALGEBRA), None)
+        if meaning is not None and any(isinstance(x, AbstractZero) for x in operands):
+            return meaning(*operands, **static)
+        if op.frule is linear_in_all and all(isinstance(x, AbstractZero) for x in operands):
+            return functools.reduce(add, operands)
+        values = tuple(map(force, operands))
+        if not any(isinstance(x, Tangent) for x in values):
+            return op(*values, **static)
+        if meaning is not None:
+            return meaning(*values, **static)
+        raise unanswered(op, operands)
+
+
+for _type in (Zero, DoesNotExist, One, Thunk, InplaceableThunk, Composite):
+    register_door(_type, TangentDoor)

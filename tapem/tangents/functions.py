@@ -1,0 +1,168 @@
+"""What NumPy's functions make of tangents, so that a rule may treat a tangent as the array that it stands for.
+
+Rules are linear in tangents. So whatever a rule does with one gives zeros where the tangent is zero: a symbol of zero
+goes through as it is, whatever the shape would have been. What is not linear in a zero, or needs its shape, is refused.
+A Thunk stands for its value; a One goes through what only moves elements about.
+"""
+
+import functools
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeAlias, cast
+
+import numpy as np
+
+from tapem.tangents.algebra import add, divide, product
+from tapem.tangents.composite import Composite, map_fields
+from tapem.tangents.symbols import ALGEBRA, AbstractZero, One, Operand, Symbol, Tangent, leaves, unanswered
+from tapem.tangents.thunks import computed, force, forced
+
+Meaning: TypeAlias = Callable[..., Operand]
+
+# Zero wherever one of the arguments is.
+PRODUCTS = [
+    *(np.dot, np.vdot, np.inner, np.outer, np.tensordot, np.einsum, np.kron, np.cross, np.convolve, np.correlate),
+    *(np.linalg.multi_dot, np.linalg.matmul, np.linalg.outer, np.linalg.tensordot, np.linalg.vecdot, np.linalg.cross),
+]
+
+# These move elements about, choose among them or repeat them: what all of them are, the result is.
+MOVES = [
+    *(np.transpose, np.matrix_transpose, np.linalg.matrix_transpose, np.swapaxes, np.moveaxis, np.rollaxis),
+    *(np.reshape, np.ravel, np.squeeze, np.expand_dims, np.atleast_1d, np.atleast_2d, np.atleast_3d),
+    *(np.broadcast_to, np.tile, np.repeat, np.resize, np.flip, np.fliplr, np.flipud, np.roll, np.rot90),
+    *(np.take, np.take_along_axis, np.compress, np.extract, np.delete, np.diagonal, np.linalg.diagonal),
+    *(np.copy, np.astype, np.real, np.sort),
+]
+
+# Zeros where the first argument is zeros.
+SUMS = [
+    *(np.sum, np.mean, np.average, np.cumsum, np.trace, np.linalg.trace, np.diff, np.ediff1d, np.trapezoid),
+    *(np.nansum, np.nanmean, np.nancumsum, np.max, np.min, np.amax, np.amin, np.nanmax, np.nanmin, np.ptp),
+    *(np.prod, np.cumprod, np.nanprod, np.nancumprod, np.var, np.std, np.nanvar, np.nanstd, np.median, np.nanmedian),
+    *(np.linalg.norm, np.linalg.vector_norm, np.linalg.matrix_norm),
+    *(np.diag, np.diagflat, np.triu, np.tril, np.pad, np.imag, np.round, np.around, np.zeros_like),
+    *(np.fft.fft, np.fft.ifft, np.fft.rfft, np.fft.irfft, np.fft.fft2, np.fft.ifft2, np.fft.fftn, np.fft.ifftn),
+    *(np.fft.rfft2, np.fft.irfft2, np.fft.rfftn, np.fft.irfftn, np.fft.fftshift, np.fft.ifftshift),
+]
+LINEAR_IN: dict[Callable[..., Any], int] = {**dict.fromkeys(SUMS, 0), np.linalg.solve: 1, np.interp: 2}
+
+# The ufuncs of one operand that give 0 for 0.
+UNARY = [
+    *(np.positive, np.absolute, np.fabs, np.sign, np.square, np.sqrt, np.cbrt, np.expm1, np.log1p),
+    *(np.sin, np.tan, np.arcsin, np.arctan, np.sinh, np.tanh, np.arcsinh, np.arctanh),
+    *(np.deg2rad, np.rad2deg, np.radians, np.degrees, np.floor, np.ceil, np.trunc, np.rint),
+]
+
+# Arguments that add something to the elements; a zero goes through only if they are 0 or not given.
+OFFSETS = frozenset("initial constant_values end_values prepend append to_begin to_end left right".split())
+
+# The elementwise functions that a Composite answers field by field.
+FIELDWISE = frozenset({np.real, np.imag, np.copy, np.positive})
+
+
+def zero_wherever(function: Callable[..., Any]) -> Meaning:
+    """A product: zero wherever one of its operands is, whatever the others are, thunks uncomputed."""
+
+    def apply(*arguments: Operand, **options: Operand) -> Operand:
+        zeros = [x for x in leaves([*arguments, *options.values()]) if isinstance(x, AbstractZero)]
+        if zeros and options.get("out") is None:
+            return functools.reduce(product, zeros)
+        return computed(function, arguments, options)
+
+    return apply
+
+
+def through(function: Callable[..., Any], position: int = 0, kinds: type[Symbol] = AbstractZero) -> Meaning:
+    """A function that is linear in the operand at this position: a symbol of these kinds comes out as it went in."""
+
+    def apply(*arguments: Operand, **options: Operand) -> Operand:
+        given = options if not options and len(arguments) == 1 else named(function, arguments, options)
+        operand = arguments[position] if len(arguments) > position else list(given.values())[position]
+        if isinstance(operand, kinds) and options.get("out") is None and not any(map(is_offset, given, given.values())):
+            return operand
+        if isinstance(operand, Composite) and function in FIELDWISE:
+            return map_fields(function, operand)
+        return computed(function, arguments, options)
+
+    return apply
+
+
+def is_offset(name: str, value: Operand) -> bool:
+    """Whether an argument adds something to the elements, so that zeros do not stay zeros."""
+    return name in OFFSETS and not (value is None or isinstance(value, AbstractZero)) and bool(np.any(value != 0))
+
+
+def named(function: Callable[..., Any], arguments: Sequence[Operand], options: Mapping[str, Operand]) -> dict[str, Any]:
+    """The arguments by the names of the parameters that they are for, in the order of the parameters."""
+    try:
+        names = list(inspect.signature(function).parameters)
+    except ValueError:  # the method of a ufunc shows none
+        names = ["array"]
+    given = {**dict(zip(names, arguments, strict=False)), **options}
+    return {name: given.get(name) for name in names} | given
+
+
+def where(condition: Operand, *choices: Operand) -> Operand:
+    """Zero only if both choices are; beside an array, 0 and 1 stand for symbols, which promote nothing."""
+    x, y = cast(tuple[Operand, Operand], forced(choices))
+    if isinstance(force(condition), Tangent) or isinstance(x, Composite) or isinstance(y, Composite):
+        raise unanswered(np.where, (condition, x, y))
+    if isinstance(x, AbstractZero) and isinstance(y, AbstractZero):
+        return add(x, y)
+    return np.where(force(condition), *(int(type(x) is One) if isinstance(x, Symbol) else x for x in (x, y)))
+
+
+def stack(arrays: Sequence[Operand], axis: int = 0) -> Operand:
+    """Zero only if all arrays are; else a symbol is an array of zeros or ones like the others."""
+    values = leaves(forced(list(arrays)))
+    if all(isinstance(x, AbstractZero) for x in values):
+        return functools.reduce(add, values)
+    like = next((x for x in values if not isinstance(x, Tangent)), None)
+    if like is None or any(isinstance(x, Composite) for x in values):
+        raise unanswered(np.stack, values)
+    fill = {True: np.ones_like, False: np.zeros_like}
+    return np.stack([fill[type(x) is One](like) if isinstance(x, Symbol) else x for x in values], axis=axis)
+
+
+def joined(function: Callable[..., Any]) -> Meaning:
+    """A function of a list of arrays, which is zero if all are; beside others, the shape of a zero is unknown."""
+
+    def apply(arrays: Sequence[Operand], *rest: Operand, **options: Operand) -> Operand:
+        values = leaves(forced(list(arrays)))
+        if all(isinstance(x, AbstractZero) for x in values):
+            return functools.reduce(add, values)
+        return computed(function, (arrays, *rest), options)
+
+    return apply
+
+
+def parted(function: Callable[..., Any]) -> Meaning:
+    """A function that cuts an array into parts: as many zeros, or ones."""
+
+    def apply(ary: Operand, indices_or_sections: Any, axis: int = 0) -> Operand:
+        if not isinstance(ary, Symbol):
+            return computed(function, (ary, indices_or_sections), {"axis": axis})
+        cuts = np.ndim(indices_or_sections) > 0
+        return [ary] * (len(indices_or_sections) + 1 if cuts else int(indices_or_sections))
+
+    return apply
+
+
+JOINS = [np.concatenate, np.hstack, np.vstack, np.dstack, np.column_stack]
+
+ALGEBRA.update({function: zero_wherever(function) for function in PRODUCTS})
+ALGEBRA.update({function: through(function, kinds=Symbol) for function in MOVES})
+ALGEBRA.update({function: through(function, position) for function, position in LINEAR_IN.items()})
+ALGEBRA.update({ufunc: through(ufunc) for ufunc in UNARY})
+ALGEBRA.update({ufunc: zero_wherever(ufunc) for ufunc in (np.vecdot, np.matvec, np.vecmat)})
+ALGEBRA.update({np.positive: through(np.positive, kinds=Symbol), np.divide: divide})
+ALGEBRA.update(
+    {
+        (ufunc, method): through(getattr(ufunc, method))
+        for ufunc in (np.add, np.multiply, np.maximum, np.minimum)
+        for method in ("reduce", "accumulate", "reduceat")
+    }
+)
+ALGEBRA[np.multiply, "outer"] = zero_wherever(np.multiply.outer)
+ALGEBRA.update({np.where: where, np.stack: stack, np.split: parted(np.split), np.array_split: parted(np.array_split)})
+ALGEBRA.update({function: joined(function) for function in JOINS})
