@@ -106,7 +106,7 @@ class Counts(Layer):
 
 
 OWN: list[Layer] = [Applied(3), Forwarded(3), Plain(3), Derived(3, 3), Lists([3, 3]), Counts()]
-own_layers = pytest.mark.parametrize("layer", OWN, ids=repr)
+own_layers = pytest.mark.parametrize("layer", OWN, ids=lambda layer: type(layer).__name__)  # as all processes say
 X = np.random.default_rng(0).normal(size=(4, 3)).astype(np.float32)
 
 
