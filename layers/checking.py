@@ -1,6 +1,7 @@
 """Parameters and state compared, name by name and shape by shape, with what a layer's `init` and `init_state` give.
 
-Every call of a model makes this comparison, so what init gives is drawn once for each layer, and only its form is kept.
+Every call of a model makes this comparison, so what init gives is found out once for each layer: from its shapes alone
+where it can be traced, and only its form is kept.
 """
 
 # Parameters are trees of anything, arrays or tracers, so a checker cannot follow what they are made of.
@@ -8,6 +9,7 @@ Every call of a model makes this comparison, so what init gives is drawn once fo
 
 from __future__ import annotations
 
+import contextvars
 import functools
 from collections.abc import Mapping
 from typing import Any, NamedTuple, Protocol, TypeAlias
@@ -62,23 +64,32 @@ def beginnings_of(layer: Begins, input_shape: tuple[int, ...] | None = None) -> 
     try:
         hash(layer)
     except TypeError:  # a layer of the user's, with a list or an array among its fields
-        return drawn(layer, input_shape)
+        return asked(layer, input_shape)
     return remembered(layer, input_shape)
 
 
-def drawn(layer: Begins, input_shape: tuple[int, ...] | None) -> Beginnings:
-    """The same, found by drawing the first parameters."""
+def asked(layer: Begins, input_shape: tuple[int, ...] | None) -> Beginnings:
+    """The same, found by asking the layer."""
     state = layer.init_state()
     try:
-        params = layer.init(KEY)
+        params = first_params(layer)
     except (TapeError, TypeError):
         if input_shape is None:
             return Beginnings(None, None, shapes_of(state))
-        params = layer.init(KEY, input_shape)
+        params = first_params(layer, input_shape)
     return Beginnings(form_of((params, state)), shapes_of(params), shapes_of(state))
 
 
-remembered = functools.lru_cache(maxsize=256)(drawn)
+def first_params(layer: Begins, input_shape: tuple[int, ...] | None = None) -> Any:
+    """A tree like the first parameters, of which nothing but the shapes counts: large ones need not be drawn."""
+    init = layer.init if input_shape is None else functools.partial(layer.init, input_shape=input_shape)
+    try:  # in a context of its own, where nobody watches or records
+        return contextvars.Context().run(tm.eval_shape, init, KEY)
+    except (TapeError, TypeError, ValueError, AttributeError):  # it draws with what takes no tracer for a key
+        return init(KEY)
+
+
+remembered = functools.lru_cache(maxsize=256)(asked)
 
 
 def check_trees(layer: Any, params: Any, state: Any, x: Any) -> None:
@@ -87,7 +98,7 @@ def check_trees(layer: Any, params: Any, state: Any, x: Any) -> None:
     if (beginnings_of(layer, shape) if first.params is None else first).have_shapes(params, state):
         return
     # What the layer begins with is asked for anew: nobody is refused on account of what was true before.
-    wants = layer.init(KEY) if shape is None else layer.init(KEY, shape)
+    wants = first_params(layer, shape)
     for name, given, wanted in (("params", params, wants), ("state", state, layer.init_state())):
         found, needed = shapes_of(given), shapes_of(wanted)
         if found.keys() != needed.keys():
@@ -98,7 +109,7 @@ def check_trees(layer: Any, params: Any, state: Any, x: Any) -> None:
 
 def refuse_other_structures(layer: Begins, params: Any, state: Any) -> None:
     """ArgumentError where params or state are not, container by container, what the layer begins with."""
-    for name, given, wanted in (("params", params, layer.init(KEY)), ("state", state, layer.init_state())):
+    for name, given, wanted in (("params", params, first_params(layer)), ("state", state, layer.init_state())):
         if form_of(given).structure != form_of(wanted).structure:
             refuse_structure(layer, name, given, wanted)
 

@@ -13,15 +13,16 @@ All functions go through all three doors, and nothing passes through them to be 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, TypeAlias, cast
 
 import numpy as np
 import numpy.typing as npt
 from jaxtyping import Bool, Float, Int64, UInt64
 
-from tapem.declare import primitive
+from tapem.declare import Declaration, primitive
 from tapem.errors import ArgumentError, DTypeError
+from tapem.node import Abstract
 from tapem.signature import Tensor
 
 Key: TypeAlias = Annotated[
@@ -31,6 +32,7 @@ ShapeLike: TypeAlias = int | Sequence[int]
 
 # Philox counts in four words. What is drawn from a key lies at counters below 2^192, what is split off from it above.
 _SPLIT = (0, 0, 0, 1)
+_ANY_KEY = np.zeros(2, np.uint64)
 
 
 def _generator(key: Any) -> Any:
@@ -43,6 +45,15 @@ def _one_by_one(op: Any, size: int, inputs: Sequence[Any], mapped: Sequence[bool
 
 # NumPy's own streams take no tracers, so a batch of keys is drawn from one key at a time.
 _drawing = primitive(differentiable=False, batch=_one_by_one)
+
+
+def _drawing_shapes(function: Callable[..., Any]) -> Any:
+    """Declare an op that draws an array of a given shape; where only its shape is asked for, it draws one number."""
+
+    def abstract(key: Any, *, shape: ShapeLike = (), **static: Any) -> Abstract:
+        return Abstract(_shape(shape), np.asarray(function(_ANY_KEY, **static)).dtype)
+
+    return primitive(differentiable=False, batch=_one_by_one, abstract=abstract)(function)
 
 
 def _shape(shape: ShapeLike) -> tuple[int, ...]:
@@ -100,7 +111,7 @@ def fold_in(key: Key, data: int) -> UInt64[Tensor, "2"]:
     return np.random.Philox(key=key, counter=(0, int(data), 0, 2)).random_raw(2)
 
 
-@_drawing
+@cast(Declaration, _drawing_shapes)
 def uniform(
     key: Key, shape: ShapeLike = (), low: float = 0.0, high: float = 1.0, dtype: npt.DTypeLike = np.float64
 ) -> Float[Tensor, "..."]:
@@ -122,7 +133,7 @@ def uniform(
     return np.minimum(drawn * (high - low) + low, below)
 
 
-@_drawing
+@cast(Declaration, _drawing_shapes)
 def normal(
     key: Key, shape: ShapeLike = (), mean: float = 0.0, scale: float = 1.0, dtype: npt.DTypeLike = np.float64
 ) -> Float[Tensor, "..."]:
@@ -139,7 +150,7 @@ def normal(
     return drawn if mean == 0 and scale == 1 else drawn * scale + mean
 
 
-@_drawing
+@cast(Declaration, _drawing_shapes)
 def bernoulli(key: Key, p: float = 0.5, shape: ShapeLike = ()) -> Bool[Tensor, "..."]:
     """Bools that are True with probability p: UInt64 "2" -> Bool "*shape".
 
@@ -153,7 +164,7 @@ def bernoulli(key: Key, p: float = 0.5, shape: ShapeLike = ()) -> Bool[Tensor, "
     return np.less(_generator(key).random(_shape(shape)), p)
 
 
-@_drawing
+@cast(Declaration, _drawing_shapes)
 def integers(key: Key, shape: ShapeLike = (), low: int = 0, high: int = 2) -> Int64[Tensor, "..."]:
     """Integers drawn evenly from low, low + 1, ..., high - 1: UInt64 "2" -> Int64 "*shape".
 

@@ -130,3 +130,39 @@ def test_keys_that_are_none() -> None:
         random.uniform(random.split(KEY, 3))
     with pytest.raises(tm.DTypeError, match="float16"):
         random.uniform(KEY, 2, dtype=np.float16)
+
+
+@pytest.mark.parametrize("shape", [(), 3, (2, 0), (10**9, 10**9)])
+def test_shapes_are_known_without_a_draw(shape: Any) -> None:
+    draws: list[tuple[Any, Any]] = [
+        (lambda key: tm.random.uniform(key, shape, -1.0, 2.0, dtype=np.float32), np.float32),
+        (lambda key: tm.random.uniform(key, shape), np.float64),
+        (lambda key: tm.random.normal(key, shape, dtype=np.float32), np.float32),
+        (lambda key: tm.random.normal(key, shape, 1.0, 2.0), np.float64),
+        (lambda key: tm.random.bernoulli(key, 0.5, shape), np.bool_),
+        (lambda key: tm.random.integers(key, shape, 0, 9), np.int64),
+    ]
+    for draw, dtype in draws:
+        kind = tm.eval_shape(draw, tm.random.key(0))
+        assert kind.dtype == dtype and kind.shape == (shape if isinstance(shape, tuple) else (shape,))
+        if shape != (10**9, 10**9):
+            drawn = np.asarray(draw(tm.random.key(0)))
+            assert (drawn.shape, drawn.dtype) == (kind.shape, kind.dtype)
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda key: tm.random.normal(key, 2, scale=-1.0),
+        lambda key: tm.random.uniform(key, 2, 5.0, 1.0),
+        lambda key: tm.random.bernoulli(key, 3.0, 2),
+        lambda key: tm.random.integers(key, 2, 5, 1),
+        lambda key: tm.random.normal(key, -1),
+    ],
+)
+def test_what_cannot_be_drawn_has_no_shape(draw: Any) -> None:
+    with pytest.raises(tm.ArgumentError) as expected:
+        draw(tm.random.key(0))
+    with pytest.raises(tm.ArgumentError) as error:
+        tm.eval_shape(draw, tm.random.key(0))
+    assert str(error.value) == str(expected.value)

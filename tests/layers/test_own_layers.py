@@ -389,6 +389,43 @@ def test_what_init_gives_is_drawn_once() -> None:
     assert layer.beginnings is beginnings
 
 
+def test_what_init_gives_is_not_drawn_where_its_shapes_tell() -> None:
+    small = {"weight": np.ones((2, 3), np.float32), "bias": np.zeros(2, np.float32)}
+    vast = Linear(10**7, 10**6)  # 40 TB of weights
+    with pytest.raises(tm.ShapeError, match=r"weight: is \(2, 3\), but must be \(1000000, 10000000\)"):
+        vast.apply(small, np.ones(10**7, np.float32))
+
+
+def test_nobody_sees_that_init_is_asked(capsys: Any) -> None:
+    layer = Linear(11, 2)
+    params = {"weight": np.ones((2, 11), np.float32), "bias": np.zeros(2, np.float32)}
+    x = np.ones(11, np.float32)
+    tm.debug(lambda x: layer.apply(params, x))(x)
+    seen = capsys.readouterr().out
+    assert seen.startswith("%1 f32[2] = linear(") and len(seen.splitlines()) == 2
+    layer = Linear(11, 2)
+    _, tape = tm.lift(lambda x: layer.apply(params, x))(tm.leaf(x)).run()
+    assert [node.op.name for node in tape if node.op is not None] == ["leaf", "linear"]
+
+
+class Foreign(Layer):
+    """It draws with NumPy, which takes no tracer for a key."""
+
+    def init(self, key: Any, input_shape: Any = None) -> Any:
+        return {"scale": np.random.default_rng(key).normal(size=3), "shift": float(int(key[0]) % 2)}
+
+    def forward(self, params: Any, x: Any, *, key: Any = None, train: bool = False) -> Any:
+        return x * params["scale"] + params["shift"]
+
+
+def test_an_init_may_draw_with_numpy() -> None:
+    params = Foreign().init(KEY)
+    for run in (lambda f: f(params), lambda f: tm.grad(lambda p: np.sum(f(p)))(params)):
+        run(lambda p: (Foreign() >> Relu()).apply((p, ()), X))
+    with pytest.raises(tm.ShapeError, match=r"scale: is \(4,\), but must be \(3,\)"):
+        Foreign().apply({"scale": np.ones(4), "shift": 0.0}, X)
+
+
 def test_nobody_is_refused_on_account_of_an_equal_layer() -> None:
     class Hidden(Linear):
         def __init__(self, size: int, more: int) -> None:
