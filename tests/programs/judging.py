@@ -37,6 +37,8 @@ class Plain:
         """A value that is constant: that of the first run."""
         if self.keeping:
             self.kept.append(np.real(value) * 1)
+        elif self.position >= len(self.kept):
+            raise Doubtful("near the point the program goes another way")
         found = self.kept[self.position]
         self.position += 1
         return found
