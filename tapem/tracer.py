@@ -342,7 +342,8 @@ def apply_slowly(op: Primitive, operands: tuple[Any, ...], static: Static) -> An
     node = recorder.record(op, tuple(parents), tuple(inputs), static, requires_grad, operands)
     if watcher is not None:
         watcher.recorded(node)
-    if constants and requires_grad:  # under no_grad, on an abstract recorder: what comes out is cut off
+    if constants and op.differentiable and type(node.output) is not tuple:
+        # Under no_grad, on an abstract recorder: what comes out is cut off, from tracers of lower levels too.
         node = recorder.record(detach, (node.id,), (node.output,), NOTHING, False, (operands,))
     return results_of(recorder, node)
 
@@ -376,11 +377,16 @@ def highest(op: Primitive, operands: tuple[Any, ...]) -> Recorder:
 
 
 def results_of(recorder: Recorder, node: Node) -> Any:
-    """The tracer of a node, or a tuple of tracers where it has several results."""
+    """The tracer of a node, or a tuple of tracers where it has several results.
+
+    Integers and bools among several results, such as a counter or positions, are constants of every derivative.
+    """
     tracer: Any = Tracer(recorder, node)
-    if type(node.output) is tuple:
-        return tuple(pick(tracer, index=index) for index in range(len(node.output)))
-    return tracer
+    if type(node.output) is not tuple:
+        return tracer
+    parts = [pick(tracer, index=index) for index in range(len(node.output))]
+    kinds = [Abstract.of(part).dtype.kind for part in node.output]
+    return tuple(part if kind == "f" else detach(part) for part, kind in zip(parts, kinds, strict=True))
 
 
 register_door(Tracer, DirectDoor)

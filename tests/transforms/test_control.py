@@ -381,3 +381,40 @@ def test_transforms_of_outer_values_inside_of_closed_programs(closing, inside):
     close(tm.vmap(f)(BATCH), outer(BATCH))
     close(tm.vmap(tm.vmap(f))(np.stack([BATCH, BATCH])), np.stack([outer(BATCH)] * 2))
     everything(lambda x: np.sum(f(x)), lambda x: np.sum(outer(x)))
+
+
+# Integers among the results are constants of every derivative, as those of argmax and argsort are.
+COUNTED = {
+    "checkpoint": lambda x: tm.checkpoint(lambda z: (z * 2, np.argmax(z) + 2))(x),
+    "custom_vjp": lambda x: tm.custom_vjp(lambda z: ((z * 2, np.argmax(z) + 2), None), lambda _, g: (g[0] * 2,))(x),
+    "while_loop": lambda x: tm.while_loop(lambda s: s[1] < 4, lambda s: (s[0] * np.sqrt(2.0), s[1] + 1), (x, 2)),
+    "fori_loop": lambda x: tm.fori_loop(0, 2, lambda i, s: (s[0] * np.sqrt(2.0), s[1] + 1), (x, 2)),
+    "mapped while_loop": lambda x: tm.vmap(
+        lambda x: tm.while_loop(lambda s: s[1] < 4, lambda s: (s[0] * np.sqrt(2.0), s[1] + 1), (x, 2))
+    )(x),
+}
+
+
+@pytest.mark.parametrize("name", COUNTED)
+def test_integers_among_the_results_are_constants(name):
+    counted = COUNTED[name]
+    _, count = counted(X)
+
+    def f(x):
+        y, n = counted(x)
+        return np.sum(y * n * x)
+
+    gradient, product = 4 * count * X, 4 * count * V
+    close(tm.grad(f)(X), gradient)
+    close(tm.jvp(f, (X,), (V,))[1], gradient @ V)
+    close(tm.jacrev(f)(X), gradient)
+    close(tm.hvp(f, (X,), (V,)), product)
+    close(tm.grad(lambda x: tm.grad(f)(x) @ V)(X), product)
+    # y is left out: what remains is of integers and of x
+    close(tm.grad(lambda x: np.sum(counted(x)[1] * x))(X), count * np.ones(3))
+    batch = np.stack([X, X * 1.5])
+    close(tm.vmap(tm.grad(f))(batch), 4 * count * batch)
+
+
+def test_integers_of_a_checkpoint_are_indices():
+    close(tm.grad(lambda x: X[tm.checkpoint(np.argsort)(x)] @ x)(X), np.sort(X))

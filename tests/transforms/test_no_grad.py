@@ -236,3 +236,32 @@ def test_what_is_computed_in_the_block_may_be_overwritten():
         return np.sum(x * y)
 
     close(tm.grad(f)(X), 4 * X)
+
+
+SEVERAL = {
+    "split": lambda x: np.split(x, 3)[1][0],
+    "unpacking": lambda x: [*x][1],
+    "qr": lambda x: np.linalg.qr(np.outer(x, x) + np.eye(3))[1][0, 0],
+    "slogdet": lambda x: np.linalg.slogdet(np.outer(x, x) + np.eye(3))[1],
+    "checkpoint": lambda x: tm.checkpoint(np.sum)(x),
+    "custom_vjp": lambda x: tm.custom_vjp(lambda x: (np.sum(x), None), lambda _, g: (g * np.ones(3),))(x),
+    "while_loop": lambda x: tm.while_loop(lambda s: np.sum(s) < 9, lambda s: s * s + 2, x)[0],
+}
+
+
+@pytest.mark.parametrize("several", SEVERAL)
+def test_ops_of_several_results_are_cut_off_where_only_shapes_are_known(several):
+    x = np.array([0.3, -0.8, 1.1])
+    batch = np.stack([x, 2 * x])
+
+    def f(x):
+        with tm.no_grad():
+            constant = SEVERAL[several](x)
+        return np.sum(x) * constant
+
+    expected = np.stack([np.full(3, SEVERAL[several](row)) for row in batch])
+    np.testing.assert_allclose(tm.grad(f)(x), expected[0])
+    np.testing.assert_allclose(tm.vmap(tm.grad(f))(batch), expected)
+    np.testing.assert_allclose(tm.grad(lambda xs: np.sum(tm.vmap(f)(xs)))(batch), expected)
+    np.testing.assert_allclose(tm.vmap(tm.grad(tm.checkpoint(f)))(batch), expected)
+    assert tm.eval_shape(f, x).shape == ()
