@@ -136,6 +136,10 @@ LINEAR = "tm.linearize({f}, {0})[1]({0} * 0.5)"
 
 EACH = "tm.vmap({f})({0})"
 EACH_LAST = "tm.vmap({f}, in_axes=-1, out_axes=-1)({0})"
+WHILE = (
+    "tm.while_loop(lambda s: (s[0] < 3) & (np.sum(s[1]) > -0.5), "
+    "lambda s: (s[0] + 1, np.sin(s[1]) + 0.1 * np.sum({f}(s[1]))), (0, {0}))[1]"
+)
 SCAN = "tm.scan(lambda c, row: (np.sin(c) + 0.1 * np.sum({f}(row)), c * {f}(row)), 0.3, {0})[1]"
 
 WITH_FUNCTION = family([
@@ -161,8 +165,7 @@ WITH_FUNCTION = family([
     ),
     (SCAN, "judge.scan(lambda c, row: (np.sin(c) + 0.1 * np.sum({f}(row)), c * {f}(row)), 0.3, {0})"),
     (
-        "tm.while_loop(lambda s: (s[0] < 3) & (np.sum(s[1]) > -0.5), "
-        "lambda s: (s[0] + 1, np.sin(s[1]) + 0.1 * np.sum({f}(s[1]))), (0, {0}))[1]",
+        WHILE,
         "judge.repeat(lambda s: np.real(np.sum(s)) > -0.5, lambda s: np.sin(s) + 0.1 * np.sum({f}(s)), {0})",
     ),
 ])  # fmt: skip
@@ -173,8 +176,8 @@ ROWS = frozenset({EACH, EACH_GRADIENT, SCAN})
 DIFFERENCED = frozenset({GRADIENT, PULLED, PUSHED, LINEAR, EACH_GRADIENT})
 """The judge takes differences for them, at some loss of accuracy."""
 
-FLOATS = DIFFERENCED | frozenset(text for text in CUSTOM if "tm.cond" not in text)
-"""Their first operand is differentiated."""
+FLOATS = DIFFERENCED | {WHILE} | {text for text in CUSTOM if "tm.cond" not in text}
+"""Their first operand is of floats: it is differentiated, or becomes one of floats."""
 
 FAMILIES = {
     "elementwise": ELEMENTWISE, "constant": CONSTANT, "shaping": SHAPING, "indexing": INDEXING,
