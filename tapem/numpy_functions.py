@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from tapem.errors import ConcretizationError
+from tapem.errors import ArgumentError, ConcretizationError
 from tapem.ops import arithmetic, casting, indexing, joining, selection, structure
 from tapem.ops.axes import axes_of
 from tapem.ops.einsum import einsum
@@ -172,7 +172,7 @@ def _each(change: Callable[[Any], Any], arrays: Sequence[Any]) -> Any:
 def take(a: Any, indices: Any, axis: int | None = None, *, mode: str = "raise") -> Any:
     """The elements at `indices`; those out of range are an error, or moved to the end or around it, as `mode` says."""
     if mode != "raise":
-        length = np.size(a) if axis is None else np.shape(a)[axis]
+        length = math.prod(np.shape(a)[i] for i in axes_of(a, axis, "np.take"))
         indices = np.clip(indices, 0, length - 1) if mode == "clip" else np.remainder(indices, length)
     return indexing.take(a, indices, axis)
 
@@ -266,13 +266,17 @@ def delete(arr: Any, obj: Any, axis: int | None = None) -> Any:
 
 # -- shapes --------------------------------------------------------------------------------------------------------
 
-equals(np.rollaxis)(lambda a, axis, start=0: np.moveaxis(a, axis, _rolled(axis % np.ndim(a), start, np.ndim(a))))
+equals(np.rollaxis)(lambda a, axis, start=0: np.moveaxis(a, axis, _rolled(a, axis, start)))
 equals(np.fliplr)(lambda m: np.flip(m, 1))
 equals(np.flipud)(lambda m: np.flip(m, 0))
 equals(np.matrix_transpose, np.linalg.matrix_transpose)(lambda x, /: np.swapaxes(x, -1, -2))
 
 
-def _rolled(axis: int, start: int, rank: int) -> int:
+def _rolled(a: Any, axis: int, start: int) -> int:
+    (axis,) = axes_of(a, axis, "np.rollaxis")
+    rank = np.ndim(a)
+    if not -rank <= start <= rank:
+        raise ArgumentError(f"np.rollaxis: start={start} is out of range for an array of {rank} axes.")
     start = start + rank if start < 0 else start
     return start - 1 if axis < start else start
 

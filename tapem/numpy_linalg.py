@@ -13,6 +13,7 @@ import numpy as np
 from tapem.errors import ArgumentError
 from tapem.numpy_functions import ADAPTERS, equals
 from tapem.ops import decompositions, norms, solving, spectral
+from tapem.ops.axes import axes_of
 
 # -- products ------------------------------------------------------------------------------------------------------
 
@@ -99,7 +100,7 @@ def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> A
     axes = tuple(range(rank)) if axis is None else axis if isinstance(axis, tuple) else (axis,)
     if len(axes) == 1:
         return vector_norm(x, axis=axes[0], keepdims=keepdims, ord=2 if ord is None else ord)
-    first, second = (a % rank for a in axes)
+    first, second = (axes_of(x, a, "np.linalg.norm")[0] for a in axes)
     found = matrix_norm(np.moveaxis(x, (first, second), (-2, -1)), ord=ord)
     return np.expand_dims(found, (first, second)) if keepdims else found
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from tapem.errors import ArgumentError
+from tapem.errors import ArgumentError, ShapeError
 from tapem.node import Abstract
 from tapem.numpy_functions import ADAPTERS, MISSING, equals
 from tapem.ops import indexing
@@ -20,9 +20,9 @@ from tapem.ops.axes import axes_of
 # -- differences and sums ------------------------------------------------------------------------------------------
 
 
-def _at(axis: int, x: Any, part: Any) -> tuple[Any, ...]:
+def _at(axis: int, part: Any) -> tuple[Any, ...]:
     """The index that takes `part` of one axis and all of the others."""
-    return (*(slice(None),) * (axis % np.ndim(x)), part)
+    return (*(slice(None),) * axis, part)
 
 
 @equals(np.diff)
@@ -38,7 +38,7 @@ def diff(a: Any, n: int = 1, axis: int = -1, prepend: Any = MISSING, append: Any
     if len(parts) > 1:
         a = np.concatenate([np.broadcast_to(p, shape) if np.ndim(p) == 0 else p for p in parts], axis=axis)
     for _ in range(n):
-        after, before = a[_at(axis, a, slice(1, None))], a[_at(axis, a, slice(None, -1))]
+        after, before = a[_at(axis, slice(1, None))], a[_at(axis, slice(None, -1))]
         a = np.not_equal(after, before) if a.dtype == bool else after - before
     return a
 
@@ -53,15 +53,20 @@ def ediff1d(ary: Any, to_end: Any = None, to_begin: Any = None) -> Any:
 @equals(np.gradient)
 def gradient(f: Any, *varargs: Any, axis: Any = None) -> Any:
     """The central differences of `f`, one-sided at both ends, for evenly spaced points."""
-    axes = range(np.ndim(f)) if axis is None else axis if isinstance(axis, tuple) else (axis,)
+    given = range(np.ndim(f)) if axis is None else axis if isinstance(axis, tuple) else (axis,)
+    axes = [axes_of(f, each, "np.gradient")[0] for each in given]
     steps = varargs * (len(axes) if len(varargs) == 1 else 1) if varargs else (1.0,) * len(axes)
     if len(steps) != len(axes) or builtins.any(np.ndim(step) for step in steps):
         raise TypeError("np.gradient of a tracer takes one number per axis as spacing")
 
+    short = [i for i in axes if np.shape(f)[i] < 2]
+    if short:
+        raise ShapeError(f"np.gradient needs 2 elements along an axis, but axis {short[0]} of {np.shape(f)} has fewer.")
+
     def one(i: int, h: Any) -> Any:
-        inner = (f[_at(i, f, slice(2, None))] - f[_at(i, f, slice(None, -2))]) / (2.0 * h)
-        first = (f[_at(i, f, slice(1, 2))] - f[_at(i, f, slice(0, 1))]) / h
-        last = (f[_at(i, f, slice(-1, None))] - f[_at(i, f, slice(-2, -1))]) / h
+        inner = (f[_at(i, slice(2, None))] - f[_at(i, slice(None, -2))]) / (2.0 * h)
+        first = (f[_at(i, slice(1, 2))] - f[_at(i, slice(0, 1))]) / h
+        last = (f[_at(i, slice(-1, None))] - f[_at(i, slice(-2, -1))]) / h
         return np.concatenate([first, inner, last], axis=i)
 
     found = tuple(one(i, h) for i, h in zip(axes, steps, strict=True))
@@ -71,10 +76,11 @@ def gradient(f: Any, *varargs: Any, axis: Any = None) -> Any:
 @equals(np.trapezoid)
 def trapezoid(y: Any, x: Any = None, dx: Any = 1.0, axis: int = -1) -> Any:
     """The integral by the trapezoidal rule."""
+    (axis,) = axes_of(y, axis, "np.trapezoid")
     d = dx if x is None else np.diff(x, axis=axis if np.ndim(x) > 1 else -1)
     if x is not None and np.ndim(x) == 1:
-        d = np.reshape(d, (-1, *(1,) * (np.ndim(y) - 1 - axis % np.ndim(y))))
-    return np.sum(d * (y[_at(axis, y, slice(1, None))] + y[_at(axis, y, slice(None, -1))]) / 2.0, axis=axis)
+        d = np.reshape(d, (-1, *(1,) * (np.ndim(y) - 1 - axis)))
+    return np.sum(d * (y[_at(axis, slice(1, None))] + y[_at(axis, slice(None, -1))]) / 2.0, axis=axis)
 
 
 @equals(np.interp)

@@ -122,7 +122,8 @@ def average(a: Any, axis: Any = None, weights: Any = None, returned: bool = Fals
     if np.shape(weights) != np.shape(a):
         if not isinstance(axis, int):
             raise TypeError("Axis must be specified when shapes of a and weights differ.")
-        weights = np.reshape(weights, (-1, *(1,) * (np.ndim(a) - 1 - axis % np.ndim(a))))
+        (along,) = axes_of(a, axis, "np.average")
+        weights = np.reshape(weights, (-1, *(1,) * (np.ndim(a) - 1 - along)))
     weights = np.broadcast_to(weights, np.shape(a))
     total = np.sum(weights, axis=axis, keepdims=keepdims)
     mean = np.sum(a * weights, axis=axis, keepdims=keepdims) / total

@@ -487,3 +487,35 @@ def test_float32_is_kept() -> None:
             value, pullback = tm.vjp(f, x)
             assert value.dtype == f(x).dtype, name_of(function)
             assert pullback(np.ones(np.shape(value), value.dtype))[0].dtype == np.float32, name_of(function)
+
+
+@pytest.mark.parametrize(
+    "f",
+    [
+        lambda x: np.trapezoid(x, axis=2),
+        lambda x: np.trapezoid(x, V[:4], axis=5),
+        lambda x: np.gradient(x, axis=-3),
+        lambda x: np.gradient(x, axis=(0, 3)),
+        lambda x: np.rollaxis(x, 2),
+        lambda x: np.rollaxis(x, 0, 4),
+        lambda x: np.average(x, axis=3, weights=V[:4]),
+        lambda x: np.linalg.norm(x, axis=(0, 2)),
+        lambda x: np.take(x, [0], axis=2, mode="clip"),
+        lambda x: np.take(x, [0], axis=2, mode="wrap"),
+        lambda x: np.diff(x, axis=2),
+        lambda x: np.gradient(x[:1], axis=0),
+    ],
+)
+def test_an_axis_that_there_is_not_is_refused_as_numpy_refuses_it(f):
+    """None of them is counted round the end: axis 2 of two axes is not axis 0."""
+    with pytest.raises((ValueError, IndexError)):
+        f(X)
+    for call in (lambda: tm.vjp(f, X), lambda: tm.vmap(f)(np.stack([X, X]))):
+        with pytest.raises(tm.TapeError, match="axis"):
+            call()
+
+
+@pytest.mark.parametrize("f", [lambda x: np.trapezoid(x, axis=0), lambda x: np.take(x, [0], axis=0, mode="clip")])
+def test_a_number_has_no_axis(f):
+    with pytest.raises(tm.TapeError, match="axis 0 is out of bounds"):
+        tm.grad(lambda x: np.sum(f(x)))(0.5)

@@ -17,7 +17,7 @@ from .judging import Doubtful, Judge, Plain
 from .language import Function, Program, Statement, used
 from .running import Namespace
 from .tools import TOOLS
-from .vocabulary import FAMILIES, FLOATS, LITERALS, PARTS, ROWS, TERMS, WEIGHTS, arity, takes_function
+from .vocabulary import FAMILIES, FLOATS, LITERALS, PARTS, POWER, ROWS, TERMS, WEIGHTS, arity, takes_function
 
 LARGEST, MOST = 20.0, 16
 LINES = re.compile(r"axis=-?\d|\.reduce|np.pad|np.diff|softmax")
@@ -89,6 +89,8 @@ class Drawing:
         text = self.random.choice(FAMILIES[kind])
         operands = tuple(self.operand(values[0], text) for _ in range(arity(text)))
         if not any(operand in values[0] for operand in operands):
+            return None
+        if text == POWER and operands[1] in values[0]:  # of negative bases, only constant powers have derivatives
             return None
         if text in FLOATS and np.asarray(values[0].get(operands[0], 0)).dtype.kind != "f":
             return None

@@ -83,9 +83,10 @@ REDUCTIONS = family([
     "np.cumsum({0}, axis=0)", "np.cumsum({0})", "np.cumprod(np.cos({0}), axis=-1)", "np.sort({0}, axis=-1)",
 ])  # fmt: skip
 
+POWER = "{0} ** {1}"
 BINARY = family([
     "{0} + {1}", "{0} - {1}", "{0} * {1}", "np.add({0}, {1})", "np.multiply({0}, {1})", "{0} / (2.0 + np.cos({1}))",
-    "(1.2 + np.sin({0})) ** {1}", "{0} ** {1}", "{0} * np.sum({1})", "{0} + np.mean({1})", "sum([{0}, {1}, {0}])",
+    "(1.2 + np.sin({0})) ** {1}", POWER, "{0} * np.sum({1})", "{0} + np.mean({1})", "sum([{0}, {1}, {0}])",
     "np.where(np.array([True, False]), {0}, {1})", "np.arctan({0} / (2.0 + np.sin({1})))",
     ("np.maximum({0}, {1})", "np.where(np.real({0}) > np.real({1}), {0}, {1})"),
     ("np.minimum({0}, {1})", "np.where(np.real({0}) < np.real({1}), {0}, {1})"),
