@@ -149,7 +149,7 @@ class Layer:
             found: Any = self.apply(params, x, key=key, train=train, state=state)
         else:
             found = self.step(params, state, x, key=key, train=train)
-        return self._pair(found)
+        return found if type(found) is tuple and len(found) == 2 and found[0] is not None else self._pair(found)
 
     def _pair(self, found: Any) -> tuple[Any, Any]:
         """A value and a new state; ArgumentError for all else that a user's layer may give."""
@@ -180,8 +180,10 @@ class Layer:
         """What `apply` gives, if `body` computes it, through the door that its arguments ask for."""
         given = EMPTY if state is None else state
         leaves, structure = flatten((params, given))
-        others = [leaf for value in (x, *options.values()) for leaf in flatten(value)[0]]
-        if any([isinstance(leaf, MONADIC) for leaf in (*leaves, *others)]):
+        every = leaves + flatten(x)[0]
+        for value in options.values():
+            every += flatten(value)[0]
+        if any([isinstance(leaf, MONADIC) for leaf in every]):
             return tm.lift(functools.partial(self.entered, body))(params, x, state, options)
         if not self.beginnings.have_form(leaves, structure):
             if is_empty(given) and self.has_state:
@@ -196,7 +198,9 @@ class Layer:
             if not isinstance(error, TapeError):
                 refuse_other_structures(self, params, given)
             raise
-        return self._pair((found, EMPTY))[0] if state is None else self._pair(found)
+        if state is not None:
+            return self._pair(found)
+        return found if found is not None else self._pair((found, EMPTY))
 
     def _run(self, params: Any, x: Any, *, key: Any = None, train: bool = False, state: Any = None) -> Any:
         """What `apply` computes, if `step` says it."""
