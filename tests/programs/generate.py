@@ -22,7 +22,7 @@ from .vocabulary import FAMILIES, FLOATS, LITERALS, PARTS, POWER, ROWS, TERMS, W
 LARGEST, MOST = 20.0, 16
 LINES = re.compile(r"axis=-?\d|\.reduce|np.pad|np.diff|softmax")
 """tapem has no axis 0 or -1 of a number, which NumPy lets pass."""
-REFUSALS = (ValueError, IndexError, TypeError, AttributeError, np.linalg.LinAlgError)
+REFUSALS = (Doubtful, ValueError, IndexError, TypeError, AttributeError, np.linalg.LinAlgError)
 
 BY_ROWS = ROWS | {vocabulary.EACH_LAST}
 Values = dict[str, Any]

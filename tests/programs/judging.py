@@ -64,19 +64,19 @@ class Plain:
 
     def derivative(self, f: Callable[..., Any], z: Any, v: Any) -> Any:
         """The derivative of a function along `v`, by differences that are extrapolated."""
-        _, again = self.near(f, z)
-        return slope(lambda t: again(z + t * v), self.step)
+        y, again = self.near(f, z)
+        return slope(lambda t: again(z + t * v), self.step, y)
 
     def gradient(self, f: Callable[..., Any], z: Any) -> Any:
         """The gradient of the sum of what a function gives."""
-        _, again = self.near(f, z)
-        return gradient(lambda z: np.sum(again(z)), z, self.step)
+        y, again = self.near(f, z)
+        return gradient(lambda z: np.sum(again(z)), z, self.step, np.sum(y))
 
     def pulled(self, f: Callable[..., Any], z: Any) -> Any:
         """The cotangent of z for a cotangent that is the cosine of the value."""
         y, again = self.near(f, z)
         w = np.cos(y)
-        return gradient(lambda z: np.sum(again(z) * w), z, self.step)
+        return gradient(lambda z: np.sum(again(z) * w), z, self.step, np.sum(y * w))
 
     def loop(self, f: Callable[..., Any], z: Any) -> Any:
         """What a function gives for one row after another."""
@@ -103,20 +103,28 @@ class Plain:
         return state
 
 
-def gradient(f: Callable[..., Any], z: Any, step: float) -> Any:
-    """The gradient of a function that gives one number, by differences; z may be complex."""
+def gradient(f: Callable[..., Any], z: Any, step: float, y: Any) -> Any:
+    """The gradient of a function that gives one number, `y` at z, by differences; z may be complex."""
     z = np.asarray(z)
     found = np.zeros(z.shape, np.result_type(z, float))
     for index in np.ndindex(z.shape):
         unit = np.zeros(z.shape)
         unit[index] = 1.0
-        found[index] = slope(lambda t, unit=unit: f(z + t * unit), step)
+        found[index] = slope(lambda t, unit=unit: f(z + t * unit), step, y)
     return found
 
 
-def slope(f: Callable[[float], Any], step: float) -> Any:
-    """The derivative at 0 of a function of a number: central differences at two steps, extrapolated to none."""
-    wide = (f(step) - f(-step)) / (2 * step)
+def slope(f: Callable[[float], Any], step: float, middle: Any = None) -> Any:
+    """The derivative at 0 of a function of a number: central differences at two steps, extrapolated to none.
+
+    Doubtful if the function, whose value at 0 is `middle`, has a kink there.
+    """
+    right, left = f(step), f(-step)
+    wide = (right - left) / (2 * step)
+    if middle is not None:
+        bend = np.max(np.abs(right - 2 * middle + left), initial=0.0) / step
+        if not bend <= 0.2 * max(1.0, np.max(np.abs(wide), initial=0.0)):
+            raise Doubtful("a kink where a derivative inside of the program is taken")
     narrow = (f(step / 2) - f(-step / 2)) / step
     return (4 * narrow - wide) / 3
 

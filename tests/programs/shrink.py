@@ -8,7 +8,7 @@ import numpy as np
 
 from .checks import CHECKS, Check, Failure, failures
 from .generate import REFUSALS
-from .judging import Doubtful, Judge
+from .judging import Judge
 from .language import Function, Program, Statement, renamed, used
 
 
@@ -36,7 +36,7 @@ def same(program: Program, failure: Failure, checks: list[Check]) -> Failure | N
             Judge(program).insist()
         found = failures(program, checks, () if checks else (failure.check,))
         return next((f for f in found if (f.check, f.kind) == (failure.check, failure.kind)), None)
-    except (Doubtful, KeyError, LookupError, *REFUSALS):
+    except (KeyError, LookupError, *REFUSALS):
         return None
 
 

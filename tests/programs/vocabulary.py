@@ -31,7 +31,8 @@ ELEMENTWISE = family([
     "np.log(2.0 + np.sin({0}))", "np.log1p(np.exp({0}))", "np.sqrt(2.0 + np.cos({0}))", "0.3 * {0} ** 2", "{0} ** 3",
     "(1.5 + np.cos({0})) ** 1.5", "2.0 ** (0.3 * {0})", "1.0 / (2.0 + np.sin({0}))", "np.square({0})", "np.sinh({0})",
     "0.7 * {0} - 0.2", "-{0}", "+{0}", "{0} * 2", "3 - {0}", "{0} / 4", "np.reciprocal(2.0 + np.cos({0}))",
-    ("{0}.astype(float)", "{0} * 1.0"), ("{0}.astype(np.float64)", "{0} * 1.0"), ("np.positive({0})", "{0} * 1.0"),
+    ("{0}.astype(float)", "{0}.astype(np.result_type({0}, float))"),
+    ("{0}.astype(np.float64)", "{0}.astype(np.result_type({0}, float))"), ("np.positive({0})", "{0} * 1.0"),
     ("np.abs({0})", "np.where(np.real({0}) > 0, {0}, -{0})"),
     ("tm.relu({0})", "np.where(np.real({0}) > 0, {0}, 0.0)"),
     ("tm.sigmoid({0})", "1 / (1 + np.exp(-{0}))"),
@@ -67,7 +68,7 @@ INDEXING = family([
     "{0}[np.array([True, False, True, True])]", "np.take({0}, [0, 0, 1], axis=-1)", "{0}[()]", "{0}[-1, ..., 0]",
     (
         "tm.scatter_add({0}, np.array([0, 1, 0]), 2.0, axis=0)",
-        "{0}.reshape(len({0})) + np.array([4.0, 2.0, 0.0, 0.0])[:len({0})]",
+        "{0}.reshape(len({0})) + np.array([4.0, 2.0, 0.0, 0.0])[:len({0})] + 0 * {0}[1]",
     ),
 ])  # fmt: skip
 
