@@ -390,6 +390,10 @@ def test_best_is_a_state_that_was_measured() -> None:
         )
         assert result.best is not None
         assert (result.best.score, result.best.epoch) == ((math.inf, 2) if higher else (-math.inf, 3))
+        worst = -math.inf if higher else math.inf
+        scores = drawn_from(math.nan, worst, math.nan)
+        result = fit(validation=VALIDATION, metric=scores, epochs=3, batch=50, higher_is_better=higher)
+        assert result.best is not None and (result.best.score, result.best.epoch) == (worst, 2)
 
 
 # Models and states that do not belong together ------------------------------------------------------------------------
