@@ -7,6 +7,7 @@ recomputes what it needs, so nothing of its inside is kept between the forward a
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol, cast
 
@@ -20,6 +21,7 @@ from tapem.tangents import Zero
 from tapem.tracer import Tracer
 from tapem.transforms import jvp, vjp
 from tapem.vectorise import vmap
+from tapem.work import run
 
 
 class Program(Protocol):
@@ -86,7 +88,7 @@ _any_number = cast(
 @_any_number
 def call(*inputs, program: Any) -> Any:  # pyright: ignore  # the program says what its inputs and outputs are
     """Apply a closed program, as one node with several results."""
-    return tuple(put_to_work(None, program, *inputs))
+    return tuple(run(put_to_work(None), functools.partial(program, *inputs)))
 
 
 call.checked = False

@@ -150,7 +150,7 @@ def abstract_custom(*inputs: Any, rule: Rule) -> tuple[Abstract, ...]:
 def custom_call(*inputs, rule: Any) -> Any:  # pyright: ignore  # the rule says what its inputs and outputs are
     """Apply a function that has a custom rule, as one node with several results."""
     recorder = WORK.get().recorder if any(type(x) is Tracer for x in inputs) else None
-    return put_to_work(recorder, forward_custom, *inputs, rule=rule)
+    return run(put_to_work(recorder), functools.partial(forward_custom, *inputs, rule=rule))
 
 
 custom_call.checked = False

@@ -45,7 +45,7 @@ def debug(f: Callable[..., Any]) -> Callable[..., Any]:
 
         watched = working(WORK.get()._replace(watcher=Printer()))
         if at_work() is not None:
-            return run(watched, f, *arguments, **options)
+            return run(watched, functools.partial(f, *arguments, **options))
         return run(watched, opened, new_recorder(), record)
 
     return printing

@@ -7,6 +7,8 @@ import inspect
 from collections.abc import Callable, Generator, Iterable
 from typing import Any, ParamSpec, TypeVar, cast
 
+import numpy as np
+
 from tapem.builder import Builder, as_tape, as_tracer
 from tapem.errors import StepError, TapeError
 from tapem.gradients import Gradients
@@ -152,6 +154,8 @@ def do(program: Callable[P, Generator[Any, Any, A]]) -> Callable[P, TapeM[A]]:
 def lift(f: Callable[..., Any]) -> Callable[..., TapeM[Any]]:
     """A direct function as a monadic one: called with Refs, it gives a step that records what `f` computes.
 
+    Where f returns an array or a float that it did not compute from its arguments, that is a constant of the tape.
+
     >>> import numpy as np
     >>> f = lift(lambda x: np.sum(np.sin(x)))
     >>> out, tape = leaf(np.zeros(2)).bind(f).run()
@@ -166,8 +170,9 @@ def lift(f: Callable[..., Any]) -> Callable[..., TapeM[Any]]:
         def body(bound: list[Any]) -> TapeM[Any]:
             def action(builder: Recorder) -> Any:
                 inputs, keywords = unflatten(structure, [as_tracer(value, builder) for value in bound])
-                result = run(working(WORK.get()._replace(recorder=builder)), f, *inputs, **keywords)
-                return result if is_step(result) else to_refs(result, builder)
+                at_work = working(WORK.get()._replace(recorder=builder).usual())
+                result = run(at_work, functools.partial(f, *inputs, **keywords))
+                return result if is_step(result) else returned(result, builder)
 
             return Bind(Effect(action), lambda result: result if is_step(result) else pure(result))
 
@@ -192,6 +197,17 @@ def to_refs(tree: Any, recorder: Recorder) -> Any:
         structure,
         [Ref(leaf.node) if type(leaf) is Tracer and leaf.recorder is recorder else leaf for leaf in leaves],
     )
+
+
+def returned(result: Any, builder: Recorder) -> Any:
+    """What direct code returned, as a program takes it; a tensor, which depends on nothing, is a constant of the tape.
+
+    Within a tree, what is no tracer stays as it is: a state, a count, a key.
+    """
+    is_tensor = isinstance(result, np.ndarray | np.generic | float)
+    if is_tensor and isinstance(builder, Builder):
+        return Ref(builder.leaf(result, requires_grad=False))
+    return to_refs(result, builder)
 
 
 def to_tracers(tree: Any, recorder: Recorder) -> Any:

@@ -7,15 +7,16 @@ itself sets it back, however the code that runs under it ends.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from contextvars import Context
+from typing import Any, TypeVar, TypeVarTuple, Unpack
 
 from tapem.errors import EscapedTracerError
 from tapem.node import Abstract, Node, Static
 from tapem.primitive import Primitive
 from tapem.tape import Tape, leaf_node
-from tapem.work import WORK, Work, run, working
+from tapem.work import WORK, Work, new_work, run, working
 
-P = ParamSpec("P")
+Ts = TypeVarTuple("Ts")
 R = TypeVar("R")
 
 
@@ -40,7 +41,7 @@ class Recorder:
         self.alive = True
         # node of the captured tracer (kept alive by the tracer) -> (tracer, input that stands for it)
         self.captures: dict[int, tuple[Any, Node]] | None = {} if closing else None
-        self.usual: Work | None = None if abstract or closing else Work(self)
+        self.usual: Work | None = None if abstract or closing else new_work((self, 0, None))
 
     def append(self, node: Node) -> Node:
         """Append a node, whose id is the length of the tape, unless another thread appends at the same moment."""
@@ -121,9 +122,11 @@ def at_work() -> Recorder | None:
     return recorder if recorder is not None and recorder.alive else None
 
 
-def put_to_work(recorder: Recorder | None, function: Callable[P, R], *arguments: P.args, **options: P.kwargs) -> R:
-    """Call the function with this recorder at work, outside of any no_grad that is in force."""
-    return run(working(Work(recorder, watcher=WORK.get().watcher)), function, *arguments, **options)
+def put_to_work(recorder: Recorder | None) -> Context:
+    """A copy of the context in which this recorder is at work, outside of any no_grad that is in force."""
+    watcher = WORK.get().watcher
+    usual = recorder.usual if recorder is not None and watcher is None else None
+    return working(usual or new_work((recorder, 0, watcher)))
 
 
 def new_recorder(*, abstract: bool = False, closing: bool = False) -> Recorder:
@@ -132,11 +135,9 @@ def new_recorder(*, abstract: bool = False, closing: bool = False) -> Recorder:
     return Recorder(level=0 if below is None else below.level + 1, abstract=abstract, closing=closing)
 
 
-def opened(
-    recorder: Recorder, function: Callable[Concatenate[Recorder, P], R], *arguments: P.args, **options: P.kwargs
-) -> R:
+def opened(recorder: Recorder, function: Callable[[Recorder, Unpack[Ts]], R], *arguments: *Ts) -> R:
     """Call the function with a new recorder, which is at work meanwhile, and dead afterwards."""
     try:
-        return put_to_work(recorder, function, recorder, *arguments, **options)
+        return run(put_to_work(recorder), function, recorder, *arguments)
     finally:
         recorder.end()

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from tapem.boundary import boundary, shorten
+from tapem.broadcasting import zeros_without_memory
 from tapem.errors import ArgumentError, DTypeError, NotScalarError, ShapeError, StepError
 from tapem.gradients import Gradients
 from tapem.immutable import Immutable, setter
@@ -211,6 +212,7 @@ class Tape(Immutable):
     def backward_scalar(self, out: Ref) -> Gradients:
         """Sweep backward from a scalar: the gradient of `out`, of shape (), with respect to every node it depends on.
 
+        A constant `out`, which depends on no leaf that requires a gradient, has the gradient zero for each of those.
         Raises NotScalarError for any other shape, UnknownRefError for a Ref of another tape.
 
         >>> import numpy as np, tapem as tm
@@ -280,7 +282,10 @@ class Tape(Immutable):
                 )
             if node.requires_grad:
                 seeds[node.id] = seeds[node.id] + seed if node.id in seeds else seed
-        reverse(self._nodes, seeds, watcher=watcher or WORK.get().watcher)
+        if outputs and not seeds:  # nothing that was given depends on anything: all gradients are known
+            seeds = {node.id: zeros_without_memory(Abstract.of(node.output)) for node in self if is_parameter(node)}
+        else:
+            reverse(self._nodes, seeds, watcher=watcher or WORK.get().watcher)
         return Gradients(seeds, self)
 
     def check(self) -> Tape:
@@ -321,6 +326,11 @@ def leaf_node(id: int, value: Any, name: str | None, requires_grad: bool, copy: 
             value.flags.writeable = False
     kind = "f" if type(value) is float else value.dtype.kind if hasattr(value, "dtype") else "i"
     return new_node((id, LEAF, (), (), NOTHING, value, None, kind == "f" and bool(requires_grad), name))
+
+
+def is_parameter(node: Node) -> bool:
+    """Whether a node is a given value of which a gradient is asked for."""
+    return node.op is LEAF and node.requires_grad
 
 
 def cotangent_for(node: Node, value: Any, what: str) -> Array:

@@ -32,7 +32,7 @@ from tapem.sweeps.reverse import View, reached
 from tapem.tape import Ref
 from tapem.tracer import Tracer
 from tapem.tree import NO_LEAF, ONE_LEAF, Structure, flatten, unflatten
-from tapem.work import WORK
+from tapem.work import WORK, run
 
 
 class Trace(NamedTuple):
@@ -113,7 +113,8 @@ def trace(call: Callable[[list[Any]], Any], leaves: list[Any], *, has_aux: bool 
     recorder.check_alive()
     if work is recorder.usual:
         return record(recorder, True, call, leaves, has_aux)
-    return put_to_work(recorder, record, recorder, True, call, leaves, has_aux)._replace(silent=bool(work.constant))
+    traced = run(put_to_work(recorder), record, recorder, True, call, leaves, has_aux)
+    return traced._replace(silent=bool(work.constant))
 
 
 def record(

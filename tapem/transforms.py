@@ -23,7 +23,7 @@ from tapem.sweeps.reverse import reverse
 from tapem.tracer import Tracer
 from tapem.tracing import Trace, monadic, scalar_output, through_every_door, trace
 from tapem.tree import Structure, flatten, leaves_like, shown, unflatten
-from tapem.work import WORK, quiet, run
+from tapem.work import WORK, quietly
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -241,16 +241,8 @@ def pushforward(
         watcher = WORK.get().watcher
         ends = [traced.output_node(output) for output in traced.outputs]
         ids = [node.id for node in ends if node is not None]
-        found = run(
-            quiet(),
-            forward,
-            traced.recorder.nodes,
-            seeds,
-            traced.last,
-            outputs=ids,
-            view=traced.view(),
-            watcher=watcher,
-        )
+        nodes, last, view = traced.recorder.nodes, traced.last, traced.view()
+        found = quietly(lambda: forward(nodes, seeds, last, outputs=ids, view=view, watcher=watcher))
         results: list[Any] = []
         for output, node in zip(traced.outputs, ends, strict=True):
             tangent = None if node is None else found.get(node.id)
@@ -275,18 +267,21 @@ def pull_back(traced: Trace, outputs: Sequence[Any], cotangents: Sequence[Any], 
             continue
         seed = output.dtype.type(1) if cotangent is None else cotangent
         seeds[node.id] = seeds[node.id] + seed if node.id in seeds else seed
-    run(
-        quiet(),
-        reverse,
-        traced.recorder.nodes,
-        seeds,
-        active=traced.active(),
-        view=traced.view(),
-        keep=False,
-        first=traced.first,
-        sources=len(traced.inputs),
-        watcher=WORK.get().watcher,
-    )
+    watcher = WORK.get().watcher
+
+    def sweep() -> None:
+        reverse(
+            traced.recorder.nodes,
+            seeds,
+            active=traced.active(),
+            view=traced.view(),
+            keep=False,
+            first=traced.first,
+            sources=len(traced.inputs),
+            watcher=watcher,
+        )
+
+    quietly(sweep)
     results: list[Any] = []
     seen: set[int] = set()
     for node in traced.inputs:

@@ -282,7 +282,6 @@ TRANSFORMS = {
     "lift": lambda f: tm.lift(lambda x: f(x) or x)(tm.leaf(X)).run(),
     "debug": lambda f: tm.debug(lambda x: f(x) or x)(X),
     "eval_shape": lambda f: tm.eval_shape(lambda x: f(x) or x, X),
-    "a rule": lambda f: tm.grad(tm.custom_vjp(lambda x: (np.sum(x), None), lambda _, g: (f(g) or g * X,)))(X),
 }
 
 
@@ -326,6 +325,29 @@ def test_what_a_sweep_asks_of_numpy_stays_in_the_sweep():
         tm.grad(lambda x: np.sum(g(x)))(X)
         assert np.geterr() == before
     assert seen == [{**before, "divide": "ignore", "invalid": "ignore"}]
+
+
+def test_what_a_rule_sets_while_a_sweep_asks_for_it_is_gone_afterwards():
+    def bwd(_, g):
+        MINE.set("swept")
+        np.seterr(over="raise")
+        return (g,)
+
+    def run():
+        before = np.geterr()
+        tm.grad(tm.custom_vjp(lambda x: (x * 1.0, None), bwd))(2.0)
+        assert (MINE.get(), np.geterr()) == ("outside", before)
+
+    contextvars.copy_context().run(run)
+
+
+def test_a_token_is_good_only_where_it_was_made():
+    """What Python says of tokens holds here, too: those of f are not used outside."""
+    tokens = []
+    tm.grad(lambda x: tokens.append(MINE.set("inside")) or np.sum(x))(X)
+    with pytest.raises(ValueError, match="different Context"):
+        MINE.reset(tokens[0])
+    MINE.set("outside")
 
 
 def test_a_task_made_inside_f_outlives_it():
