@@ -10,8 +10,8 @@ import numpy as np
 
 from tapem.errors import ConcretizationError, TapeError
 from tapem.node import Abstract, Array
-from tapem.testing.comparison import like, raised, rounding
-from tapem.testing.findings import Finding
+from tapem.testing.comparison import like, rounding
+from tapem.testing.findings import Finding, kind_of_difference
 from tapem.testing.flattening import first_line
 from tapem.transforms import jvp, vjp
 from tapem.tree import flatten
@@ -41,9 +41,9 @@ def batching(
             if "b" in kinds or ("i" in kinds and isinstance(error, ConcretizationError)):
                 skipped[check] = f"refused: {first_line(error)}"  # a shape may depend on a mask or an index
             else:
-                yield Finding(check, detail=raised(error))
+                yield Finding.raised(check, error)
         except Exception as error:  # whatever a batch rule may raise is a finding
-            yield Finding(check, detail=raised(error))
+            yield Finding.raised(check, error)
     real = [i for i in possible if Abstract.of(operands[i]).dtype.kind == "f"]
     if real:
         yield from no_examples(f, operands, real, skipped)
@@ -64,7 +64,7 @@ def no_examples(
     except ConcretizationError as error:  # an op without a batch rule is a loop, which needs an example
         skipped[check] = f"refused: {first_line(error)}"
     except Exception as error:  # whatever a batch rule may raise is a finding
-        yield Finding(check, detail=raised(error))
+        yield Finding.raised(check, error)
 
 
 def within_derivatives(
@@ -88,7 +88,7 @@ def within_derivatives(
         try:
             yield from agree(check, loop(one, batched, axes), function(*batched))
         except Exception as error:  # whatever a rule may raise is a finding
-            yield Finding(check, detail=raised(error))
+            yield Finding.raised(check, error)
 
 
 def derivative_along(
@@ -154,14 +154,14 @@ def agree(check: str, expected: Sequence[Array], result: Any) -> Iterator[Findin
     """Where a batched result has another shape, dtype or number than the loop."""
     found = flatten(result)[0]
     if len(found) != len(expected):
-        yield Finding(check, None, (), f"{len(expected)} results", f"{len(found)} results", "from a loop")
+        yield Finding(check, None, (), f"{len(expected)} results", f"{len(found)} results", "from a loop", kind="shape")
         return
     for position, (right, value) in enumerate(zip(expected, found, strict=True)):
         name = f"output[{position}]" if len(expected) > 1 else "output"
         own = Abstract.of(value)
         if own.shape != right.shape or own.dtype != right.dtype:
             kinds = f"{right.dtype}{list(right.shape)}", f"{own.dtype}{list(own.shape)}"
-            yield Finding(check, None, (), *kinds, "from a loop", name)
+            yield Finding(check, None, (), *kinds, "from a loop", name, kind_of_difference(right, own))
             continue
         value = np.asarray(value)
         if right.dtype.kind != "f":

@@ -159,7 +159,9 @@ def compared(
     expected = difference_matrix(flat, eps, method, columns)
     changed = flat.mutated()
     if changed is not None:
-        raise GradientMismatch(name, [Finding("purity", changed, detail="the function changed its argument in place")])
+        raise GradientMismatch(
+            name, [Finding("purity", changed, detail="the function changed its argument in place", kind="memory")]
+        )
     with np.errstate(all="ignore"):
         error = np.abs(actual - expected)
         error[actual == expected] = 0.0

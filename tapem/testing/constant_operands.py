@@ -14,10 +14,12 @@ from typing import Any
 
 import numpy as np
 
-from tapem.testing.comparison import NAMES, forward_map, like, raised, reverse_map, rounding
+from tapem.node import Array
+from tapem.testing.comparison import NAMES, derivative, like, of_point_and_direction, random_direction, rounding
 from tapem.testing.findings import Finding
 from tapem.testing.flattening import Flat, Layout, packed
 from tapem.testing.purity import unequal
+from tapem.testing.rounding import rounding_error
 from tapem.transforms import jvp, vjp
 
 EVERY_SUBSET = 4
@@ -27,24 +29,25 @@ EVERY_SUBSET = 4
 def constant_operands(flat: Flat, modes: Sequence[str], order: int, rng: np.random.Generator) -> Iterator[Finding]:
     """What the derivatives, and from order 2 on theirs, say differently where some operands are held constant."""
     towards = {"fwd": flat.leaves, "rev": flat.values}
-    directions = {mode: like(given, rng.normal(size=sum(map(np.size, given)))) for mode, given in towards.items()}
+    directions = {mode: random_direction(flat, mode, rng) for mode in modes}
     for moving in moving_subsets(len(flat.leaves), rng):
         held = ", ".join(name for at, name in enumerate(flat.inputs.names) if at not in moving)
         chosen = Layout([flat.inputs.names[at] for at in moving], [flat.inputs.shapes[at] for at in moving])
         for mode in modes:
             check = f"{NAMES[mode]} mode, {held} held constant"
             layout = flat.outputs if mode == "fwd" else chosen
-            pair = [functools.partial(find, flat, moving, directions[mode]) for find in DERIVATIVES[mode]]
+            pair = [
+                functools.partial(find, flat, moving, like(towards[mode], directions[mode]))
+                for find in DERIVATIVES[mode]
+            ]
             try:
-                found, expected = (packed(derivative(*flat.leaves)) for derivative in pair)
-                yield from unequal(check, found, expected, [expected], rounding(flat.precision), layout, DETAIL)
+                first = [Flat(one, tuple(flat.leaves), flat.inputs.names) for one in pair]
+                noise = functools.partial(noise_of, flat, mode, directions[mode], rng, moving)
+                yield from differing(check, first, layout, noise)
                 if order > 1:
-                    yield from once_more(check, flat, pair, modes, rng)
+                    yield from once_more(check, first, modes, rng)
             except Exception as error:  # a rule may raise anything
-                yield Finding(check, detail=raised(error))
-
-
-DETAIL = "with zeros in place of the constants"
+                yield Finding.raised(check, error)
 
 
 def moving_subsets(count: int, rng: np.random.Generator) -> list[tuple[int, ...]]:
@@ -98,20 +101,32 @@ def pulled_to_all(flat: Flat, moving: Sequence[int], cotangents: Sequence[Any], 
 DERIVATIVES = {"fwd": (pushed_by_some, pushed_by_all), "rev": (pulled_to_some, pulled_to_all)}
 
 
-def once_more(
-    check: str, flat: Flat, pair: Sequence[Callable[..., Any]], modes: Sequence[str], rng: np.random.Generator
-) -> Iterator[Finding]:
+def noise_of(
+    flat: Flat, mode: str, direction: Array, rng: np.random.Generator, moving: Sequence[int] | None = None
+) -> Array:
+    """How far rounding may move a derivative, of which only the part of the moving operands is asked in reverse."""
+    error = 2 * rounding_error(of_point_and_direction(flat, mode, direction), rng)
+    if mode == "fwd" or moving is None:
+        return error
+    parts = flat.inputs.split(error)
+    return packed([parts[at] for at in moving])
+
+
+def differing(check: str, pair: Sequence[Flat], layout: Layout, noise: Callable[[], Array]) -> Iterator[Finding]:
+    """The worst element in which the derivative with constants is not the derivative with zeros."""
+    found, expected = (packed(one.values) for one in pair)
+    loose, detail = rounding(pair[1].precision), "with zeros in place of the constants"
+    yield from unequal(check, found, expected, [expected], loose, layout, detail, noise)
+
+
+def once_more(check: str, first: Sequence[Flat], modes: Sequence[str], rng: np.random.Generator) -> Iterator[Finding]:
     """The derivative of a derivative, in every operand: the rule itself is differentiated, zeros and all."""
     outer = "rev" if "rev" in modes else "fwd"
-    first = [Flat(derivative, tuple(flat.leaves), flat.inputs.names) for derivative in pair]
-    given = first[0].values if outer == "rev" else flat.leaves
-    direction = like(given, rng.normal(size=sum(map(np.size, given))))
-    linear = {"fwd": forward_map, "rev": reverse_map}[outer]
-    found, expected = (packed(linear(one)(direction)) for one in first)
-    layout = flat.inputs if outer == "rev" else first[0].outputs
-    yield from unequal(
-        f"{NAMES[outer]} over {check}", found, expected, [expected], rounding(flat.precision), layout, DETAIL
-    )
+    direction = random_direction(first[1], outer, rng)
+    second = [derivative(one, outer, direction) for one in first]
+    layout = first[1].inputs if outer == "rev" else first[1].outputs
+    noise = functools.partial(noise_of, first[1], outer, direction, rng)
+    yield from differing(f"{NAMES[outer]} over {check}", second, layout, noise)
 
 
 __all__ = ["constant_operands", "moving_subsets"]

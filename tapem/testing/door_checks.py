@@ -12,7 +12,7 @@ from tapem.monad import TapeM
 from tapem.node import Abstract
 from tapem.primitive import Primitive
 from tapem.tape import Tape
-from tapem.testing.findings import Finding
+from tapem.testing.findings import Finding, kind_of_difference
 from tapem.testing.flattening import as_tuple, first_line, is_array, settled
 from tapem.tracer import Tracer
 from tapem.transforms import vjp
@@ -70,9 +70,13 @@ def abstractly(op: Primitive, operands: tuple[Any, ...], static: Mapping[str, An
         name = f"output[{position}]" if isinstance(value, tuple) else "output"
         right = Abstract.of(one)
         if right.shape != other.shape:
-            yield Finding("abstract evaluation", None, (), right.shape, other.shape, f"the shape of {name}")
+            yield Finding(
+                "abstract evaluation", None, (), right.shape, other.shape, f"the shape of {name}", kind="shape"
+            )
         if right.dtype != other.dtype:
-            yield Finding("abstract evaluation", None, (), right.dtype, other.dtype, f"the dtype of {name}")
+            yield Finding(
+                "abstract evaluation", None, (), right.dtype, other.dtype, f"the dtype of {name}", kind="dtype"
+            )
 
 
 def same(check: str, expected: Any, actual: Any, detail: str) -> Iterator[Finding]:
@@ -80,7 +84,7 @@ def same(check: str, expected: Any, actual: Any, detail: str) -> Iterator[Findin
     ones, structure = flatten(expected)
     others, other_structure = flatten(actual)
     if len(ones) != len(others):
-        yield Finding(check, None, (), structure, other_structure, detail)
+        yield Finding(check, None, (), structure, other_structure, detail, kind="shape")
         return
     for position, (one, other) in enumerate(zip(ones, others, strict=True)):
         name = f"output[{position}]" if len(ones) > 1 else "output"
@@ -90,7 +94,7 @@ def same(check: str, expected: Any, actual: Any, detail: str) -> Iterator[Findin
         right, found = np.asarray(one), np.asarray(other)
         if right.shape != found.shape or right.dtype != found.dtype:
             kinds = [f"{array.dtype}{list(array.shape)}" for array in (right, found)]
-            yield Finding(check, None, (), kinds[0], kinds[1], detail, name)
+            yield Finding(check, None, (), kinds[0], kinds[1], detail, name, kind_of_difference(right, found))
         elif right.tobytes() != found.tobytes():
             differs = np.atleast_1d((right != found) & ~((right != right) & (found != found)))
             if differs.any():

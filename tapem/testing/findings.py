@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
-from tapem.errors import TapeError
+from tapem.errors import DTypeError, ShapeError, TapeError
 from tapem.node import Array
 from tapem.testing.flattening import Layout
+
+Kind: TypeAlias = Literal["number", "dtype", "shape", "memory", "error"]
+
+KINDS: Mapping[Kind, str] = {
+    "number": "wrong numbers",
+    "dtype": "wrong dtypes",
+    "shape": "wrong shapes",
+    "memory": "memory that is shared or changed",
+    "error": "errors",
+}
 
 
 @dataclass(frozen=True)
@@ -19,7 +29,8 @@ class Finding:
 
     `check` says which check found it, `argument` and `index` where, `expected` and `actual` what. `detail` is a
     sentence: what the numbers are, or what is wrong where there are none. `output` names the output, where there are
-    several or it is not a scalar.
+    several or it is not a scalar. `kind` tells a wrong number, such as a derivative, from a dtype, a shape, memory that
+    is shared or changed, and an error that was raised.
 
     >>> print(Finding("reverse mode", "x", (1,), 2.0, -2.0, "the sign is wrong"))
     reverse mode: argument x[1]: expected 2, got -2 (the sign is wrong)
@@ -32,6 +43,14 @@ class Finding:
     actual: Any = None
     detail: str = ""
     output: str | None = None
+    kind: Kind = "number"
+
+    @staticmethod
+    def raised(check: str, error: Exception) -> Finding:
+        """What an op or a rule raised; the engine's own refusals of a dtype or a shape are findings of that kind."""
+        kind: Kind = "dtype" if isinstance(error, DTypeError) else "shape" if isinstance(error, ShapeError) else "error"
+        text = str(error) if isinstance(error, TapeError) else f"{type(error).__name__}: {error}"
+        return Finding(check, detail=text, kind=kind)
 
     def __str__(self) -> str:
         parts: list[str] = []
@@ -50,6 +69,8 @@ class Finding:
 class GradientMismatch(TapeError, AssertionError):
     """A derivative, or something else that a check compares, is not what it should be; `findings` holds the details.
 
+    The first line says of what kinds they are, unless all are wrong numbers.
+
     >>> raise GradientMismatch("cube(x)", [Finding("reverse mode", "x", (), 12.0, 4.0)])
     Traceback (most recent call last):
     tapem.testing.findings.GradientMismatch: cube(x): 1 check failed
@@ -66,10 +87,18 @@ class GradientMismatch(TapeError, AssertionError):
             shown.append(f"  ... and {len(self.findings) - len(shown)} more")
         names = dict.fromkeys(finding.check for finding in self.findings)
         count = f"{len(names)} check{'s' * (len(names) != 1)} failed"
+        kinds = {finding.kind for finding in self.findings}
+        if kinds - {"number"}:  # a dtype that is wrong must not be read as a derivative that is
+            count += f" ({', '.join(text for kind, text in KINDS.items() if kind in kinds)})"
         super().__init__("\n".join([f"{what}: {count}", *shown, *([note] if note else [])]))
 
     def __reduce__(self) -> tuple[Any, ...]:
         return GradientMismatch, (self.what, self.findings, self.note)
+
+
+def kind_of_difference(one: Any, other: Any) -> Kind:
+    """In what two arrays differ that have not both shape and dtype in common."""
+    return "dtype" if one.shape == other.shape else "shape"
 
 
 FLOATS = (float, np.float64, np.float32, np.float16)
@@ -148,4 +177,4 @@ def diagnosis(actual: Array, expected: Array, wrong: Array) -> str:
     return "; nothing arrives" if factor == 0 else f"; off by a factor of {factor:.5g}"
 
 
-__all__ = ["Finding", "GradientMismatch", "worst_elements"]
+__all__ = ["Finding", "GradientMismatch", "kind_of_difference", "worst_elements"]

@@ -16,7 +16,7 @@ import numpy as np
 
 from tapem.errors import ArgumentError, NotScalarError, TapeError
 from tapem.node import Array
-from tapem.testing.flattening import Flat, as_leaf, first_line, packed, real_input
+from tapem.testing.flattening import Flat, as_leaf, first_line, magnitude, packed, real_input
 from tapem.tree import unflatten
 
 # From a displacement t to the displaced leaves and the displacement that was reached, which rounding may have changed.
@@ -152,8 +152,19 @@ def along(flat: Flat, direction: Array) -> Direction:
     )
 
 
-def difference(flat: Flat, direction: Direction, eps: float | None = None, method: str = "extrapolated") -> Difference:
-    """The derivative of all outputs along a direction, by one of the methods."""
+def difference(
+    flat: Flat,
+    direction: Direction,
+    eps: float | None = None,
+    method: str = "extrapolated",
+    *,
+    inside: Array | float = 0.0,
+) -> Difference:
+    """The derivative of all outputs along a direction, by one of the methods.
+
+    `inside` is the error of rounding in each output where it is known; otherwise it is taken to be that of the last
+    digits.
+    """
     if method not in METHODS:
         raise ArgumentError(f"finite differences: method={method!r} is none of {', '.join(METHODS)}.")
     if eps is not None and not (eps > 0 and np.isfinite(eps)):
@@ -164,13 +175,15 @@ def difference(flat: Flat, direction: Direction, eps: float | None = None, metho
         if method == "complex":
             return Difference(complex_step(flat, direction, eps), np.zeros(flat.outputs.size))
         if method == "extrapolated":
-            return extrapolated(flat, direction, eps, rounding)
+            return extrapolated(flat, direction, eps, rounding, inside)
         step = STEPS.get(precision, 1e-4) * direction.scale if eps is None else eps
         ahead, behind = {"central": (step, -step), "forward": (step, 0.0), "backward": (0.0, -step)}[method]
-        return slope(flat, direction, ahead, behind, rounding)
+        return slope(flat, direction, ahead, behind, rounding, inside)
 
 
-def slope(flat: Flat, direction: Direction, ahead: float, behind: float, rounding: float) -> Difference:
+def slope(
+    flat: Flat, direction: Direction, ahead: float, behind: float, rounding: float, inside: Array | float
+) -> Difference:
     """The difference quotient between two displacements."""
     there, reached = direction.path(ahead)
     back, left = direction.path(behind)
@@ -180,24 +193,22 @@ def slope(flat: Flat, direction: Direction, ahead: float, behind: float, roundin
             f"{flat.precision} and large; choose a larger eps."
         )
     one, other = flat.vector(there), flat.vector(back)
-    noise = 16 * rounding * max(magnitude(one), magnitude(other)) / abs(reached - left)
-    return Difference((one - other) / (reached - left), np.full(one.shape, noise))
+    last_digits = 16 * rounding * max(magnitude(one), magnitude(other))
+    noise = np.maximum(np.full(one.shape, last_digits), 2 * inside) / abs(reached - left)
+    return Difference((one - other) / (reached - left), noise)
 
 
-def magnitude(vector: Array) -> float:
-    """The largest finite absolute value; 0 of nothing."""
-    return float(np.max(np.abs(vector), initial=0.0, where=np.isfinite(vector)))
-
-
-def extrapolated(flat: Flat, direction: Direction, eps: float | None, rounding: float) -> Difference:
+def extrapolated(
+    flat: Flat, direction: Direction, eps: float | None, rounding: float, inside: Array | float
+) -> Difference:
     """Richardson's extrapolation of central differences: for every output the step at which two of them agree best."""
     # Here the errors of truncation, of order h**4, and of rounding, of order rounding / h, are alike.
     step = rounding**0.2 * direction.scale if eps is None else eps
     size = flat.outputs.size
     value, noise, error = np.full(size, np.nan), np.zeros(size), np.full(size, np.inf)
     for _ in range(4 if rounding < 1e-10 else 2):
-        wide = slope(flat, direction, step, -step, rounding)
-        narrow = slope(flat, direction, step / 2, -step / 2, rounding)
+        wide = slope(flat, direction, step, -step, rounding, inside)
+        narrow = slope(flat, direction, step / 2, -step / 2, rounding, inside)
         refined = (4 * narrow.value - wide.value) / 3
         doubt = np.nan_to_num(np.abs(refined - narrow.value), nan=np.inf)
         closer = doubt < error
@@ -207,9 +218,9 @@ def extrapolated(flat: Flat, direction: Direction, eps: float | None, rounding: 
         if np.all(error <= np.maximum(1e-6 * np.maximum(np.abs(value), 1e-2 * magnitude(value)), noise)):
             break
         step /= 8
-    # Rounding inside of the function may exceed that of its value; then the two differences disagree.
-    inside = np.minimum(4 * error, 1e6 * rounding * max(1.0, magnitude(packed(flat.values))))
-    return Difference(value, noise + inside)
+    # Where the function is not as smooth as the step takes it to be, or noisier, the two differences disagree.
+    doubt = np.minimum(4 * error, 1e6 * rounding * max(1.0, magnitude(packed(flat.values))))
+    return Difference(value, noise + doubt)
 
 
 def complex_step(flat: Flat, direction: Direction, eps: float | None) -> Array:

@@ -14,13 +14,16 @@ from typing import Any, TypeGuard, cast
 import numpy as np
 import optree
 
-from tapem.errors import DTypeError
+from tapem.errors import DTypeError, TapeError
 from tapem.monad import TapeM, drive
 from tapem.node import Abstract, Array, Shape, constant
 from tapem.recorder import WORK
 from tapem.tape import Ref
 from tapem.tracing import as_tracer
 from tapem.tree import NAMESPACE, flatten, unflatten
+
+REFUSALS = (TapeError, TypeError, ValueError, ArithmeticError, NotImplementedError)
+"""What a program raises where it does not take what it is given."""
 
 
 class Layout:
@@ -162,6 +165,11 @@ def packed(leaves: Sequence[Any], dtype: Any = np.float64) -> Array:
     )
 
 
+def magnitude(vector: Array) -> float:
+    """The largest finite absolute value; 0 of nothing."""
+    return float(np.max(np.abs(vector), initial=0.0, where=np.isfinite(vector)))
+
+
 def as_leaf(value: Any, like: Any) -> Any:
     """An array as the kind of value that stands in its place: a Python number, a NumPy scalar or an array."""
     if np.iscomplexobj(value):
@@ -233,6 +241,7 @@ def real_input(flat: Flat, what: str) -> None:
 
 
 __all__ = [
+    "REFUSALS",
     "Flat",
     "Layout",
     "argument_names",
@@ -243,6 +252,7 @@ __all__ = [
     "is_list",
     "is_real",
     "leaf_names",
+    "magnitude",
     "packed",
     "real_input",
     "settled",

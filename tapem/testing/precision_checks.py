@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from tapem.node import Abstract
+from tapem.node import Abstract, Array
 from tapem.primitive import Primitive
 from tapem.testing.case import Case, cast_reals
-from tapem.testing.comparison import like
+from tapem.testing.comparison import like, of_point_and_direction
 from tapem.testing.findings import Finding
+from tapem.testing.flattening import Layout
+from tapem.testing.rounding import rounding_error
 from tapem.transforms import jvp, vjp
 
 SINGLE, HALF = np.dtype(np.float32), np.dtype(np.float16)
@@ -46,8 +48,9 @@ def other_precision(case: Case, dtype: np.dtype[Any], loose: float) -> Iterator[
     for name, value, right in zip(flat.outputs.names, flat.values, exact.values, strict=True):
         own = Abstract.of(value).dtype
         if own not in allowed and Abstract.of(right).dtype == np.float64:
-            yield Finding(check, name, (), dtype, own, "the dtype of the value")
-        yield from roughly(check, f"the value of {name}", value, right, loose)
+            yield Finding(check, name, (), dtype, own, "the dtype of the value", kind="dtype")
+    noise = Noise(flat.outputs, lambda: rounding_error(flat, case.rng))
+    yield from roughly(check, "value", flat.values, exact.values, loose, noise)
     if not case.order:
         return
     w = case.rng.normal(size=flat.outputs.size)
@@ -55,18 +58,22 @@ def other_precision(case: Case, dtype: np.dtype[Any], loose: float) -> Iterator[
     if "rev" in case.modes:
         pulled = vjp(flat, *flat.leaves)[1](like(flat.values, w))
         right = vjp(exact, *exact.leaves)[1](like(exact.values, w))
-        yield from dtypes(check, "cotangent", flat.inputs.names, pulled, flat.leaves, right, loose)
+        yield from dtypes(check, "cotangent", flat.inputs.names, pulled, flat.leaves)
+        noise = Noise(flat.inputs, lambda: rounding_error(of_point_and_direction(flat, "rev", w), case.rng))
+        yield from roughly(check, "cotangent", pulled, right, loose, noise)
         if "fwd" in case.modes and case.order > 1:
 
             def pull(*inner: Any) -> Any:
                 return vjp(flat, *inner)[1](like(flat.values, w))
 
             again = jvp(pull, tuple(flat.leaves), tuple(like(flat.leaves, v)))[1]
-            yield from dtypes(check, "second derivative", flat.inputs.names, again, flat.leaves, again, np.inf)
+            yield from dtypes(check, "second derivative", flat.inputs.names, again, flat.leaves)
     if "fwd" in case.modes:
         pushed = jvp(flat, tuple(flat.leaves), tuple(like(flat.leaves, v)))[1]
         right = jvp(exact, tuple(exact.leaves), tuple(like(exact.leaves, v)))[1]
-        yield from dtypes(check, "tangent", flat.outputs.names, pushed, flat.values, right, loose)
+        yield from dtypes(check, "tangent", flat.outputs.names, pushed, flat.values)
+        noise = Noise(flat.outputs, lambda: rounding_error(of_point_and_direction(flat, "fwd", v), case.rng))
+        yield from roughly(check, "tangent", pushed, right, loose, noise)
 
 
 def numpys(case: Case, operands: tuple[Any, ...]) -> Iterator[np.dtype[Any]]:
@@ -76,28 +83,36 @@ def numpys(case: Case, operands: tuple[Any, ...]) -> Iterator[np.dtype[Any]]:
             yield np.asarray(function(*operands, **case.static)).dtype
 
 
-def dtypes(
-    check: str, what: str, names: Sequence[str], found: Any, references: Any, exact: Any, loose: float
-) -> Iterator[Finding]:
-    """Every array has the dtype of the value that it belongs to, and roughly the right numbers."""
-    for name, one, reference, right in zip(names, found, references, exact, strict=True):
+def dtypes(check: str, what: str, names: Sequence[str], found: Any, references: Any) -> Iterator[Finding]:
+    """Every array has the dtype of the value that it belongs to."""
+    for name, one, reference in zip(names, found, references, strict=True):
         own, expected = Abstract.of(one).dtype, Abstract.of(reference).dtype
         if own != expected:
-            yield Finding(check, name, (), expected, own, f"the dtype of its {what}")
-        yield from roughly(check, f"the {what} of {name}", one, right, loose)
+            yield Finding(check, name, (), expected, own, f"the dtype of its {what}", kind="dtype")
 
 
-def roughly(check: str, what: str, found: Any, exact: Any, loose: float) -> Iterator[Finding]:
-    """Whether two arrays agree as far as the lower precision allows; overflow counts as agreement."""
-    one, other = np.atleast_1d(np.asarray(found, np.float64)), np.atleast_1d(np.asarray(exact, np.float64))
-    if not one.size or not np.isfinite(loose) or not np.isfinite(one).all():
-        return
-    scale = float(np.max(np.abs(other), initial=0.0, where=np.isfinite(other)))
-    # A sum that cancels is only as good as its terms, which are of order one.
-    wrong = np.abs(one - other) > loose * scale + 64 * float(np.finfo(check).eps)
-    if wrong.any():
-        index = tuple(map(int, np.argwhere(wrong)[0]))
-        yield Finding(check, None, (), float(other[index]), float(one[index]), f"{what} at {list(index)}, from float64")
+class Noise(NamedTuple):
+    """How far rounding may move arrays of a layout; asked only where something seems wrong."""
+
+    layout: Layout
+    error: Callable[[], Array]
+
+
+def roughly(check: str, what: str, found: Any, exact: Any, loose: float, noise: Noise) -> Iterator[Finding]:
+    """Whether arrays agree as far as the lower precision allows; overflow counts as agreement."""
+    for position, (name, low, high) in enumerate(zip(noise.layout.names, found, exact, strict=True)):
+        one, other = np.atleast_1d(np.asarray(low, np.float64)), np.atleast_1d(np.asarray(high, np.float64))
+        if not np.isfinite(one).all():
+            continue
+        scale = float(np.max(np.abs(other), initial=0.0, where=np.isfinite(other)))
+        # A sum that cancels is only as good as its terms, which are of order one.
+        wrong = np.abs(one - other) > loose * scale + 64 * float(np.finfo(check).eps)
+        if wrong.any():
+            wrong &= np.abs(one - other) > np.atleast_1d(noise.layout.split(noise.error())[position])
+        if wrong.any():
+            index = tuple(map(int, np.argwhere(wrong)[0]))
+            detail = f"the {what} of {name} at {list(index)}, from float64"
+            yield Finding(check, None, (), float(other[index]), float(one[index]), detail)
 
 
 __all__ = ["half_precision", "single_precision"]

@@ -10,7 +10,7 @@ import numpy as np
 
 from tapem.node import Abstract
 from tapem.primitive import Primitive, linear_in_all
-from tapem.tangents import AbstractZero, Thunk, Zero
+from tapem.tangents import AbstractZero, DoesNotExist, Thunk, Zero
 from tapem.testing.dtypes import only_discrete
 from tapem.testing.findings import Finding
 from tapem.testing.flattening import as_tuple, is_array, is_real
@@ -69,39 +69,44 @@ def numbered(rules: Any) -> list[tuple[int | None, Callable[..., Any]]]:
 def discrete_operands(
     op: Primitive, cotangent: Any, rest: tuple[Any, ...], inputs: tuple[Any, ...], static: Mapping[str, Any]
 ) -> Iterator[Finding]:
-    """DoesNotExist, Zero or None for every operand that is an index, a mask or a shape."""
-    rules: Any = op.rrule
-    if rules is None:
-        return
+    """DoesNotExist, or no rule at all, for every operand that is an index, a mask or a shape: a zero would say more."""
     operands = op.signature.operands
     last = len(operands) - 1
     positions = [i for i, x in enumerate(inputs) if x is not None and only_discrete(operands[min(i, last)])]
     if not positions:
         return
     found: dict[int, Any] = {}
-    for position, rule in numbered(rules):
+    for position, rule in numbered(op.rrule):
         result = rule(cotangent, *rest, **static)
         found |= dict(enumerate(as_tuple(result))) if position is None else {position: result}
     for position in positions:
-        part = forced(found.get(position))
-        if part is None:
+        part = computed(found.get(position))
+        if part is None or type(part) is DoesNotExist:
             continue
-        array = np.asarray(part)
+        zero = isinstance(part, AbstractZero)
+        array = np.asarray(0.0 if zero else part)
         index = tuple(map(int, np.unravel_index(0, array.shape))) if array.size and array.ndim else ()
         yield Finding(
             "rules",
             name_of(op, position),
             index,
             "DoesNotExist()",
-            array[index] if array.size else array,
-            f"the rrule gives a gradient to an operand of dtype {Abstract.of(inputs[position]).dtype}",
+            part if zero or not array.size else array[index],
+            f"the rrule gives {'a zero' if zero else 'a gradient'} to an operand of dtype "
+            f"{Abstract.of(inputs[position]).dtype}, which cannot be perturbed",
         )
+
+
+def computed(part: Any) -> Any:
+    """What a rule returned, with thunks evaluated."""
+    while isinstance(part, Thunk):
+        part = part()
+    return part
 
 
 def forced(part: Any) -> Any:
     """What a rule returned, with thunks evaluated; None for Zero and DoesNotExist too."""
-    while isinstance(part, Thunk):
-        part = part()
+    part = computed(part)
     return None if isinstance(part, AbstractZero) else part
 
 
@@ -112,10 +117,14 @@ def kind_of_cotangent(op: Primitive, position: int, part: Any, operand: Any, val
         return
     own, expected = Abstract.of(part), Abstract.of(operand)
     if own.shape != expected.shape and not op.elementwise:
-        yield Finding("rules", name_of(op, position), (), expected.shape, own.shape, "the shape of its cotangent")
+        yield Finding(
+            "rules", name_of(op, position), (), expected.shape, own.shape, "the shape of its cotangent", kind="shape"
+        )
     promoted = any(Abstract.of(y).dtype != expected.dtype for y in flatten(value)[0])
     if own.dtype != expected.dtype and not promoted:
-        yield Finding("rules", name_of(op, position), (), expected.dtype, own.dtype, "the dtype of its cotangent")
+        yield Finding(
+            "rules", name_of(op, position), (), expected.dtype, own.dtype, "the dtype of its cotangent", kind="dtype"
+        )
 
 
 def name_of(op: Primitive, position: int) -> str:
@@ -143,7 +152,8 @@ def unchanged(
             index = tuple(map(int, np.argwhere(np.atleast_1d(array != copy))[0][: array.ndim]))
             whose = role if position is None else name_of(op, position)
             detail = f"the {kind} changed it in place, though others hold it"
-            yield Finding("rules", whose, index, copy[index], array[index], detail, None if whose == role else role)
+            output = None if whose == role else role
+            yield Finding("rules", whose, index, copy[index], array[index], detail, output, kind="memory")
             array[...] = copy
 
 

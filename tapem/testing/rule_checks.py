@@ -13,7 +13,7 @@ from tapem.node import NOTHING
 from tapem.primitive import Primitive
 from tapem.testing.batch_checks import batching
 from tapem.testing.case import Case, op_name
-from tapem.testing.comparison import NAMES, Tolerance, all_orders, forward_map, known_modes, like, raised, reverse_map
+from tapem.testing.comparison import NAMES, Tolerance, all_orders, forward_map, known_modes, like, reverse_map
 from tapem.testing.constant_operands import constant_operands
 from tapem.testing.door_checks import same, three_doors
 from tapem.testing.findings import Finding, GradientMismatch
@@ -123,7 +123,7 @@ def rule_report(
         try:
             found = list(check(case))
         except Exception as error:  # whatever an op or a rule may raise is a finding
-            found = [Finding(kind, detail=raised(error))]
+            found = [Finding.raised(kind, error)]
         checked.append(kind)
         findings += found
         if found and (brief or kind == "values"):  # a value that is not one makes every other check fail too
@@ -146,7 +146,7 @@ def values(case: Case) -> Iterator[Finding]:
     yield from same("values", first, second, "a second call gave something else")
     changed = case.flat.mutated()
     if changed is not None:
-        yield Finding("values", changed, detail="the op changed its operand in place")
+        yield Finding("values", changed, detail="the op changed its operand in place", kind="memory")
 
 
 def doors(case: Case) -> Iterator[Finding]:

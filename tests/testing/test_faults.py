@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -257,6 +258,27 @@ def test_an_integer_input_that_is_given_a_gradient(joint: bool) -> None:
         check_rule(right(implementation), X, ids)
 
 
+@pytest.mark.parametrize("joint", [False, True])
+@pytest.mark.parametrize(
+    "zero",
+    [lambda *_: tm.Zero(), lambda *_: np.zeros(2), lambda *_: 0.0, lambda *_: tm.thunk(tm.Zero())],
+    ids=["Zero", "zeros", "0.0", "thunk"],
+)
+def test_an_index_has_no_derivative_and_that_is_not_zero(zero: Callable[..., Any], joint: bool) -> None:
+    def of_table(g: Any, y: Any, table: Any, ids: Any) -> Any:
+        return tm.scatter_add(np.zeros_like(table), ids, g, 0)
+
+    rrule = (lambda *a: (of_table(*a), zero(*a))) if joint else (of_table, zero)
+
+    @tm.primitive(rrule=rrule, frule=(lambda t, y, table, ids: t[ids], None))
+    def look_up(table: Vector, ids: Int[tm.Tensor, "k"]) -> Float[tm.Tensor, "k"]:
+        return table[ids]
+
+    worst = first(found(check_rule, look_up, X, np.array([0, 2])), "rules")
+    assert (worst.argument, worst.expected) == ("ids", "DoesNotExist()")
+    assert "an operand of dtype int64, which cannot be perturbed" in worst.detail
+
+
 def test_a_wrong_batch_rule() -> None:
     def batch(op: Any, size: int, inputs: Any, mapped: Any, static: Any) -> Any:
         return np.cumsum(inputs[0])[: inputs[0].size].reshape(inputs[0].shape)  # along all axes, not the last
@@ -367,3 +389,26 @@ def test_wrong_at_second_order_where_an_operand_is_constant() -> None:
     worst = first(findings, "reverse over forward mode, b held constant")
     assert worst.argument == "b" and worst.actual == 0
     assert not rule_report(weighted(wrong), [X, X[::-1].copy(), X + 1], order=1).findings
+
+
+def times_one(rrule: Callable[..., Any]) -> Any:
+    return tm.primitive(rrule=(rrule,), frule=(lambda t, y, x: 1.0 * t,), name="times_one")(lambda x: x * 1.0)
+
+
+@pytest.mark.parametrize(
+    ("rule", "kinds", "text"),
+    [
+        (lambda g, y, x: 1.01 * g, {"number"}, r"times_one\(x\): 1 check failed$"),
+        (lambda g, y, x: g.astype(np.float64), {"dtype"}, r"failed \(wrong dtypes\)$"),
+        (lambda g, y, x: np.concatenate([g, g]), {"shape"}, r"failed \(wrong shapes\)$"),
+        (lambda g, y, x: g[7], {"error"}, r"failed \(errors\)$"),
+        (lambda g, y, x: 1.01 * g.astype(np.float64), {"number", "dtype"}, r"failed \(wrong numbers, wrong dtypes\)$"),
+    ],
+    ids=["number", "dtype", "shape", "error", "both"],
+)
+def test_findings_of_each_kind_are_told_apart(rule: Callable[..., Any], kinds: set[str], text: str) -> None:
+    """A wrong derivative is never reported as a dtype, nor the other way round; the first line says which it is."""
+    with pytest.raises(GradientMismatch) as caught:
+        check_rule(times_one(rule), X)
+    assert {finding.kind for finding in caught.value.findings} == kinds
+    assert re.search(text, str(caught.value).splitlines()[0])

@@ -220,3 +220,77 @@ def test_a_batch_of_no_examples() -> None:
         return x * 2
 
     assert "refused" in rule_report(double_by_loop, [X[0]]).skipped["batch rule, of no examples"]
+
+
+@pytest.mark.parametrize("operands", [0.3, np.array([0.3, 0.2]), "ab"], ids=["number", "array", "text"])
+def test_operands_stand_in_a_list(operands: Any) -> None:
+    with pytest.raises(tm.ArgumentError, match=r"must stand in a list or a tuple.*Write rule_report\(sin, \[x\]\)"):
+        rule_report(tm.sin, operands)
+
+
+@pytest.mark.parametrize("modes", ["fwd", ("back",), ["fwd", "both"]])
+def test_a_mode_that_there_is_not(modes: Any) -> None:
+    with pytest.raises(tm.ArgumentError, match="must hold 'fwd' and 'rev'"):
+        rule_report(tm.sin, [X], modes=modes)
+
+
+def test_modes_and_batch_rule_can_be_left_out() -> None:
+    wrong = tm.primitive(rrule=(lambda g, y, x: 2 * g,), frule=(lambda t, y, x: t,))(lambda x: x * 1.0)
+    assert rule_report(wrong, [X]).findings
+    report = rule_report(wrong, [X], modes=["fwd"], batch=False)
+    assert not report.findings and "batch rule" not in report.checked
+    assert {finding.check for finding in rule_report(wrong, [X], modes=["rev"], order=1).findings} == {"reverse mode"}
+
+
+def test_trees_as_operands_of_a_function() -> None:
+    """Every check works on them, in every precision; a list of arrays is a tree, a list of numbers an array."""
+
+    def model(params: Any, x: Any) -> Any:
+        return np.tanh(x @ params["w"]) + params["b"][0]
+
+    params = {"w": X.T, "b": [X[0, :2]]}
+    report = check_rule(model, params, X)
+    assert not report.findings and not report.skipped.keys() & {"float32", "float16"}
+    check_rule(lambda xs: xs[0] * xs[1], [X, X[0]])
+    check_rule(tm.sin, [0.1, 0.2])
+
+    wrong = tm.primitive(rrule=(lambda g, y, x: 1.01 * g,), frule=(lambda t, y, x: t,))(lambda x: x * 1.0)
+    [finding] = [
+        f for f in rule_report(lambda p: wrong(p["w"][0]), [{"w": [1.0]}]).findings if f.check == "reverse mode"
+    ]
+    assert finding.argument == "p['w'][0]"
+
+
+REFUSED: dict[str, Any] = {
+    "solve": lambda a: np.linalg.solve(a, a[0]),
+    "inv": np.linalg.inv,
+    "det": np.linalg.det,
+    "cholesky": lambda a: np.linalg.cholesky(a @ a.T),
+    "eigh": lambda a: np.linalg.eigh(a + a.T)[0],
+    "svd": lambda a: np.linalg.svd(a, compute_uv=False),
+    "qr": lambda a: np.linalg.qr(a)[1],
+    "of ops": lambda a: tm.linalg_inv(a) @ a[0],
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_an_op_refuses_in_float16_is_no_finding(name: str) -> None:
+    a = np.array([[2.0, 0.3, 0.1], [0.2, 3.0, 0.5], [0.4, 0.1, 5.0]])
+    report = check_rule(REFUSED[name], a)
+    assert report.skipped["float16"].startswith("refused: ")
+
+
+@pytest.mark.parametrize("annotation", [Float64[tm.Tensor, "n"], npt.NDArray[np.float64]], ids=str)
+def test_an_op_of_doubles_is_tried_in_no_other_dtype(annotation: Any) -> None:
+    tried: set[Any] = set()
+
+    def spy(x: Any) -> Any:
+        tried.add(getattr(x, "dtype", None))
+        return np.sin(x)
+
+    spy.__annotations__ = {"x": annotation}
+    assert not rule_report(spy, [X[0]]).findings and tried == {np.dtype(np.float64)}
+    tried.clear()
+    spy.__annotations__ = {"x": Float[tm.Tensor, "n"]}
+    assert not rule_report(spy, [X[0]], dtypes=[np.float64, np.float16]).findings
+    assert tried == {np.dtype(np.float64), np.dtype(np.float16)}

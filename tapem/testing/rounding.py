@@ -1,0 +1,126 @@
+"""How far rounding may move the result of a program, found by running it again, a little differently.
+
+Where terms of order one cancel, as in `1 - tanh(x)**2` far from 0, the result is tiny and its error is not, so nothing
+can be told from the result alone. Two things can be done:
+
+- The program is recorded, and every value on its tape is moved by a random part of its last digits (stochastic
+  arithmetic, as in CESTAC): how far the results move is what rounding between the ops can explain. Decisions, such as
+  comparisons and indices, stay as they were taken.
+- The program is run at points next to each other, where all that is smooth about it goes away in high differences:
+  what remains is the rounding inside of its ops. An op may also round to a plateau, where nothing can be seen of the
+  terms that cancel; how large they are is what it gives elsewhere.
+
+Sources: Vignes, A stochastic arithmetic for reliable scientific computation, 1993; More and Wild, Estimating
+computational noise, 2011.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from tapem.node import Abstract, Array, Node
+from tapem.testing.flattening import REFUSALS, Flat, as_leaf, magnitude, packed
+from tapem.tracing import Trace, trace
+from tapem.tree import tree_map
+
+RUNS = 6
+SAFETY = 2.0
+"""How much larger the error may be than the largest of the few that were seen."""
+
+
+def rounding_error(flat: Flat, rng: np.random.Generator) -> Array:
+    """How far rounding may move each of the real outputs.
+
+    >>> x = np.array([0.5])
+    >>> rng = np.random.default_rng(0)
+    >>> bool(1e-12 < rounding_error(Flat(lambda x: (x + 1e4) - 1e4, (x,)), rng)[0] < 1e-10)
+    True
+    >>> bool(rounding_error(Flat(lambda x: x + (1e4 - 1e4), (x,)), rng)[0] < 1e-14)
+    True
+    """
+    digit = float(np.finfo(flat.precision).eps)
+    size, values = magnitude(packed(flat.leaves)), magnitude(packed(flat.values))
+    with np.errstate(all="ignore"):
+        # What is not smooth, or random, is no matter of rounding.
+        inside = np.minimum(
+            np.maximum(inside_of_ops(flat, rng), digit * elsewhere(flat)), digit**0.6 * max(1.0, values)
+        )
+        error = np.maximum(between_ops(flat, rng), inside)
+    return np.maximum(SAFETY * np.nan_to_num(error, nan=0.0, posinf=0.0), digit**2 * max(1.0, size))
+
+
+def between_ops(flat: Flat, rng: np.random.Generator) -> Array:
+    """How far the results move where every value on the tape is a little wrong; 0 for what cannot be recorded."""
+    try:
+        recorded = trace(lambda leaves: flat(*leaves), list(flat.leaves))
+        runs = [packed(shaken(recorded, rng)) for _ in range(RUNS)]
+    except Exception:  # a rule may raise anything; the check that runs it next tells what
+        return np.zeros(flat.outputs.size)
+    return np.max(np.abs(np.array(runs) - packed(flat.values)), axis=0, initial=0.0)
+
+
+def inside_of_ops(flat: Flat, rng: np.random.Generator) -> Array:
+    """The fourth differences of the results along a short line, in the size of the noise that they are made of."""
+    spacing = float(np.finfo(flat.precision).eps) ** 0.375
+    steps = [whole_digits(x, spacing * rng.normal(size=np.shape(x))) for x in flat.leaves]
+    points = [values_at(flat, [x + at * step for x, step in zip(flat.leaves, steps, strict=True)]) for at in range(9)]
+    return np.max(np.abs(np.diff(points, n=4, axis=0)), axis=0, initial=0.0) / np.sqrt(70.0)
+
+
+def whole_digits(x: Any, step: Any) -> Any:
+    """A step of about this size that x can take without rounding."""
+    at = np.asarray(x)
+    digit: Array = 2 * np.spacing(np.maximum(np.abs(at), np.abs(step).astype(at.dtype)))
+    return np.asarray(digit * np.round(step / digit), at.dtype)
+
+
+def elsewhere(flat: Flat) -> Array:
+    """How large the results are where the inputs change places or signs, but not more than the inputs are."""
+    points = ([np.flip(x) for x in flat.leaves], [-np.asarray(x) for x in flat.leaves], [x / 2 for x in flat.leaves])
+    largest = np.max(np.nan_to_num(np.abs([values_at(flat, point) for point in points])), axis=0, initial=0.0)
+    return np.minimum(largest, magnitude(packed(flat.leaves)))
+
+
+def values_at(flat: Flat, leaves: Sequence[Any]) -> Array:
+    """The results at other leaves; not a number where the program is not defined there."""
+    try:
+        return packed(flat(*(as_leaf(value, leaf) for value, leaf in zip(leaves, flat.leaves, strict=True))))
+    except REFUSALS:
+        return np.full(flat.outputs.size, np.nan)
+
+
+def shaken(recorded: Trace, rng: np.random.Generator) -> Sequence[Any]:
+    """The outputs of a recorded program, in which every value on the way is a little wrong."""
+    values: list[Any] = []
+    for node in recorded.recorder.nodes:
+        value = evaluated(node, values)
+        values.append(tree_map(functools.partial(shake, rng), value) if node.parents else value)
+    found = (recorded.output_node(output) for output in recorded.outputs)
+    return [output if node is None else values[node.id] for output, node in zip(recorded.outputs, found, strict=True)]
+
+
+def evaluated(node: Node, values: Sequence[Any]) -> Any:
+    """The value of a node from shaken values of its parents; that of a leaf, or of a decision, as it was."""
+    op: Any = node.op
+    if not node.parents or not op.differentiable:
+        return node.output
+    given = zip(node.parents, node.inputs, strict=True)
+    inputs = [value if parent is None else values[parent] for parent, value in given]
+    return op.evaluate(inputs, node.static)[0]
+
+
+def shake(rng: np.random.Generator, value: Any) -> Any:
+    """A value of reals with its last digits wrong; any other value as it is."""
+    kind = Abstract.of(value)
+    if kind.dtype.kind != "f":
+        return value
+    # Never by so little that the digits stay as they are.
+    part = rng.uniform(0.5, 1, kind.shape) * rng.choice([-1.0, 1.0], kind.shape)
+    return (value * (1.0 + float(np.finfo(kind.dtype).eps) * part)).astype(kind.dtype)
+
+
+__all__ = ["rounding_error"]
