@@ -19,7 +19,7 @@ from tapem.errors import ArgumentError, DTypeError, NotScalarError, ShapeError, 
 from tapem.gradients import Gradients
 from tapem.immutable import Immutable, setter
 from tapem.listing import listing
-from tapem.node import LEAF, NOTHING, NUMBERS, Abstract, Array, Node, Static, constant, new_node
+from tapem.node import LEAF, NOTHING, NUMBERS, Abstract, Array, Handle, Node, Static, constant, new_node
 from tapem.ops.structure import detach, pick
 from tapem.primitive import Primitive
 from tapem.printer import Printer
@@ -161,7 +161,7 @@ class Tape(Immutable):
         inputs: list[Any] = []
         requires_grad = abstract = False
         for operand in operands:
-            if type(operand) is Ref:
+            if type(operand) is Ref or isinstance(operand, Handle):  # a tracer, where a transform runs within a program
                 node = operand.node
                 if node.id >= length or nodes[node.id] is not node:
                     raise unknown(operand, length, f"{op.usage()}: {op.argument(len(inputs))}: ")

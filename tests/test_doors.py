@@ -503,3 +503,31 @@ def test_iterating_a_tracer_takes_it_apart_once():
     ref, tape = tm.Tape().leaf(x)
     names = [node.op.name for node in tm.lift(first_times_second)(ref).exec(tape)]
     assert names.count("unstack") == 1 and "getitem" not in names
+
+
+@pytest.mark.parametrize(
+    ("transform", "expected"),
+    [
+        (lambda x, w: tm.grad(lambda z: tm.sum(tm.mul(z, w)))(x), lambda x: 2.0 + 0 * x),
+        (lambda x, w: tm.grad(lambda z: tm.sum(z * z * w))(x), lambda x: 8.0 * x),
+        (
+            lambda x, w: tm.grad(lambda z: tm.sum(w * z * tm.grad(lambda u: tm.sum(u * w * z))(z)))(x),
+            lambda x: 24 * x**2,
+        ),
+        (lambda x, w: tm.jvp(lambda z: z * w, (x,), (x,)).map(lambda pair: pair[1]), lambda x: 4.0 * x),
+        (lambda x, w: tm.value_and_grad(lambda z: tm.sum(z * w))(x).map(lambda pair: pair[0]), lambda x: 4.0 * x),
+    ],
+)
+def test_a_transform_in_a_program_closes_over_its_refs(transform, expected):
+    @tm.do
+    def program(x):
+        w = yield tm.mul(x, 2.0)
+        y = yield transform(x, w)
+        out = yield tm.sum(y)
+        return out
+
+    x = np.array([0.3, -0.2, 0.5])
+    ref, tape = tm.Tape().leaf(x)
+    out, tape = program(ref).run(tape)
+    np.testing.assert_allclose(tape.backward_scalar(out)[ref], expected(x))
+    np.testing.assert_allclose(tm.grad(program)(x), expected(x))
