@@ -75,6 +75,7 @@ def channels_and_moments(x: Any, gamma: Any, beta: Any, mean: Any, variance: Any
 
 
 WANTS: dict[str, dict[str, Any]] = {
+    **{name: {"prepare": no_zero_last, "power": st.sampled_from([0.5, 2.0])} for name in ("odd_power", "even_power")},
     "cast": {"dtype": np.dtype(np.float64)},
     "discretise": {"dtype": np.dtype(np.int64)},
     **{f"bitwise_{name}": {"prepare": whole} for name in ("and", "or", "xor", "not")},

@@ -133,6 +133,7 @@ def test_what_is_left_out_is_not_mistaken_for_what_is_no_tensor() -> None:
 
 def test_an_op_remembers_a_bounded_number(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tapem.signature._CACHE_LIMIT", 8)
+    tm.matmul.signature.accepted.clear()  # of what other tests asked
     for n in range(40):
         tm.matmul(np.ones((n, 2)), np.ones(2))
         assert len(tm.matmul.signature.accepted) <= 8
