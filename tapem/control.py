@@ -26,6 +26,7 @@ from tapem.errors import ArgumentError, DTypeError, ShapeError, TreeError
 from tapem.node import NOTHING, Abstract, taken
 from tapem.ops.joining import stack
 from tapem.program import lift
+from tapem.recorder import at_work
 from tapem.tracer import Tracer
 from tapem.tracing import monadic
 from tapem.transforms import merge
@@ -51,7 +52,7 @@ def checkpoint(f: Callable[..., Any]) -> Callable[..., Any]:
         leaves, structure = flatten((arguments, options))
         if monadic(leaves):
             return lift(checkpoint(f))(*arguments, **options)
-        recorder = WORK.get().recorder
+        recorder = at_work()
         if recorder is None or WORK.get().constant:
             return f(*arguments, **options)
         # What has no derivative (a number of layers, a mode, a mask) stays the plain value that Python code may need.

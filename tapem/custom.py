@@ -26,7 +26,7 @@ from tapem.node import Abstract
 from tapem.ops import structure as structure_ops
 from tapem.primitive import Primitive
 from tapem.program import lift
-from tapem.recorder import Recorder, new_recorder, opened, put_to_work
+from tapem.recorder import Recorder, at_work, new_recorder, opened, put_to_work
 from tapem.tangents import DoesNotExist, Zero, extern
 from tapem.tracer import Tracer
 from tapem.tracing import monadic
@@ -167,7 +167,7 @@ def apply_custom(
 ) -> Any:
     """Call a custom function through whichever door its arguments stand in."""
     leaves, structure = flatten(arguments)
-    recorder = WORK.get().recorder
+    recorder = at_work()
     if recorder is None or not any(type(leaf) is Tracer for leaf in leaves):
         return f(*arguments)
     box: list[Structure | None] = [None]

@@ -411,7 +411,7 @@ class PureDoor:
         """The step, not yet taken."""
         step = _new(Apply)  # without a constructor in between: this is paid once per op
         _set_parts(step, (op, operands, static))
-        return made(step)
+        return made(step) if WORK.get().constant else step
 
 
 for _type in (Ref, TapeM, Effect, Apply, Bind, Program):

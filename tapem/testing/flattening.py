@@ -17,7 +17,7 @@ import optree
 from tapem.errors import DTypeError, TapeError
 from tapem.monad import TapeM, drive
 from tapem.node import Abstract, Array, Shape, constant
-from tapem.recorder import WORK
+from tapem.recorder import at_work
 from tapem.tape import Ref
 from tapem.tracing import as_tracer
 from tapem.tree import NAMESPACE, flatten, unflatten
@@ -185,7 +185,7 @@ def settled(result: Any) -> Any:
     if not isinstance(result, TapeM):
         return result
     step = cast("TapeM[Any]", result)
-    recorder = WORK.get().recorder
+    recorder = at_work()
     if recorder is not None:
         leaves, structure = flatten(drive(step, recorder))
         return unflatten(structure, [as_tracer(recorder, leaf) for leaf in leaves])

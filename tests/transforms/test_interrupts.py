@@ -361,6 +361,8 @@ def test_a_task_made_inside_f_outlives_it():
         found.append(tm.hvp(f, (X,), (X,)))
         found.append(tm.grad(lambda x: np.sum(tm.checkpoint(np.sin)(x)))(X))
         found.append(tm.debug(np.negative)(X))
+        found.append(tm.checkpoint(np.sin)(X))
+        found.append(custom(X))
 
     async def main():
         tasks = []
@@ -368,7 +370,7 @@ def test_a_task_made_inside_f_outlives_it():
         await tasks[0]
 
     asyncio.run(main())
-    close(found, [2 * X, np.sin(X), tm.hvp(f, (X,), (X,)), np.cos(X), -X])
+    close(found, [2 * X, np.sin(X), tm.hvp(f, (X,), (X,)), np.cos(X), -X, np.sin(X), np.sin(X)])
 
 
 def test_a_worker_thread_with_a_copy_of_the_context():
