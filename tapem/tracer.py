@@ -226,8 +226,8 @@ class Tracer(Handle, Operators["Tracer"]):
         return FUNCTIONS[np.astype](self, dtype)
 
     def copy(self) -> Tracer:
-        """Itself: a tracer is immutable."""
-        return self
+        """The same value, which is cut off under no_grad as whatever else is made there."""
+        return FUNCTIONS[np.copy](self)
 
     def __getattr__(self, name: str) -> Any:
         # The less common array methods are NumPy's functions of the same name.

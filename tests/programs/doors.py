@@ -14,7 +14,7 @@ import numpy as np
 
 import tapem as tm
 
-from .language import Program, Statement, is_name, used
+from .language import Function, Program, Statement, is_name, used
 from .running import DIRECT, Namespace
 from .tools import TOOLS, in_thread
 from .vocabulary import SILENT, THREAD
@@ -61,6 +61,11 @@ def total(program: Program) -> tuple[Statement, ...]:
     return (*program.statements, *sums)
 
 
+def silent(inner: Function) -> tuple[Statement, ...]:
+    """The statements of a block without gradients, where even what it hands on is a value of its own."""
+    return (*inner.statements, Statement("silent", "1 * {0}", (inner.result,)))
+
+
 def run_pure(statements: tuple[Statement, ...], values: dict[str, Any], tape: Any) -> Any:
     """Take one step after another on a tape; the values are entered where they belong."""
     for statement in statements:
@@ -71,10 +76,11 @@ def run_pure(statements: tuple[Statement, ...], values: dict[str, Any], tape: An
             inside = {**values, inner.parameter: values[operand] if is_name(operand) else DIRECT.literal(operand)}
             if statement.text == THREAD:
                 tape = in_thread(run_pure, inner.statements, inside, tape)
+                values[statement.target] = inside[inner.result]
             else:
                 with tm.no_grad():
-                    tape = run_pure(inner.statements, inside, tape)
-            values[statement.target] = inside[inner.result]
+                    tape = run_pure(silent(inner), inside, tape)
+                values[statement.target] = inside["silent"]
             continue
         value = step_of(statement, values)
         if isinstance(value, tm.TapeM):
@@ -92,8 +98,8 @@ def run_do(statements: tuple[Statement, ...], values: dict[str, Any]) -> Generat
             operand = statement.operands[0]
             inside = {**values, inner.parameter: values[operand] if is_name(operand) else DIRECT.literal(operand)}
             with tm.no_grad():
-                yield from run_do(inner.statements, inside)
-            values[statement.target] = inside[inner.result]
+                yield from run_do(silent(inner), inside)
+            values[statement.target] = inside["silent"]
             continue
         value = step_of(statement, values)
         values[statement.target] = (yield value) if isinstance(value, tm.TapeM) else value

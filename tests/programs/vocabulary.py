@@ -68,7 +68,7 @@ INDEXING = family([
     "{0}[np.array([True, False, True, True])]", "np.take({0}, [0, 0, 1], axis=-1)", "{0}[()]", "{0}[-1, ..., 0]",
     (
         "tm.scatter_add({0}, np.array([0, 1, 0]), 2.0, axis=0)",
-        "{0}.reshape(len({0})) + np.array([4.0, 2.0, 0.0, 0.0])[:len({0})] + 0 * {0}[1]",
+        "np.einsum('i->i', {0}) + np.array([4.0, 2.0, 0.0, 0.0])[:len({0})] + 0 * {0}[1]",
     ),
 ])  # fmt: skip
 

@@ -265,3 +265,15 @@ def test_ops_of_several_results_are_cut_off_where_only_shapes_are_known(several)
     np.testing.assert_allclose(tm.grad(lambda xs: np.sum(tm.vmap(f)(xs)))(batch), expected)
     np.testing.assert_allclose(tm.vmap(tm.grad(tm.checkpoint(f)))(batch), expected)
     assert tm.eval_shape(f, x).shape == ()
+
+
+@pytest.mark.parametrize("copy", [np.copy, lambda x: x.copy(), np.positive, lambda x: +x, lambda x: x.astype(float)])
+def test_a_copy_that_is_made_under_it_is_a_constant(copy):
+    def f(x):
+        with tm.no_grad():
+            y = copy(x)
+        return np.sum(x * y)
+
+    close(tm.grad(f)(X), X)
+    close(tm.vmap(tm.grad(f))(np.stack([X, 2 * X])), np.stack([X, 2 * X]))
+    close(tm.grad(lambda x: np.sum(copy(x) * x))(X), 2 * X)
