@@ -19,7 +19,7 @@ from tapem.primitive import Primitive
 from tapem.recorder import Recorder, new_recorder, opened, put_to_work
 from tapem.tangents import Zero
 from tapem.tracer import Tracer
-from tapem.transforms import jvp, vjp
+from tapem.transforms import jvp, merge, vjp
 from tapem.vectorise import vmap
 from tapem.work import run
 
@@ -55,22 +55,21 @@ def batch_call(
 
 
 def pull_call(g: tuple[Any, ...], y: Any, *inputs: Any, program: Program) -> tuple[Any, ...]:
-    """Call the program's pullback; integer inputs get nothing."""
+    """Call the pullback of the outputs that were used; integer inputs get nothing."""
     floats = [is_float(value) for value in inputs]
-    used = [is_float(value) for value in y]
+    used = tuple(part is not None and is_float(value) for part, value in zip(g, y, strict=True))
+    if not (any(floats) and any(used)):
+        return (Zero(),) * len(inputs)
     cotangents = [part for part, use in zip(g, used, strict=True) if use]
-    found = iter(call(*inputs, *cotangents, program=Pullback(program, len(inputs))) if any(floats) else ())
+    found = iter(call(*inputs, *cotangents, program=Pullback(program, len(inputs), used)))
     return tuple(next(found) if flag else Zero() for flag in floats)
 
 
 def push_call(tangents: Sequence[Any], y: Any, *inputs: Any, program: Program) -> tuple[Any, ...]:
-    """Call the program's pushforward."""
-    filled = [
-        np.zeros(np.shape(x), Abstract.of(x).dtype) if type(t) is Zero else t
-        for t, x in zip(tangents, inputs, strict=True)
-        if is_float(x)
-    ]
-    return call(*inputs, *filled, program=Pushforward(program, len(inputs)))
+    """Call the pushforward along the inputs that have a tangent."""
+    moving = tuple(type(t) is not Zero and is_float(x) for t, x in zip(tangents, inputs, strict=True))
+    given = [t for t, moves in zip(tangents, moving, strict=True) if moves]
+    return call(*inputs, *given, program=Pushforward(program, moving))
 
 
 def is_float(value: Any) -> bool:
@@ -92,57 +91,69 @@ def call(*inputs, program: Any) -> Any:  # pyright: ignore  # the program says w
 
 
 call.checked = False
+call.refusals = ()  # what the program raises is the user's
+call.whole_cotangent = False
 
 
 class Pullback:
-    """The program `(inputs, cotangents of the float outputs) -> cotangents of the float inputs`."""
+    """The program `(inputs, cotangents of the used outputs) -> cotangents of the float inputs`.
 
-    def __init__(self, program: Program, count: int) -> None:
-        """Of a program with this many inputs."""
+    An output that nobody used has no cotangent at all: 0 times an infinite derivative would be NaN.
+    """
+
+    def __init__(self, program: Program, count: int, used: tuple[bool, ...]) -> None:
+        """Of a program with this many inputs; `used` says which of its outputs have a cotangent."""
         self.program = program
         self.count = count
+        self.used = used
         self.__name__ = f"pullback of {program.__name__}"
 
     def __call__(self, *values: Any) -> tuple[Any, ...]:
         """Run the program again, and sweep it backward."""
+
+        def outputs(*inputs: Any) -> tuple[Any, ...]:
+            return tuple(part for part, use in zip(self.program(*inputs), self.used, strict=True) if use)
+
         inputs, cotangents = values[: self.count], values[self.count :]
-        y, pullback = vjp(self.program, *inputs)
-        given = iter(cotangents)
-        full = tuple(next(given) if is_float(part) else np.zeros(np.shape(part)) for part in y)
-        return tuple(ct for ct, x in zip(pullback(full), inputs, strict=True) if is_float(x))
+        _, pullback = vjp(outputs, *inputs)
+        return tuple(ct for ct, x in zip(pullback(cotangents), inputs, strict=True) if is_float(x))
 
     def shapes(self, *values: Any) -> tuple[Abstract, ...]:
         """Cotangents have the shapes of their inputs."""
         return tuple(Abstract.of(x) for x in values[: self.count] if is_float(x))
 
-    def batched(self, size: int) -> Program:
-        """The pullback of the batched program: every input is mapped, so each example gets its own cotangents."""
-        return Pullback(batch_all(self.program, size), self.count)
+    def batched(self, size: int, mapped: tuple[bool, ...] | None) -> Program:
+        """The pullback of the batched program, every input of which is mapped: each example has its own cotangents."""
+        return spread(Pullback(batched(self.program, size), self.count, self.used), size, mapped)
 
 
 class Pushforward:
-    """The program `(inputs, tangents of the float inputs) -> tangents of the outputs`."""
+    """The program `(inputs, tangents of the moving inputs) -> tangents of the outputs`."""
 
-    def __init__(self, program: Program, count: int) -> None:
-        """Of a program with this many inputs."""
+    def __init__(self, program: Program, moving: tuple[bool, ...]) -> None:
+        """Of a program; `moving` says which of its inputs have a tangent."""
         self.program = program
-        self.count = count
+        self.moving = moving
         self.__name__ = f"pushforward of {program.__name__}"
 
     def __call__(self, *values: Any) -> tuple[Any, ...]:
         """Run the program again, and push the tangents along."""
-        inputs, tangents = values[: self.count], iter(values[self.count :])
-        full = tuple(next(tangents) if is_float(x) else np.zeros(np.shape(x)) for x in inputs)
-        return jvp(self.program, inputs, full)[1]
+        inputs, tangents = values[: len(self.moving)], values[len(self.moving) :]
+        positions = [position for position, moves in enumerate(self.moving) if moves]
+
+        def along(*moving: Any) -> tuple[Any, ...]:
+            return self.program(*merge(inputs, positions, moving))
+
+        return jvp(along, tuple(inputs[position] for position in positions), tangents)[1]
 
     def shapes(self, *values: Any) -> tuple[Abstract, ...]:
         """Tangents have the shapes of the outputs."""
-        outputs = call_abstractly(*values[: self.count], program=self.program)
+        outputs = call_abstractly(*values[: len(self.moving)], program=self.program)
         return tuple(out if out.dtype.kind == "f" else Abstract(out.shape, np.dtype(float)) for out in outputs)
 
-    def batched(self, size: int) -> Program:
+    def batched(self, size: int, mapped: tuple[bool, ...] | None) -> Program:
         """The pushforward of the batched program."""
-        return Pushforward(batch_all(self.program, size), self.count)
+        return spread(Pushforward(batched(self.program, size), self.moving), size, mapped)
 
 
 class Spread:
@@ -180,9 +191,14 @@ class Spread:
             program=self.program,
         )
 
-    def batched(self, size: int) -> Program:
+    def batched(self, size: int, mapped: tuple[bool, ...] | None) -> Program:
         """One more batch axis in front."""
-        return Spread(batch_all(self.program, size), self.size, self.mapped, self.axis + 1)
+        return spread(Spread(batched(self.program, size), self.size, self.mapped, self.axis + 1), size, mapped)
+
+
+def spread(program: Program, size: int, mapped: tuple[bool, ...] | None) -> Program:
+    """A batched program that needs a batch axis in every input, given inputs of which `mapped` have one."""
+    return program if mapped is None or all(mapped) else Spread(program, size, mapped)
 
 
 class Batched:
@@ -199,14 +215,7 @@ class Batched:
         return self.run(*values)
 
 
-def batch_all(program: Any, size: int) -> Program:
-    """The program for all examples, every input mapped over axis 0: as it knows how, or by `vmap`."""
+def batched(program: Any, size: int, mapped: tuple[bool, ...] | None = None) -> Program:
+    """The program for all examples, as it knows how, or by `vmap`; `mapped` says which inputs are, by default all."""
     own = getattr(program, "batched", None)
-    return Batched(program, size) if own is None else own(size)
-
-
-def batched(program: Any, size: int, mapped: tuple[bool, ...]) -> Program:
-    """The program for all examples, given which of its inputs are mapped over axis 0."""
-    if hasattr(program, "batched"):
-        return Spread(batch_all(program, size), size, mapped)
-    return Batched(program, size, mapped)
+    return Batched(program, size, mapped) if own is None else own(size, mapped)

@@ -9,15 +9,15 @@ to tracers of any level, and, through `vmap`, to batches.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from typing import Any, NamedTuple, cast
 
-from tapem.errors import TapeError
 from tapem.monad import TapeM, drive
 from tapem.node import LEAF, Abstract, Node
 from tapem.ops.structure import pick
 from tapem.primitive import Primitive
 from tapem.recorder import Recorder, at_work, new_recorder, opened
-from tapem.tracer import Tracer, results_of
+from tapem.tracer import Tracer, home, resolved, results_of
 from tapem.tracing import as_tracer
 from tapem.tree import Structure, flatten
 
@@ -82,6 +82,20 @@ class Replay:
                 del slots[slot]
         return tuple(slots[slot] for slot in self.outputs)
 
+    def with_op(self, op: Primitive, other: Callable[..., Any], count: int) -> Replay:
+        """The same program with another function in the place of an op wherever one of the first inputs reaches it."""
+        reached = set(self.inputs[:count])
+        instructions: list[Instruction] = []
+        for instruction in self.instructions:
+            if not reached.isdisjoint(instruction.slots):
+                reached.add(instruction.target)
+                if instruction.op is op:
+                    instruction = instruction._replace(op=other)
+            instructions.append(instruction)
+        changed = copy(self)
+        changed.instructions = instructions
+        return changed
+
     def __repr__(self) -> str:
         return f"<{self.__name__}: {len(self.instructions)} ops>"
 
@@ -144,37 +158,11 @@ def output_node(recorder: Recorder, value: Any) -> Node:
     return recorder.leaf(value, requires_grad=False)
 
 
-def place(
-    recorder: Recorder,
-    op: Primitive,
-    operands: Sequence[Any],
-    static: Mapping[str, Any],
-    outputs: tuple[Any, ...],
-    residuals: Any = None,
-) -> Sequence[Any]:
+def place(op: Primitive, operands: Sequence[Any], static: Mapping[str, Any], outputs: tuple[Any, ...]) -> Sequence[Any]:
     """Record an op whose outputs were computed by `close` already; the tracers of its results."""
     if not outputs:
         return ()
-    nodes = [recorder.own(value) if type(value) is Tracer else None for value in operands]
-    node = op.placed(
-        len(recorder.nodes),
-        tuple(None if node is None else node.id for node in nodes),
-        tuple(
-            node.output if node is not None else value if type(value) is Tracer else op.captured(position, value)
-            for position, (value, node) in enumerate(zip(operands, nodes, strict=True))
-        ),
-        static,
-        outputs,
-        any(node is not None and node.requires_grad for node in nodes),
-        residuals,
-    )
+    recorder: Recorder = home(operands, op.usage)
+    parents, inputs, requires_grad = resolved(recorder, op, operands)
+    node = op.placed(len(recorder.nodes), parents, inputs, static, outputs, requires_grad)
     return results_of(recorder, recorder.append(node))
-
-
-def refuse_captures(closed: Closed, what: str) -> None:
-    """An error if the function closes over tracers, for ops whose rules cannot know them."""
-    if closed.captures:
-        raise TapeError(
-            f"{what} closes over {closed.captures[0]!r}, which its rule cannot give a derivative. "
-            "Pass it as an argument."
-        )

@@ -2,8 +2,7 @@
 
 A tape is a straight-line program, so a loop whose length is known is simply unrolled onto it, at a cost linear in its
 length, and a branch whose condition is known is simply taken. Only where a condition is not known, because `vmap` maps
-over it, does `cond` select between both branches, and `while_loop` become one node that runs until every example is
-done.
+over it, do `cond` and `while_loop` become one node, which runs as soon as it is known (`branching`).
 """
 
 # What a value is, an array, a tracer, a step or a tuple of them, is told apart as the program runs: to a checker it is
@@ -13,22 +12,22 @@ done.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
 import numpy as np
 
 from tapem.arguments import as_function, as_pair, check_condition
 from tapem.boundary import boundary
-from tapem.calls import Program, batch_all, call, call_abstractly
+from tapem.branching import Cond, While
+from tapem.calls import call, call_abstractly
 from tapem.closing import close, is_tensor, place
 from tapem.errors import ArgumentError, DTypeError, ShapeError, TreeError
 from tapem.node import NOTHING, Abstract, taken
 from tapem.ops.joining import stack
 from tapem.program import lift
-from tapem.recorder import at_work
-from tapem.tracer import Tracer
-from tapem.tracing import monadic
+from tapem.tracer import Tracer, home
+from tapem.tracing import at_home, monadic, name_of
 from tapem.transforms import merge
 from tapem.tree import Structure, flatten, leaves_like, shown, tree_map, unflatten
 from tapem.work import WORK
@@ -52,16 +51,18 @@ def checkpoint(f: Callable[..., Any]) -> Callable[..., Any]:
         leaves, structure = flatten((arguments, options))
         if monadic(leaves):
             return lift(checkpoint(f))(*arguments, **options)
-        recorder = at_work()
-        if recorder is None or WORK.get().constant:
+        if WORK.get().constant or home(leaves, lambda: f"checkpoint({name_of(f)})") is None:
             return f(*arguments, **options)
         # What has no derivative (a number of layers, a mode, a mask) stays the plain value that Python code may need.
         inputs = [position for position, leaf in enumerate(leaves) if is_tensor(leaf)]
         operands = [leaves[position] for position in inputs]
-        closed = close(f, operands, lambda values: unflatten(structure, merge(leaves, inputs, values)))
-        operands += closed.captures
-        outputs = place(recorder, call, operands, {"program": closed.program}, tuple(closed.outputs))
-        return unflatten(closed.structure, outputs)
+
+        def record() -> Any:
+            closed = close(f, operands, lambda values: unflatten(structure, merge(leaves, inputs, values)))
+            placed = place(call, [*operands, *closed.captures], {"program": closed.program}, tuple(closed.outputs))
+            return unflatten(closed.structure, placed)
+
+        return at_home(leaves, "checkpoint", record)
 
     return checkpointed
 
@@ -136,8 +137,9 @@ def fori_loop(lower: int, upper: int, body: Callable[[int, Any], Any], init: Any
 def cond(predicate: Any, true_fun: Callable[..., Any], false_fun: Callable[..., Any], *operands: Any) -> Any:
     """`true_fun(*operands)` if the scalar predicate holds, else `false_fun(*operands)`.
 
-    Where the predicate is known, only that branch runs. Under `vmap`, a mapped predicate selects, example by example,
-    from the results of both; these must then agree in structure and shapes.
+    Where the predicate is known, only that branch runs. Under `vmap`, each branch runs for the examples that take it;
+    the results of both must then agree in structure, and their shapes and dtypes be broadcast and promoted to one.
+    What is computed outside of the branches is computed for every example.
 
     >>> float(cond(True, np.sin, np.cos, 0.0))
     0.0
@@ -148,9 +150,38 @@ def cond(predicate: Any, true_fun: Callable[..., Any], false_fun: Callable[..., 
         raise ShapeError(f"cond needs a scalar predicate, not one of shape {np.shape(predicate)}; use np.where.")
     if not is_unknown(predicate):
         return true_fun(*operands) if predicate else false_fun(*operands)
-    yes, no = true_fun(*operands), false_fun(*operands)
-    select: Callable[[Any, Any], Any] = functools.partial(np.where, predicate)
-    return tree_map(select, yes, no, what="cond: the results of the branches")
+    leaves, structure = flatten(operands)
+    inputs = [position for position, leaf in enumerate(leaves) if is_tensor(leaf)]
+    given = [leaves[position] for position in inputs]
+
+    def rebuild(values: Sequence[Any]) -> tuple[Sequence[Any], Mapping[str, Any]]:
+        return unflatten(structure, merge(leaves, inputs, values)), NOTHING
+
+    def record() -> Any:
+        yes, no = close(true_fun, given, rebuild), close(false_fun, given, rebuild)
+        if yes.structure != no.structure:
+            raise TreeError(
+                f"cond: the results of the branches: the structures differ: {shown(yes.structure)} and "
+                f"{shown(no.structure)}."
+            )
+        kinds = tuple(common_kind(one, other) for one, other in zip(yes.outputs, no.outputs, strict=True))
+        axes = ((),) * (1 + len(given) + len(yes.captures) + len(no.captures))
+        program = Cond((), axes, yes.program, no.program, len(given), len(yes.captures), kinds)
+        outputs = call(predicate, *given, *yes.captures, *no.captures, program=program)
+        return unflatten(yes.structure, outputs)
+
+    return at_home([predicate, *leaves], "cond", record)
+
+
+def common_kind(one: Any, other: Any) -> Abstract:
+    """The shape and dtype of a value that may be one or the other, as np.where has it; ShapeError if there is none."""
+    a, b = Abstract.of(one), Abstract.of(other)
+    try:
+        shape = np.broadcast_shapes(a.shape, b.shape)
+    except ValueError:
+        raise ShapeError(f"cond: the results of the branches differ in shape: {a} and {b}.") from None
+    weak = [x if type(x) in (bool, int, float) else kind.dtype for x, kind in ((one, a), (other, b))]
+    return Abstract(shape, np.result_type(*weak))
 
 
 def is_unknown(value: Any) -> bool:
@@ -161,8 +192,8 @@ def is_unknown(value: Any) -> bool:
 def while_loop(cond_fun: Callable[[Any], Any], body_fun: Callable[[Any], Any], init: Any) -> Any:
     """Apply `body_fun` to the state for as long as `cond_fun(state)` holds.
 
-    Differentiable in both modes: the iterations that took place are what is differentiated. Under `vmap` the loop runs
-    until the last example is done; the others keep their state.
+    Differentiable in both modes: the iterations that took place are what is differentiated. Under `vmap` the body runs
+    for the examples that are not done yet.
 
     Raises TreeError if the body changes the structure of the state, ShapeError or DTypeError (under vmap) if it changes
     a shape or dtype.
@@ -191,62 +222,24 @@ def unknown_loop(cond_fun: Callable[[Any], Any], body_fun: Callable[[Any], Any],
     leaves, structure = flatten(state)
     # The body decides the dtypes: a Python number as a first state stands for what the loop makes of it.
     leaves = [np.asarray(leaf) if type(leaf) in (bool, int, float) else leaf for leaf in leaves]
-    test = close(cond_fun, leaves, lambda values: ((unflatten(structure, values),), NOTHING))
-    body = close(body_fun, leaves, lambda values: ((unflatten(structure, values),), NOTHING))
-    if body.structure != structure:
-        raise TreeError(f"while_loop: the body turns {shown(structure)} into {shown(body.structure)}.")
-    for before, after in zip(leaves, body.outputs, strict=True):
-        a, b = Abstract.of(before), Abstract.of(after)
-        if a != b:
-            kind = ShapeError if a.shape != b.shape else DTypeError
-            raise kind(f"while_loop: the body must keep shapes and dtypes, but turns {a} into {b}.")
-    if len(test.outputs) != 1 or Abstract.of(test.outputs[0]).shape != ():
-        raise ArgumentError("while_loop: the condition must return one scalar.")
-    program = While(test.program, body.program, len(leaves), len(test.captures))
-    return unflatten(structure, call(*leaves, *test.captures, *body.captures, program=program))
 
+    def record() -> Any:
+        test = close(cond_fun, leaves, lambda values: ((unflatten(structure, values),), NOTHING))
+        body = close(body_fun, leaves, lambda values: ((unflatten(structure, values),), NOTHING))
+        if body.structure != structure:
+            raise TreeError(f"while_loop: the body turns {shown(structure)} into {shown(body.structure)}.")
+        for before, after in zip(leaves, body.outputs, strict=True):
+            a, b = Abstract.of(before), Abstract.of(after)
+            if a != b:
+                kind = ShapeError if a.shape != b.shape else DTypeError
+                raise kind(f"while_loop: the body must keep shapes and dtypes, but turns {a} into {b}.")
+        if len(test.outputs) != 1 or Abstract.of(test.outputs[0]).shape != ():
+            raise ArgumentError("while_loop: the condition must return one scalar.")
+        axes = ((),) * (len(leaves) + len(test.captures) + len(body.captures))
+        program = While((), axes, test.program, body.program, len(leaves), len(test.captures))
+        return unflatten(structure, call(*leaves, *test.captures, *body.captures, program=program))
 
-class While:
-    """The program of a loop: its inputs are the state, and what the condition and the body capture.
-
-    Batched, it has a predicate per example: the loop runs while any holds, and the examples that are done keep their
-    state.
-    """
-
-    __name__ = "while_loop"
-
-    def __init__(self, test: Program, body: Program, count: int, captured: int, depth: int = 0) -> None:
-        """With `count` state leaves, `captured` inputs of the condition, and `depth` batch axes."""
-        self.test = test
-        self.body = body
-        self.count = count
-        self.captured = captured
-        self.depth = depth
-
-    def __call__(self, *inputs: Any) -> tuple[Any, ...]:
-        """Run the loop; the values must be known."""
-        middle = self.count + self.captured
-        state, for_test, for_body = inputs[: self.count], inputs[self.count : middle], inputs[middle:]
-        while True:
-            holds = self.test(*state, *for_test)[0]
-            if not np.any(holds):
-                return state
-            following = self.body(*state, *for_body)
-            if self.depth:
-                following = tuple(
-                    np.where(np.reshape(holds, (*holds.shape, *(1,) * (np.ndim(new) - self.depth))), new, old)
-                    for new, old in zip(following, state, strict=True)
-                )
-            state = following
-
-    def shapes(self, *inputs: Any) -> tuple[Abstract, ...]:
-        """The state keeps its shapes."""
-        return tuple(Abstract.of(value) for value in inputs[: self.count])
-
-    def batched(self, size: int) -> Program:
-        """The loop over a batch, with every input mapped: any of the state may come to depend on the example."""
-        test, body = batch_all(self.test, size), batch_all(self.body, size)
-        return While(test, body, self.count, self.captured, self.depth + 1)
+    return at_home(leaves, "while_loop", record)
 
 
 @boundary

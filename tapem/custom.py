@@ -1,8 +1,6 @@
 """Rules that users give to functions of their own, and values that are cut off from the derivative.
 
-A function with a custom rule is one node whose static argument holds the rule. It is never traced around, so forward
-and reverse mode always agree: reverse mode of a `custom_jvp` is the transpose of its rule, and forward mode of a
-`custom_vjp` is the transpose of its pullback. A linear function is transposed by pulling back through it.
+What a user's rule returns is checked here, so that whatever does not fit is told with the name of the user's function.
 """
 
 # What a value is, an array, a tracer, a step or a tuple of them, is told apart as the program runs: to a checker it is
@@ -12,187 +10,40 @@ and reverse mode always agree: reverse mode of a `custom_jvp` is the transpose o
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ContextDecorator
 from contextvars import Token
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
-from tapem.closing import close, is_tensor, place, refuse_captures
-from tapem.declare import primitive
-from tapem.errors import NoRuleError, ShapeError
+from tapem.custom_call import zeros_of
+from tapem.custom_function import Call, Custom
+from tapem.errors import ArgumentError, DTypeError, NoRuleError, ShapeError
 from tapem.node import Abstract
 from tapem.ops import structure as structure_ops
-from tapem.primitive import Primitive
-from tapem.program import lift
-from tapem.recorder import Recorder, at_work, new_recorder, opened, put_to_work
-from tapem.tangents import DoesNotExist, Zero, extern
-from tapem.tracer import Tracer
-from tapem.tracing import monadic
-from tapem.transforms import vjp
-from tapem.tree import Structure, flatten, leaves_like, tree_map, unflatten
-from tapem.vectorise import vmap
+from tapem.tangents import DoesNotExist, Zero, add, extern
+from tapem.tangents.symbols import described
+from tapem.tracing import name_of
+from tapem.tree import flatten, leaves_or_none, tree_map, unflatten
 from tapem.work import WORK, Work, run, set_back, working
 
-
-class Rule:
-    """A custom rule on flat lists: what the node of a call to a custom function carries.
-
-    `forward(*leaves)` gives the output leaves and the residual leaves, `pull(residuals, cotangents)` the cotangents of
-    the inputs, `push(inputs, tangents)` the tangents of the outputs. One of pull and push is the user's; the other is
-    its transpose.
-    """
-
-    def __init__(
-        self,
-        name: str,
-        forward: Callable[..., tuple[list[Any], list[Any]]],
-        pull: Callable[[Sequence[Any], Sequence[Any]], list[Any]] | None = None,
-        push: Callable[[Sequence[Any], Sequence[Any]], list[Any]] | None = None,
-    ) -> None:
-        """Of a custom function whose arguments are flattened."""
-        self.name = name
-        self.forward = forward
-        self.pull = pull
-        self.push = push
-
-    def __repr__(self) -> str:
-        return self.name
+R = TypeVar("R", bound=Callable[..., Any])
 
 
-def forward_custom(*inputs: Any, rule: Rule) -> tuple[tuple[Any, ...], list[Any]]:
-    """The value of a custom function, and its residuals."""
-    outputs, residuals = rule.forward(*inputs)
-    return tuple(outputs), residuals
-
-
-def pull_custom(g: tuple[Any, ...], y: Any, residuals: list[Any], *inputs: Any, rule: Rule) -> tuple[Any, ...]:
-    """The user's pullback, or the transpose of the user's tangent rule."""
-    if rule.pull is not None:
-        return tuple(rule.pull(residuals, g))
-    push = rule.push
-    assert push is not None
-    floats = [index for index, value in enumerate(inputs) if Abstract.of(value).dtype.kind == "f"]
-
-    def along(*tangents: Any) -> tuple[Any, ...]:
-        filled = [zeros_of(value) for value in inputs]
-        for index, tangent in zip(floats, tangents, strict=True):
-            filled[index] = tangent
-        return tuple(push(inputs, filled))
-
-    _, transpose = vjp(along, *(zeros_of(inputs[index]) for index in floats))
-    found = iter(transpose(tuple(g)))
-    return tuple(next(found) if index in floats else Zero() for index in range(len(inputs)))
-
-
-def push_custom(tangents: Sequence[Any], y: Any, residuals: list[Any], *inputs: Any, rule: Rule) -> tuple[Any, ...]:
-    """The user's tangent rule, or the transpose of the user's pullback."""
-    filled = [zeros_of(x) if type(t) is Zero else t for t, x in zip(tangents, inputs, strict=True)]
-    if rule.push is not None:
-        return tuple(rule.push(inputs, filled))
-    pull = rule.pull
-    assert pull is not None
-
-    def back(*cotangents: Any) -> tuple[Any, ...]:
-        return tuple(
-            zeros_of(x) if type(ct) is Zero else ct for ct, x in zip(pull(residuals, cotangents), inputs, strict=True)
-        )
-
-    _, transpose = vjp(back, *(zeros_of(value) for value in y))
-    return transpose(tuple(filled))
-
-
-def batch_custom(
-    op: Primitive, size: int, inputs: Sequence[Any], mapped: Sequence[bool], static: Mapping[str, Any]
-) -> Any:
-    """Call the custom function of all examples, whose rule is the batched rule."""
-    rule: Rule = static["rule"]
-    axes = tuple(0 if is_mapped else None for is_mapped in mapped)
-
-    def forward(*leaves: Any) -> Any:
-        return vmap(rule.forward, in_axes=axes, axis_size=size)(*leaves)
-
-    def pull(residuals: Sequence[Any], cotangents: Sequence[Any]) -> list[Any]:
-        def one(residuals: Sequence[Any], cotangents: Sequence[Any]) -> list[Any]:
-            assert rule.pull is not None
-            found = rule.pull(residuals, cotangents)
-            present.extend(type(part) is not Zero for part in found)
-            return [part for part in found if type(part) is not Zero]
-
-        present: list[bool] = []
-        parts = iter(vmap(one, axis_size=size)(list(residuals), list(cotangents)))
-        # An input that all examples share gets the sum of their cotangents.
-        return [
-            (ct if is_mapped else np.sum(ct, axis=0)) if some and (ct := next(parts)) is not None else Zero()
-            for some, is_mapped in zip(present, mapped, strict=True)
-        ]
-
-    def push(inputs: Sequence[Any], tangents: Sequence[Any]) -> list[Any]:
-        assert rule.push is not None
-        return vmap(rule.push, in_axes=(list(axes), list(axes)), axis_size=size)(list(inputs), list(tangents))
-
-    several = Rule(rule.name, forward, None if rule.pull is None else pull, None if rule.push is None else push)
-    return op(*inputs, rule=several)
-
-
-def abstract_custom(*inputs: Any, rule: Rule) -> tuple[Abstract, ...]:
-    """The shapes of a custom function's outputs."""
-
-    def trace(recorder: Recorder) -> tuple[Abstract, ...]:
-        outputs, _ = rule.forward(*(Tracer(recorder, recorder.leaf(Abstract.of(value))) for value in inputs))
-        return tuple(Abstract.of(output) for output in outputs)
-
-    return opened(new_recorder(abstract=True), trace)
-
-
-@primitive(rrule=pull_custom, frule=push_custom, batch=batch_custom, abstract=abstract_custom, residuals=True)
-def custom_call(*inputs, rule: Any) -> Any:  # pyright: ignore  # the rule says what its inputs and outputs are
-    """Apply a function that has a custom rule, as one node with several results."""
-    recorder = WORK.get().recorder if any(type(x) is Tracer for x in inputs) else None
-    return run(put_to_work(recorder), functools.partial(forward_custom, *inputs, rule=rule))
-
-
-custom_call.checked = False
-
-
-def zeros_of(value: Any) -> Any:
-    """Zeros of the shape and dtype of a value; of float64 where it has no tangents."""
-    kind = Abstract.of(value)
-    return np.zeros(kind.shape, kind.dtype if kind.dtype.kind == "f" else np.float64)
-
-
-def apply_custom(
-    f: Callable[..., Any], make: Callable[[Structure, list[Structure | None]], Rule], arguments: tuple[Any, ...]
-) -> Any:
-    """Call a custom function through whichever door its arguments stand in."""
-    leaves, structure = flatten(arguments)
-    recorder = at_work()
-    if recorder is None or not any(type(leaf) is Tracer for leaf in leaves):
-        return f(*arguments)
-    box: list[Structure | None] = [None]
-    rule = make(structure, box)
-    closed = close(
-        rule.forward,
-        leaves,
-        lambda values: ([new if is_tensor(old) else old for old, new in zip(leaves, values, strict=True)], {}),
-    )
-    refuse_captures(closed, rule.name)
-    assert box[0] is not None
-    count = box[0].num_leaves
-    values, residuals = tuple(closed.outputs[:count]), None if recorder.abstract else closed.outputs[count:]
-    return unflatten(box[0], place(recorder, custom_call, leaves, {"rule": rule}, values, residuals))
-
-
-class custom_vjp:
+class custom_vjp(Custom):
     """A function whose reverse-mode rule the user gives.
 
     `fwd(*xs) -> (y, residuals)` computes the value and whatever the pullback needs, as a tree;
-    `bwd(residuals, cotangent) -> tuple` gives one cotangent per argument (None or Zero() for nothing). Also as a
-    decorator of the function itself, with `.defvjp(fwd, bwd)`. The rule holds in both modes (forward mode transposes
-    bwd), at every order and under vmap; bwd must be linear in the cotangent. Arguments are positional.
+    `bwd(residuals, cotangent) -> tuple` gives one cotangent per argument, where None or Zero() stands for nothing, also
+    within a tree. Also as a decorator of the function itself, with `.defvjp(fwd, bwd)`. The rule holds in both modes
+    (forward mode transposes bwd), at every order and under vmap; bwd must be linear in the cotangent.
 
-    Raises ShapeError for a wrong number of cotangents; TapeError if the function closes over traced values.
+    `fwd` is given all arguments by position, those named in the call and the defaults too, and may call the function.
+    Arguments that `nondiff_argnums` names are passed to bwd first, and have no cotangent; neither have integers.
+
+    Raises ShapeError, DTypeError or TreeError for what fwd and bwd return, if it does not fit; TapeError if the
+    function closes over traced values.
 
     >>> import numpy as np, tapem as tm
     >>> clipped = custom_vjp(lambda x: (x, None), lambda _, g: (np.clip(g, -1.0, 1.0),))
@@ -200,82 +51,84 @@ class custom_vjp:
     np.float64(1.0)
     """
 
-    def __init__(self, fwd: Callable[..., Any], bwd: Callable[..., Any] | None = None) -> None:
+    def __init__(
+        self, fwd: Callable[..., Any], bwd: Callable[..., Any] | None = None, *, nondiff_argnums: Sequence[int] = ()
+    ) -> None:
         """With both parts of the rule, or with the function alone, to be given its rule by `defvjp`."""
-        self.function: Callable[..., Any] = fwd if bwd is None else lambda *xs: fwd(*xs)[0]
+
+        def first(*xs: Any) -> Any:
+            return pair(fwd(*xs), name_of(fwd), "fwd", "(y, residuals)")[0]
+
+        super().__init__(fwd if bwd is None else first, fwd, nondiff_argnums)
         self.rule: tuple[Callable[..., Any], Callable[..., Any]] | None = None if bwd is None else (fwd, bwd)
-        functools.update_wrapper(self, fwd)
 
     def defvjp(self, fwd: Callable[..., Any], bwd: Callable[..., Any]) -> None:
         """Give the rule: `fwd(*xs) -> (y, residuals)` and `bwd(residuals, cotangent) -> tuple`."""
         self.rule = fwd, bwd
 
-    def __call__(self, *arguments: Any) -> Any:
-        """Apply the function."""
-        if monadic(flatten(arguments)[0]):
-            return lift(self)(*arguments)
-        return apply_custom(self.function, self.flat_rule, arguments)
-
-    def flat_rule(self, structure: Structure, out: list[Structure | None]) -> Rule:
-        """The rule on lists of leaves; `out` receives the structure of the output."""
+    def called_with(self, arguments: tuple[Any, ...]) -> Call:
+        """One call of the function, with its rule."""
         if self.rule is None:
             raise NoRuleError(f"custom_vjp {self.__name__}: its rule is missing; give it with .defvjp(fwd, bwd).")
-        fwd, bwd = self.rule
-        kept: list[Structure | None] = [None]
-
-        def forward(*leaves: Any) -> tuple[list[Any], list[Any]]:
-            y, residuals = fwd(*unflatten(structure, leaves))
-            outputs, out[0] = flatten(y)
-            saved, kept[0] = flatten(residuals)
-            return outputs, saved
-
-        def pull(residuals: Sequence[Any], cotangents: Sequence[Any]) -> list[Any]:
-            assert out[0] is not None and kept[0] is not None
-            found = bwd(unflatten(kept[0], residuals), unflatten(out[0], cotangents))
-            parts = structure.children()
-            if not isinstance(found, tuple) or len(found) != len(parts):
-                count = len(found) if isinstance(found, tuple) else type(found).__name__
-                raise ShapeError(
-                    f"the bwd of {self.__name__} must return a tuple of {len(parts)} cotangents, one per argument, "
-                    f"not {count}."
-                )
-            result: list[Any] = []
-            for part, child in zip(found, parts, strict=True):
-                if part is None or type(part) in (Zero, DoesNotExist):
-                    result.extend([Zero()] * child.num_leaves)
-                else:
-                    result.extend(map(extern_cotangent, leaves_like(child, part, f"the bwd of {self.__name__}")))
-            return result
-
-        return Rule(self.__name__, forward, pull=pull)
-
-    __name__: str
+        return PullbackCall(self, arguments, *self.rule)
 
 
-def fitting(tangent: Any, value: Any, what: str) -> Any:
-    """A tangent that a user's rule returned, as an array or tracer; ShapeError if it does not fit its value."""
-    if type(tangent) in (Zero, DoesNotExist):
-        return zeros_of(value)
-    tangent = extern(tangent)
-    if np.shape(tangent) != np.shape(value):
-        raise ShapeError(
-            f"{what} returned a tangent of shape {np.shape(tangent)} for a value of shape {np.shape(value)}."
-        )
-    return tangent
+class PullbackCall(Call):
+    """A call of a function that has a `custom_vjp`."""
+
+    reverse = True
+
+    def __init__(self, custom: Custom, arguments: tuple[Any, ...], fwd: Any, bwd: Any) -> None:
+        """With both parts of its rule."""
+        super().__init__(custom, arguments)
+        self.fwd = fwd
+        self.bwd = bwd
+
+    def forward(self, *operands: Any) -> tuple[list[Any], list[Any]]:
+        """The outputs and the residuals, by the user's fwd."""
+        y, residuals = pair(self.fwd(*self.full(operands)), self.name, "fwd", "(y, residuals)")
+        saved, self.structures["residuals"] = flatten(residuals)
+        return self.seen(operands, y, f"the fwd of {self.name}"), saved
+
+    def pull(self, residuals: Sequence[Any], cotangents: Sequence[Any]) -> list[Any]:
+        """The cotangents of the operands, by the user's bwd."""
+        what = f"the bwd of {self.name}"
+        kept = unflatten(self.structures["residuals"], residuals)
+        found = self.bwd(*self.fixed, kept, unflatten(self.output_structure(), cotangents))
+        parts = self.structure.children()
+        if not isinstance(found, tuple | list) or len(found) != len(parts):
+            count = len(found) if isinstance(found, tuple | list) else described(found)
+            raise ShapeError(f"{what} must return a tuple of {len(parts)} cotangents, one per argument, not {count}.")
+        leaves = [
+            leaf
+            for part, child in zip(found, parts, strict=True)
+            for leaf in leaves_or_none(child, part, what, (Zero, DoesNotExist))
+        ]
+        return [
+            self.fitting(leaf, kind, f"{what} returned a cotangent", name)
+            for leaf, kind, name in zip(leaves, self.inputs, self.names, strict=True)
+        ]
+
+    def fitting(self, cotangent: Any, kind: Abstract, what: str, argument: str) -> Any:
+        """A cotangent as an array or tracer, or Zero; ShapeError or DTypeError if it does not fit its argument."""
+        if cotangent is None or kind.dtype.kind != "f":  # an integer has no derivative, whatever a rule says
+            return Zero()
+        # Where the function promotes an argument, the cotangent goes back to the dtype that it came from.
+        promoted = any(out.dtype.type is not kind.dtype.type for out in self.outputs)
+        return fitted(cotangent, kind, what, f"the argument {argument}", promoted)
 
 
-def extern_cotangent(value: Any) -> Any:
-    """A cotangent as an array or tracer, or Zero."""
-    return Zero() if value is None or type(value) in (Zero, DoesNotExist) else extern(value)
-
-
-class custom_jvp:
+class custom_jvp(Custom):
     """A function whose forward-mode rule the user gives: `rule(primals, tangents) -> (y, dy)`.
 
-    Also as a decorator, with `.defjvp(rule)`. The rule holds in both modes (reverse mode transposes it), at every order
-    and under vmap; it must be linear in the tangents. Arguments are positional.
+    Also as a decorator, with `.defjvp(rule)`, or with `.defjvps` for one rule per argument. The rule holds in both
+    modes (reverse mode transposes it), at every order and under vmap; it must be linear in the tangents.
 
-    Raises TapeError if the function closes over traced values.
+    The rule is given all arguments by position, those named in the call and the defaults too, and may call the
+    function. Arguments that `nondiff_argnums` names are passed to it first, and have no tangent.
+
+    Raises ShapeError, DTypeError or TreeError for what the rule returns, if it does not fit; TapeError if the function
+    closes over traced values.
 
     >>> import numpy as np, tapem as tm
     >>> log1pexp = custom_jvp(
@@ -285,44 +138,100 @@ class custom_jvp:
     np.float64(0.5)
     """
 
-    def __init__(self, f: Callable[..., Any], rule: Callable[..., Any] | None = None) -> None:
+    def __init__(
+        self, f: Callable[..., Any], rule: Callable[..., Any] | None = None, *, nondiff_argnums: Sequence[int] = ()
+    ) -> None:
         """With the rule, or without it, to be given by `defjvp`."""
-        self.function = f
-        self.rule = rule
-        functools.update_wrapper(self, f)
-
-    def defjvp(self, rule: Callable[..., Any]) -> None:
-        """Give the rule: `rule(primals, tangents) -> (y, dy)`."""
+        super().__init__(f, f, nondiff_argnums)
         self.rule = rule
 
-    def __call__(self, *arguments: Any) -> Any:
-        """Apply the function."""
-        if monadic(flatten(arguments)[0]):
-            return lift(self)(*arguments)
-        return apply_custom(self.function, self.flat_rule, arguments)
+    def defjvp(self, rule: R) -> R:
+        """Give the rule, `rule(primals, tangents) -> (y, dy)`; it is given back, so this can decorate it."""
+        self.rule = rule
+        return rule
 
-    def flat_rule(self, structure: Structure, out: list[Structure | None]) -> Rule:
-        """The rule on lists of leaves; `out` receives the structure of the output."""
-        rule = self.rule
-        if rule is None:
+    def defjvps(self, *rules: Callable[..., Any] | None) -> None:
+        """Give the rule as one function per argument, `rule(tangent, y, *primals)`, whose results are summed.
+
+        None stands for an argument on which the result is taken not to depend.
+
+        >>> import numpy as np, tapem as tm
+        >>> f = custom_jvp(lambda x, y: np.sin(x) * y)
+        >>> f.defjvps(lambda t, out, x, y: np.cos(x) * t * y, lambda t, out, x, y: np.sin(x) * t)
+        >>> tm.grad(f, argnums=1)(0.0, 3.0)
+        np.float64(0.0)
+        """
+        if self.nondiff_argnums:
+            raise ArgumentError(f"{self.__name__}: with nondiff_argnums the rule is one function; give it by defjvp.")
+
+        def rule(primals: tuple[Any, ...], tangents: tuple[Any, ...]) -> tuple[Any, Any]:
+            if len(rules) != len(primals):
+                raise ArgumentError(
+                    f"{self.__name__}: defjvps was given {len(rules)} rules, but the function has {len(primals)} "
+                    "arguments; give one for each, or None."
+                )
+            y = self(*primals)
+            parts = [one(t, y, *primals) for one, t in zip(rules, tangents, strict=True) if one is not None]
+            dy = functools.reduce(lambda a, b: tree_map(add, a, b, what=f"the rules of {self.__name__}"), parts)
+            return y, dy
+
+        self.rule = rule
+
+    def called_with(self, arguments: tuple[Any, ...]) -> Call:
+        """One call of the function, with its rule."""
+        if self.rule is None:
             raise NoRuleError(f"custom_jvp {self.__name__}: its rule is missing; give it with .defjvp(rule).")
+        return PushforwardCall(self, arguments, self.rule)
 
-        def forward(*leaves: Any) -> tuple[list[Any], list[Any]]:
-            outputs, out[0] = flatten(self.function(*unflatten(structure, leaves)))
-            return outputs, []
 
-        def push(inputs: Sequence[Any], tangents: Sequence[Any]) -> list[Any]:
-            assert out[0] is not None
-            y, dy = rule(unflatten(structure, inputs), unflatten(structure, tangents))
-            what = f"the rule of {self.__name__}"
-            values = leaves_like(out[0], y, what)
-            nothing = dy is None or type(dy) in (Zero, DoesNotExist)
-            parts = [Zero() for _ in values] if nothing else leaves_like(out[0], dy, what)
-            return [fitting(part, value, what) for part, value in zip(parts, values, strict=True)]
+class PushforwardCall(Call):
+    """A call of a function that has a `custom_jvp`."""
 
-        return Rule(self.__name__, forward, push=push)
+    reverse = False
 
-    __name__: str
+    def __init__(self, custom: Custom, arguments: tuple[Any, ...], rule: Any) -> None:
+        """With its rule."""
+        super().__init__(custom, arguments)
+        self.rule = rule
+
+    def push(self, inputs: Sequence[Any], tangents: Sequence[Any]) -> list[Any]:
+        """The tangents of the outputs, by the user's rule."""
+        what = f"the rule of {self.name}"
+        given = self.rule(*self.fixed, self.tree(inputs), self.tree(tangents))
+        y, dy = pair(given, self.name, "rule", "(y, dy)")
+        values = leaves_or_none(self.output_structure(), y, what, ())
+        parts = leaves_or_none(self.output_structure(), dy, what, (Zero, DoesNotExist))
+        results: list[Any] = []
+        for value, part, kind in zip(values, parts, self.outputs, strict=True):
+            if value is None or np.shape(value) != kind.shape:
+                raise ShapeError(
+                    f"{what} returned {described(value)} as its value, but {self.name} itself gives {kind}."
+                )
+            none = part is None or kind.dtype.kind != "f"
+            results.append(
+                zeros_of(kind) if none else fitted(part, kind, f"{what} returned a tangent", "a value", False)
+            )
+        return results
+
+
+def pair(result: Any, name: str, part: str, due: str) -> tuple[Any, Any]:
+    """What a rule returned, which must be a pair; ShapeError if it is not."""
+    if not isinstance(result, tuple | list) or len(result) != 2:
+        raise ShapeError(f"the {part} of {name} must return a pair {due}, not {described(result)}.")
+    return result[0], result[1]
+
+
+def fitted(part: Any, kind: Abstract, what: str, owner: str, promoted: bool) -> Any:
+    """A tangent or cotangent as an array or tracer; ShapeError or DTypeError if it does not fit what it belongs to."""
+    part = extern(part)
+    if type(part) in (bool, int, float):
+        part = kind.dtype.type(part)
+    own = Abstract.of(part)
+    if own.shape != kind.shape:
+        raise ShapeError(f"{what} of shape {own.shape} for {owner} of shape {kind.shape}.")
+    if own.dtype.kind != "f" or (own.dtype.type is not kind.dtype.type and not promoted):
+        raise DTypeError(f"{what} of dtype {own.dtype} for {owner} of dtype {kind.dtype}.")
+    return part
 
 
 def detach(x: Any) -> Any:

@@ -112,6 +112,11 @@ class Primitive:
     (True, 'sum', 'sum(x)')
     """
 
+    # What an implementation raises when operands do not fit; an op that runs a user's function raises what that does.
+    refusals: tuple[type[Exception], ...] = _REFUSALS
+    # Whether the rrule of an op with several results is given zeros, or else None, for those that nobody used.
+    whole_cotangent: bool = True
+
     def __init__(
         self,
         implementation: Callable[..., Any],
@@ -268,7 +273,7 @@ class Primitive:
             output = self.implementation(*inputs, **static) if static else self.implementation(*inputs)
         except TapeError:
             raise
-        except _REFUSALS as error:
+        except self.refusals as error:
             raise self.refusal(inputs, static, operands, error) from error
         residuals = None
         if self.residuals:
@@ -316,7 +321,7 @@ class Primitive:
                 result = self.abstract_rule(*inputs, **static)
             except TapeError:
                 raise
-            except _REFUSALS as error:
+            except self.refusals as error:
                 raise self.refusal(known, static, operands, error) from error
         else:
             try:
@@ -357,7 +362,7 @@ class Primitive:
                     output = self.implementation(*ones, **static)
             except TapeError:
                 raise
-            except _REFUSALS as error:
+            except self.refusals as error:
                 raise self.refusal(known, static, operands, error) from error
             if self.residuals:
                 output, _ = output

@@ -25,15 +25,19 @@ class Recorder:
 
     `level` says how deep the recorder is nested: an op records on the highest of its operands' recorders. An
     `abstract` recorder knows shapes only. A `closing` recorder makes an input of every tracer of a lower level that it
-    meets, and keeps both in `captures`. When the transform that opened it ends, `alive` becomes False.
+    meets, and keeps both in `captures`; `closing` is the recorder of the program that is being closed here, itself or
+    one further down: what is computed inside belongs to the program, of whatever it is computed. When the transform
+    that opened it ends, `alive` becomes False.
 
     `usual` is what the context variable holds while this recorder is at work and nothing else is the matter: it knows
     values, no_grad is not in force and nobody is watching. One comparison with it tells all this to an op.
     """
 
-    __slots__ = ("__weakref__", "abstract", "alive", "captures", "level", "nodes", "usual")
+    __slots__ = ("__weakref__", "abstract", "alive", "captures", "closing", "level", "nodes", "usual")
 
-    def __init__(self, *, level: int = 0, abstract: bool = False, closing: bool = False) -> None:
+    def __init__(
+        self, *, level: int = 0, abstract: bool = False, closing: bool = False, below: Recorder | None = None
+    ) -> None:
         """Start on an empty tape."""
         self.nodes: list[Node] = []
         self.level = level
@@ -41,6 +45,7 @@ class Recorder:
         self.alive = True
         # node of the captured tracer (kept alive by the tracer) -> (tracer, input that stands for it)
         self.captures: dict[int, tuple[Any, Node]] | None = {} if closing else None
+        self.closing: Recorder | None = self if closing else None if below is None else below.closing
         self.usual: Work | None = None if abstract or closing else new_work((self, 0, None))
 
     def append(self, node: Node) -> Node:
@@ -101,7 +106,7 @@ class Recorder:
     def end(self) -> None:
         """The transform that opened this recorder is done: what escaped from it is dead."""
         self.alive = False
-        self.usual = None  # and with it goes the only circle, so that the tape is freed at once
+        self.usual = self.closing = None  # and with them go the only circles, so that the tape is freed at once
 
     def check_alive(self) -> None:
         """EscapedTracerError if the transform that opened this recorder has ended."""
@@ -132,7 +137,8 @@ def put_to_work(recorder: Recorder | None) -> Context:
 def new_recorder(*, abstract: bool = False, closing: bool = False) -> Recorder:
     """A recorder one level above the one at work."""
     below = at_work()
-    return Recorder(level=0 if below is None else below.level + 1, abstract=abstract, closing=closing)
+    level = 0 if below is None else below.level + 1
+    return Recorder(level=level, abstract=abstract, closing=closing, below=below)
 
 
 def opened(recorder: Recorder, function: Callable[[Recorder, Unpack[Ts]], R], *arguments: *Ts) -> R:

@@ -12,7 +12,7 @@ What NumPy offers no hook for must raise, since it would lose the gradient witho
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, NoReturn
 
 import numpy as np
@@ -26,7 +26,7 @@ from tapem.numpy_api import FUNCTIONS, REDUCTIONS, UFUNCS, name_of
 from tapem.operators import Operators
 from tapem.ops.structure import detach, pick, unstack
 from tapem.primitive import Primitive, has_door, register_door
-from tapem.recorder import Recorder
+from tapem.recorder import Recorder, at_work
 from tapem.signature import type_text
 from tapem.tangents import Tangent
 from tapem.work import WORK
@@ -319,10 +319,24 @@ class DirectDoor:
 
 def apply_slowly(op: Primitive, operands: tuple[Any, ...], static: Static) -> Any:
     """The same, where recorders are nested or abstract, or the op is not recorded, or someone is watching."""
-    recorder = highest(op, operands)
-    _, constants, watcher = WORK.get()
+    work, constants, watcher = WORK.get()
+    recorder = highest(operands, None if work is None else work.closing, op.usage)
     if not recorder.abstract and (constants or not op.differentiable):
         return apart(op.compute(tuple(x.node.output if type(x) is Tracer else x for x in operands), static), operands)
+    parents, inputs, requires_grad = resolved(recorder, op, operands)
+    node = recorder.record(op, parents, inputs, static, requires_grad, operands)
+    if watcher is not None:
+        watcher.recorded(node)
+    if constants and op.differentiable and type(node.output) is not tuple:
+        # Under no_grad, on an abstract recorder: what comes out is cut off, from tracers of lower levels too.
+        node = recorder.record(detach, (node.id,), (node.output,), NOTHING, False, (operands,))
+    return results_of(recorder, node)
+
+
+def resolved(
+    recorder: Recorder, op: Primitive, operands: Sequence[Any]
+) -> tuple[tuple[int | None, ...], tuple[Any, ...], bool]:
+    """What a node of this recorder holds of its operands: parents, inputs, and whether one of them requires a grad."""
     parents: list[int | None] = []
     inputs: list[Any] = []
     requires_grad = False
@@ -339,13 +353,7 @@ def apply_slowly(op: Primitive, operands: tuple[Any, ...], static: Static) -> An
         if node is not None:
             inputs.append(node.output)
         parents.append(None if node is None else node.id)
-    node = recorder.record(op, tuple(parents), tuple(inputs), static, requires_grad, operands)
-    if watcher is not None:
-        watcher.recorded(node)
-    if constants and op.differentiable and type(node.output) is not tuple:
-        # Under no_grad, on an abstract recorder: what comes out is cut off, from tracers of lower levels too.
-        node = recorder.record(detach, (node.id,), (node.output,), NOTHING, False, (operands,))
-    return results_of(recorder, node)
+    return tuple(parents), tuple(inputs), requires_grad
 
 
 def apart(value: Any, operands: tuple[Any, ...]) -> Any:
@@ -358,22 +366,33 @@ def apart(value: Any, operands: tuple[Any, ...]) -> Any:
     return value.copy() if shared else value
 
 
-def highest(op: Primitive, operands: tuple[Any, ...]) -> Recorder:
-    """The highest recorder among the tracers; an error if one has ended, or two of one level are mixed."""
-    recorder: Recorder | None = None
-    for operand in operands:
-        if type(operand) is Tracer:
-            own: Recorder = operand.recorder
+def highest(values: Sequence[Any], start: Recorder | None, what: Callable[[], str]) -> Any:
+    """The highest recorder among `start` and those of the tracers; None if there is none.
+
+    Raises EscapedTracerError if one has ended, or if two of one level are mixed; `what` says where.
+    """
+    found = start
+    for value in values:
+        if type(value) is Tracer and value.recorder is not found:
+            own: Recorder = value.recorder
             own.check_alive()
-            if recorder is None or own.level > recorder.level:
-                recorder = own
-            elif own is not recorder and own.level == recorder.level:
+            if found is None or own.level > found.level:
+                found = own
+            elif own.level == found.level:
                 raise EscapedTracerError(
-                    f"{op.usage()} mixes values of two traces that know nothing of each other, such as those of "
-                    "two threads. Pass the values as arguments of one function."
+                    f"{what()} mixes values of two traces that know nothing of each other, such as those of two "
+                    "threads. Pass the values as arguments of one function, or start the thread in the context of the "
+                    "function around it: contextvars.copy_context().run(work)."
                 )
-    assert recorder is not None
-    return recorder
+    return found
+
+
+def home(values: Sequence[Any], what: Callable[[], str]) -> Any:
+    """The recorder on which a transform of these values stands: the one at work, or a higher one among theirs.
+
+    What an operand is decides, and not the thread: a tracer that was handed to another one is still a tracer.
+    """
+    return highest(values, at_work(), what)
 
 
 def results_of(recorder: Recorder, node: Node) -> Any:

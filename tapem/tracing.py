@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -30,9 +30,11 @@ from tapem.program import lift
 from tapem.recorder import Recorder, at_work, new_recorder, opened, put_to_work
 from tapem.sweeps.reverse import View, reached
 from tapem.tape import Ref
-from tapem.tracer import Tracer
+from tapem.tracer import Tracer, home
 from tapem.tree import NO_LEAF, ONE_LEAF, Structure, flatten, unflatten
-from tapem.work import WORK, run
+from tapem.work import WORK, run, working
+
+R = TypeVar("R")
 
 
 class Trace(NamedTuple):
@@ -106,8 +108,9 @@ def trace(call: Callable[[list[Any]], Any], leaves: list[Any], *, has_aux: bool 
     work = WORK.get()
     recorder = at_work()
     for leaf in leaves:  # a tracer may have been handed to another thread, in which no recorder is at work
-        if type(leaf) is Tracer and (recorder is None or leaf.recorder.level > recorder.level):
-            recorder = leaf.recorder
+        if type(leaf) is Tracer and leaf.recorder is not recorder:
+            recorder = home(leaves, lambda: "a transform")
+            break
     if recorder is None or (work.constant and not recorder.abstract):
         return opened(new_recorder(), record, False, call, leaves, has_aux)
     recorder.check_alive()
@@ -174,19 +177,36 @@ def monadic(leaves: Sequence[Any]) -> bool:
 
 
 def through_every_door(f: Callable[..., Any]) -> Callable[..., Any]:
-    """The function, which becomes a step where it is given Refs or steps."""
+    """The function, which becomes a step where it is given Refs or steps, and works where its tracers stand."""
 
     @functools.wraps(f)
     def call(*arguments: Any, **options: Any) -> Any:
         try:
-            if monadic(flatten((arguments, options))[0]):
+            leaves = flatten((arguments, options))[0]
+            if monadic(leaves):
                 return lift(f)(*arguments, **options)
-            return f(*arguments, **options)
+            return at_home(leaves, name_of(f), functools.partial(f, *arguments, **options))
         except Exception as error:
             shorten(error)
             raise
 
     return call
+
+
+def at_home(values: Sequence[Any], what: str, f: Callable[[], R]) -> R:
+    """Call a function with the recorder at work on which these values stand; `what` is whom errors speak of."""
+    work = WORK.get()
+    recorder = home(values, lambda: what)
+    if recorder is work.recorder or recorder is None:
+        return f()
+    return run(working(work._replace(recorder=recorder).usual()), f)
+
+
+def name_of(f: Callable[..., Any]) -> str:
+    """What a function is called in errors and listings; a partial one as what it is made of."""
+    while isinstance(f, functools.partial):
+        f = f.func
+    return getattr(f, "__name__", type(f).__name__)
 
 
 def tracer_view(recorder: Recorder) -> View:

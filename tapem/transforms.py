@@ -188,17 +188,19 @@ def jvp(f: Callable[..., Any], primals: Any, tangents: Any, has_aux: bool = Fals
 
 
 @boundary
-def linearize(f: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[..., Any]]:
-    """The value of `f` at the primals, and its derivative there as a linear function of the tangents.
+def linearize(f: Callable[..., Any], *primals: Any, has_aux: bool = False) -> Any:
+    """The value of `f` at the primals, and its derivative there as a linear function: `(y, derivative)`.
 
-    f runs once; the linear function can be called any number of times.
+    `derivative(*tangents)` takes one tangent per primal. f runs once; the linear function can be called any number of
+    times. With `has_aux`, f returns `(y, aux)`, and the result is `(y, derivative, aux)`. Raises TreeError, ShapeError
+    or DTypeError for tangents that do not fit the primals.
 
     >>> import numpy as np
     >>> y, derivative = linearize(np.sin, 0.0)
     >>> float(derivative(1.0)), float(derivative(3.0))
     (1.0, 3.0)
     """
-    traced, push = pushforward(as_function(f, "linearize"), primals, False, "linearize")
+    traced, push = pushforward(as_function(f, "linearize"), primals, has_aux, "linearize")
     _, structure = flatten(primals)
 
     def derivative(*tangents: Any) -> Any:
@@ -209,7 +211,7 @@ def linearize(f: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[..., 
             shorten(error)
             raise
 
-    return traced.result(), derivative
+    return (traced.result(), derivative, traced.aux) if has_aux else (traced.result(), derivative)
 
 
 def pushforward(

@@ -86,6 +86,34 @@ def leaves_like(structure: Structure, tree: Any, what: str) -> list[Any]:
     return leaves
 
 
+def leaves_or_none(structure: Structure, tree: Any, what: str, nothing: tuple[type, ...]) -> list[Any]:
+    """The leaves of a tree that must have this structure, but may be nothing at any place, which gives None there.
+
+    None is nothing, and what is of the types `nothing`. Raises TreeError, naming `what`, for any other structure.
+    """
+
+    def is_nothing(value: Any) -> bool:
+        return value is None or isinstance(value, nothing)
+
+    flatten(tree)  # teaches optree the dataclasses in it
+    parts, own = optree.tree_flatten(tree, is_nothing, namespace=NAMESPACE)
+    full = structure.unflatten(range(structure.num_leaves))
+    try:
+        below = own.flatten_up_to(full)
+    except ValueError:
+        raise TreeError(f"{what}: the structures differ: {shown(structure)} and {shown(own)}.") from None
+    leaves: list[Any] = []
+    for part, subtree in zip(parts, below, strict=True):
+        places = optree.tree_structure(subtree, namespace=NAMESPACE)
+        if is_nothing(part):
+            leaves.extend([None] * places.num_leaves)
+        elif places != ONE_LEAF:
+            raise TreeError(f"{what}: the structures differ: {shown(structure)} and {shown(own)}.")
+        else:
+            leaves.append(part)
+    return leaves
+
+
 def shown(structure: Structure) -> str:
     """A structure as an error quotes it."""
     return str(structure).removeprefix("PyTreeSpec(").removesuffix(")").removesuffix(", namespace='tapem'")

@@ -74,7 +74,7 @@ def reverse(
             output, residuals, inputs = view(node)
         if type(output) is tuple:
             cotangents.pop(index, None)
-            cotangent = filled(cotangent, output)
+            cotangent = filled(cotangent, output) if op.whole_cotangent else tuple(cotangent)  # pyright: ignore[reportAttributeAccessIssue]
         rules: Any = op.rrule  # pyright: ignore[reportAttributeAccessIssue]  # what has parents is a Primitive's
         if rules is None:
             raise missing_rule(node, "reverse")

@@ -1,6 +1,7 @@
 """Threads and tasks at once, exceptions that leave nothing behind, tracers that escape."""
 
 import asyncio
+import contextvars
 import gc
 import threading
 import weakref
@@ -263,3 +264,115 @@ def test_a_tape_is_freed_as_soon_as_its_transform_ends():
             assert kept[-1]() is None, transform
     finally:
         gc.enable()
+
+
+# -- tracers that are handed to another thread ---------------------------------------------------------------------
+
+tripled_vjp = tm.custom_vjp(lambda x: (x**3, x), lambda x, g: (100 * g * x,))
+tripled_jvp = tm.custom_jvp(lambda x: x**3, lambda xs, ts: (xs[0] ** 3, 100 * xs[0] * ts[0]))
+
+# Whatever can be done with a value: handed to a thread, each gives what it gives in the thread of the transform.
+WORK_TO_DO = {
+    "op": lambda x: np.sin(x) * x,
+    "custom_vjp": tripled_vjp,
+    "custom_jvp": tripled_jvp,
+    "custom in vmap": lambda x: tm.vmap(tripled_vjp)(x),
+    "custom in grad": lambda x: tm.grad(lambda z: np.sum(tripled_jvp(z) ** 2))(x),
+    "checkpoint": lambda x: tm.checkpoint(lambda z: np.sin(z) * z)(x),
+    "checkpoint of custom": lambda x: tm.checkpoint(tripled_vjp)(x),
+    "grad": lambda x: tm.grad(lambda z: np.sum(z**3))(x),
+    "value_and_grad": lambda x: tm.value_and_grad(lambda z: np.sum(z**3))(x)[1],
+    "vjp": lambda x: tm.vjp(np.sin, x)[1](x)[0],
+    "jvp": lambda x: tm.jvp(np.sin, (x,), (x,))[1],
+    "jvp along a tracer": lambda x: tm.jvp(np.sin, (X,), (x,))[1],
+    "linearize": lambda x: tm.linearize(np.sin, x)[1](x),
+    "vmap": lambda x: tm.vmap(lambda z: z**2)(x),
+    "vmap of grad": lambda x: tm.vmap(tm.grad(lambda z: z**3))(x),
+    "vmap with a closure": lambda x: tm.vmap(lambda z: z * x[0])(x),
+    "jacfwd": lambda x: tm.jacfwd(lambda z: z**3)(x),
+    "jacrev": lambda x: tm.jacrev(lambda z: z**3)(x),
+    "hessian": lambda x: tm.hessian(lambda z: np.sum(z**4))(x),
+    "hvp": lambda x: tm.hvp(lambda z: np.sum(z**4), (x,), (x,)),
+    "scan": lambda x: tm.scan(lambda c, e: (c * e, c), 1.0, x)[1],
+    "cond": lambda x: tm.cond(x[0] > 0, np.sin, np.cos, x),
+    "while_loop": lambda x: tm.while_loop(lambda s: np.sum(s) < 20.0, lambda s: s * 2, x),
+    "mapped cond": lambda x: tm.vmap(lambda z: tm.cond(z > 0, np.sin, np.cos, z))(x),
+    "mapped while_loop": lambda x: tm.vmap(lambda z: tm.while_loop(lambda s: s < 2.0, lambda s: s * s + 1, z))(x),
+    "detach": lambda x: x * tm.detach(x),
+    "no_grad": lambda x: x * tm.no_grad(lambda: tripled_vjp(x)),
+    "do": lambda x: tm.do(step)(x),
+}
+
+
+def step(x):
+    y = yield tm.sin(x)
+    return (yield tm.mul(y, x))
+
+
+def in_a_thread(work, *arguments):
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(work, *arguments).result()
+
+
+@pytest.mark.parametrize("work", WORK_TO_DO.values(), ids=WORK_TO_DO.keys())
+def test_what_an_operand_is_decides_and_not_the_thread(work):
+    here = lambda x: np.sum(np.cos(work(x)))  # noqa: E731
+    there = lambda x: np.sum(np.cos(in_a_thread(work, x)))  # noqa: E731
+    for transform in (
+        lambda f: tm.grad(f)(X),
+        lambda f: tm.jvp(f, (X,), (X,)),
+        lambda f: tm.hessian(f)(X),
+        lambda f: tm.hvp(f, (X,), (X,)),
+    ):
+        close(transform(there), transform(here))
+
+
+def closures(x):
+    """What a thread may do with a value that it closes over, and with operands that are arrays only."""
+    return {
+        "op": lambda: np.sin(2.0 * x),
+        "custom_vjp": lambda: tripled_vjp(X) * x,
+        "custom_vjp that closes over it": lambda: tm.custom_vjp(lambda z: (z * x, z), lambda z, g: (g * 5,))(X),
+        "custom_jvp that closes over it": lambda: tm.custom_jvp(lambda z: z * x, lambda z, t: (z[0], t[0]))(X),
+        "checkpoint": lambda: tm.checkpoint(lambda z: z * x)(X),
+        "grad": lambda: tm.grad(lambda z: np.sum(z * z * x))(X),
+        "grad of it": lambda: tm.grad(lambda z: np.sum(z * z) * np.sum(tm.grad(lambda u: np.sum(u**3))(x)))(X),
+        "vjp": lambda: tm.vjp(lambda z: z * z * x, X)[1](X)[0],
+        "jvp": lambda: tm.jvp(lambda z: z * z * x, (X,), (X,))[1],
+        "vmap": lambda: tm.vmap(lambda z: z * x)(X),
+        "vmap of it": lambda: tm.vmap(lambda z: z * tm.vmap(np.sin)(x))(X),
+        "jacfwd": lambda: tm.jacfwd(lambda z: z * x)(X),
+        "jacrev": lambda: tm.jacrev(lambda z: z * x)(X),
+        "hessian": lambda: tm.hessian(lambda z: np.sum(z**3 * x))(X),
+        "checkpoint in grad": lambda: tm.grad(lambda z: np.sum(tm.checkpoint(lambda u: u * u * x)(z)))(X),
+        "checkpoint in vmap": lambda: tm.vmap(lambda z: tm.checkpoint(lambda u: u * u * x)(z))(X),
+        "custom in grad": lambda: tm.grad(lambda z: np.sum(z * tripled_vjp(x)))(X),
+        "cond": lambda: tm.vmap(lambda z: tm.cond(z > 0, lambda: z * x, lambda: x))(X),
+        "cond of it": lambda: tm.vmap(lambda z: tm.cond(z > 0, lambda u: u * z, lambda u: u, x))(X),
+        "while_loop": lambda: tm.vmap(lambda z: tm.while_loop(lambda s: s < 2.0, lambda s: s + 1 + x[0] ** 2, z))(X),
+        "scan": lambda: tm.scan(lambda c, e: (c * x, c), np.ones(3), X)[0],
+    }
+
+
+@pytest.mark.parametrize("name", closures(X))
+def test_a_closure_in_a_thread_differentiates_or_is_refused_in_words(name):
+    def total(run):
+        return lambda x: np.sum(np.cos(run(closures(x)[name])))
+
+    in_place = total(lambda work: work())
+    try:
+        expected = tm.grad(in_place)(X), tm.hessian(in_place)(X)
+    except tm.TapeError as error:
+        assert "closes over" in str(error)  # refused in the transform's own thread, too
+        expected = None
+    for f in (total(in_a_thread), total(lambda work: in_a_thread(contextvars.copy_context().run, work))):
+        try:
+            found = tm.grad(f)(X), tm.hessian(f)(X)
+        except tm.TapeError as error:
+            assert "closes over" in str(error) or "contextvars.copy_context().run" in str(error)
+            continue
+        assert expected is not None
+        close(found, expected)
+    if expected is not None:  # the remedy that the message names
+        copied = total(lambda work: in_a_thread(contextvars.copy_context().run, work))
+        close((tm.grad(copied)(X), tm.hessian(copied)(X)), expected)
