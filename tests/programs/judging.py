@@ -106,12 +106,12 @@ class Plain:
 def gradient(f: Callable[..., Any], z: Any, step: float, y: Any) -> Any:
     """The gradient of a function that gives one number, `y` at z, by differences; z may be complex."""
     z = np.asarray(z)
-    found = np.zeros(z.shape, np.result_type(z, float))
+    found = []
     for index in np.ndindex(z.shape):
         unit = np.zeros(z.shape)
         unit[index] = 1.0
-        found[index] = slope(lambda t, unit=unit: f(z + t * unit), step, y)
-    return found
+        found.append(slope(lambda t, unit=unit: f(z + t * unit), step, y))
+    return np.reshape(np.array(found), z.shape)  # complex where the function closes over complex numbers
 
 
 def slope(f: Callable[[float], Any], step: float, middle: Any = None) -> Any:
@@ -123,7 +123,7 @@ def slope(f: Callable[[float], Any], step: float, middle: Any = None) -> Any:
     wide = (right - left) / (2 * step)
     if middle is not None:
         bend = np.max(np.abs(right - 2 * middle + left), initial=0.0) / step
-        if not bend <= 0.2 * max(1.0, np.max(np.abs(wide), initial=0.0)):
+        if not bend <= 0.05 * max(1.0, np.max(np.abs(wide), initial=0.0)):
             raise Doubtful("a kink where a derivative inside of the program is taken")
     narrow = (f(step / 2) - f(-step / 2)) / step
     return (4 * narrow - wide) / 3

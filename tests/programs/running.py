@@ -99,12 +99,20 @@ def source(program: Program, check: str = "", expected: Any = None) -> str:
     """The program as a plain Python program that can be run as it stands, with a check that fails."""
     text = " ".join(statement.text for statement in walk(program.statements))
     needed = {name: tool for name, tool in TOOLS.items() if f"{name}(" in text}
+    if "in_thread_of_context" in needed:
+        needed = {"in_thread": TOOLS["in_thread"], **needed}
     rows = [f"from tests.programs.rows import {name}" for name in ("near", "row") if name in needed]
     tools = [inspect.getsource(tool) for name, tool in needed.items() if name not in ("near", "row")]
     lines = [f"# program {program.seed}"] if program.seed is not None else []
     lines += ["from __future__ import annotations", ""]
     if tools:
-        lines += ["import threading", "from collections.abc import Callable", "from typing import Any", ""]
+        lines += [
+            "import contextvars",
+            "import threading",
+            "from collections.abc import Callable",
+            "from typing import Any",
+            "",
+        ]
     lines += ["import numpy as np", "", "import tapem as tm", *rows, "", *[f"\n{tool}" for tool in tools]]
     lines += ["", "def f(x):", *("    " + line for line in body(program.statements))]
     lines += [f"    return np.stack([{' + '.join(program.parts)}, {program.parts[-1]} * 0.5])", "", ""]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -32,6 +33,11 @@ def in_thread(f: Callable[..., Any], *arguments: Any) -> Any:
     return results[0]
 
 
+def in_thread_of_context(f: Callable[..., Any], *arguments: Any) -> Any:
+    """The same, in a thread that is given the context of the one that starts it."""
+    return in_thread(contextvars.copy_context().run, f, *arguments)
+
+
 def silently(f: Callable[..., Any], *arguments: Any) -> Any:
     """Call a function in a block without gradients, where even what it hands on is a value of its own."""
     with tm.no_grad():
@@ -44,4 +50,4 @@ def pulled(f: Callable[..., Any], z: Any) -> Any:
     return pullback(np.cos(y))[0]
 
 
-TOOLS = {f.__name__: f for f in (in_thread, silently, pulled, row, near)}
+TOOLS = {f.__name__: f for f in (in_thread, in_thread_of_context, silently, pulled, row, near)}

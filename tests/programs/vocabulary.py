@@ -146,6 +146,7 @@ SCAN = "tm.scan(lambda c, row: (np.sin(c) + 0.1 * np.sum({f}(row)), c * {f}(row)
 
 WITH_FUNCTION = family([
     (THREAD, "{f}({0})"),
+    ("in_thread_of_context({f}, {0})", "{f}({0})"),
     (SILENT, "judge.silent({f}, {0})"),
     (SILENT_THUNK, "judge.silent({f}, {0})"),
     ("tm.checkpoint({f})({0})", "{f}({0})"),
