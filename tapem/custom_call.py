@@ -56,14 +56,14 @@ class Rule(Protocol):
 def pull_custom(g: tuple[Any, ...], y: Any, residuals: list[Any], *inputs: Any, rule: Rule) -> tuple[Any, ...]:
     """The user's pullback, or the transpose of the user's tangent rule."""
     if rule.reverse:
-        return tuple(rule.pull(residuals, g))
+        return tuple(rule.pull(shielded(residuals), shielded(g)))
     floats = [index for index, value in enumerate(inputs) if Abstract.of(value).dtype.kind == "f"]
 
     def along(*tangents: Any) -> tuple[Any, ...]:
         filled = [zeros_of(value) for value in inputs]
         for index, tangent in zip(floats, tangents, strict=True):
             filled[index] = tangent
-        return tuple(rule.push(inputs, filled))
+        return tuple(rule.push(shielded(inputs), filled))
 
     def transposed() -> Any:
         zeros = [zeros_of(inputs[index]) for index in floats]
@@ -87,10 +87,10 @@ def push_custom(tangents: Sequence[Any], y: Any, residuals: list[Any], *inputs: 
     """The user's tangent rule, or the transpose of the user's pullback."""
     filled = [zeros_of(x) if type(t) is Zero else t for t, x in zip(tangents, inputs, strict=True)]
     if not rule.reverse:
-        return tuple(rule.push(inputs, filled))
+        return tuple(rule.push(shielded(inputs), shielded(filled)))
 
     def back(*cotangents: Any) -> tuple[Any, ...]:
-        found = rule.pull(residuals, cotangents)
+        found = rule.pull(shielded(residuals), cotangents)
         return tuple(zeros_of(x) if type(ct) is Zero else ct for ct, x in zip(found, inputs, strict=True))
 
     def transposed() -> Any:
@@ -181,8 +181,7 @@ def custom_call(*inputs, rule: Any) -> Any:  # pyright: ignore  # the rule says 
     if any(type(value) is Tracer for value in inputs):  # a sweep that is recorded asks for the residuals
         outputs, residuals = rule.forward(*inputs)
         return tuple(outputs), residuals
-    plain = [read_only(value) if type(value) is np.ndarray else value for value in inputs]
-    outputs, residuals = run(put_to_work(None), rule.forward, *plain)
+    outputs, residuals = run(put_to_work(None), rule.forward, *shielded(inputs))
     refuse_traced([*outputs, *residuals], rule.name)
     kept = [snapshot(value) if type(value) is np.ndarray else value for value in residuals]
     return tuple(constant(value, op=rule.name, argument="its result") for value in outputs), kept
@@ -190,6 +189,11 @@ def custom_call(*inputs, rule: Any) -> Any:  # pyright: ignore  # the rule says 
 
 custom_call.checked = False
 custom_call.refusals = ()  # what the function raises is the user's
+
+
+def shielded(values: Sequence[Any]) -> list[Any]:
+    """The values as a user's rule is given them: it cannot write to arrays, which the tape and other rules hold too."""
+    return [read_only(value) if type(value) is np.ndarray else value for value in values]
 
 
 def zeros_of(value: Any) -> Any:

@@ -280,3 +280,47 @@ def test_a_root_by_implicit_differentiation():
 @both
 def test_names_and_documentation_are_kept(f):
     assert f.__name__ == "sin" or f.__name__.startswith("tripled")
+
+
+def changed(array, factor):
+    array *= factor
+    return array
+
+
+IN_PLACE = {
+    "the cotangent": tm.custom_vjp(lambda x: (x * 1.0, None), lambda _, g: (changed(g, 3.0),)),
+    "a residual": tm.custom_vjp(lambda x: (x * x, x * 1.0), lambda x, g: (g * changed(x, 2.0),)),
+    "an argument": tm.custom_vjp(lambda x: (changed(x, 2.0), None), lambda _, g: (g * 2.0,)),
+    "a primal": tm.custom_jvp(lambda x: x * 2.0, lambda xs, ts: (changed(xs[0], 2.0), ts[0] * 2.0)),
+    "a tangent": tm.custom_jvp(lambda x: x * 2.0, lambda xs, ts: (xs[0] * 2.0, changed(ts[0], 2.0))),
+}
+
+
+@pytest.mark.parametrize("what", IN_PLACE)
+def test_what_a_rule_changes_in_place_is_refused_or_its_own(what):
+    """The tape and the other rules hold the same arrays: the error would be in the gradient of something else."""
+    x = np.array([0.3, -0.8, 1.1])
+
+    def f(x):
+        y = np.exp(x)
+        return np.sum(IN_PLACE[what](y) + y * y)
+
+    refused = []
+    for transform in (
+        lambda: tm.grad(f)(x),
+        lambda: tm.jvp(f, (x,), (np.ones(3),)),
+        lambda: tm.vmap(tm.grad(f))(x[None]),
+    ):
+        try:
+            transform()
+        except (ValueError, tm.TapeError) as error:
+            refused.append(error)
+    assert refused and all("read-only" in str(error) or "in place" in str(error) for error in refused)
+
+
+def test_a_cotangent_that_is_handed_on_belongs_to_the_caller():
+    custom = tm.custom_vjp(lambda x: (x * 1.0, None), lambda _, g: (g,))
+    gradient = tm.grad(lambda x: np.sum(custom(x)))(np.ones(3))
+    gradient += 1.0
+    np.testing.assert_array_equal(gradient, 2.0)
+    np.testing.assert_array_equal(tm.vjp(custom, np.ones(3))[1](np.ones(3))[0], 1.0)
