@@ -344,8 +344,8 @@ def resolved(
         node = None
         if type(operand) is Tracer:
             node = recorder.own(operand)
-            if node is None:  # a tracer of a lower level is a constant up here
-                inputs.append(operand)
+            if node is None:  # a tracer of a lower level is a constant up here; its value, where values are known
+                inputs.append(operand if recorder.abstract else operand.node.output)
             else:
                 requires_grad = requires_grad or node.requires_grad
         else:

@@ -49,7 +49,7 @@ class Drawing:
         self.families = families
         self.count = 0
         self.judge = Namespace({"np": np, "judge": Plain(), **TOOLS}, plain=True)
-        self.points = tuple(tuple(round(random.uniform(-1.5, 1.5), 3) for _ in range(4)) for _ in range(3))
+        self.points = tuple(tuple(round(random.uniform(-1.5, 1.5), 5) for _ in range(4)) for _ in range(3))
 
     def program(self, length: int) -> Program:
         """A program of about this many statements."""

@@ -277,3 +277,38 @@ def test_a_copy_that_is_made_under_it_is_a_constant(copy):
     close(tm.grad(f)(X), X)
     close(tm.vmap(tm.grad(f))(np.stack([X, 2 * X])), np.stack([X, 2 * X]))
     close(tm.grad(lambda x: np.sum(copy(x) * x))(X), 2 * X)
+
+
+CLOSING_OVER = {
+    "grad": lambda x: tm.grad(lambda z: np.sum(np.where(z * x > 0, z * x, z)))(x),
+    "jvp": lambda x: tm.jvp(lambda z: np.where(z * x > 0, z * x, z), (x,), (x,))[1],
+    "vjp": lambda x: tm.vjp(lambda z: (z * x)[np.argsort(z * x)], x)[1](x)[0],
+    "linearize": lambda x: tm.linearize(lambda z: np.outer(z, x) ** 2, x)[1](x),
+    "hessian": lambda x: tm.hessian(lambda z: np.sum(z**2 * x))(x),
+    "jacrev": lambda x: tm.jacrev(lambda z: np.maximum(z * x, z))(x),
+    "hvp": lambda x: tm.hvp(lambda z: np.sum(z**3 * x), (x,), (x,)),
+    "branches": lambda x: tm.grad(lambda z: np.sum(z * x) if np.sum(z * x) > 0 else z[0])(x),
+    "vmap": lambda x: tm.vmap(lambda z: np.where(z * x > 0, z * x, 0.0))(x),
+    "vmap of grad": lambda x: tm.vmap(tm.grad(lambda z: np.sum(np.where(z * x > 0, z * x, 0.0))))(x),
+    "checkpoint": lambda x: tm.grad(lambda z: np.sum(tm.checkpoint(lambda u: np.where(u * x > 0, u * x, u))(z)))(x),
+    "cond": lambda x: tm.grad(lambda z: tm.cond(np.sum(z * x) > 0, lambda u: np.sum(u * x), np.sum, z))(x),
+    "while_loop": lambda x: tm.grad(
+        lambda z: np.sum(tm.while_loop(lambda s: np.sum(s) < 30, lambda s: s * x * x + 1, z))
+    )(x),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CLOSING_OVER)
+def test_transforms_under_it_take_outer_values_as_constants(name):
+    inside = CLOSING_OVER[name]
+
+    def f(x):
+        return np.sum(x) * np.sum(tm.no_grad(lambda: inside(x)))
+
+    expected = np.full(3, np.sum(inside(X)))
+    close(tm.grad(f)(X), expected)
+    close(tm.jvp(f, (X,), (X,))[1], np.sum(X) * expected[0])
+    close(tm.hvp(f, (X,), (X,)), np.zeros(3))
+    close(tm.grad(lambda x: tm.grad(f)(x) @ X)(X), np.zeros(3))
+    if name not in ("branches", "vjp"):  # which ask for values that are not known inside vmap
+        close(tm.vmap(tm.grad(f))(np.stack([X, X])), np.stack([expected] * 2))
