@@ -17,7 +17,7 @@ import tapem as tm
 from tapem.tree import flatten
 
 from .doors import DOORS
-from .judging import Doubtful, Judge
+from .judging import Doubtful, Judge, judge_of
 from .language import Program, walk
 from .running import DIRECT
 from .vocabulary import THREAD
@@ -153,7 +153,7 @@ def failures(
     program: Program, checks: Sequence[Check] = CHECKS, doors: Collection[str] = tuple(DOORS)
 ) -> Iterator[Failure]:
     """What is wrong with the derivatives of a program: by these checks, and through these doors."""
-    judge = Judge(program)
+    judge = judge_of(program)
     f = DIRECT.run(program)
     names = {
         "np": np, "tm": tm, "f": f, "g": lambda x: (lambda y: y[0] + 0.3 * y[1])(f(x)),

@@ -14,7 +14,7 @@ import numpy as np
 
 from tapem.ops.structure import detach
 
-from .judging import Doubtful, Judge
+from .judging import Doubtful, judge_of
 from .language import Program, Statement
 from .rows import families, row, rows_of
 
@@ -51,12 +51,13 @@ def diamond(one: str, other: str, seed: object) -> Program:
         drawn = draw(random, one, other)
         if drawn is None:
             continue
+        drawn = drawn._replace(seed=(one, other, seed))
         try:
             with np.errstate(all="ignore"):
-                Judge(drawn).insist()
+                judge_of(drawn).insist()
         except (Doubtful, ValueError, TypeError, np.linalg.LinAlgError):
             continue
-        return drawn._replace(seed=(one, other, seed))
+        return drawn
     raise LookupError(f"no diamond of {one} and {other}")
 
 

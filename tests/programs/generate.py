@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from . import vocabulary
-from .judging import Doubtful, Judge, Plain
+from .judging import Doubtful, Plain, judge_of
 from .language import Function, Program, Statement, used
 from .running import Namespace
 from .tools import TOOLS
@@ -34,7 +34,7 @@ def program(seed: object, length: int = 7, families: tuple[str, ...] = tuple(FAM
     while True:
         drawn = Drawing(random, families).program(random.randint(1, length))._replace(seed=seed)
         try:
-            Judge(drawn).insist()
+            judge_of(drawn).insist()
         except Doubtful:
             continue
         return drawn

@@ -220,3 +220,7 @@ def judged(program: Program, x: Any, scale: float) -> Callable[[Any], Any]:
         return f(x)
 
     return again
+
+
+judge_of = functools.lru_cache(maxsize=4)(Judge)
+"""The judge of a program, and what it has computed, for as long as the program is looked at."""
