@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tapem.calls import Program, batched
+from tapem.closing import linked
 from tapem.node import Abstract
 from tapem.tracer import Tracer
 
@@ -39,6 +40,11 @@ class Branching:
     @abstractmethod
     def one(self, inputs: Sequence[Any]) -> Sequence[Any]:
         """The outputs for one example."""
+
+    @property
+    @abstractmethod
+    def links(self) -> list[int]:
+        """For each output, the inputs on which its derivative can depend."""
 
     @abstractmethod
     def many(self, count: int, mapped: Sequence[bool], inputs: Sequence[Any]) -> Sequence[Any]:
@@ -121,6 +127,15 @@ class Cond(Branching):
             results.append(value)
         return results
 
+    @property
+    def links(self) -> list[int]:
+        """What either branch has; the predicate has no derivative."""
+        bits = [1 << number for number in range(len(self.axes))]
+        of_yes, of_no = self.of(self.yes, bits), self.of(self.no, bits)
+        return [
+            linked(one, of_yes) | linked(other, of_no) for one, other in zip(self.yes.links, self.no.links, strict=True)
+        ]
+
     def shapes(self, *inputs: Any) -> tuple[Abstract, ...]:
         """What both branches give, for every example."""
         return tuple(Abstract((*self.sizes, *kind.shape), kind.dtype) for kind in self.kinds)
@@ -173,6 +188,19 @@ class While(Branching):
             if len(running):
                 state = batched(self.body, len(running), (*every, *body_mapped))(*state, *for_body)
         return together(done) if done else state
+
+    @property
+    def links(self) -> list[int]:
+        """What the states may have after any number of steps; the condition has no derivative."""
+        bits = [1 << number for number in range(len(self.axes))]
+        found, _, for_body = self.parts(bits)
+        steps = self.body.links
+        while True:
+            masks = [*found, *for_body]
+            following = [mask | linked(step, masks) for mask, step in zip(found, steps, strict=True)]
+            if following == list(found):
+                return following
+            found = following
 
     def shapes(self, *inputs: Any) -> tuple[Abstract, ...]:
         """The state keeps its shapes, for every example."""

@@ -8,11 +8,13 @@ recomputes what it needs, so nothing of its inside is kept between the forward a
 from __future__ import annotations
 
 import functools
+from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol, cast
+from typing import Any, ClassVar, Protocol, cast
 
 import numpy as np
 
+from tapem.closing import union
 from tapem.declare import primitive
 from tapem.node import Abstract
 from tapem.primitive import Primitive
@@ -25,16 +27,25 @@ from tapem.work import run
 
 
 class Program(Protocol):
-    """A function of arrays or tracers, to a tuple of them, that closes over nothing that is traced."""
+    """A function of arrays or tracers, to a tuple of them, that closes over nothing that is traced.
+
+    `links` says for each output on which inputs its derivative can depend: bit i stands for input i. Where there is
+    no link there is no derivative, and not one of 0: 0 times an infinite slope would be NaN.
+    """
 
     __name__: str
+
+    @property
+    def links(self) -> Sequence[int]:
+        """For each output, the inputs on which its derivative can depend."""
+        ...
 
     def __call__(self, *inputs: Any) -> tuple[Any, ...]:
         """The outputs for these inputs."""
         ...
 
 
-def call_abstractly(*inputs: Any, program: Program) -> tuple[Abstract, ...]:
+def call_abstractly(*inputs: Any, program: Callable[..., tuple[Any, ...]]) -> tuple[Abstract, ...]:
     """The shapes of a program's outputs."""
     shapes = getattr(program, "shapes", None)
     if shapes is not None:
@@ -55,21 +66,29 @@ def batch_call(
 
 
 def pull_call(g: tuple[Any, ...], y: Any, *inputs: Any, program: Program) -> tuple[Any, ...]:
-    """Call the pullback of the outputs that were used; integer inputs get nothing."""
-    floats = [is_float(value) for value in inputs]
+    """Call the pullback of the outputs that were used, for the inputs on which they depend."""
     used = tuple(part is not None and is_float(value) for part, value in zip(g, y, strict=True))
-    if not (any(floats) and any(used)):
+    reached = union(link for link, use in zip(program.links, used, strict=True) if use)
+    moving = tuple(is_float(value) and bool(reached >> number & 1) for number, value in enumerate(inputs))
+    if not any(moving):
         return (Zero(),) * len(inputs)
     cotangents = [part for part, use in zip(g, used, strict=True) if use]
-    found = iter(call(*inputs, *cotangents, program=Pullback(program, len(inputs), used)))
-    return tuple(next(found) if flag else Zero() for flag in floats)
+    found = iter(call(*inputs, *cotangents, program=Pullback(program, moving, used)))
+    return tuple(next(found) if moves else Zero() for moves in moving)
 
 
 def push_call(tangents: Sequence[Any], y: Any, *inputs: Any, program: Program) -> tuple[Any, ...]:
-    """Call the pushforward along the inputs that have a tangent."""
-    moving = tuple(type(t) is not Zero and is_float(x) for t, x in zip(tangents, inputs, strict=True))
-    given = [t for t, moves in zip(tangents, moving, strict=True) if moves]
-    return call(*inputs, *given, program=Pushforward(program, moving))
+    """Call the pushforward along the inputs that have a tangent, for the outputs that depend on them."""
+    given = [type(t) is not Zero and is_float(x) for t, x in zip(tangents, inputs, strict=True)]
+    along = union(1 << number for number, has_one in enumerate(given) if has_one)
+    reached = tuple(bool(link & along) and is_float(part) for link, part in zip(program.links, y, strict=True))
+    if not any(reached):
+        return (Zero(),) * len(reached)
+    mattering = union(link for link, reaches in zip(program.links, reached, strict=True) if reaches)
+    moving = tuple(has_one and bool(mattering >> number & 1) for number, has_one in enumerate(given))
+    moved = [t for t, moves in zip(tangents, moving, strict=True) if moves]
+    found = iter(call(*inputs, *moved, program=Pushforward(program, moving, reached)))
+    return tuple(next(found) if reaches else Zero() for reaches in reached)
 
 
 def is_float(value: Any) -> bool:
@@ -95,65 +114,100 @@ call.refusals = ()  # what the program raises is the user's
 call.whole_cotangent = False
 
 
-class Pullback:
-    """The program `(inputs, cotangents of the used outputs) -> cotangents of the float inputs`.
+class Derivative:
+    """A program made of another: its pullback or its pushforward.
 
-    An output that nobody used has no cotangent at all: 0 times an infinite derivative would be NaN.
+    `moving` are the inputs, and `reached` the outputs, between which it goes; nothing is computed for any other.
     """
 
-    def __init__(self, program: Program, count: int, used: tuple[bool, ...]) -> None:
-        """Of a program with this many inputs; `used` says which of its outputs have a cotangent."""
+    kind: ClassVar[str]
+
+    @abstractmethod
+    def __call__(self, *values: Any) -> tuple[Any, ...]:
+        """The outputs for these inputs."""
+
+    @property
+    @abstractmethod
+    def links(self) -> Sequence[int]:
+        """For each output, the inputs on which its derivative can depend."""
+
+    def __init__(self, program: Program, moving: tuple[bool, ...], reached: tuple[bool, ...]) -> None:
+        """Of a program with as many inputs and outputs as are told of."""
         self.program = program
-        self.count = count
-        self.used = used
-        self.__name__ = f"pullback of {program.__name__}"
+        self.moving = moving
+        self.reached = reached
+        self.__name__ = f"{self.kind} of {program.__name__}"
+
+    def split(self, values: Sequence[Any]) -> tuple[Sequence[Any], Sequence[Any], Callable[..., tuple[Any, ...]]]:
+        """The program's inputs, what comes after them, and the program as a function of the moving inputs alone."""
+        inputs, rest = values[: len(self.moving)], values[len(self.moving) :]
+
+        def function(*moving: Any) -> tuple[Any, ...]:
+            outputs = self.program(*merge(inputs, positions, moving))
+            return tuple(part for part, reaches in zip(outputs, self.reached, strict=True) if reaches)
+
+        positions = [position for position, moves in enumerate(self.moving) if moves]
+        return [inputs[position] for position in positions], rest, function
+
+    def batched(self, size: int, mapped: tuple[bool, ...] | None) -> Program:
+        """The derivative of the batched program, every input of which is mapped: each example has its own."""
+        return spread(type(self)(batched(self.program, size), self.moving, self.reached), size, mapped)
+
+    def reached_links(self) -> list[int]:
+        """The links of the outputs that are reached."""
+        return [link for link, reaches in zip(self.program.links, self.reached, strict=True) if reaches]
+
+
+class Pullback(Derivative):
+    """The program `(inputs, cotangents of the reached outputs) -> cotangents of the moving inputs`."""
+
+    kind = "pullback"
 
     def __call__(self, *values: Any) -> tuple[Any, ...]:
         """Run the program again, and sweep it backward."""
-
-        def outputs(*inputs: Any) -> tuple[Any, ...]:
-            return tuple(part for part, use in zip(self.program(*inputs), self.used, strict=True) if use)
-
-        inputs, cotangents = values[: self.count], values[self.count :]
-        _, pullback = vjp(outputs, *inputs)
-        return tuple(ct for ct, x in zip(pullback(cotangents), inputs, strict=True) if is_float(x))
+        moving, cotangents, function = self.split(values)
+        return vjp(function, *moving)[1](tuple(cotangents))
 
     def shapes(self, *values: Any) -> tuple[Abstract, ...]:
         """Cotangents have the shapes of their inputs."""
-        return tuple(Abstract.of(x) for x in values[: self.count] if is_float(x))
+        return tuple(Abstract.of(x) for x, moves in zip(values, self.moving, strict=False) if moves)
 
-    def batched(self, size: int, mapped: tuple[bool, ...] | None) -> Program:
-        """The pullback of the batched program, every input of which is mapped: each example has its own cotangents."""
-        return spread(Pullback(batched(self.program, size), self.count, self.used), size, mapped)
+    @property
+    def links(self) -> list[int]:
+        """A cotangent depends on all the inputs that matter to a reached output, and on the cotangents of those."""
+        count = len(self.moving)
+        return [
+            union(
+                link | 1 << count + position for position, link in enumerate(self.reached_links()) if link >> number & 1
+            )
+            for number, moves in enumerate(self.moving)
+            if moves
+        ]
 
 
-class Pushforward:
-    """The program `(inputs, tangents of the moving inputs) -> tangents of the outputs`."""
+class Pushforward(Derivative):
+    """The program `(inputs, tangents of the moving inputs) -> tangents of the reached outputs`."""
 
-    def __init__(self, program: Program, moving: tuple[bool, ...]) -> None:
-        """Of a program; `moving` says which of its inputs have a tangent."""
-        self.program = program
-        self.moving = moving
-        self.__name__ = f"pushforward of {program.__name__}"
+    kind = "pushforward"
 
     def __call__(self, *values: Any) -> tuple[Any, ...]:
         """Run the program again, and push the tangents along."""
-        inputs, tangents = values[: len(self.moving)], values[len(self.moving) :]
-        positions = [position for position, moves in enumerate(self.moving) if moves]
-
-        def along(*moving: Any) -> tuple[Any, ...]:
-            return self.program(*merge(inputs, positions, moving))
-
-        return jvp(along, tuple(inputs[position] for position in positions), tangents)[1]
+        moving, tangents, function = self.split(values)
+        return jvp(function, tuple(moving), tuple(tangents))[1]
 
     def shapes(self, *values: Any) -> tuple[Abstract, ...]:
         """Tangents have the shapes of the outputs."""
         outputs = call_abstractly(*values[: len(self.moving)], program=self.program)
-        return tuple(out if out.dtype.kind == "f" else Abstract(out.shape, np.dtype(float)) for out in outputs)
+        return tuple(out for out, reaches in zip(outputs, self.reached, strict=True) if reaches)
 
-    def batched(self, size: int, mapped: tuple[bool, ...] | None) -> Program:
-        """The pushforward of the batched program."""
-        return spread(Pushforward(batched(self.program, size), self.moving), size, mapped)
+    @property
+    def links(self) -> list[int]:
+        """A tangent depends on the inputs that matter to its output, and on the tangents of those."""
+        positions = [position for position, moves in enumerate(self.moving) if moves]
+        return [
+            link | union(1 << len(self.moving) + i for i, position in enumerate(positions) if link >> position & 1)
+            for link in self.reached_links()
+        ]
 
 
 class Spread:
@@ -166,6 +220,11 @@ class Spread:
         self.mapped = mapped
         self.axis = axis
         self.__name__ = program.__name__
+
+    @property
+    def links(self) -> Sequence[int]:
+        """Those of the program."""
+        return self.program.links
 
     def spread(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         """A shape with the batch axis put in."""
@@ -207,8 +266,14 @@ class Batched:
     def __init__(self, program: Program, size: int, mapped: tuple[bool, ...] | None = None) -> None:
         """Of a program whose inputs are mapped over axis 0: all of them, or those that `mapped` says."""
         axes = 0 if mapped is None else tuple(0 if is_mapped else None for is_mapped in mapped)
+        self.program = program
         self.run = vmap(program, in_axes=axes, axis_size=size)
         self.__name__ = f"batched {program.__name__}"
+
+    @property
+    def links(self) -> Sequence[int]:
+        """Those of the program."""
+        return self.program.links
 
     def __call__(self, *values: Any) -> tuple[Any, ...]:
         """The outputs for all examples."""

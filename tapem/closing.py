@@ -8,7 +8,7 @@ to tracers of any level, and, through `vmap`, to batches.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import copy
 from typing import Any, NamedTuple, cast
 
@@ -82,6 +82,23 @@ class Replay:
                 del slots[slot]
         return tuple(slots[slot] for slot in self.outputs)
 
+    @property
+    def links(self) -> list[int]:
+        """For each output, the inputs on which its derivative can depend: bit i stands for input i."""
+        found: dict[int, Any] = dict.fromkeys(self.leaves, 0)
+        found.update((slot, 1 << number) for number, slot in enumerate(self.inputs))
+        for op, slots, _, static, target, _ in self.instructions:
+            masks = [0 if slot is None else found[slot] for slot in slots]
+            if op is pick:
+                found[target] = masks[0][static["index"]] if isinstance(masks[0], list) else masks[0]
+            elif not getattr(op, "differentiable", True):
+                found[target] = 0
+            elif "program" in static:
+                found[target] = [linked(link, masks) for link in static["program"].links]
+            else:
+                found[target] = union(masks)
+        return [found[slot] for slot in self.outputs]
+
     def with_op(self, op: Primitive, other: Callable[..., Any], count: int) -> Replay:
         """The same program with another function in the place of an op wherever one of the first inputs reaches it."""
         reached = set(self.inputs[:count])
@@ -98,6 +115,19 @@ class Replay:
 
     def __repr__(self) -> str:
         return f"<{self.__name__}: {len(self.instructions)} ops>"
+
+
+def linked(link: int, masks: Sequence[int]) -> int:
+    """What the inputs that a link names stand for, together."""
+    return union(mask for number, mask in enumerate(masks) if link >> number & 1)
+
+
+def union(masks: Iterable[int]) -> int:
+    """All the bits of some masks."""
+    found = 0
+    for mask in masks:
+        found |= mask
+    return found
 
 
 class Closed(NamedTuple):

@@ -134,6 +134,16 @@ def checkpointed(name, other):
     return build
 
 
+def beside(e):
+    """What no branch uses has no derivative, where 0 would meet an infinite slope outside."""
+
+    def program(x, w):
+        idle = np.sqrt(np.abs(x))  # of an infinite slope at 0
+        return tm.cond(x > w, lambda a, b: a * w, lambda a, b: a, e(x, w), idle)
+
+    return program
+
+
 OTHERS = [lambda z, w: 0 * z, lambda z, w: 0.0, lambda z, w: w * z, lambda z, w: np.sin(z), lambda z, w: 2]
 SMOOTH = [
     lambda e: lambda x, w: 0.5 * e(x, w) - 0.2,
@@ -142,7 +152,7 @@ SMOOTH = [
     lambda e: lambda x, w: 0.3 * e(x, w) ** 2 + x,
 ]
 wraps = st.one_of(
-    st.sampled_from(SMOOTH),
+    st.sampled_from([*SMOOTH, beside]),
     st.builds(by_operand, st.sampled_from(list(DOMAINS)), st.sampled_from(OTHERS)),
     st.builds(by_closure, st.sampled_from(list(DOMAINS)), st.sampled_from(OTHERS)),
     st.builds(negated, st.sampled_from(list(DOMAINS)), st.sampled_from(OTHERS)),
@@ -245,6 +255,41 @@ def test_all_some_none_of_the_examples(f, xs):
         expected = np.array([g(x) for x in xs]).reshape(xs.shape)
         close(tm.vmap(g)(xs), expected)
         close(tm.vmap(tm.vmap(g))(xs[None]), expected[None])
+
+
+# Two results of two arguments: the first result depends on the first argument alone.
+PAIRS = {
+    "checkpoint": tm.checkpoint(lambda a, b: (a**3, b * a)),
+    "nested": tm.checkpoint(lambda a, b: tm.checkpoint(lambda a, b: (a**3, b * a))(a, b)),
+    "cond": lambda a, b: tm.cond(a > -1, lambda a, b: (a**3, b * a), lambda a, b: (a**3, b), a, b),
+    "closure": lambda a, b: tm.checkpoint(lambda: (a**3, b * a))(),
+    "while_loop": lambda a, b: tm.while_loop(lambda s: s[0] < 1, lambda s: (s[0] + 1, s[1] ** 3, s[2] * a), (0, a, b))[
+        1:
+    ],
+    "cond in checkpoint": tm.checkpoint(
+        lambda a, b: tm.cond(a > -1, lambda: (a**3, b * a), lambda: (a**3, b))
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.filterwarnings("ignore:(divide|invalid value)")  # the second result does have the infinite slope
+@pytest.mark.parametrize("pair", PAIRS.values(), ids=PAIRS.keys())
+def test_no_derivative_is_not_a_derivative_of_zero(pair):
+    """0 times the infinite slope of a square root at 0 would be NaN, before the program or after it."""
+    before = lambda x: pair(x, np.sqrt(np.abs(x)))[0]  # noqa: E731
+    after = lambda x, c: pair(x, 2.0)[0] + np.sqrt(np.abs(pair(c, 2.0)[0]))  # noqa: E731
+    x, c = XS, np.zeros(len(XS))
+    slope, curve, third = 3 * x**2, 6 * x, np.full(len(x), 6.0)
+    for f, point in ((before, (x,)), (after, (x, c))):
+        close(tm.vmap(tm.grad(f))(*point), slope)
+        close(tm.vmap(tm.hessian(f))(*point), curve)
+        close(tm.vmap(tm.grad(tm.grad(f)))(*point), curve)
+        close(tm.vmap(tm.jacrev(tm.jacfwd(f)))(*point), curve)
+        close(tm.vmap(tm.grad(tm.grad(tm.grad(f))))(*point), third)
+        close(tm.vmap(lambda x, *rest, f=f: tm.jvp(lambda x: f(x, *rest), (x,), (1.0,))[1])(*point), slope)
+        for row in zip(*point, slope, curve, strict=True):
+            close((tm.grad(f)(*row[:-2]), tm.hessian(f)(*row[:-2])), row[-2:])
+            close(tm.jvp(lambda x, f=f, row=row: f(x, *row[1:-2]), (row[0],), (1.0,))[1], row[-2])
 
 
 def test_a_branch_that_no_example_takes_does_not_run():
