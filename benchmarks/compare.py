@@ -76,7 +76,7 @@ def compare(
 def _one_round(row: Row, workers: dict[str, Worker], seconds: float, turn: int) -> None:
     """Measure every library once, and hand-written NumPy before and after each of them.
 
-    A busy neighbour can halve the speed of a core from one second to the next, so a ratio is taken to the two
+    A busy neighbor can halve the speed of a core from one second to the next, so a ratio is taken to the two
     measurements of the reference that enclose it. The order moves on by one each turn: nobody always follows the same.
     """
     if REFERENCE not in workers:

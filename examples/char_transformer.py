@@ -126,7 +126,7 @@ class Positions(Layer):
 
     def init(self, key: Array, input_shape: Any = None) -> Any:
         """Small random numbers."""
-        return {"table": layers.initialisers.normal(key, (self.places, self.width))}
+        return {"table": layers.initializers.normal(key, (self.places, self.width))}
 
     def forward(self, params: Any, x: Any, *, key: Any = None, train: bool = False) -> Any:
         """The sum of x and as much of the table as x is long."""
@@ -154,8 +154,8 @@ def objective(params: Any, windows: Array) -> Any:
 
 def train(params: Any, learn: Array, held: Array, steps: int, batch: int = 16) -> tuple[Any, Array, list[Any]]:
     """The trained parameters, the bits of every step, and now and then (step, bits of held-out text)."""
-    optimiser = tm.optim.adamw(tm.optim.warmup_cosine(4e-3, steps // 20, steps), weight_decay=0.01)
-    state = optimiser.init(params)
+    optimizer = tm.optim.adamw(tm.optim.warmup_cosine(4e-3, steps // 20, steps), weight_decay=0.01)
+    state = optimizer.init(params)
     step = tm.value_and_grad(objective)
     history = np.zeros(steps)
     tested: list[Any] = []
@@ -165,7 +165,7 @@ def train(params: Any, learn: Array, held: Array, steps: int, batch: int = 16) -
             starts = tm.random.integers(keys[number], (batch, 1), high=len(learn) - WINDOW)
             loss, gradients = step(params, learn[starts + np.arange(WINDOW + 1)].astype(int))
             gradients = tm.optim.clip_by_global_norm(gradients, 1.0)
-            params, state = optimiser.update(gradients, state, params)
+            params, state = optimizer.update(gradients, state, params)
             history[number] = loss / np.log(2)
             if number % 250 == 249 or number == steps - 1:
                 tested.append((number + 1, bits_of(params, held, apart=16 * WINDOW).mean()))
@@ -237,7 +237,7 @@ def draw(path: Path, history: Array, tested: Sequence[Any], counted: Sequence[fl
 
 
 def show_text(axes: Any, title: str, text: str, shades: Sequence[Any] | None, wide: int = 80, high: int = 20) -> None:
-    """A text in letters of one width, with a colour behind each."""
+    """A text in letters of one width, with a color behind each."""
     axes.set(xlim=(0, wide), ylim=(high, 0), xticks=[], yticks=[])
     axes.set_title(title, color=INK, fontsize=13)
     column, line = 0, 0

@@ -101,15 +101,15 @@ def show_one_step(params: Any, images: Array, labels: Array) -> None:
 # 4. The training
 #
 # `value_and_grad` makes of `objective` a function that also gives the gradient with respect to `params`, as a tree of
-# the same form. An optimiser is pure as well: parameters and state in, parameters and state out. So the whole state of
+# the same form. An optimizer is pure as well: parameters and state in, parameters and state out. So the whole state of
 # the training is in two variables, and could be saved, copied or compared between any two lines.
 
 
 def train(params: Any, images: Array, labels: Array, epochs: int, batch: int = 32) -> tuple[Any, list[float]]:
     """The trained parameters, and the loss of every step."""
     steps = len(images) // batch
-    optimiser = tm.optim.adamw(tm.optim.cosine(2e-3, epochs * steps))
-    state = optimiser.init(params)
+    optimizer = tm.optim.adamw(tm.optim.cosine(2e-3, epochs * steps))
+    state = optimizer.init(params)
     step = tm.value_and_grad(objective)
     history: list[float] = []
     # Matrices as small as these are multiplied soonest by one thread.
@@ -118,7 +118,7 @@ def train(params: Any, images: Array, labels: Array, epochs: int, batch: int = 3
             order = tm.random.permutation(tm.random.key(epoch), len(images))
             for rows in np.split(order[: steps * batch], steps):
                 loss, gradients = step(params, images[rows], labels[rows])
-                params, state = optimiser.update(gradients, state, params)
+                params, state = optimizer.update(gradients, state, params)
                 history.append(float(loss))
                 bar.update()
             bar.set_postfix(epoch=epoch + 1, loss=f"{np.mean(history[-steps:]):.3f}")
@@ -151,11 +151,11 @@ def draw(path: Path, history: Sequence[float], images: Array, labels: Array, pro
     mistakes = np.count_nonzero(read != labels)
     bottom.suptitle(f"Mistakes ({mistakes} of {len(labels)}), then the closest calls", color=INK, fontsize=13)
     for i, (picture, bars) in zip(worst, bottom.subplots(1, 10).reshape(5, 2), strict=True):
-        colour = RIGHT if read[i] == labels[i] else WRONG
-        draw_digit(picture, images[i], f"reads {read[i]}, is {labels[i]}", colour)
-        bars.barh(range(10), probabilities[i], color=[colour if digit == read[i] else "#c5cbd0" for digit in range(10)])
+        color = RIGHT if read[i] == labels[i] else WRONG
+        draw_digit(picture, images[i], f"reads {read[i]}, is {labels[i]}", color)
+        bars.barh(range(10), probabilities[i], color=[color if digit == read[i] else "#c5cbd0" for digit in range(10)])
         bars.set(xlim=(0, 1), xticks=[], yticks=range(10), box_aspect=1)
-        bars.set_title(f"{probabilities[i].max():.0%} sure", color=colour, fontsize=11, pad=4)
+        bars.set_title(f"{probabilities[i].max():.0%} sure", color=color, fontsize=11, pad=4)
         bars.tick_params(length=0, labelsize=7, labelcolor=INK)
         bars.spines[["top", "right", "bottom"]].set_visible(False)
         bars.invert_yaxis()
@@ -178,13 +178,13 @@ def draw_loss(axes: Any, history: Array, window: int = 44) -> None:
     axes.legend(frameon=False)
 
 
-def draw_digit(axes: Any, image: Array, title: str, colour: str) -> None:
+def draw_digit(axes: Any, image: Array, title: str, color: str) -> None:
     """One image with a title above it."""
     axes.imshow(image.reshape(8, 8), cmap="Greys", vmin=0, vmax=1, interpolation="nearest")
-    axes.set_title(title, color=colour, fontsize=11, pad=4)
+    axes.set_title(title, color=color, fontsize=11, pad=4)
     axes.set(xticks=[], yticks=[])
     for edge in axes.spines.values():
-        edge.set(color=colour, linewidth=1.2)
+        edge.set(color=color, linewidth=1.2)
 
 
 # ---------------------------------------------------------------------------------------------------------------------

@@ -39,17 +39,17 @@ Array: TypeAlias = npt.NDArray[Any]
 # 1. The data
 #
 # The images keep their form here, (channels, height, width) = (1, 8, 8), since a convolution knows which pixels are
-# neighbours. They are parted in three: to learn from, to watch the learning on, and to be tested on, which happens
+# neighbors. They are parted in three: to learn from, to watch the learning on, and to be tested on, which happens
 # once, at the end. The test images are those of digits.py.
 # Source: E. Alpaydin and C. Kaynak, Optical Recognition of Handwritten Digits, UCI Machine Learning Repository, 1998.
 #
 # A digit that is moved by one pixel is the same digit. No layer is told so, but the images to learn from can say it:
 # each is there three times, as it is, and moved to either side.
 
-Labelled: TypeAlias = tuple[Array, Array]
+Labeled: TypeAlias = tuple[Array, Array]
 
 
-def split_data() -> tuple[Labelled, Labelled, Labelled]:
+def split_data() -> tuple[Labeled, Labeled, Labeled]:
     """Images and their labels: to learn from, to watch on, to be tested on."""
     data: Any = load_digits()
     images, labels = (data.images[:, None] / 16).astype(np.float32), data.target
@@ -69,7 +69,7 @@ def shifted(images: Array, by: int) -> Array:
 # ---------------------------------------------------------------------------------------------------------------------
 # 2. The model
 #
-# Three convolutions, each of which looks at 3 x 3 neighbours in all channels below. Between them the images are made
+# Three convolutions, each of which looks at 3 x 3 neighbors in all channels below. Between them the images are made
 # smaller, so that the last one sees all of a digit. Two kinds of layers are new:
 #
 # - BatchNorm has a state, the running mean and variance of what it has seen. Nothing is changed in place: in training,
@@ -115,21 +115,21 @@ def accuracy(logits: Any, labels: Any) -> Any:
 # at any moment, would leave such a state as well.
 
 
-def train(learn: Labelled, watch: Labelled, epochs: int, batch: int = 32) -> tuple[tm.Fitted, dict[str, list[float]]]:
+def train(learn: Labeled, watch: Labeled, epochs: int, batch: int = 32) -> tuple[tm.Fitted, dict[str, list[float]]]:
     """The trained model, and how the training went."""
     steps = epochs * -(-len(learn[0]) // batch)
-    optimiser = tm.optim.adamw(tm.optim.warmup_cosine(3e-3, steps // 10, steps), weight_decay=0.05)
+    optimizer = tm.optim.adamw(tm.optim.warmup_cosine(3e-3, steps // 10, steps), weight_decay=0.05)
     options: dict[str, Any] = {
         "key": tm.random.key(1), "batch": batch, "validation": watch, "metric": accuracy, "higher_is_better": True,
     }  # fmt: skip
     # Matrices as small as these are multiplied soonest by one thread.
     with threadpool_limits(1), tempfile.TemporaryDirectory() as folder:
-        first = tm.fit(model, loss, optimiser, learn, epochs=epochs // 2, **options)
+        first = tm.fit(model, loss, optimizer, learn, epochs=epochs // 2, **options)
 
         tm.save(Path(folder) / "half.safetensors", first.state)
         state = tm.load(Path(folder) / "half.safetensors", like=first.state)
 
-        second = tm.fit(model, loss, optimiser, learn, epochs=epochs, resume=state, **options)
+        second = tm.fit(model, loss, optimizer, learn, epochs=epochs, resume=state, **options)
     return second, {name: values + second.history[name] for name, values in first.history.items()}
 
 
@@ -169,7 +169,7 @@ def evidence(params: Any, state: Any, images: Array, labels: Array) -> Array:
 INK, RIGHT, WRONG = "#22303c", "#2a7f62", "#c8553d"
 
 
-def draw(path: Path, history: dict[str, list[float]], fitted: tm.Fitted, test: Labelled, logits: Array) -> None:
+def draw(path: Path, history: dict[str, list[float]], fitted: tm.Fitted, test: Labeled, logits: Array) -> None:
     """The training, the kernels, what they find in a digit, and the mistakes and closest calls with their evidence."""
     images, labels = test
     params, state = fitted.params, fitted.model_state
@@ -204,9 +204,9 @@ def draw(path: Path, history: dict[str, list[float]], fitted: tm.Fitted, test: L
     )  # fmt: skip
     pairs = bottom.subplots(2, 7)
     for column, i in enumerate(worst):
-        colour = RIGHT if read[i] == labels[i] else WRONG
-        title = f"reads {read[i]}, {probabilities[i].max():.0%} sure" + ("" if colour == RIGHT else f", is {labels[i]}")
-        draw_image(pairs[0, column], images[i, 0], title, colour)
+        color = RIGHT if read[i] == labels[i] else WRONG
+        title = f"reads {read[i]}, {probabilities[i].max():.0%} sure" + ("" if color == RIGHT else f", is {labels[i]}")
+        draw_image(pairs[0, column], images[i, 0], title, color)
         draw_signed(pairs[1, column], speaks[column])
     figure.savefig(path, dpi=110)
 
@@ -242,26 +242,26 @@ def draw_training(axes: Any, history: dict[str, list[float]]) -> None:
         each.spines[["top", "right"]].set_visible(False)
 
 
-def draw_image(axes: Any, image: Array, title: str, colour: str) -> None:
+def draw_image(axes: Any, image: Array, title: str, color: str) -> None:
     """One image of numbers in [0, 1], with a title above it."""
     axes.imshow(image, cmap="Greys", vmin=0, vmax=1, interpolation="nearest")
-    axes.set_title(title, color=colour, fontsize=10, pad=4)
-    frame(axes, colour)
+    axes.set_title(title, color=color, fontsize=10, pad=4)
+    frame(axes, color)
 
 
 def draw_signed(axes: Any, image: Array) -> None:
     """One image of positive (green) and negative (red) numbers."""
     limit = float(np.abs(image).max())
-    colours = LinearSegmentedColormap.from_list("signed", [WRONG, "white", RIGHT])
-    axes.imshow(image, cmap=colours, vmin=-limit, vmax=limit, interpolation="nearest")
+    colors = LinearSegmentedColormap.from_list("signed", [WRONG, "white", RIGHT])
+    axes.imshow(image, cmap=colors, vmin=-limit, vmax=limit, interpolation="nearest")
     frame(axes, "#c5cbd0")
 
 
-def frame(axes: Any, colour: str) -> None:
+def frame(axes: Any, color: str) -> None:
     """A frame without ticks."""
     axes.set(xticks=[], yticks=[])
     for edge in axes.spines.values():
-        edge.set(color=colour, linewidth=1.2)
+        edge.set(color=color, linewidth=1.2)
 
 
 # ---------------------------------------------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
     python examples/newton.py
 
-fits a logistic regression to 569 breast tumours in four ways, which differ in what they know of the curvature of the
+fits a logistic regression to 569 breast tumors in four ways, which differ in what they know of the curvature of the
 loss: nothing (gradient descent), a guess (SciPy's L-BFGS), the Hessian times a vector (Newton-CG), the whole Hessian
 (Newton). It draws `newton.png`. Read it from top to bottom. Needs the extra `examples`: scikit-learn for the data, with
 which SciPy comes, tqdm for the progress bar, matplotlib for the picture.
@@ -34,22 +34,22 @@ Array: TypeAlias = npt.NDArray[Any]
 # ---------------------------------------------------------------------------------------------------------------------
 # 1. The data
 #
-# Each tumour is described by 30 numbers, measured on an image of its cells: ten properties of a cell, such as radius,
-# perimeter, area and texture, and of each the mean over the cells, its standard error, and the extreme. Was the tumour
-# benign? Every number is shifted and scaled to have mean 0 and standard deviation 1 over the tumours learned from.
+# Each tumor is described by 30 numbers, measured on an image of its cells: ten properties of a cell, such as radius,
+# perimeter, area and texture, and of each the mean over the cells, its standard error, and the extreme. Was the tumor
+# benign? Every number is shifted and scaled to have mean 0 and standard deviation 1 over the tumors learned from.
 # Source: W. H. Wolberg, W. N. Street and O. L. Mangasarian, Breast Cancer Wisconsin (Diagnostic), UCI Machine Learning
 # Repository, 1995.
 
 
 class Data(NamedTuple):
-    """Measurements, one row per tumour, and whether each was benign (1.0) or malignant (0.0)."""
+    """Measurements, one row per tumor, and whether each was benign (1.0) or malignant (0.0)."""
 
     x: Array
     benign: Array
 
 
 def split_data() -> tuple[Data, Data]:
-    """80 % of the tumours to learn from, and 20 % to be tested on."""
+    """80 % of the tumors to learn from, and 20 % to be tested on."""
     data: Any = load_breast_cancer()
     order = tm.random.permutation(tm.random.key(0), len(data.data))
     learn, test = np.split(order, [int(0.8 * len(order))])
@@ -67,7 +67,7 @@ def split_data() -> tuple[Data, Data]:
 
 
 def log_odds(params: Any, x: Any) -> Any:
-    """How probable the model thinks it that a tumour is benign: positive if more than even."""
+    """How probable the model thinks it that a tumor is benign: positive if more than even."""
     return x @ params["weights"] + params["bias"]
 
 
@@ -79,7 +79,7 @@ def objective(params: Any, data: Data, penalty: float = 1e-3) -> Any:
 # ---------------------------------------------------------------------------------------------------------------------
 # 3. Derivatives
 #
-# A model wants its parameters by name, a method of optimisation wants one vector. `tm.ravel` makes a vector of a tree
+# A model wants its parameters by name, a method of optimization wants one vector. `tm.ravel` makes a vector of a tree
 # and gives the function that goes back; so here is the loss as a function of a vector, and its derivatives:
 #
 #     value_and_grad   the loss and its gradient g, from one run of the program and one sweep back
@@ -213,7 +213,7 @@ def lbfgs(problem: Problem, start: Array, enough: float = 1e-10) -> Iterator[Sta
 # way, does the least work of all here; Newton's methods take the fewest steps, and end as exactly as numbers can.
 
 INK, DOWN, GUESS, CG, FULL = "#22303c", "#c8553d", "#d9a441", "#2a7f62", "#4a6fa5"
-COLOURS = {"gradient descent": DOWN, "L-BFGS (SciPy)": GUESS, "Newton-CG": CG, "Newton": FULL}
+COLORS = {"gradient descent": DOWN, "L-BFGS (SciPy)": GUESS, "Newton-CG": CG, "Newton": FULL}
 LEAST = 1e-16  # what is no gap at all is drawn here
 
 
@@ -233,7 +233,7 @@ def draw(path: Path, runs: dict[str, Run], best: State, curvature: Array) -> Non
         work = [state.work for state in run.states]
         gaps = [max(state.value - best.value, LEAST) for state in run.states]
         dots = "o" if name.startswith("Newton") else None
-        race.plot(work, gaps, color=COLOURS[name], linewidth=2, marker=dots, markersize=4.5, label=name)
+        race.plot(work, gaps, color=COLORS[name], linewidth=2, marker=dots, markersize=4.5, label=name)
     race.set(
         xscale="log", yscale="log", ylim=(LEAST / 3, 2), xlabel="work, in gradients", ylabel="loss above its minimum"
     )
@@ -325,7 +325,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     print(f"Newton-CG needed {len(runs['Newton-CG'].states) - 1} steps to a gradient of", end=" ")
     print(f"{runs['Newton-CG'].states[-1].slope:.0e}; after {options.steps:,}, gradient descent is at", end=" ")
     print(f"{runs['gradient descent'].states[-1].slope:.0e}.")
-    print(f"Test accuracy: {accuracy:.2%} of {len(test.x)} tumours that it had never seen.")
+    print(f"Test accuracy: {accuracy:.2%} of {len(test.x)} tumors that it had never seen.")
     print(f"The picture is in {options.out}.")
 
 

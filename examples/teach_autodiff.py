@@ -181,13 +181,13 @@ def draw(path: Path, network: Network, cotangents: Mapping[int, Any], errors: Ma
     found = places(network.tape)
     boxes: dict[int, Any] = {}
     for node in network.tape:
-        colour = OP if parents(node) else LEARNT if node.requires_grad else GIVEN
+        color = OP if parents(node) else LEARNT if node.requires_grad else GIVEN
         title = f"%{node.id}  {node.op.name}" if parents(node) else f"%{node.id}  {node.name}"
         value = f"{title}\n{digits(network.tape.value(node.id))}"
         cotangent = digits(cotangents[node.id]) if node.requires_grad else ""
-        # Text has one colour: the box leaves room for a second text in red.
+        # Text has one color: the box leaves room for a second text in red.
         room = "\n" * (1 + cotangent.count("\n")) * bool(cotangent)
-        boxes[node.id] = graph.text(*found[node.id], value + room, **TEXT, color=INK, bbox={**BOX, "facecolor": colour})
+        boxes[node.id] = graph.text(*found[node.id], value + room, **TEXT, color=INK, bbox={**BOX, "facecolor": color})
         graph.text(*found[node.id], "\n" * (1 + value.count("\n")) + cotangent, **TEXT, color=BACK)
     for node in network.tape:
         for parent in parents(node):
@@ -197,8 +197,8 @@ def draw(path: Path, network: Network, cotangents: Mapping[int, Any], errors: Ma
     graph.set_axis_off()
     graph.set_title("The tape: values going down, cotangents (red) coming up", color=INK, fontsize=13, pad=10)
 
-    for (label, error), colour in zip(errors.items(), ("#d9a441", "#2a7f62"), strict=True):
-        valley.plot(STEPS, error, "o-", color=colour, markersize=4, label=label)
+    for (label, error), color in zip(errors.items(), ("#d9a441", "#2a7f62"), strict=True):
+        valley.plot(STEPS, error, "o-", color=color, markersize=4, label=label)
     valley.set(xscale="log", yscale="log", xlabel="step", ylabel="greatest distance from the sweep's derivative")
     valley.set_title("Differences: too coarse, or too noisy", color=INK, fontsize=13, pad=10)
     valley.spines[["top", "right"]].set_visible(False)

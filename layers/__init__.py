@@ -4,7 +4,7 @@ The functional ops (`linear`) take their weights as arguments, and go through al
 describe a function with parameters: `init` draws them, `apply` is pure, `>>` composes.
 """
 
-from layers import initialisers as initialisers
+from layers import initializers as initializers
 from layers.activations import Activation as Activation
 from layers.activations import Elu as Elu
 from layers.activations import Gelu as Gelu
@@ -62,10 +62,10 @@ from layers.ops.max_pool import max_pool1d as max_pool1d
 from layers.ops.max_pool import max_pool2d as max_pool2d
 from layers.ops.max_pool import max_pool3d as max_pool3d
 from layers.ops.multi_head_attention import multi_head_attention as multi_head_attention
-from layers.ops.normalisation import group_norm as group_norm
-from layers.ops.normalisation import instance_norm as instance_norm
-from layers.ops.normalisation import layer_norm as layer_norm
-from layers.ops.normalisation import rms_norm as rms_norm
+from layers.ops.normalization import group_norm as group_norm
+from layers.ops.normalization import instance_norm as instance_norm
+from layers.ops.normalization import layer_norm as layer_norm
+from layers.ops.normalization import rms_norm as rms_norm
 from layers.ops.positions import rotary_embedding as rotary_embedding
 from layers.ops.positions import sinusoidal_positions as sinusoidal_positions
 from layers.ops.recurrence import gru as gru

@@ -16,8 +16,8 @@ from typing import Any, NamedTuple, Protocol, TypeAlias
 
 import tapem as tm
 from tapem import ArgumentError, ShapeError, TapeError
-from tapem.tree import Form, Structure, differences, form_of, shapes_of
-from tapem.tree import shown as structure_shown
+from tapem.core.tree import Form, Structure, differences, form_of, shapes_of
+from tapem.core.tree import shown as structure_shown
 
 Shapes: TypeAlias = Mapping[str, tuple[int, ...]]
 

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 import tapem as tm
-from layers.initialisers import Initialiser, bias_initialiser, he_uniform
+from layers.initializers import Initializer, bias_initializer, he_uniform
 from layers.module import Array
 from layers.ops.arguments import check_count
 from layers.ops.fixed_rank_convolution import (
@@ -40,8 +40,8 @@ class Convolutional(Windowed):
     padding: Padding = 0
     dilation: PerAxis = 1
     groups: int = 1
-    weight: Initialiser = he_uniform
-    bias: Initialiser | bool = True
+    weight: Initializer = he_uniform
+    bias: Initializer | bool = True
     dtype: npt.DTypeLike = np.float32
 
     windows: ClassVar[tuple[str, ...]] = ("kernel_size", "stride", "padding", "dilation")
@@ -90,12 +90,12 @@ class Convolutional(Windowed):
         super().init(key, input_shape)
         weight_key, bias_key = tm.random.split(key)
         params = {"weight": self.first_weight(weight_key)}
-        if draw := bias_initialiser(self.bias):
+        if draw := bias_initializer(self.bias):
             params["bias"] = draw(bias_key, (self.out_channels,), self.dtype)
         return params
 
     def first_weight(self, key: Array) -> Array:
-        """A weight (out, in / groups, *kernel), which is the shape from which initialisers read off their fans."""
+        """A weight (out, in / groups, *kernel), which is the shape from which initializers read off their fans."""
         return self.weight(key, (self.out_channels, self.in_channels // self.groups, *self.taps), self.dtype)
 
     def options(self) -> dict[str, Any]:
@@ -136,7 +136,7 @@ class Conv1d(Convolutional):
     """The convolution of signals, (*batch, in_channels, w), with a kernel that is learnt; see `layers.conv1d`.
 
     Its parameters are `{"weight": (out, in / groups, *kernel_size), "bias": (out,)}`; the bias is missing with
-    `bias=False`, and otherwise drawn by the initialiser given (by default zeros). `kernel_size`, `stride`, `padding`
+    `bias=False`, and otherwise drawn by the initializer given (by default zeros). `kernel_size`, `stride`, `padding`
     and `dilation` are one integer or one for each spatial axis; `padding` may also be "same" or "valid".
 
     Raises ArgumentError for sizes below 1, a negative padding, and groups that do not divide the channels.
@@ -155,7 +155,7 @@ class Conv2d(Convolutional):
     """The convolution of images, (*batch, in_channels, h, w), with a kernel that is learnt; see `layers.conv2d`.
 
     Its parameters are `{"weight": (out, in / groups, *kernel_size), "bias": (out,)}`; the bias is missing with
-    `bias=False`, and otherwise drawn by the initialiser given (by default zeros). `kernel_size`, `stride`, `padding`
+    `bias=False`, and otherwise drawn by the initializer given (by default zeros). `kernel_size`, `stride`, `padding`
     and `dilation` are one integer or one for each spatial axis; `padding` may also be "same" or "valid".
 
     Raises ArgumentError for sizes below 1, a negative padding, and groups that do not divide the channels.
@@ -174,7 +174,7 @@ class Conv3d(Convolutional):
     """The convolution of volumes, (*batch, in_channels, d, h, w), with a kernel that is learnt; see `layers.conv3d`.
 
     Its parameters are `{"weight": (out, in / groups, *kernel_size), "bias": (out,)}`; the bias is missing with
-    `bias=False`, and otherwise drawn by the initialiser given (by default zeros). `kernel_size`, `stride`, `padding`
+    `bias=False`, and otherwise drawn by the initializer given (by default zeros). `kernel_size`, `stride`, `padding`
     and `dilation` are one integer or one for each spatial axis; `padding` may also be "same" or "valid".
 
     Raises ArgumentError for sizes below 1, a negative padding, and groups that do not divide the channels.

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 import tapem as tm
-from layers.initialisers import Initialiser, bias_initialiser, glorot_uniform
+from layers.initializers import Initializer, bias_initializer, glorot_uniform
 from layers.module import Array, Layer
 from layers.ops.arguments import check_count
 from layers.ops.linear import linear, times
@@ -26,7 +26,7 @@ class Linear(Layer):
     """The affine map of the last axis, `x W^T + b`: (*batch, in_features) -> (*batch, out_features).
 
     Its parameters are `{"weight": (out, in), "bias": (out,)}`; the bias is missing with `bias=False`, and otherwise
-    drawn by the initialiser given (by default zeros). Raises ArgumentError for sizes below 1.
+    drawn by the initializer given (by default zeros). Raises ArgumentError for sizes below 1.
 
     >>> layer = Linear(3, 2)
     >>> params = layer.init(tm.random.key(0))
@@ -36,8 +36,8 @@ class Linear(Layer):
 
     in_features: int
     out_features: int
-    weight: Initialiser = glorot_uniform
-    bias: Initialiser | bool = True
+    weight: Initializer = glorot_uniform
+    bias: Initializer | bool = True
     dtype: npt.DTypeLike = np.float32
 
     def __post_init__(self) -> None:
@@ -63,7 +63,7 @@ class Linear(Layer):
         super().init(key, input_shape)
         weight_key, bias_key = tm.random.split(key)
         params = {"weight": self.weight(weight_key, (self.out_features, self.in_features), self.dtype)}
-        if draw := bias_initialiser(self.bias):
+        if draw := bias_initializer(self.bias):
             params["bias"] = draw(bias_key, (self.out_features,), self.dtype)
         return params
 

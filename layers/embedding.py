@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from layers.initialisers import Initialiser, normal
+from layers.initializers import Initializer, normal
 from layers.module import Array, Layer
 from layers.ops.arguments import check_count
 from layers.ops.embedding import embedding
@@ -33,7 +33,7 @@ class Embedding(Layer):
 
     vocabulary: int
     dim: int
-    table: Initialiser = normal
+    table: Initializer = normal
     dtype: npt.DTypeLike = np.float32
 
     def __post_init__(self) -> None:

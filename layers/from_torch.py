@@ -18,11 +18,11 @@ from layers.convolutional import Convolutional
 from layers.dense import Linear
 from layers.embedding import Embedding
 from layers.module import EMPTY, Array, Layer, Sequential
-from layers.norms import BatchNorm, Normalisation
+from layers.norms import BatchNorm, Normalization
 from layers.residual import Residual
 from layers.transformer import MultiHeadAttention
-from tapem import Abstract, ArgumentError, TreeError
-from tapem.tree import flatten
+from tapem import ArgumentError, ShapeDtype, TreeError
+from tapem.core.tree import tree_flatten
 
 # The name that torch has for what is called otherwise here; weight and bias are weight and bias.
 NAMES = {"gamma": "weight", "beta": "bias", "table": "weight", "mean": "running_mean", "var": "running_var"}
@@ -67,7 +67,7 @@ def from_torch(layer: Layer, tensors: Mapping[str, Array], prefix: str = "") -> 
     source = Source(tensors)
     params, state = taken(layer, source, start)
     unused = [
-        f"unexpected: {name} {Abstract.of(tensor)}"
+        f"unexpected: {name} {ShapeDtype.of(tensor)}"
         for name, tensor in tensors.items()
         if name.startswith(start) and name not in source.used and name.rpartition(".")[2] != IGNORED
     ]
@@ -89,11 +89,11 @@ class Source:
         """A tensor of the shape of another array, in its dtype; what is wrong with it is noted."""
         self.used.add(name)
         if name not in self.tensors:
-            self.problems.append(f"missing: {name} {Abstract.of(like)}")
+            self.problems.append(f"missing: {name} {ShapeDtype.of(like)}")
             return like
         tensor = np.asarray(self.tensors[name])
         if tensor.shape != like.shape or tensor.dtype.kind != "f":
-            self.problems.append(f"{name}: is {Abstract.of(tensor)}, but must be {Abstract.of(like)}")
+            self.problems.append(f"{name}: is {ShapeDtype.of(tensor)}, but must be {ShapeDtype.of(like)}")
             return like
         return tensor.astype(like.dtype)
 
@@ -109,9 +109,9 @@ def taken(layer: Layer, source: Source, start: str) -> tuple[Any, Any]:
     state: Any = layer.init_state()
     if isinstance(layer, MultiHeadAttention):
         return attention(params, source, start), state
-    if isinstance(layer, Linear | Convolutional | Normalisation | Embedding):
+    if isinstance(layer, Linear | Convolutional | Normalization | Embedding):
         return renamed(params, source, start), renamed(state, source, start) if isinstance(layer, BatchNorm) else state
-    if flatten((params, state))[0]:
+    if tree_flatten((params, state))[0]:
         raise ArgumentError(
             f"from_torch: what {layer!r} is in torch is not known here. Build its parameters from the tensors by hand."
         )

@@ -22,10 +22,10 @@ from layers.checking import Beginnings, beginnings_of, check_trees, refuse_other
 from layers.overriding import adapt
 from layers.shapes import ANY, Pattern, check_pattern, misfit, shown
 from tapem import ArgumentError, Ref, ShapeError, TapeError, TapeM
-from tapem.tree import flatten
+from tapem.core.tree import tree_flatten
 
 Array: TypeAlias = npt.NDArray[Any]
-# A tree of arrays: what `init` gives, and what optimisers and `tm.grad` take and give back.
+# A tree of arrays: what `init` gives, and what optimizers and `tm.grad` take and give back.
 Params: TypeAlias = "Array | Mapping[str, Params] | Sequence[Params]"
 # A value without parameters, or without state: an empty tree.
 EMPTY: tuple[()] = ()
@@ -179,10 +179,10 @@ class Layer:
     def entered(self, body: Callable[..., Any], params: Any, x: Any, state: Any, options: dict[str, Any]) -> Any:
         """What `apply` gives, if `body` computes it, through the door that its arguments ask for."""
         given = EMPTY if state is None else state
-        leaves, structure = flatten((params, given))
-        every = leaves + flatten(x)[0]
+        leaves, structure = tree_flatten((params, given))
+        every = leaves + tree_flatten(x)[0]
         for value in options.values():
-            every += flatten(value)[0]
+            every += tree_flatten(value)[0]
         if any([isinstance(leaf, MONADIC) for leaf in every]):
             return tm.lift(functools.partial(self.entered, body))(params, x, state, options)
         if not self.beginnings.have_form(leaves, structure):

@@ -1,4 +1,4 @@
-"""Normalisation as layers: LayerNorm, RMSNorm, GroupNorm, InstanceNorm, and BatchNorm with its running statistics."""
+"""Normalization as layers: LayerNorm, RMSNorm, GroupNorm, InstanceNorm, and BatchNorm with its running statistics."""
 
 # Parameters are trees of anything, arrays or tracers, so a checker cannot follow what is computed from them.
 # pyright: reportUnknownVariableType=false, reportUnknownMemberType=false, reportUnknownArgumentType=false
@@ -13,23 +13,23 @@ import numpy as np
 import numpy.typing as npt
 
 import tapem as tm
-from layers.initialisers import Initialiser, ones, zeros
+from layers.initializers import Initializer, ones, zeros
 from layers.module import Array, Layer
 from layers.ops.arguments import check_count, is_number
 from layers.ops.batch_norm import batch_norm_inference, batch_norm_training
 from layers.ops.channels import check_spatial_axes
 from layers.ops.dtypes import as_dtype
-from layers.ops.normalisation import check_groups, group_norm, instance_norm, layer_norm, rms_norm
-from layers.ops.standardise import check_eps
+from layers.ops.normalization import check_groups, group_norm, instance_norm, layer_norm, rms_norm
+from layers.ops.standardize import check_eps
 from layers.shapes import Pattern, shown, split_pattern
 from tapem import ArgumentError, ShapeError
 
 
-class Normalisation(Layer):
-    """What the normalisations share: a scale gamma and a shift beta, one number each per feature or channel."""
+class Normalization(Layer):
+    """What the normalizations share: a scale gamma and a shift beta, one number each per feature or channel."""
 
-    gamma: Initialiser
-    beta: Initialiser
+    gamma: Initializer
+    beta: Initializer
     eps: float
     dtype: npt.DTypeLike
 
@@ -42,7 +42,7 @@ class Normalisation(Layer):
 
     def __repr__(self) -> str:
         parts: list[str] = []
-        for own in fields(self):  # pyright: ignore[reportArgumentType]  # every normalisation is a dataclass
+        for own in fields(self):  # pyright: ignore[reportArgumentType]  # every normalization is a dataclass
             value = getattr(self, own.name)
             if own.name in ("num_groups", self.sized):
                 parts.append(repr(value))
@@ -62,7 +62,7 @@ class Normalisation(Layer):
 
 
 @dataclass(frozen=True, repr=False)
-class LayerNorm(Normalisation):
+class LayerNorm(Normalization):
     """`layers.layer_norm` with parameters: the last axis with mean 0 and variance 1, then scaled and shifted.
 
     (*batch, dim) -> (*batch, dim). Its parameters are `{"gamma": (dim,), "beta": (dim,)}`, at first ones and zeros.
@@ -75,8 +75,8 @@ class LayerNorm(Normalisation):
 
     dim: int
     eps: float = 1e-6
-    gamma: Initialiser = ones
-    beta: Initialiser = zeros
+    gamma: Initializer = ones
+    beta: Initializer = zeros
     dtype: npt.DTypeLike = np.float32
 
     sized: ClassVar[str] = "dim"
@@ -92,7 +92,7 @@ class LayerNorm(Normalisation):
 
 
 @dataclass(frozen=True, repr=False)
-class RMSNorm(Normalisation):
+class RMSNorm(Normalization):
     """`layers.rms_norm` with a parameter: the last axis with mean square 1, then scaled.
 
     (*batch, dim) -> (*batch, dim). Its parameter is `{"gamma": (dim,)}`, at first ones. Raises ArgumentError for a dim
@@ -105,7 +105,7 @@ class RMSNorm(Normalisation):
 
     dim: int
     eps: float = 1e-6
-    gamma: Initialiser = ones
+    gamma: Initializer = ones
     dtype: npt.DTypeLike = np.float32
 
     sized: ClassVar[str] = "dim"
@@ -128,8 +128,8 @@ class RMSNorm(Normalisation):
 # Channels -------------------------------------------------------------------------------------------------------------
 
 
-class ChannelNormalisation(Normalisation):
-    """What the normalisations of channels share: where the channels stand.
+class ChannelNormalization(Normalization):
+    """What the normalizations of channels share: where the channels stand.
 
     With `spatial_axes`, that many axes follow them. Without, there is one batch axis, and they are axis 1; a layer
     before that leaves leading axes free, as `Linear` and `Conv2d` do, is then taken to give (batch, channels, ...).
@@ -170,7 +170,7 @@ class ChannelNormalisation(Normalisation):
 
 
 @dataclass(frozen=True, repr=False)
-class GroupNorm(ChannelNormalisation):
+class GroupNorm(ChannelNormalization):
     """`layers.group_norm` with parameters: each group of channels of each example with mean 0 and variance 1.
 
     (*batch, channels, *spatial) -> the same. Its parameters are `{"gamma": (channels,), "beta": (channels,)}`.
@@ -185,8 +185,8 @@ class GroupNorm(ChannelNormalisation):
     channels: int
     eps: float = 1e-6
     spatial_axes: int | None = None
-    gamma: Initialiser = ones
-    beta: Initialiser = zeros
+    gamma: Initializer = ones
+    beta: Initializer = zeros
     dtype: npt.DTypeLike = np.float32
 
     def __post_init__(self) -> None:
@@ -202,7 +202,7 @@ class GroupNorm(ChannelNormalisation):
 
 
 @dataclass(frozen=True, repr=False)
-class InstanceNorm(ChannelNormalisation):
+class InstanceNorm(ChannelNormalization):
     """`layers.instance_norm` with parameters: each channel of each example with mean 0 and variance 1.
 
     (*batch, channels, *spatial) -> the same. Its parameters are `{"gamma": (channels,), "beta": (channels,)}`.
@@ -216,8 +216,8 @@ class InstanceNorm(ChannelNormalisation):
     channels: int
     eps: float = 1e-6
     spatial_axes: int | None = None
-    gamma: Initialiser = ones
-    beta: Initialiser = zeros
+    gamma: Initializer = ones
+    beta: Initializer = zeros
     dtype: npt.DTypeLike = np.float32
 
     def forward(self, params: Any, x: Any, *, key: Any = None, train: bool = False) -> Any:
@@ -226,7 +226,7 @@ class InstanceNorm(ChannelNormalisation):
 
 
 @dataclass(frozen=True, repr=False)
-class BatchNorm(ChannelNormalisation):
+class BatchNorm(ChannelNormalization):
     """`layers.batch_norm` with parameters and running statistics: each channel with mean 0 and variance 1.
 
     (*batch, channels, *spatial) -> the same. Its parameters are `{"gamma": (channels,), "beta": (channels,)}`, its
@@ -252,8 +252,8 @@ class BatchNorm(ChannelNormalisation):
     momentum: float = 0.1
     eps: float = 1e-6
     spatial_axes: int | None = None
-    gamma: Initialiser = ones
-    beta: Initialiser = zeros
+    gamma: Initializer = ones
+    beta: Initializer = zeros
     dtype: npt.DTypeLike = np.float32
 
     def __post_init__(self) -> None:
@@ -293,4 +293,4 @@ class BatchNorm(ChannelNormalisation):
         return (1 - self.momentum) * before + self.momentum * newest
 
 
-__all__ = ["BatchNorm", "GroupNorm", "InstanceNorm", "LayerNorm", "Normalisation", "RMSNorm"]
+__all__ = ["BatchNorm", "GroupNorm", "InstanceNorm", "LayerNorm", "Normalization", "RMSNorm"]

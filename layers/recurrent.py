@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 import tapem as tm
-from layers.initialisers import Initialiser, glorot_uniform, zeros
+from layers.initializers import Initializer, glorot_uniform, zeros
 from layers.module import Array, Layer
 from layers.ops.arguments import check_count
 from layers.ops.recurrence import Nonlinearity, check_nonlinearity, gru, lstm, rnn
@@ -27,9 +27,9 @@ class Recurrent(Layer):
     in_features: int
     hidden: int
     last_only: bool = False
-    weight: Initialiser = field(default=glorot_uniform, kw_only=True)
-    recurrent_weight: Initialiser = field(default=glorot_uniform, kw_only=True)
-    bias: Initialiser = field(default=zeros, kw_only=True)
+    weight: Initializer = field(default=glorot_uniform, kw_only=True)
+    recurrent_weight: Initializer = field(default=glorot_uniform, kw_only=True)
+    bias: Initializer = field(default=zeros, kw_only=True)
     dtype: npt.DTypeLike = field(default=np.float32, kw_only=True)
 
     op: ClassVar[Callable[..., Any]]

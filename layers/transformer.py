@@ -17,7 +17,7 @@ import tapem as tm
 from layers.activations import Gelu
 from layers.dense import Linear
 from layers.dropout import Dropout
-from layers.initialisers import Initialiser, bias_initialiser, glorot_uniform
+from layers.initializers import Initializer, bias_initializer, glorot_uniform
 from layers.module import Array, Layer, Part, Sequential
 from layers.norms import LayerNorm
 from layers.ops.arguments import check_count
@@ -37,7 +37,7 @@ class MultiHeadAttention(Layer):
 
     (*batch, n, dim) -> (*batch, n, dim). Its parameters are `{"wq": (dim, dim), "wk": ..., "wv": ..., "wo": ...}`,
     which are multiplied from the right, `x @ wq`; with a bias also `{"bq": (dim,), "bk": ..., "bv": ..., "bo": ...}`.
-    `bias` is True, False or an initialiser. For masks other than the causal one call `layers.multi_head_attention`
+    `bias` is True, False or an initializer. For masks other than the causal one call `layers.multi_head_attention`
     with these parameters.
 
     Raises ArgumentError for sizes below 1, and for a number of heads that does not divide `dim`.
@@ -51,8 +51,8 @@ class MultiHeadAttention(Layer):
     dim: int
     num_heads: int
     causal: bool = False
-    weight: Initialiser = glorot_uniform
-    bias: Initialiser | bool = False
+    weight: Initializer = glorot_uniform
+    bias: Initializer | bool = False
     dtype: npt.DTypeLike = np.float32
 
     def __post_init__(self) -> None:
@@ -77,7 +77,7 @@ class MultiHeadAttention(Layer):
             f"w{name}": self.weight(own, (self.dim, self.dim), self.dtype)
             for name, own in zip(PROJECTIONS, keys, strict=False)
         }
-        if draw := bias_initialiser(self.bias):
+        if draw := bias_initializer(self.bias):
             for name, own in zip(PROJECTIONS, keys[len(PROJECTIONS) :], strict=True):
                 params[f"b{name}"] = draw(own, (self.dim,), self.dtype)
         return params
@@ -96,7 +96,7 @@ class MultiHeadAttention(Layer):
 
 @dataclass(frozen=True, repr=False)
 class TransformerBlock(Layer):
-    """Self-attention, then two linear layers with gelu between; each part normalises its input and is added to it.
+    """Self-attention, then two linear layers with gelu between; each part normalizes its input and is added to it.
 
     (*batch, n, dim) -> (*batch, n, dim): `x + attention(norm(x))`, then `x + contract(gelu(expand(norm(x))))`, which is
     called pre-norm. `hidden` is the width between the linear layers, by default `4 * dim`; `causal` and `bias` are
@@ -122,7 +122,7 @@ class TransformerBlock(Layer):
     hidden: int | None = None
     causal: bool = False
     dropout: float = 0.0
-    bias: Initialiser | bool = False
+    bias: Initializer | bool = False
     approximate: str = "none"
     dtype: npt.DTypeLike = np.float32
 

@@ -16,18 +16,18 @@ import numpy as np
 from jaxtyping import Float, Shaped
 
 from losses.reduction import check_reduction, counted, reduced_per_example, spread
-from tapem import Abstract, Tensor, all_mapped
+from tapem import ShapeDtype, Tensor, all_mapped
 
 Logits: TypeAlias = Float[Tensor, "*batch classes"]
 Probabilities: TypeAlias = Shaped[Tensor, "*batch classes"]
 PerExample: TypeAlias = Float[Tensor, ""] | Float[Tensor, "*batch"]
 
 
-def abstract_rows(prediction: Any, target: Any, *, reduction: str, **_: Any) -> Abstract:
+def abstract_rows(prediction: Any, target: Any, *, reduction: str, **_: Any) -> ShapeDtype:
     """Shape and dtype of the loss; the implementation cannot be tried on ones, since a label 1 may be out of range."""
     check_reduction(reduction)
-    kind = Abstract.of(prediction)
-    return Abstract(kind.shape[:-1] if reduction == "none" else (), kind.dtype)
+    kind = ShapeDtype.of(prediction)
+    return ShapeDtype(kind.shape[:-1] if reduction == "none" else (), kind.dtype)
 
 
 def examples(prediction: Any) -> int:

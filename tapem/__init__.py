@@ -12,14 +12,31 @@ array([0., 1.])
 (12.0, 7.0)
 
 The packages `layers` and `losses` build on this one; `tm.model` holds what one asks of a model and a loss,
-`tm.optim` minimises, `tm.testing` checks gradients.
+`tm.optim` minimizes, `tm.testing` checks gradients.
 """
 
 from tapem import model, optim, random, testing
-from tapem.control import checkpoint, cond, eval_shape, fori_loop, scan, while_loop
-from tapem.custom import custom_jvp, custom_vjp, detach, no_grad, stop_gradient
-from tapem.debug import debug, debug_mode, explain
-from tapem.declare import Declaration, elementwise, primitive
+from tapem.core.node import Node, ShapeDtype
+from tapem.core.primitive import Primitive
+from tapem.doors.monadic.programs import (
+    backward,
+    backward_scalar,
+    const,
+    do,
+    fail,
+    fold,
+    get_tape,
+    leaf,
+    lift,
+    param,
+    pure,
+    sequence,
+    set_tape,
+    traverse,
+)
+from tapem.doors.monadic.step import Err, Ok, TapeM
+from tapem.doors.pure.gradients import Gradients
+from tapem.doors.pure.tape import Ref, Tape
 from tapem.errors import (
     ArgumentError,
     ConcretizationError,
@@ -39,12 +56,6 @@ from tapem.errors import (
     TreeError,
     UnknownRefError,
 )
-from tapem.fit import Best, FitState, Fitted, fit
-from tapem.gradients import Gradients
-from tapem.jacobians import hessian, hvp, jacfwd, jacobian, jacrev
-from tapem.memory import keep_freed_memory as _keep_freed_memory
-from tapem.monad import Err, Ok, TapeM
-from tapem.node import Abstract, Node
 from tapem.ops.activations import elu, erf, gelu, leaky_relu, relu, sigmoid, silu, softplus
 from tapem.ops.arithmetic import (
     abs,
@@ -98,6 +109,7 @@ from tapem.ops.comparison import (
     trunc,
 )
 from tapem.ops.cumulative import cumprod, cumsum, sort
+from tapem.ops.declare import Declaration, elementwise, primitive
 from tapem.ops.decompositions import cholesky, qr
 from tapem.ops.diagonals import diag, diagonal, trace, tril, triu
 from tapem.ops.einsum import einsum
@@ -145,27 +157,7 @@ from tapem.ops.trigonometry import (
     tan,
     tanh,
 )
-from tapem.primitive import Primitive
-from tapem.program import (
-    backward,
-    backward_scalar,
-    const,
-    do,
-    fail,
-    fold,
-    get_tape,
-    leaf,
-    lift,
-    param,
-    pure,
-    sequence,
-    set_tape,
-    traverse,
-)
-from tapem.ravel import ravel
-from tapem.rules import defbatch, deffrule, defrrule, frule, rrule, scalar_rule
-from tapem.saving import load, save
-from tapem.signature import Tensor
+from tapem.seeing.debugging import debug, debug_mode, explain
 from tapem.tangents import (
     NO_FIELDS,
     Composite,
@@ -181,12 +173,20 @@ from tapem.tangents import (
     thunk,
     unthunk,
 )
-from tapem.tape import Ref, Tape
-from tapem.transforms import grad, jvp, linearize, value_and_grad, vjp
-from tapem.vectorise import vmap
+from tapem.training.fitting import Best, FitState, Fitted, fit
+from tapem.training.memory import keep_freed_memory as _keep_freed_memory
+from tapem.training.raveling import ravel
+from tapem.training.saving import load, save
+from tapem.transforms.control import checkpoint, cond, eval_shape, fori_loop, scan, while_loop
+from tapem.transforms.custom import custom_jvp, custom_vjp, detach, no_grad, stop_gradient
+from tapem.transforms.derivatives import grad, jvp, linearize, value_and_grad, vjp
+from tapem.transforms.jacobians import hessian, hvp, jacfwd, jacobian, jacrev
+from tapem.transforms.rules import defbatch, deffrule, defrrule, frule, rrule, scalar_rule
+from tapem.transforms.vectorize import vmap
+from tapem.types.signature import Tensor
 
 __all__ = [
-    "NO_FIELDS", "Abstract", "ArgumentError", "Best", "Composite", "ConcretizationError", "DTypeError",
+    "NO_FIELDS", "ShapeDtype", "ArgumentError", "Best", "Composite", "ConcretizationError", "DTypeError",
     "Declaration", "DoesNotExist", "Err", "EscapedTracerError", "FieldError", "FileFormatError", "FitState",
     "Fitted", "Gradients", "InplaceableThunk", "MissingGradientError", "MutationError", "NoRuleError", "NoTangent",
     "Node", "NonFiniteError", "NotScalarError", "Ok", "One", "Primitive", "Ref", "ShapeError", "StepError",

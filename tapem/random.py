@@ -20,10 +20,10 @@ import numpy as np
 import numpy.typing as npt
 from jaxtyping import Bool, Float, Int64, UInt64
 
-from tapem.declare import Declaration, primitive
+from tapem.core.node import ShapeDtype
 from tapem.errors import ArgumentError, DTypeError
-from tapem.node import Abstract
-from tapem.signature import Tensor
+from tapem.ops.declare import Declaration, primitive
+from tapem.types.signature import Tensor
 
 Key: TypeAlias = Annotated[
     UInt64[Tensor, "2"], "a key is made from an integer, tm.random.key(0), or from another key, tm.random.split(key)"
@@ -50,8 +50,8 @@ _drawing = primitive(differentiable=False, batch=_one_by_one)
 def _drawing_shapes(function: Callable[..., Any]) -> Any:
     """Declare an op that draws an array of a given shape; where only its shape is asked for, it draws one number."""
 
-    def abstract(key: Any, *, shape: ShapeLike = (), **static: Any) -> Abstract:
-        return Abstract(_shape(shape), np.asarray(function(_ANY_KEY, **static)).dtype)
+    def abstract(key: Any, *, shape: ShapeLike = (), **static: Any) -> ShapeDtype:
+        return ShapeDtype(_shape(shape), np.asarray(function(_ANY_KEY, **static)).dtype)
 
     return primitive(differentiable=False, batch=_one_by_one, abstract=abstract)(function)
 

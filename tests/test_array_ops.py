@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tapem.transforms import jvp, vjp
-from tapem.vectorise import vmap
+from tapem.transforms.derivatives import jvp, vjp
+from tapem.transforms.vectorize import vmap
 from tests.tables import Row, cumulative, joining, reductions, shaping, softmax
 
 ROWS = [*reductions.ROWS, *softmax.ROWS, *cumulative.ROWS, *shaping.ROWS, *joining.ROWS]

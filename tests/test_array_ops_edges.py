@@ -16,8 +16,8 @@ from tapem.ops import reductions as r
 from tapem.ops.cumulative import cumprod, cumsum, sort
 from tapem.ops.norms import norm
 from tapem.ops.softmax import log_softmax, softmax
-from tapem.transforms import grad, jvp, vjp
-from tapem.vectorise import vmap
+from tapem.transforms.derivatives import grad, jvp, vjp
+from tapem.transforms.vectorize import vmap
 
 
 def both(f: Any, x: Any) -> Any:

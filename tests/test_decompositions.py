@@ -1,4 +1,4 @@
-"""Inverses, determinants and factorisations: every row against every judge, then what a table cannot say."""
+"""Inverses, determinants and factorizations: every row against every judge, then what a table cannot say."""
 
 from __future__ import annotations
 
@@ -274,7 +274,7 @@ class TestConventions:
             for part in parts(op(np.array([[2, 1], [1, 3]]))):
                 assert part.dtype == np.float64
 
-    def test_one_matrix_for_many_right_hand_sides_is_factorised_once(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_one_matrix_for_many_right_hand_sides_is_factorized_once(self, monkeypatch: pytest.MonkeyPatch) -> None:
         a, b = values(3, 3), values(5, 3)
         seen: list[Any] = []
         implementation = tm.solve.implementation

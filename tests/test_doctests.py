@@ -17,7 +17,7 @@ import pytest
 import layers
 import losses
 import tapem
-from tapem.primitive import Primitive
+from tapem.core.primitive import Primitive
 
 PACKAGES = (tapem, layers, losses)
 
@@ -98,5 +98,5 @@ def test_the_walk_finds_what_it_should():
     """The tests above would pass on an empty list too."""
     names = {name for name, _ in PUBLIC}
     expected = {"tapem.Tape", "tapem.grad", "tapem.sin", "tapem.random.key", "tapem.optim.adam", "tapem.testing.shaped"}
-    assert expected | {"layers.Linear", "layers.linear", "losses.mse", "layers.initialisers.he_normal"} <= names
-    assert {"tapem.tape.Tape.leaf", "tapem.ops.exponential.exp"} <= {param.id for param in examples()}
+    assert expected | {"layers.Linear", "layers.linear", "losses.mse", "layers.initializers.he_normal"} <= names
+    assert {"tapem.doors.pure.tape.Tape.leaf", "tapem.ops.exponential.exp"} <= {param.id for param in examples()}

@@ -457,8 +457,8 @@ def test_recording_what_is_no_op(world, thing):
 
 
 def test_arguments_that_an_op_does_not_have(world):
-    with pytest.raises(TypeError, match=r"sin.*'colour'"):
-        tm.sin(world.x, colour=3).run(world.tape)
+    with pytest.raises(TypeError, match=r"sin.*'color'"):
+        tm.sin(world.x, color=3).run(world.tape)
     with pytest.raises(TypeError, match=r"sin.*2"):
         tm.sin(world.x, world.x).run(world.tape)
     with pytest.raises(TypeError, match="mul"):

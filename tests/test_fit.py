@@ -25,8 +25,8 @@ DATA, VALIDATION = (X[:37], LABELS[:37]), (X[37:], LABELS[37:])
 ADAM = tm.optim.adam(0.05)
 
 
-def fit(model: Any = MODEL, loss: Any = losses.cross_entropy, optimiser: Any = ADAM, data: Any = DATA, **options: Any):
-    return tm.fit(model, loss, optimiser, data, **{"key": KEY, "epochs": 4, "batch": 8, "progress": False} | options)
+def fit(model: Any = MODEL, loss: Any = losses.cross_entropy, optimizer: Any = ADAM, data: Any = DATA, **options: Any):
+    return tm.fit(model, loss, optimizer, data, **{"key": KEY, "epochs": 4, "batch": 8, "progress": False} | options)
 
 
 def accuracy(logits: Any, labels: Any) -> Any:
@@ -35,7 +35,7 @@ def accuracy(logits: Any, labels: Any) -> Any:
 
 def assert_same(a: Any, b: Any) -> None:
     """Trees of the same structure whose leaves are equal to the bit."""
-    (ours, structure), (theirs, other) = tm.tree.flatten(a), tm.tree.flatten(b)
+    (ours, structure), (theirs, other) = tm.tree_flatten(a), tm.tree_flatten(b)
     assert structure == other
     for x, y in zip(ours, theirs, strict=True):
         np.testing.assert_array_equal(x, y, strict=isinstance(x, np.ndarray))
@@ -63,7 +63,7 @@ def test_it_is_the_loop_that_one_would_write() -> None:
             total += float(value) * len(rows)
         epoch_losses.append(total / 37)
     assert_same(result.params, params)
-    assert_same(result.state.optimiser_state, state)
+    assert_same(result.state.optimizer_state, state)
     assert result.history == {"step_loss": step_losses, "loss": epoch_losses}
     assert not result.interrupted and result.best is None and result.model_state == ()
     assert (result.state.epoch, result.state.seen, result.state.total) == (4, 0, 0.0)
@@ -98,8 +98,8 @@ def test_the_key_decides() -> None:
 
 def test_data_and_first_params_are_not_changed() -> None:
     params = MODEL.init(KEY)
-    kept = tm.tree.tree_map(np.copy, params)
-    for array in (*DATA, *tm.tree.flatten(params)[0]):
+    kept = tm.tree_map(np.copy, params)
+    for array in (*DATA, *tm.tree_flatten(params)[0]):
         array.flags.writeable = False
     try:
         fit(params=params)
@@ -129,7 +129,7 @@ def test_programs_are_models_too() -> None:
 
 
 @dataclass(frozen=True)
-class Centre(layers.Layer):
+class Center(layers.Layer):
     """Subtracts the mean of the batch in training, a running mean otherwise."""
 
     def init_state(self) -> Any:
@@ -150,7 +150,7 @@ class Noise(layers.Layer):
         return x + tm.random.normal(key, x.shape, dtype=np.float32) if train else x
 
 
-STATEFUL = Noise() >> Centre() >> MODEL
+STATEFUL = Noise() >> Center() >> MODEL
 
 
 def test_state_is_threaded_through() -> None:
@@ -340,10 +340,10 @@ def test_parameters_that_became_nan_in_the_last_step(epochs: int) -> None:
     class Breaking(type(ADAM)):
         def update(self, grads: Any, state: Any, params: Any) -> Any:
             new, after = super().update(grads, state, params)
-            return (tm.tree.tree_map(lambda leaf: leaf * np.float32(np.nan), new) if next(calls) == 4 else new), after
+            return (tm.tree_map(lambda leaf: leaf * np.float32(np.nan), new) if next(calls) == 4 else new), after
 
     with pytest.raises(tm.NonFiniteError) as error:
-        fit(optimiser=Breaking(0.05), epochs=epochs, validation=VALIDATION)
+        fit(optimizer=Breaking(0.05), epochs=epochs, validation=VALIDATION)
     assert str(error.value).startswith("fit: the parameters became NaN or infinite in epoch 1, step 5.\n")
     assert_same(error.value.result.params, fit(loss=interrupted_at(4)).params)
     assert error.value.result.best is None
@@ -363,7 +363,7 @@ def test_a_training_may_go_on_all_the_same() -> None:
     result = fit(loss=failing(MODEL, 6), on_nonfinite="continue", validation=VALIDATION, metric=accuracy)
     assert [math.isnan(value) for value in result.history["step_loss"]] == [False] * 6 + [True] + [True] * 13
     assert result.state.epoch == 4 and not result.interrupted
-    assert all(map(np.all, map(np.isnan, tm.tree.flatten(result.params)[0])))
+    assert all(map(np.all, map(np.isnan, tm.tree_flatten(result.params)[0])))
 
 
 def drawn_from(*scores: float) -> Any:
@@ -433,8 +433,8 @@ def test_a_state_of_another_training_is_refused(epochs: int) -> None:
     for wrong, kind, text in (
         ({"model": Linear(4, 3, bias=False)}, tm.TreeError, "resume.params is not like .*unexpected: bias"),
         ({"model": small >> Relu()}, tm.TreeError, "resume.params is not like .*missing: 0.bias"),
-        ({"optimiser": tm.optim.sgd(0.1)}, tm.TreeError, "resume.optimiser_state is not like .*unexpected: mean.bias"),
-        ({"optimiser": tm.optim.rmsprop(0.1)}, tm.TreeError, "resume.optimiser_state is not like .*unexpected: mean"),
+        ({"optimizer": tm.optim.sgd(0.1)}, tm.TreeError, "resume.optimizer_state is not like .*unexpected: mean.bias"),
+        ({"optimizer": tm.optim.rmsprop(0.1)}, tm.TreeError, "resume.optimizer_state is not like .*unexpected: mean"),
     ):
         with pytest.raises(kind, match=f"(?s)fit: {text}"):
             fit(**{"model": small, "resume": state} | wrong)
@@ -443,7 +443,7 @@ def test_a_state_of_another_training_is_refused(epochs: int) -> None:
 def test_every_leaf_of_a_state_is_compared_with_what_it_must_be() -> None:
     for model in (STATEFUL, Affine(3)):
         state = fit(model, validation=VALIDATION, epochs=1).state
-        names, (leaves, structure) = list(tm.tree.names_of(state)), tm.tree.flatten(state)
+        names, (leaves, structure) = list(tm.tree.names_of(state)), tm.tree_flatten(state)
         for at, (name, leaf) in enumerate(zip(names, leaves, strict=True)):
             if name in ("epoch", "seen", "total", "best.score", "best.epoch"):
                 continue
@@ -543,14 +543,14 @@ def test_the_progress_bar(capsys: Any) -> None:
             "model is <class 'layers.dense.Linear'>, but must be an object with apply",
         ),
         (
-            {"optimiser": tm.optim.adam},
+            {"optimizer": tm.optim.adam},
             tm.ArgumentError,
-            "optimiser is <class 'tapem.optim.optimisers.adam'>, but must be",
+            "optimizer is <class 'tapem.optim.optimizers.adam'>, but must be",
         ),
         (
-            {"optimiser": "adam"},
+            {"optimizer": "adam"},
             tm.ArgumentError,
-            "optimiser is 'adam', but must be an optimiser, such as tm.optim.adam",
+            "optimizer is 'adam', but must be an optimizer, such as tm.optim.adam",
         ),
         (
             {"on_nonfinite": "raise"},

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 
 import tapem as tm
+from tapem.core.node import ShapeDtype
+from tapem.doors.direct.recorder import Recorder, new_recorder
+from tapem.doors.direct.tracer import Tracer
 from tapem.errors import ArgumentError, ConcretizationError, DTypeError, ShapeError
-from tapem.node import Abstract
 from tapem.ops.index import Index, take_apart
 from tapem.ops.indexing import gather, getitem, scatter, scatter_add, scatter_set, take, take_along_axis
-from tapem.recorder import Recorder, new_recorder
-from tapem.tracer import Tracer
-from tapem.transforms import grad, jvp, vjp
+from tapem.transforms.derivatives import grad, jvp, vjp
 from tests.tables import Row
 from tests.tables.diagonals import ROWS as DIAGONALS
 from tests.tables.indexing import ROWS as INDEXING
@@ -29,7 +29,7 @@ def floats(row: Row) -> list[int]:
 
 def unknown(recorder: Recorder, value: Any) -> Tracer:
     """A tracer of which only shape and dtype are known."""
-    return Tracer(recorder, recorder.leaf(Abstract.of(value)))
+    return Tracer(recorder, recorder.leaf(ShapeDtype.of(value)))
 
 
 def weighted(row: Row, position: int, operands: tuple[Any, ...], w: Any, x: Any) -> Any:

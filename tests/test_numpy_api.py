@@ -11,10 +11,10 @@ import pytest
 from numpy._core.overrides import ARRAY_FUNCTIONS
 
 import tapem as tm
+from tapem.core.hints import ATTRIBUTES
 from tapem.errors import ArgumentError, ConcretizationError, MutationError, NoRuleError
-from tapem.hints import ATTRIBUTES
-from tapem.numpy_api import FUNCTIONS, REDUCTIONS, UFUNCS, name_of
-from tapem.numpy_functions import IN_PLACE
+from tapem.ops.numpy.functions import IN_PLACE
+from tapem.ops.numpy.table import FUNCTIONS, REDUCTIONS, UFUNCS, name_of
 
 RNG = np.random.default_rng(0)
 X = RNG.uniform(0.2, 0.9, (3, 4))

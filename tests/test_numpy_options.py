@@ -134,13 +134,13 @@ def check(f: Callable[[Any], Any], x: Any) -> None:
             tm.vjp(f, x)
         return
     value, pullback = tm.vjp(f, x)
-    leaves, wanted = tm.tree.flatten(value)[0], tm.tree.flatten(expected)[0]
+    leaves, wanted = tm.tree_flatten(value)[0], tm.tree_flatten(expected)[0]
     for one, other in zip(leaves, wanted, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-13)
         assert np.shape(one) == np.shape(other)
     if all(np.asarray(one).dtype.kind == "f" for one in wanted):
-        assert pullback(tm.tree.tree_map(np.ones_like, value))[0].shape == x.shape
-    mapped = tm.tree.flatten(tm.vmap(f)(np.stack([x, x])))[0]
+        assert pullback(tm.tree_map(np.ones_like, value))[0].shape == x.shape
+    mapped = tm.tree_flatten(tm.vmap(f)(np.stack([x, x])))[0]
     for one, other in zip(mapped, wanted, strict=True):
         np.testing.assert_allclose(one, np.stack([other, other]), rtol=1e-12, atol=1e-13)
 

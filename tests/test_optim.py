@@ -1,4 +1,4 @@
-"""Optimisers against the published rules and torch.optim, step by step, their purity, dtypes, errors; and schedules."""
+"""Optimizers against the published rules and torch.optim, step by step, their purity, dtypes, errors; and schedules."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ except ImportError:  # torch is a judge, not a dependency: without it the publis
     torch = None
 
 # Ours, torch's, and the rule as published, each given the rate.
-OPTIMISERS: dict[str, tuple[Any, Any, Any]] = {
+OPTIMIZERS: dict[str, tuple[Any, Any, Any]] = {
     "sgd": (optim.sgd, lambda t, p, lr: t.optim.SGD(p, lr), lambda: descent()),
     "sgd decay": (
         lambda lr: optim.sgd(lr, weight_decay=0.3),
@@ -60,7 +60,7 @@ OPTIMISERS: dict[str, tuple[Any, Any, Any]] = {
         lambda: sum_of_squares(weight_decay=0.2),
     ),
 }
-NAMES = list(OPTIMISERS)
+NAMES = list(OPTIMIZERS)
 SCHEDULES = {
     "constant": optim.constant(0.05),
     "exponential": optim.exponential(0.1, 0.9),
@@ -72,7 +72,7 @@ STEPS = 50
 
 
 # The published rules, as they are written down, for one array in float64: generators that are sent the gradient and the
-# rate, and give the parameters. They share nothing with the optimisers, and are all there is where torch is missing.
+# rate, and give the parameters. They share nothing with the optimizers, and are all there is where torch is missing.
 
 
 def descent(momentum: float = 0.0, nesterov: bool = False, weight_decay: float = 0.0) -> Any:
@@ -127,11 +127,11 @@ def params_of(dtype: Any = np.float64) -> dict[str, Any]:
 
 def grads_of(params: dict[str, Any], step: int) -> dict[str, Any]:
     random = np.random.default_rng(100 + step)
-    return tm.tree.tree_map(lambda p: np.asarray(random.normal(size=p.shape), p.dtype), params)
+    return tm.tree_map(lambda p: np.asarray(random.normal(size=p.shape), p.dtype), params)
 
 
 def leaves(tree: Any) -> list[Any]:
-    return tm.tree.flatten(tree)[0]
+    return tm.tree_flatten(tree)[0]
 
 
 def numbers(arrays: list[Any], dtype: Any) -> Any:
@@ -143,12 +143,12 @@ def numbers(arrays: list[Any], dtype: Any) -> Any:
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 def test_as_published(name: str, dtype: Any) -> None:
-    make, _, rule = OPTIMISERS[name]
+    make, _, rule = OPTIMIZERS[name]
     # Rounding to float32 moves a parameter by what fifty steps of 0.1 lose, not by more.
     tolerance = {"rtol": 1e-10, "atol": 1e-12} if dtype == np.float64 else {"rtol": 1e-4, "atol": 1e-5}
     for schedule in SCHEDULES.values():
-        params, optimiser = params_of(dtype), make(schedule)
-        state, judges = optimiser.init(params), []
+        params, optimizer = params_of(dtype), make(schedule)
+        state, judges = optimizer.init(params), []
         for p in leaves(params):
             judges.append(rule())
             next(judges[-1])
@@ -156,7 +156,7 @@ def test_as_published(name: str, dtype: Any) -> None:
         ours, published = [], []
         for step in range(STEPS):
             grads = grads_of(params, step)
-            params, state = optimiser.update(grads, state, params)
+            params, state = optimizer.update(grads, state, params)
             ours += leaves(params)
             published += [
                 judge.send((np.float64(g), schedule(step))) for judge, g in zip(judges, leaves(grads), strict=True)
@@ -169,13 +169,13 @@ if torch is not None:
     @pytest.mark.parametrize("name", NAMES)
     @pytest.mark.parametrize("dtype", [np.float64, np.float32])
     def test_like_torch(name: str, dtype: Any) -> None:
-        make, theirs_of, _ = OPTIMISERS[name]
+        make, theirs_of, _ = OPTIMIZERS[name]
         tolerance = {"rtol": 1e-11, "atol": 1e-13} if dtype == np.float64 else {"rtol": 1e-5, "atol": 1e-6}
         for schedule in SCHEDULES.values():
-            params, optimiser = params_of(dtype), make(schedule)
+            params, optimizer = params_of(dtype), make(schedule)
             theirs = [torch.tensor(p, requires_grad=True) for p in leaves(params)]
             judge = theirs_of(torch, theirs, 1.0)
-            state = optimiser.init(params)
+            state = optimizer.init(params)
             ours, judged = [], []
             for step in range(STEPS):
                 grads = grads_of(params, step)
@@ -184,7 +184,7 @@ if torch is not None:
                 for group in judge.param_groups:
                     group["lr"] = schedule(step)
                 judge.step()
-                params, state = optimiser.update(grads, state, params)
+                params, state = optimizer.update(grads, state, params)
                 ours += leaves(params)
                 judged += [np.copy(parameter.detach().numpy()) for parameter in theirs]
             np.testing.assert_allclose(numbers(ours, dtype), numbers(judged, dtype), **tolerance)
@@ -192,7 +192,7 @@ if torch is not None:
 
     @pytest.mark.parametrize("name", NAMES)
     def test_default_rates_are_those_of_torch(name: str) -> None:
-        ours, theirs = OPTIMISERS[name][0], torch.zeros(1, requires_grad=True)
+        ours, theirs = OPTIMIZERS[name][0], torch.zeros(1, requires_grad=True)
         kind = {"adam": "Adam", "adamw": "AdamW", "rmsprop": "RMSprop", "adagrad": "Adagrad"}.get(name)
         if kind is not None:
             assert ours().lr == getattr(torch.optim, kind)([theirs]).param_groups[0]["lr"]
@@ -218,80 +218,78 @@ if torch is not None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_float32_stays_and_nothing_is_changed(name: str) -> None:
-    optimiser = OPTIMISERS[name][0](0.1)
-    params, state = params_of(np.float32), optimiser.init(params_of(np.float32))
+    optimizer = OPTIMIZERS[name][0](0.1)
+    params, state = params_of(np.float32), optimizer.init(params_of(np.float32))
     for step in range(3):
         grads = grads_of(params, step)
         kept = [np.copy(x) for x in leaves((params, grads, state))]
         for array in leaves((params, grads, state)):
             if isinstance(array, np.ndarray):
                 array.flags.writeable = False
-        before, (params, state) = (params, grads, state), optimiser.update(grads, state, params)
+        before, (params, state) = (params, grads, state), optimizer.update(grads, state, params)
         for old, copy in zip(leaves(before), kept, strict=True):
             np.testing.assert_array_equal(old, copy)
         assert {x.dtype for x in leaves(params)} == {np.dtype(np.float32)}
         assert {x.dtype for x in leaves({k: v for k, v in state.items() if k != "step"})} <= {np.dtype(np.float32)}
-        assert tm.tree.flatten(params)[1] == tm.tree.flatten(before[0])[1]
+        assert tm.tree_flatten(params)[1] == tm.tree_flatten(before[0])[1]
 
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("size", [1e-5, 1.0, 200.0, 3e4])
 def test_float16_is_float32_rounded(name: str, size: float) -> None:
     """However small or large the gradients are: their squares are no float16, nor is eps."""
-    optimiser = OPTIMISERS[name][0](1e-2)
-    half, state = params_of(np.float16), optimiser.init(params_of(np.float16))
+    optimizer = OPTIMIZERS[name][0](1e-2)
+    half, state = params_of(np.float16), optimizer.init(params_of(np.float16))
     for step in range(3):
-        grads = tm.tree.tree_map(
-            lambda g: (np.float64(g) * size).clip(-6e4, 6e4).astype(np.float16), grads_of(half, step)
-        )
-        wide = tm.tree.tree_map(lambda p: p.astype(np.float32), half)
+        grads = tm.tree_map(lambda g: (np.float64(g) * size).clip(-6e4, 6e4).astype(np.float16), grads_of(half, step))
+        wide = tm.tree_map(lambda p: p.astype(np.float32), half)
         with np.errstate(over="ignore"):  # a step beyond the range of float16 is the user's
-            expected, single = optimiser.update(tm.tree.tree_map(lambda g: g.astype(np.float32), grads), state, wide)
-            half, state = optimiser.update(grads, state, half)
+            expected, single = optimizer.update(tm.tree_map(lambda g: g.astype(np.float32), grads), state, wide)
+            half, state = optimizer.update(grads, state, half)
             for one, other in zip(leaves(half), leaves(expected), strict=True):
                 np.testing.assert_array_equal(one, other.astype(np.float16))
         assert {x.dtype for x in leaves(half)} == {np.dtype(np.float16)}
         for one, other in zip(leaves(state), leaves(single), strict=True):
             np.testing.assert_array_equal(one, other)
-        assert all(x.dtype == np.float32 for name in optimiser.memory() for x in leaves(state[name]))
+        assert all(x.dtype == np.float32 for name in optimizer.memory() for x in leaves(state[name]))
     assert all(np.isfinite(x).all() for x in leaves(half))
 
 
 def test_float16_takes_gradients_and_states_of_other_dtypes() -> None:
     params = [np.ones(2, np.float16)]
-    optimiser = optim.adam(0.5)
-    wide, _ = optimiser.update([np.full(2, 1e-9)], optimiser.init(params), params)  # no float16
+    optimizer = optim.adam(0.5)
+    wide, _ = optimizer.update([np.full(2, 1e-9)], optimizer.init(params), params)  # no float16
     np.testing.assert_allclose(wide[0], 1 - 0.5 / 11, rtol=1e-3)  # eps is 1e-8
     old = {"step": 0, "mean": [np.zeros(2, np.float16)], "square": [np.zeros(2, np.float16)]}
-    updated, state = optimiser.update([np.full(2, 1e-4, np.float16)], old, params)
+    updated, state = optimizer.update([np.full(2, 1e-4, np.float16)], old, params)
     np.testing.assert_allclose(updated[0], 0.5, atol=1e-3)
     assert updated[0].dtype == np.float16 and state["square"][0].dtype == np.float32
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_update_is_repeatable_and_pickles(name: str) -> None:
-    optimiser = pickle.loads(pickle.dumps(OPTIMISERS[name][0](optim.cosine(0.1, 5))))
-    assert optimiser == OPTIMISERS[name][0](optim.cosine(0.1, 5))
+    optimizer = pickle.loads(pickle.dumps(OPTIMIZERS[name][0](optim.cosine(0.1, 5))))
+    assert optimizer == OPTIMIZERS[name][0](optim.cosine(0.1, 5))
     params = params_of()
-    state = optimiser.init(params)
-    first = optimiser.update(grads_of(params, 0), state, params)
-    again = optimiser.update(grads_of(params, 0), pickle.loads(pickle.dumps(state)), params)
+    state = optimizer.init(params)
+    first = optimizer.update(grads_of(params, 0), state, params)
+    again = optimizer.update(grads_of(params, 0), pickle.loads(pickle.dumps(state)), params)
     for a, b in zip(leaves(first), leaves(again), strict=True):
         np.testing.assert_array_equal(a, b)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_training_is_a_function_to_differentiate_and_to_map(name: str) -> None:
-    optimiser = OPTIMISERS[name][0](0.1)
+    optimizer = OPTIMIZERS[name][0](0.1)
 
     def end(start: Any) -> Any:
-        params, state = start, optimiser.init(np.ones(2))
+        params, state = start, optimizer.init(np.ones(2))
         for scale in (1.0, 2.0):
-            params, state = optimiser.update(tm.grad(lambda p, c=scale: np.sum(c * p**3))(params), state, params)
+            params, state = optimizer.update(tm.grad(lambda p, c=scale: np.sum(c * p**3))(params), state, params)
         return np.sum(params**2)
 
     def given_a_gradient(start: Any) -> Any:  # the parameters are traced, and nothing else
-        return np.sum(optimiser.update(np.ones(2), optimiser.init(np.ones(2)), start)[0] ** 2)
+        return np.sum(optimizer.update(np.ones(2), optimizer.init(np.ones(2)), start)[0] ** 2)
 
     starts = np.array([[1.0, 2.0], [0.5, -3.0]])
     for program in (end, given_a_gradient):
@@ -301,8 +299,8 @@ def test_training_is_a_function_to_differentiate_and_to_map(name: str) -> None:
 
 def test_float64_gradients_and_rates_do_not_promote() -> None:
     params = [np.ones(2, np.float32)]
-    for optimiser in (optim.sgd(lambda step: np.float64(0.1)), optim.adam(np.float64(0.1))):
-        updated, _ = optimiser.update([np.ones(2)], optimiser.init(params), params)
+    for optimizer in (optim.sgd(lambda step: np.float64(0.1)), optim.adam(np.float64(0.1))):
+        updated, _ = optimizer.update([np.ones(2)], optimizer.init(params), params)
         assert updated[0].dtype == np.float32
 
 
@@ -313,45 +311,45 @@ def test_schedule_counts_updates() -> None:
         seen.append(step)
         return 0.5
 
-    optimiser, params = optim.sgd(rate), np.array([1.0])
-    state = optimiser.init(params)
+    optimizer, params = optim.sgd(rate), np.array([1.0])
+    state = optimizer.init(params)
     for _ in range(3):
-        params, state = optimiser.update(np.array([1.0]), state, params)
+        params, state = optimizer.update(np.array([1.0]), state, params)
     assert seen == [0, 1, 2]
     np.testing.assert_array_equal(params, [-0.5])
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_saved_state_goes_on_as_if_nothing_had_been(name: str, tmp_path: Path) -> None:
-    optimiser, params = OPTIMISERS[name][0](optim.cosine(0.1, 6)), params_of(np.float32)
-    state, path = optimiser.init(params), tmp_path / "state.safetensors"
+    optimizer, params = OPTIMIZERS[name][0](optim.cosine(0.1, 6)), params_of(np.float32)
+    state, path = optimizer.init(params), tmp_path / "state.safetensors"
     for step in range(6):
         if step == 3:
             tm.save(path, (params, state))
-        params, state = optimiser.update(grads_of(params, step), state, params)
-    again, resumed = tm.load(path, like=(params, optimiser.init(params)))
+        params, state = optimizer.update(grads_of(params, step), state, params)
+    again, resumed = tm.load(path, like=(params, optimizer.init(params)))
     for step in range(3, 6):
-        again, resumed = optimiser.update(grads_of(again, step), resumed, again)
+        again, resumed = optimizer.update(grads_of(again, step), resumed, again)
     for a, b in zip(leaves((again, resumed)), leaves((params, state)), strict=True):
         np.testing.assert_array_equal(a, b)
 
 
 def test_state_of_a_saved_file_is_taken() -> None:
     # Some files give back arrays, also for the number of steps.
-    optimiser, params = optim.adam(0.1), np.array([1.0])
-    state = {**optimiser.init(params), "step": np.asarray(0)}
-    params, state = optimiser.update(np.array([2.0]), state, params)
+    optimizer, params = optim.adam(0.1), np.array([1.0])
+    state = {**optimizer.init(params), "step": np.asarray(0)}
+    params, state = optimizer.update(np.array([2.0]), state, params)
     assert int(state["step"]) == 1
     np.testing.assert_allclose(params, [0.9])
 
 
 def test_converges() -> None:
     target = np.array([3.0, -2.0])
-    for optimiser in (optim.sgd(0.1, momentum=0.5), optim.adam(0.1), optim.rmsprop(0.05), optim.adagrad(1.0)):
+    for optimizer in (optim.sgd(0.1, momentum=0.5), optim.adam(0.1), optim.rmsprop(0.05), optim.adagrad(1.0)):
         params = np.zeros(2)
-        state = optimiser.init(params)
+        state = optimizer.init(params)
         for _ in range(400):
-            params, state = optimiser.update(2 * (params - target), state, params)
+            params, state = optimizer.update(2 * (params - target), state, params)
         np.testing.assert_allclose(params, target, atol=0.05)
 
 
@@ -414,23 +412,23 @@ def test_bad_numbers(make: Any, text: str) -> None:
 
 
 def test_trees_that_do_not_fit() -> None:
-    optimiser, params = optim.adam(), {"w": np.ones(2)}
-    state = optimiser.init(params)
+    optimizer, params = optim.adam(), {"w": np.ones(2)}
+    state = optimizer.init(params)
     with pytest.raises(tm.TreeError, match="the parameters and their gradients: the structures differ"):
-        optimiser.update({"v": np.ones(2)}, state, params)
+        optimizer.update({"v": np.ones(2)}, state, params)
     with pytest.raises(tm.TreeError, match=r"adam\(lr=0.001.*must have the entries step, mean, square"):
-        optimiser.update(params, optim.sgd(0.1).init(params), params)
+        optimizer.update(params, optim.sgd(0.1).init(params), params)
     with pytest.raises(tm.ShapeError, match=r"gradient of leaf 0 has shape \(3,\), but the parameter has \(2,\)"):
-        optimiser.update({"w": np.ones(3)}, state, params)
+        optimizer.update({"w": np.ones(3)}, state, params)
     with pytest.raises(tm.DTypeError, match="leaf 0 of the parameters is int64"):
         optim.sgd(0.1).update({"w": np.ones(2)}, {"step": 0}, {"w": np.ones(2, int)})
     with pytest.raises(tm.ShapeError, match=r"state 'mean' of leaf 0 has shape \(1,\), but the parameter has \(2,\)"):
-        optimiser.update(params, optimiser.init({"w": np.ones(1)}), params)
+        optimizer.update(params, optimizer.init({"w": np.ones(1)}), params)
     with pytest.raises(tm.DTypeError, match="leaf 0 of the parameters is int64"):
         optim.sgd(0.1).update(1.0, {"step": 0}, 3)
 
 
 def test_numbers_are_parameters_and_gradients_too() -> None:
-    optimiser = optim.sgd(0.1, momentum=0.9)
-    params, _ = optimiser.update({"w": 2.0, "v": 1}, optimiser.init({"w": 1.0, "v": 1.0}), {"w": 1.0, "v": 1.0})
+    optimizer = optim.sgd(0.1, momentum=0.9)
+    params, _ = optimizer.update({"w": 2.0, "v": 1}, optimizer.init({"w": 1.0, "v": 1.0}), {"w": 1.0, "v": 1.0})
     assert params == {"w": 0.8, "v": 0.9}

@@ -8,7 +8,7 @@ import pytest
 import scipy.optimize
 
 import tapem as tm
-from tapem.tree import flatten
+from tapem.core.tree import tree_flatten
 
 
 @dataclasses.dataclass
@@ -27,8 +27,8 @@ def tree() -> dict[str, Any]:
 
 def check_same(found: Any, expected: Any) -> None:
     """The same tree: structure, shapes, dtypes and numbers."""
-    leaves, structure = flatten(found)
-    others, other = flatten(expected)
+    leaves, structure = tree_flatten(found)
+    others, other = tree_flatten(expected)
     assert structure == other
     for one, two in zip(leaves, others, strict=True):
         assert one.dtype == two.dtype and one.shape == two.shape
@@ -118,7 +118,7 @@ def test_through_the_monadic_door():
     np.testing.assert_array_equal(unravel(np.array([6.0, 4.0, 5.0]))["w"], [[4.0, 5.0]])
 
 
-def test_scipy_minimises_a_tree():
+def test_scipy_minimizes_a_tree():
     start = {"x": np.array(-1.2), "y": np.array([1.0], np.float32)}
 
     def rosenbrock(params):

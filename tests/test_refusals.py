@@ -36,7 +36,7 @@ def test_no_attribute_can_be_set_or_deleted(name):
     value = VALUES[name]
     own = [slot for cls in type(value).__mro__ for slot in getattr(cls, "__slots__", ())]
     public = [attribute for attribute in dir(value) if not attribute.startswith("__")]
-    for attribute in {*own, *public, "colour", "__class__", "__doc__"}:
+    for attribute in {*own, *public, "color", "__class__", "__doc__"}:
         refused(tm.MutationError, f"immutable.*'{attribute}'", lambda attribute=attribute: setattr(value, attribute, 3))
         refused(tm.MutationError, f"immutable.*'{attribute}'", lambda attribute=attribute: delattr(value, attribute))
     assert not hasattr(value, "__dict__")
@@ -48,7 +48,7 @@ def test_copies_are_as_good(name):
         assert type(twin) is type(VALUES[name])
         assert repr(twin) == repr(VALUES[name])
         with pytest.raises(tm.MutationError):
-            twin.colour = 3
+            twin.color = 3
 
 
 def test_a_copied_step_runs_on_a_copied_tape():

@@ -82,7 +82,7 @@ def test_what_is_saved_comes_back(tmp_path_factory: Any, tree: Any) -> None:
     tm.save(path, tree)
     assert_same(tm.load(path), tree)
     assert_same(tm.load(path, like=tree), tree)
-    other = tm.tree.tree_map(lambda x: type(x)(0) if np.isscalar(x) else np.zeros_like(x), tree)
+    other = tm.tree_map(lambda x: type(x)(0) if np.isscalar(x) else np.zeros_like(x), tree)
     assert_same(tm.load(path, like=other), tree)
 
 
@@ -118,17 +118,17 @@ def test_names_are_those_of_torch(path: Path) -> None:
 
 
 def test_a_training_is_saved_and_goes_on(path: Path) -> None:
-    model, optimiser = Linear(2, 3) >> Relu(), tm.optim.adam(tm.optim.cosine(0.1, 10))
+    model, optimizer = Linear(2, 3) >> Relu(), tm.optim.adam(tm.optim.cosine(0.1, 10))
     params = model.init(tm.random.key(0))
-    state, key = optimiser.init(params), tm.random.key(7)
-    params, state = optimiser.update(params, state, params)
+    state, key = optimizer.init(params), tm.random.key(7)
+    params, state = optimizer.update(params, state, params)
     tm.save(path, {"params": params, "state": state, "key": key})
     fresh = model.init(tm.random.key(1))
-    back = tm.load(path, like={"params": fresh, "state": optimiser.init(fresh), "key": tm.random.key(0)})
+    back = tm.load(path, like={"params": fresh, "state": optimizer.init(fresh), "key": tm.random.key(0)})
     assert_same(back, {"params": params, "state": state, "key": key})
     assert_same(tm.random.split(back["key"]), tm.random.split(key))
     assert_same(
-        optimiser.update(back["params"], back["state"], back["params"]), optimiser.update(params, state, params)
+        optimizer.update(back["params"], back["state"], back["params"]), optimizer.update(params, state, params)
     )
 
 
@@ -340,7 +340,7 @@ def test_corrupted_files_are_refused_or_hold_what_could_be_saved(path: Path, tre
             found = tm.load(path, like=tree)
         except (tm.FileFormatError, tm.TreeError):
             continue
-        assert tm.tree.flatten(found)[1] == tm.tree.flatten(tree)[1]
+        assert tm.tree_flatten(found)[1] == tm.tree_flatten(tree)[1]
     assert 200 < refused < 400
 
 

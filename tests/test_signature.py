@@ -17,7 +17,7 @@ from jaxtyping import AnnotationError, Bool, Float, Float32, Float64, Int, Real,
 from jaxtyping import jaxtyped as _jaxtyped  # pyright: ignore[reportUnknownVariableType]
 
 from tapem.errors import DTypeError, ShapeError, TapeError
-from tapem.signature import Signature, Tensor, type_text
+from tapem.types.signature import Signature, Tensor, type_text
 
 jaxtyped = cast(Any, _jaxtyped)
 Function: TypeAlias = Callable[..., object]
@@ -26,15 +26,15 @@ F32, F64, I64 = np.dtype("float32"), np.dtype("float64"), np.dtype("int64")
 
 
 @dataclass
-class Abstract:
+class ShapeDtype:
     """All that verification may look at; a value that is never there cannot be read."""
 
     shape: tuple[int, ...]
     dtype: np.dtype[Any] = F32
 
 
-def f32(*shape: int) -> Abstract:
-    return Abstract(shape)
+def f32(*shape: int) -> ShapeDtype:
+    return ShapeDtype(shape)
 
 
 def linear(
@@ -130,7 +130,7 @@ def test_static_parameters_that_annotations_mention() -> None:
         (Float[Tensor, ""] | float, 'Float[Tensor, ""] | float', False),
         (Annotated[Vector, "units: metres"], 'Float[Tensor, "n"]', False),
         (Float[Any, "n"], 'Float[Any, "n"]', False),
-        (Float[Abstract, "n"], 'Float[Abstract, "n"]', False),
+        (Float[ShapeDtype, "n"], 'Float[ShapeDtype, "n"]', False),
         (np.ndarray, "Tensor", False),
         (npt.NDArray[Any], "Tensor", False),
         (npt.NDArray[np.float64], "NDArray[float64]", False),
@@ -143,7 +143,7 @@ def test_what_counts_as_a_tensor(annotation: Any, text: str, optional: bool) -> 
     f.__annotations__ = {"x": annotation}
     [operand] = Signature.of(f).operands
     assert (operand.text, operand.optional) == (text, optional)
-    Signature.of(f).verify([Abstract((3,), F64) if "float" not in text or "NDArray" in text else 1.5])
+    Signature.of(f).verify([ShapeDtype((3,), F64) if "float" not in text or "NDArray" in text else 1.5])
 
 
 def test_functions_without_annotations() -> None:
@@ -185,7 +185,7 @@ def test_a_verified_combination_is_remembered() -> None:
 def test_jaxtyping_is_asked_once(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[object] = []
     judge: Any = door.is_bearable
-    monkeypatch.setattr("tapem.signature.is_bearable", lambda x, hint: asked.append(hint) or judge(x, hint))  # type: ignore
+    monkeypatch.setattr("tapem.types.signature.is_bearable", lambda x, hint: asked.append(hint) or judge(x, hint))  # type: ignore
     signature = Signature.of(masked)
     for _ in range(3):
         signature.verify([f32(3), None], f32(3))
@@ -282,7 +282,7 @@ def test_annotations_may_refer_to_operands() -> None:
 
 
 def test_the_cache_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tapem.signature._CACHE_LIMIT", 3)
+    monkeypatch.setattr("tapem.types.signature._CACHE_LIMIT", 3)
     signature = Signature.of(masked)
     sizes: list[int] = []
     for n in range(8):
@@ -579,7 +579,7 @@ def test_consistent_shapes_pass_both(shapes: list[tuple[int, ...]], dtype: str) 
     arrays = [np.zeros(shape, dtype) for shape in shapes]
     assert decorated_accepts(linear, arrays)
     assert verify_accepts(linear, arrays, linear(*arrays))
-    assert verify_accepts(linear, [Abstract(x.shape, x.dtype) for x in arrays])
+    assert verify_accepts(linear, [ShapeDtype(x.shape, x.dtype) for x in arrays])
 
 
 @given(shapes=linear_shapes(), which=st.sampled_from([(0, 0), (0, 1), (1, 0), (2, -1)]), by=st.integers(1, 3))

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import strategies as st
 
 import tapem as tm
+from tapem.core.primitive import Primitive
 from tapem.ops.index import Index
-from tapem.primitive import Primitive
 from tests.test_table import INDIRECT, primitives
 
 EXAMPLES = 3
@@ -77,7 +77,7 @@ def channels_and_moments(x: Any, gamma: Any, beta: Any, mean: Any, variance: Any
 WANTS: dict[str, dict[str, Any]] = {
     **{name: {"prepare": no_zero_last, "power": st.sampled_from([0.5, 2.0])} for name in ("odd_power", "even_power")},
     "cast": {"dtype": np.dtype(np.float64)},
-    "discretise": {"dtype": np.dtype(np.int64)},
+    "discretize": {"dtype": np.dtype(np.int64)},
     **{f"bitwise_{name}": {"prepare": whole} for name in ("and", "or", "xor", "not")},
     **{name: {"prepare": no_zero_last} for name in ("reciprocal", "remainder", "fmod", "floor_divide")},
     "shift": {"prepare": lines, "axis": -1, "step": st.sampled_from([1, -1])},

@@ -16,13 +16,13 @@ import pytest
 import layers
 import losses
 import tapem.ops
+from tapem.core.primitive import Primitive, linear_in_all
+from tapem.core.tree import tree_flatten
 from tapem.errors import TapeError
-from tapem.primitive import Primitive, linear_in_all
 from tapem.tangents import AbstractZero, Thunk
 from tapem.testing import rule_report
 from tapem.testing.flattening import settled
 from tapem.testing.rule_checks import insist
-from tapem.tree import flatten
 from tests import tables
 from tests.tables import Row
 
@@ -71,8 +71,8 @@ PRIMITIVES = [pytest.param(op, id=op.name) for op in primitives()]
 def test_row(row: Row) -> None:
     if row.reference is not None:
         with np.errstate(all="ignore"):
-            expected = flatten(row.reference(*row.operands, **row.static))[0]
-            actual = flatten(settled(row.op(*row.operands, **row.static)))[0]
+            expected = tree_flatten(row.reference(*row.operands, **row.static))[0]
+            actual = tree_flatten(settled(row.op(*row.operands, **row.static)))[0]
         assert len(actual) == len(expected)
         for one, other in zip(actual, expected, strict=True):
             np.testing.assert_allclose(one, other, rtol=1e-9, atol=1e-11)

@@ -14,11 +14,11 @@ import numpy as np
 import pytest
 
 import tapem as tm
+from tapem.doors.direct.tracer import Tracer
 from tapem.errors import TangentError
 from tapem.tangents import AbstractZero, Composite, DoesNotExist, One, Thunk, Zero, extern, thunk
 from tapem.tangents.functions import JOINS, LINEAR_IN, MOVES, PRODUCTS, UNARY
 from tapem.tangents.symbols import ALGEBRA, METHODS, PROPERTIES
-from tapem.tracer import Tracer
 
 B = np.array([[1.0, -2.0], [0.5, 3.0]])
 VALUE = np.array([[0.3, 0.1], [-0.2, 0.7]])

@@ -139,7 +139,7 @@ NODE = ["id", "op", "parents", "static", "value", "name", "requires_grad", "shap
 REF = ["id", "shape", "dtype", "ndim", "size", "name", "node"]
 
 
-@pytest.mark.parametrize("name", [*NODE, "colour"])
+@pytest.mark.parametrize("name", [*NODE, "color"])
 def test_node_attributes_cannot_be_set_or_deleted(name):
     tape, x, *_ = small()
     node = tape[x]
@@ -151,7 +151,7 @@ def test_node_attributes_cannot_be_set_or_deleted(name):
     assert [repr(getattr(node, field)) for field in NODE] == before
 
 
-@pytest.mark.parametrize("name", [*REF, "colour"])
+@pytest.mark.parametrize("name", [*REF, "color"])
 def test_ref_attributes_cannot_be_set_or_deleted(name):
     tape, x, *_ = small()
     before = [getattr(x, field) for field in REF]
@@ -166,7 +166,7 @@ def test_ref_attributes_cannot_be_set_or_deleted(name):
 def test_tape_attributes_cannot_be_set_or_deleted():
     tape, *_, out = small()
     before = repr(tape)
-    for name in ("colour", *(name for name in dir(tape) if not name.startswith("_"))):
+    for name in ("color", *(name for name in dir(tape) if not name.startswith("_"))):
         with pytest.raises((AttributeError, TypeError)):
             setattr(tape, name, 3)
         with pytest.raises((AttributeError, TypeError)):
@@ -542,7 +542,7 @@ def test_gradients_cannot_be_changed():
     with pytest.raises(TypeError):
         del gradients[x.id]
     with pytest.raises((AttributeError, TypeError)):
-        gradients.colour = 1
+        gradients.color = 1
     assert not hasattr(gradients, "update")
     assert len(gradients) == 4
 

@@ -1,4 +1,4 @@
-"""The engine and the tangents: nothing is computed, materialised, shared or changed that need not be."""
+"""The engine and the tangents: nothing is computed, materialized, shared or changed that need not be."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def test_thunks_at_second_order() -> None:
     assert set(product.forced) == {"a", "b"}
 
 
-# Zeros are never materialised.
+# Zeros are never materialized.
 
 
 def test_rules_of_branches_that_nothing_reaches_are_not_called() -> None:

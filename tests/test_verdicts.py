@@ -14,11 +14,11 @@ import numpy as np
 import pytest
 
 import tapem as tm
-from tapem import signature as signatures
+from tapem.core.node import ShapeDtype
+from tapem.core.primitive import Primitive
 from tapem.errors import TapeError
-from tapem.node import Abstract
-from tapem.primitive import Primitive
-from tapem.signature import Signature, Tensor
+from tapem.types import signature as signatures
+from tapem.types.signature import Signature, Tensor
 from tests.tables import Row
 from tests.test_table import TABLE
 
@@ -35,7 +35,7 @@ def kind_of(value: Any) -> Any:
     """A value as a signature sees it: by shape and dtype."""
     if isinstance(value, tuple):
         return tuple(map(kind_of, value))
-    return value if value is None or type(value) in (bool, int, float) else Abstract.of(value)
+    return value if value is None or type(value) in (bool, int, float) else ShapeDtype.of(value)
 
 
 def called(row: Row) -> Call:
@@ -50,10 +50,10 @@ def called(row: Row) -> Call:
 
 def relatives(value: Any) -> Iterator[Any]:
     """What may stand in the place of a tensor by mistake."""
-    if isinstance(value, Abstract):
-        yield from (Abstract(value.shape, dtype) for dtype in DTYPES)
-        yield Abstract((*value.shape, 2), value.dtype)
-        yield Abstract((*value.shape[:-1], 7), value.dtype)
+    if isinstance(value, ShapeDtype):
+        yield from (ShapeDtype(value.shape, dtype) for dtype in DTYPES)
+        yield ShapeDtype((*value.shape, 2), value.dtype)
+        yield ShapeDtype((*value.shape[:-1], 7), value.dtype)
     yield from (None, "no tensor", 2, 2.0, True)
 
 
@@ -104,7 +104,7 @@ def test_what_is_refused_cold_is_refused_warm(name: str) -> None:
 def test_a_key_that_leaves_something_out_is_noticed(forgotten: str, monkeypatch: pytest.MonkeyPatch) -> None:
     whole: Any = signatures._part  # pyright: ignore[reportPrivateUsage]
     left = 1 if forgotten == "shape" else 0
-    monkeypatch.setattr("tapem.signature._part", lambda x: None if x is None else whole(x)[left])
+    monkeypatch.setattr("tapem.types.signature._part", lambda x: None if x is None else whole(x)[left])
     for name in ("solve", "conv", "linear", "layer_norm", "cross_entropy"):
         with pytest.raises(AssertionError):
             refuses_warm_what_it_refuses_cold(ROWS_OF[name][0].op, ROWS_OF[name][:1])
@@ -115,7 +115,7 @@ def test_the_fast_key_is_the_key_of_the_signature(name: str) -> None:
     op: Any = ROWS_OF[name][0].op
     for row in ROWS_OF[name]:
         inputs, output, static = called(row)
-        if not isinstance(output, tuple) and all(isinstance(x, Abstract | None) for x in inputs):
+        if not isinstance(output, tuple) and all(isinstance(x, ShapeDtype | None) for x in inputs):
             key = op.signature.key_of(inputs, output, static=static)
             assert tuple(map(op.key_part, (*inputs, output))) == key[: len(inputs) + 1]
             assert op.accepted is op.signature.accepted
@@ -132,7 +132,7 @@ def test_what_is_left_out_is_not_mistaken_for_what_is_no_tensor() -> None:
 
 
 def test_an_op_remembers_a_bounded_number(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tapem.signature._CACHE_LIMIT", 8)
+    monkeypatch.setattr("tapem.types.signature._CACHE_LIMIT", 8)
     tm.matmul.signature.accepted.clear()  # of what other tests asked
     for n in range(40):
         tm.matmul(np.ones((n, 2)), np.ones(2))

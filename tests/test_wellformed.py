@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import tapem as tm
-from tapem.node import LEAF, Abstract
-from tapem.wellformed import SPEC
+from tapem.core.node import LEAF, ShapeDtype
+from tapem.core.wellformed import SPEC
 
 
 def small():
@@ -42,7 +42,7 @@ def tapes():
     yield "program", tm.leaf(np.array([0.5, 1.0])).bind(program).exec()
     yield "second order of a step", tm.leaf(np.array([0.5, 1.0])).bind(tm.hessian(lambda x: np.sum(x**3))).exec()
     yield "vmap of a step", tm.leaf(np.ones((3, 2))).bind(tm.vmap(lambda x: np.sum(np.sin(x)))).exec()
-    yield "abstract", tm.Tape().leaf(Abstract((2,), np.dtype("float32")))[1]
+    yield "abstract", tm.Tape().leaf(ShapeDtype((2,), np.dtype("float32")))[1]
 
 
 @pytest.mark.parametrize(("name", "tape"), [pytest.param(*pair, id=pair[0]) for pair in tapes()])

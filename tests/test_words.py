@@ -12,7 +12,7 @@ import pytest
 
 import layers
 import tapem as tm
-from tapem import hints
+from tapem.core import hints
 
 special = pytest.importorskip("scipy.special")
 

@@ -201,7 +201,7 @@ def by_numpy_tuned() -> Candidate:
 
 
 def by_tapem() -> Candidate:
-    """The direct door: a function of tapem's layers and losses, and the stock optimiser."""
+    """The direct door: a function of tapem's layers and losses, and the stock optimizer."""
     import layers
     import losses
     import tapem as tm

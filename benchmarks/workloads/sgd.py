@@ -14,33 +14,33 @@ LEARNING_RATE = 0.01
 
 
 def tapem_step(loss_of: Callable[[Any], Any], parameters: Any) -> Step:
-    """The direct door, and the stock optimiser."""
+    """The direct door, and the stock optimizer."""
     import tapem as tm
 
     value_and_grad = tm.value_and_grad(loss_of)
-    optimiser = tm.optim.sgd(LEARNING_RATE)
-    state: Any = optimiser.init(parameters)
+    optimizer = tm.optim.sgd(LEARNING_RATE)
+    state: Any = optimizer.init(parameters)
 
     def step() -> tuple[Any, Any]:
         nonlocal parameters, state
         loss, gradients = value_and_grad(parameters)
-        parameters, state = optimiser.update(gradients, state, parameters)
+        parameters, state = optimizer.update(gradients, state, parameters)
         return loss, parameters
 
     return step
 
 
 def tapem_monadic_step(loss_and_gradients: Callable[[Any], Any], parameters: Any) -> Step:
-    """The monadic door: a program from parameters to (loss, gradients) on an empty tape, and the stock optimiser."""
+    """The monadic door: a program from parameters to (loss, gradients) on an empty tape, and the stock optimizer."""
     import tapem as tm
 
-    optimiser = tm.optim.sgd(LEARNING_RATE)
-    state: Any = optimiser.init(parameters)
+    optimizer = tm.optim.sgd(LEARNING_RATE)
+    state: Any = optimizer.init(parameters)
 
     def step() -> tuple[Any, Any]:
         nonlocal parameters, state
         (loss, gradients), tape = loss_and_gradients(parameters).run()
-        parameters, state = optimiser.update(gradients, state, parameters)
+        parameters, state = optimizer.update(gradients, state, parameters)
         return tape.value(loss), parameters
 
     return step

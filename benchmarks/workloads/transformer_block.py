@@ -61,20 +61,20 @@ def by_numpy() -> Candidate:
     split = (BATCH, LENGTH, 3, HEADS, HEAD_WIDTH)
     scale = np.float32(1 / np.sqrt(HEAD_WIDTH))
 
-    def normalise(x: Array) -> tuple[Array, Array]:
+    def normalize(x: Array) -> tuple[Array, Array]:
         x = x - x.mean(axis=1, keepdims=True)
         inverse = 1 / np.sqrt(np.einsum("ij,ij->i", x, x)[:, None] / WIDTH + EPSILON)
         x *= inverse
         return x, inverse
 
-    def unnormalise(g: Array, normal: Array, inverse: Array) -> Array:
+    def unnormalize(g: Array, normal: Array, inverse: Array) -> Array:
         g = g - g.mean(axis=1, keepdims=True)
         g -= normal * (np.einsum("ij,ij->i", g, normal)[:, None] / WIDTH)
         g *= inverse
         return g
 
     def step() -> tuple[Any, list[Array]]:
-        normal1, inverse1 = normalise(x0)
+        normal1, inverse1 = normalize(x0)
         h1 = normal1 * gamma1
         h1 += beta1
         wqkv = np.concatenate([wq, wk, wv], axis=1)
@@ -91,7 +91,7 @@ def by_numpy() -> Candidate:
         x1 = merged @ wo
         x1 += x0
 
-        normal2, inverse2 = normalise(x1)
+        normal2, inverse2 = normalize(x1)
         h2 = normal2 * gamma2
         h2 += beta2
         a = h2 @ w1
@@ -122,7 +122,7 @@ def by_numpy() -> Candidate:
         dh2 = da @ w1.T
         dgamma2, dbeta2 = np.einsum("ij,ij->j", dh2, normal2), dh2.sum(axis=0)
         dh2 *= gamma2
-        dx1 = unnormalise(dh2, normal2, inverse2)
+        dx1 = unnormalize(dh2, normal2, inverse2)
         dx1 += y
 
         dwo = merged.T @ dx1
@@ -142,7 +142,7 @@ def by_numpy() -> Candidate:
         dh1 = flat @ wqkv.T
         dgamma1, dbeta1 = np.einsum("ij,ij->j", dh1, normal1), dh1.sum(axis=0)
         dh1 *= gamma1
-        dx0 = unnormalise(dh1, normal1, inverse1)
+        dx0 = unnormalize(dh1, normal1, inverse1)
         dx0 += dx1
         gradients = [dgamma1, dbeta1, dwq, dwk, dwv, dwo, dgamma2, dbeta2, dw1, db1, dw2, db2]
         return loss, [*gradients, dx0.reshape(INPUT.shape)]
@@ -171,7 +171,7 @@ def by_tapem() -> Candidate:
 def _in_numpy_names(np_like: Any, value_and_grad_of: Any) -> Candidate:
     """The block in a NumPy dialect and nothing else."""
 
-    def normalise(x: Any, gamma: Any, beta: Any) -> Any:
+    def normalize(x: Any, gamma: Any, beta: Any) -> Any:
         x = x - np_like.mean(x, axis=-1, keepdims=True)
         return x / np_like.sqrt(np_like.mean(x * x, axis=-1, keepdims=True) + EPSILON) * gamma + beta
 
@@ -192,8 +192,8 @@ def _in_numpy_names(np_like: Any, value_and_grad_of: Any) -> Candidate:
     def loss_of(values: Any) -> Any:
         gamma1, beta1, wq, wk, wv, wo, gamma2, beta2, w1, b1, w2, b2, x = values
         x = np_like.reshape(x, (BATCH * LENGTH, WIDTH))
-        x = x + attend(wq, wk, wv, wo, normalise(x, gamma1, beta1))
-        h = gelu(np_like.dot(normalise(x, gamma2, beta2), w1) + b1)
+        x = x + attend(wq, wk, wv, wo, normalize(x, gamma1, beta1))
+        h = gelu(np_like.dot(normalize(x, gamma2, beta2), w1) + b1)
         y = x + np_like.dot(h, w2) + b2
         return np_like.mean(y * y)
 
@@ -221,14 +221,14 @@ def by_jax() -> Candidate:
     def split(x: Any) -> Any:
         return x.reshape(BATCH, LENGTH, HEADS, HEAD_WIDTH)
 
-    def normalise(x: Any, gamma: Any, beta: Any) -> Any:
+    def normalize(x: Any, gamma: Any, beta: Any) -> Any:
         return jax.nn.standardize(x, epsilon=EPSILON) * gamma + beta
 
     def loss_of(values: Any) -> Any:
         gamma1, beta1, wq, wk, wv, wo, gamma2, beta2, w1, b1, w2, b2, x = values
-        h = normalise(x, gamma1, beta1)
+        h = normalize(x, gamma1, beta1)
         x = x + jax.nn.dot_product_attention(split(h @ wq), split(h @ wk), split(h @ wv)).reshape(x.shape) @ wo
-        h = jax.nn.gelu(normalise(x, gamma2, beta2) @ w1 + b1, approximate=True)
+        h = jax.nn.gelu(normalize(x, gamma2, beta2) @ w1 + b1, approximate=True)
         return jnp.mean(jnp.square(x + h @ w2 + b2))
 
     compiled = jax.jit(jax.value_and_grad(loss_of))

@@ -26,7 +26,7 @@ from layers.ops.pool_windows import (
 )
 from layers.ops.windows import Geometry, Padding, PerAxis
 from tapem import ShapeError, Tensor, primitive
-from tapem.primitive import linear_in_all
+from tapem.core.primitive import linear_in_all
 
 
 @primitive(

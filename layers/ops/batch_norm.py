@@ -1,4 +1,4 @@
-"""Normalisation of each channel over a batch: in training by the batch itself, in use by statistics kept from before.
+"""Normalization of each channel over a batch: in training by the batch itself, in use by statistics kept from before.
 
 `batch_norm_training` gives the statistics of the batch along with the value, so that running statistics cost nothing.
 """
@@ -16,8 +16,8 @@ from jaxtyping import Float
 
 from layers.ops.channels import batch_of_batches, by_channel
 from layers.ops.dtypes import as_dtype, promoted, wide
-from layers.ops.standardise import (
-    centre,
+from layers.ops.standardize import (
+    center,
     channel_count,
     channel_means,
     channel_sums,
@@ -31,17 +31,17 @@ from tapem import ArgumentError, Tensor, Thunk, Zero, primitive
 Values: TypeAlias = Float[Tensor, "*shape"]
 Channels: TypeAlias = Float[Tensor, "channels"]
 
-# In training: what is kept are the centred values by channels, and the factor by which the variance of each becomes 1.
+# In training: what is kept are the centered values by channels, and the factor by which the variance of each becomes 1.
 
 
-def _normalised(op: str, x: Any, gamma: Any, beta: Any, eps: Any, spatial_axes: Any) -> tuple[Any, Any, Any]:
+def _normalized(op: str, x: Any, gamma: Any, beta: Any, eps: Any, spatial_axes: Any) -> tuple[Any, Any, Any]:
     """The value, the statistics, and what is kept."""
     eps = check_eps(op, eps)
     values = wide(by_channel(op, x, spatial_axes, gamma=gamma, beta=beta))
-    centred, scale, means, variance = centre(values, channel_means(values), eps)
-    y = plus(centred * (scale * per_channel(gamma, centred)), per_channel(beta, centred))
+    centered, scale, means, variance = center(values, channel_means(values), eps)
+    y = plus(centered * (scale * per_channel(gamma, centered)), per_channel(beta, centered))
     y = as_dtype(y, promoted(x, gamma, beta)).reshape(x.shape)
-    return y, (sum(means), variance), (centred, scale)
+    return y, (sum(means), variance), (centered, scale)
 
 
 def _pull(
@@ -114,7 +114,7 @@ def batch_norm(
     array([[-1., -1.],
            [ 1.,  1.]])
     """
-    y, _, kept = _normalised("batch_norm", x, gamma, beta, eps, spatial_axes)
+    y, _, kept = _normalized("batch_norm", x, gamma, beta, eps, spatial_axes)
     return y, kept  # pyright: ignore[reportReturnType]  # the value and its residuals
 
 
@@ -140,7 +140,7 @@ def batch_norm_training(
     >>> mean, variance
     (array([ 2., 20.]), array([  1., 100.]))
     """
-    y, statistics, kept = _normalised("batch_norm_training", x, gamma, beta, eps, spatial_axes)
+    y, statistics, kept = _normalized("batch_norm_training", x, gamma, beta, eps, spatial_axes)
     mean, variance = (as_dtype(np.reshape(statistic, gamma.shape), x.dtype) for statistic in statistics)
     return (y, mean, variance), kept  # pyright: ignore[reportReturnType]  # the values and their residuals
 
@@ -175,14 +175,14 @@ def _push_inference(
     values = wide(_shifted(x, mean, spatial_axes))
     scale = 1 / np.sqrt(wide(var) + eps)
     by_x, by_gamma, by_beta, by_mean, by_var = tangents
-    centred = Thunk(lambda: values - per_channel(mean, values))
+    centered = Thunk(lambda: values - per_channel(mean, values))
     total: Any = Zero()
     if type(by_x) is not Zero:
         total = np.reshape(by_x, values.shape) * per_channel(gamma * scale, values)
     if type(by_gamma) is not Zero:
-        total = total + centred() * per_channel(by_gamma * scale, values)
+        total = total + centered() * per_channel(by_gamma * scale, values)
     if type(by_var) is not Zero:
-        total = total - centred() * per_channel(0.5 * gamma * scale * scale * scale * by_var, values)
+        total = total - centered() * per_channel(0.5 * gamma * scale * scale * scale * by_var, values)
     if type(by_beta) is not Zero:
         total = total + np.broadcast_to(per_channel(by_beta, values), values.shape)
     if type(by_mean) is not Zero:
@@ -201,7 +201,7 @@ def batch_norm_inference(
     eps: float = 1e-6,
     spatial_axes: int | None = None,
 ) -> Values:
-    """Each channel normalised with given statistics: `gamma (x - mean) / sqrt(var + eps) + beta`.
+    """Each channel normalized with given statistics: `gamma (x - mean) / sqrt(var + eps) + beta`.
 
     Float "*batch channels *spatial", and four times Float "channels" -> Float "*batch channels *spatial", in the dtype
     of x, gamma and beta. `spatial_axes` is as in `batch_norm`.

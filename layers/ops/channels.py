@@ -62,7 +62,7 @@ def by_channel(op: str, x: Any, spatial_axes: int | None, **parameters: Any) -> 
 def batch_of_examples(op: Any, size: int, inputs: Sequence[Any], mapped: Sequence[bool], static: Any) -> Any:
     """The batch rule of ops that treat each example by itself: the mapped axis is one more batch axis.
 
-    Where parameters are mapped, the values are normalised together, and scaled and shifted apart.
+    Where parameters are mapped, the values are normalized together, and scaled and shifted apart.
     """
     x, *parameters = inputs
     rank = x.ndim - mapped[0]

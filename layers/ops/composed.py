@@ -10,11 +10,11 @@ from typing import Any, ParamSpec, Protocol, TypeVar, cast, overload
 import numpy as np
 
 import tapem as tm
-from tapem.halves import all_half, narrow, wide
-from tapem.node import taken
-from tapem.signature import Signature
-from tapem.tracing import monadic
-from tapem.tree import flatten
+from tapem.core.node import taken
+from tapem.core.tree import tree_flatten
+from tapem.ops.halves import all_half, narrow, wide
+from tapem.transforms.tracing import monadic
+from tapem.types.signature import Signature
 
 P = ParamSpec("P")
 R = TypeVar("R", covariant=True)
@@ -54,7 +54,7 @@ def composed(f: Callable[P, R]) -> Composed[P, R]:
 
     @functools.wraps(f)
     def call(*arguments: Any, **options: Any) -> Any:
-        if monadic(flatten((arguments, options))[0]):
+        if monadic(tree_flatten((arguments, options))[0]):
             return tm.lift(call)(*arguments, **options)
         bound = parameters.bind(*arguments, **options)
         bound.apply_defaults()

@@ -26,7 +26,7 @@ from jaxtyping import Float
 from layers.ops.plan import Plan, conv_plan, conv_transpose_plan, gradient_plan
 from layers.ops.unfolding import bias_gradient, correlate, correlate_transposed, kernel_gradient
 from layers.ops.windows import Padding, PerAxis, Sizes, geometry
-from tapem import Abstract, ShapeError, Tensor, primitive
+from tapem import ShapeDtype, ShapeError, Tensor, primitive
 
 
 def what(name: str) -> str:
@@ -84,8 +84,8 @@ def convolved_back(
 def _check_bias(name: str, bias: Any, plan: Plan) -> None:
     # The signature cannot: how many channels come out depends on the groups.
     channels = plan.groups * plan.channels
-    if bias is not None and Abstract.of(bias).shape != (channels,):
-        shape = Abstract.of(bias).shape
+    if bias is not None and ShapeDtype.of(bias).shape != (channels,):
+        shape = ShapeDtype.of(bias).shape
         raise ShapeError(f"{what(name)}: bias has the shape {shape}, but {channels} channels come out: {(channels,)}.")
 
 
@@ -153,7 +153,7 @@ def _out_of_channels(y: Any, axis: int, groups: int, size: int) -> Any:
 def _of_no_examples(op: Any, inputs: Sequence[Any], mapped: Sequence[bool], static: Mapping[str, Any]) -> Any:
     """The result for a batch of size 0, for which no number of groups would be right."""
     pairs = zip(inputs, mapped, strict=True)
-    kinds = tuple(None if x is None else Abstract(x.shape[is_mapped:], x.dtype) for x, is_mapped in pairs)
+    kinds = tuple(None if x is None else ShapeDtype(x.shape[is_mapped:], x.dtype) for x, is_mapped in pairs)
     kind = op.abstract_rule(*kinds, **static)
     return np.zeros((0, *kind.shape), kind.dtype)
 
@@ -200,10 +200,12 @@ def _batch_kernel_gradient(
 
 
 def _abstract_conv(name: str) -> Any:
-    def abstract(kernel: Any, bias: Any, x: Any, *, stride: Any, padding: Any, dilation: Any, groups: Any) -> Abstract:
-        shapes = Abstract.of(kernel).shape, Abstract.of(x).shape
+    def abstract(
+        kernel: Any, bias: Any, x: Any, *, stride: Any, padding: Any, dilation: Any, groups: Any
+    ) -> ShapeDtype:
+        shapes = ShapeDtype.of(kernel).shape, ShapeDtype.of(x).shape
         plan = conv_plan(what(name), *shapes, stride, padding, dilation, groups)
-        return Abstract((*plan.batch, shapes[0][0], *plan.given.out), _common_dtype(kernel, bias, x))
+        return ShapeDtype((*plan.batch, shapes[0][0], *plan.given.out), _common_dtype(kernel, bias, x))
 
     return abstract
 
@@ -211,25 +213,25 @@ def _abstract_conv(name: str) -> Any:
 def _abstract_conv_transpose(name: str) -> Any:
     def abstract(
         kernel: Any, bias: Any, x: Any, *, stride: Any, padding: Any, output_padding: Any, dilation: Any, groups: Any
-    ) -> Abstract:
-        shapes = Abstract.of(kernel).shape, Abstract.of(x).shape
+    ) -> ShapeDtype:
+        shapes = ShapeDtype.of(kernel).shape, ShapeDtype.of(x).shape
         plan = conv_transpose_plan(what(name), *shapes, stride, padding, output_padding, dilation, groups)
         _check_bias(name, bias, plan)
-        return Abstract((*plan.batch, shapes[0][1] * groups, *plan.given.size), _common_dtype(kernel, bias, x))
+        return ShapeDtype((*plan.batch, shapes[0][1] * groups, *plan.given.size), _common_dtype(kernel, bias, x))
 
     return abstract
 
 
 def _abstract_kernel_gradient(
     x: Any, cotangent: Any, *, kernel_size: Any, stride: Any, padding: Any, dilation: Any, groups: Any
-) -> Abstract:
-    shapes = Abstract.of(x).shape, Abstract.of(cotangent).shape
+) -> ShapeDtype:
+    shapes = ShapeDtype.of(x).shape, ShapeDtype.of(cotangent).shape
     plan = gradient_plan("conv_kernel_gradient(x, cotangent)", *shapes, kernel_size, stride, padding, dilation, groups)
-    return Abstract((groups * plan.out, plan.channels, *kernel_size), _common_dtype(x, cotangent))
+    return ShapeDtype((groups * plan.out, plan.channels, *kernel_size), _common_dtype(x, cotangent))
 
 
 def _common_dtype(*values: Any) -> Any:
-    return np.result_type(*(Abstract.of(value).dtype for value in values if value is not None))
+    return np.result_type(*(ShapeDtype.of(value).dtype for value in values if value is not None))
 
 
 def conv_rules(name: str) -> dict[str, Any]:

@@ -13,9 +13,9 @@ import numpy as np
 from jaxtyping import Float
 
 from layers.ops.arguments import is_number
-from tapem import Abstract, ArgumentError, Tensor, primitive, random
-from tapem.declare import Deferred, Numeric, Operand, Step
-from tapem.node import Array
+from tapem import ArgumentError, ShapeDtype, Tensor, primitive, random
+from tapem.core.node import Array
+from tapem.ops.declare import Deferred, Numeric, Operand, Step
 from tapem.random import Key
 
 
@@ -41,9 +41,9 @@ def _batch(op: Any, size: int, inputs: Sequence[Any], mapped: Sequence[bool], st
     return _masked(x, keep, rate)
 
 
-def _abstract(x: Any, key: Any, rate: Any) -> Abstract:
+def _abstract(x: Any, key: Any, rate: Any) -> ShapeDtype:
     check_rate("dropout(x, rate, key)", rate)
-    return Abstract.of(x)
+    return ShapeDtype.of(x)
 
 
 @primitive(

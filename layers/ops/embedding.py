@@ -12,8 +12,8 @@ from typing import Any, TypeAlias
 import numpy as np
 from jaxtyping import Float, Integer
 
-from tapem import Abstract, ArgumentError, Tensor, primitive
-from tapem.declare import batch_elementwise
+from tapem import ArgumentError, ShapeDtype, Tensor, primitive
+from tapem.ops.declare import batch_elementwise
 from tapem.ops.index import ARRAY, Index
 from tapem.ops.indexing import scatter
 
@@ -35,7 +35,7 @@ def _known(ids: Any, vocabulary: int) -> Any:
     return ids
 
 
-@primitive(differentiable=False, batch=batch_elementwise, abstract=lambda ids, vocabulary: Abstract.of(ids))
+@primitive(differentiable=False, batch=batch_elementwise, abstract=lambda ids, vocabulary: ShapeDtype.of(ids))
 def checked_ids(ids: Ids, *, vocabulary: int) -> Ids:
     """The ids as they are: Integer "*ids" -> Integer "*ids". ArgumentError for one below 0 or beyond the vocabulary.
 
@@ -69,7 +69,7 @@ def _batch_embedding(
     rrule=(lambda g, y, table, ids: scatter(g, ids, at=_ROWS, shape=table.shape), None),
     frule=(lambda t, y, table, ids: embedding(t, ids), None),
     batch=_batch_embedding,
-    abstract=lambda table, ids: Abstract((*np.shape(ids), table.shape[1]), table.dtype),
+    abstract=lambda table, ids: ShapeDtype((*np.shape(ids), table.shape[1]), table.dtype),
 )
 def embedding(table: Float[Tensor, "vocabulary dim"], ids: Ids) -> Float[Tensor, "*ids dim"]:
     """The rows of a table that the ids select: Float "vocabulary dim", Integer "*ids" -> Float "*ids dim".

@@ -16,7 +16,7 @@ from jaxtyping import Float, Shaped
 
 from layers.ops.arguments import check_count, is_number
 from tapem import ArgumentError, DTypeError, ShapeError, Tensor, primitive
-from tapem.broadcasting import broadcasts_to, unbroadcast
+from tapem.sweeps.broadcasting import broadcasts_to, unbroadcast
 
 
 def check_base(op: str, base: Any) -> None:
@@ -60,7 +60,7 @@ def sinusoidal_positions(
 
 
 def _pairs(x: Any) -> Any:
-    """The elements of the last axis in pairs of neighbours."""
+    """The elements of the last axis in pairs of neighbors."""
     return np.reshape(x, (*x.shape[:-1], x.shape[-1] // 2, 2))
 
 
@@ -109,7 +109,7 @@ def rotary_embedding(
     """Every vector rotated according to its position, so that the product of two tells how far apart they stand.
 
     Float "*batch n d", where d is even, and Shaped that broadcasts to "*batch n" (0, ..., n - 1 by default) ->
-    Float "*batch n d". Neighbours are pairs: elements 2i and 2i + 1 are rotated by `position / base^(2i / d)` radians.
+    Float "*batch n d". Neighbors are pairs: elements 2i and 2i + 1 are rotated by `position / base^(2i / d)` radians.
     Lengths stay what they are, and `rotary_embedding(q)[m] @ rotary_embedding(k)[n]` depends on m and n by m - n
     alone. Positions may be floats, and have a derivative then.
 

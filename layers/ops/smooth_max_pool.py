@@ -20,7 +20,7 @@ from layers.ops.arguments import is_number
 from layers.ops.pool_windows import Signal, batch_pool, batch_windows, leading, meetings_of, reduced, windows_on
 from layers.ops.windows import Geometry, Padding, PerAxis
 from tapem import ArgumentError, Tensor, primitive
-from tapem.primitive import linear_in_all
+from tapem.core.primitive import linear_in_all
 
 
 @primitive(

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from tapem import jacobians, transforms
 from tapem.model.programs import Loss, Model, Setting, Tree, at, check_floats, objective, prediction
+from tapem.transforms import derivatives as transforms
+from tapem.transforms import jacobians
 
 
 def vjp_params(

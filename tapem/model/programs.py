@@ -11,18 +11,18 @@ from typing import Any, NamedTuple, Protocol, TypeAlias, cast
 
 import numpy as np
 
-from tapem.arguments import short
+from tapem.core.context import WORK
+from tapem.core.node import NOTHING, ShapeDtype, constant
+from tapem.core.tree import tree_flatten, tree_unflatten
+from tapem.doors.direct.recorder import Recorder
+from tapem.doors.direct.tracer import Tracer
+from tapem.doors.monadic.programs import lift, to_tracers
+from tapem.doors.monadic.step import TapeM, drive
 from tapem.errors import ArgumentError, DTypeError, NotScalarError
-from tapem.monad import TapeM, drive
-from tapem.node import NOTHING, Abstract, constant
 from tapem.ops.arithmetic import identity
-from tapem.program import lift, to_tracers
-from tapem.recorder import Recorder
-from tapem.tracer import Tracer
-from tapem.tracing import monadic
-from tapem.transforms import differentiable
-from tapem.tree import flatten, unflatten
-from tapem.work import WORK
+from tapem.transforms.arguments import short
+from tapem.transforms.derivatives import differentiable
+from tapem.transforms.tracing import monadic
 
 Tree: TypeAlias = Any
 """Any nesting of dict, list, tuple, NamedTuple and dataclass of arrays, tracers or Refs."""
@@ -71,7 +71,7 @@ def at(setting: Setting, body: Callable[..., tuple[Any, Any]], *point: Any) -> A
         result, state = body(setting, *point)
         return result if setting.state is None else (result, state)
 
-    if monadic(flatten((*setting, *point))[0]):
+    if monadic(tree_flatten((*setting, *point))[0]):
         return lift(call)(setting, *point)
     return call(setting, *point)
 
@@ -158,8 +158,8 @@ def called(program: Callable[..., Any], arguments: tuple[Any, ...], options: dic
     """
     recorder = WORK.get().recorder
     if hasattr(program, "__wrapped__") and inspect.isgeneratorfunction(inspect.unwrap(program)):
-        leaves, structure = flatten((arguments, options))
-        arguments, options = unflatten(structure, [as_tracer(leaf, recorder) for leaf in leaves])
+        leaves, structure = tree_flatten((arguments, options))
+        arguments, options = tree_unflatten(structure, [as_tracer(leaf, recorder) for leaf in leaves])
     result = program(*arguments, **options)
     if isinstance(result, TapeM):
         return to_tracers(drive(cast(TapeM[Any], result), recorder), recorder)
@@ -180,7 +180,7 @@ def check_scalar(value: Any, loss: str) -> None:
         return
     if not hasattr(value, "dtype") and not isinstance(value, float | int):
         raise NotScalarError(f"{loss} must return a scalar, but returned {short(value)}{scalar_hint(value)}")
-    kind = Abstract.of(value)
+    kind = ShapeDtype.of(value)
     if kind.shape != ():
         raise NotScalarError(
             f"{loss} must return a scalar, but returned shape {kind.shape}. Let it reduce its terms to "
@@ -204,13 +204,13 @@ def scalar_hint(value: Any) -> str:
 
 def check_floats(tree: Any, argument: str) -> None:
     """DTypeError for an argument to be differentiated that holds integers or bools."""
-    leaves, structure = flatten(tree)
+    leaves, structure = tree_flatten(tree)
     floats = differentiable(leaves, structure, True, argument, 0)
     if floats is not None:
         first = next(position for position in range(len(leaves)) if position not in floats)
-        numbered = unflatten(structure, list(range(len(leaves))))
+        numbered = tree_unflatten(structure, list(range(len(leaves))))
         raise DTypeError(
-            f"{argument}: leaf {first} holds {Abstract.of(leaves[first]).dtype} values, which have no derivative. "
+            f"{argument}: leaf {first} holds {ShapeDtype.of(leaves[first]).dtype} values, which have no derivative. "
             f"Convert them to floats, or keep them out of {argument} (leaves are numbered {numbered!r})."
         )
 

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 from jaxtyping import Shaped
 
-from tapem.declare import batch_elementwise, elementwise, primitive
 from tapem.errors import ArgumentError
+from tapem.ops.declare import batch_elementwise, elementwise, primitive
 from tapem.ops.selection import masked
-from tapem.signature import Tensor
+from tapem.types.signature import Tensor
 
 __all__ = ["elu", "erf", "gelu", "leaky_relu", "relu", "sigmoid", "silu", "softplus"]
 

@@ -15,11 +15,11 @@ from typing import Any, cast
 import numpy as np
 from jaxtyping import Shaped
 
-from tapem.declare import batch_elementwise, elementwise, primitive
+from tapem.core.primitive import Primitive
 from tapem.ops.casting import in_dtype_of
-from tapem.primitive import Primitive
-from tapem.signature import Tensor
+from tapem.ops.declare import batch_elementwise, elementwise, primitive
 from tapem.tangents import Zero
+from tapem.types.signature import Tensor
 
 __all__ = [
     "abs", "add", "copysign", "div", "fabs", "fmod", "hypot", "identity", "inv", "mul", "neg", "power",
@@ -181,7 +181,7 @@ def power(a: T, b: T) -> Out:
 
     The derivative in `a` is right at 0 and for negative `a` with integer-valued `b`; that of a**0 is 0 everywhere. The
     derivative in `b` is 0 at a = 0 for b > 0, -inf at a = b = 0, where the power falls from 1 to 0, and NaN for
-    negative `a`, where no neighbouring power is real. So that of x**x at 0 is -inf, as it is.
+    negative `a`, where no neighboring power is real. So that of x**x at 0 is -inf, as it is.
 
     Raises ArgumentError or ShapeError for integers to negative integer powers, as NumPy does: make `a` a float.
 

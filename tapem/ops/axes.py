@@ -7,8 +7,8 @@ from typing import Any, TypeAlias, cast
 
 import numpy as np
 
+from tapem.core.primitive import Primitive
 from tapem.errors import ArgumentError
-from tapem.primitive import Primitive
 
 Axis: TypeAlias = int | tuple[int, ...] | None
 

@@ -8,11 +8,11 @@ import numpy as np
 import numpy.typing as npt
 from jaxtyping import Shaped
 
-from tapem.declare import batch_elementwise, primitive
+from tapem.core.node import DType, ShapeDtype
+from tapem.core.structure import detach as detach
 from tapem.errors import DTypeError
-from tapem.node import Abstract, DType
-from tapem.ops.structure import detach as detach
-from tapem.signature import Tensor
+from tapem.ops.declare import batch_elementwise, primitive
+from tapem.types.signature import Tensor
 
 __all__ = ["astype"]
 
@@ -20,7 +20,7 @@ T = Shaped[Tensor, "*shape"]
 
 
 @primitive(
-    rrule=(lambda g, y, x, dtype: astype(g, Abstract.of(x).dtype),),
+    rrule=(lambda g, y, x, dtype: astype(g, ShapeDtype.of(x).dtype),),
     frule=(lambda t, y, x, dtype: astype(t, dtype),),
     batch=batch_elementwise,
 )
@@ -30,7 +30,7 @@ def cast(x: T, dtype: DType) -> T:
 
 
 @primitive(differentiable=False, batch=batch_elementwise)
-def discretise(x: T, dtype: DType) -> T:
+def discretize(x: T, dtype: DType) -> T:
     """The numbers as integers or bools, rounded towards zero: `astype` to what cannot be perturbed."""
     return np.asarray(x).astype(dtype)
 
@@ -56,7 +56,7 @@ def astype(x: Any, dtype: npt.DTypeLike) -> Any:
         raise DTypeError(
             f"astype(x, dtype): {target} is not a dtype of real numbers. Cast to floats, integers or bools."
         )
-    op: Any = cast if target.kind == "f" else discretise
+    op: Any = cast if target.kind == "f" else discretize
     return op(x, target)
 
 
@@ -69,4 +69,4 @@ def in_dtype_of(x: Any, like: Any) -> Any:
     >>> np.log(in_dtype_of(2.0, np.ones(3, np.float32))).dtype
     dtype('float32')
     """
-    return x if Abstract.of(x).dtype == like.dtype else astype(x, like.dtype)
+    return x if ShapeDtype.of(x).dtype == like.dtype else astype(x, like.dtype)

@@ -9,8 +9,8 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Shaped
 
-from tapem.declare import elementwise
-from tapem.signature import Tensor
+from tapem.ops.declare import elementwise
+from tapem.types.signature import Tensor
 
 __all__ = [
     "bitwise_and", "bitwise_not", "bitwise_or", "bitwise_xor", "ceil", "equal", "floor", "floor_divide", "greater",

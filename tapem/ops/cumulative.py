@@ -16,11 +16,11 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int, Shaped
 
-from tapem.declare import primitive
-from tapem.node import Abstract
+from tapem.core.node import ShapeDtype
+from tapem.core.primitive import Primitive, linear_in_all
 from tapem.ops.axes import batch_along, refuse_axis_of_scalar
-from tapem.primitive import Primitive, linear_in_all
-from tapem.signature import Tensor
+from tapem.ops.declare import primitive
+from tapem.types.signature import Tensor
 
 T = Shaped[Tensor, "..."]
 Same = Shaped[Tensor, "*shape"]
@@ -38,7 +38,7 @@ def _batch_line(
     (x,) = inputs
     if static["axis"] is not None:
         return batch_along(op, size, inputs, mapped, static)
-    length = Abstract(np.shape(x)[1:], x.dtype).size
+    length = ShapeDtype(np.shape(x)[1:], x.dtype).size
     return op(np.reshape(x, (size, length)), **{**static, "axis": 1})
 
 
@@ -153,7 +153,7 @@ def cumprod(x: T, axis: int | None = None) -> T:
     rrule=(lambda g, y, x, order, axis: permute(g, np.argsort(order, axis=axis), axis=axis), None),
     frule=(lambda t, y, x, order, axis: permute(t, order, axis=axis), None),
     batch=batch_along,
-    abstract=lambda x, order, axis: Abstract.of(x),
+    abstract=lambda x, order, axis: ShapeDtype.of(x),
 )
 def permute(x: Same, order: Int[Tensor, "*shape"], axis: int) -> Same:
     """`x` in another order along an axis, where each line of `order` is a permutation.

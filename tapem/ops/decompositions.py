@@ -1,4 +1,4 @@
-"""Factorisations by elimination and by orthogonalisation: Cholesky and QR.
+"""Factorizations by elimination and by orthogonalization: Cholesky and QR.
 
 Matrices stand in the last two axes; every other axis is a batch axis. float16 is refused, as in NumPy. The rules give
 the derivative of what NumPy computes: `cholesky` reads one triangle of its operand, so the cotangent lies in that
@@ -21,12 +21,12 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 from jaxtyping import Float, Shaped
 
-from tapem.declare import primitive
+from tapem.core.node import ShapeDtype
 from tapem.errors import ArgumentError
-from tapem.node import Abstract
+from tapem.ops.declare import primitive
 from tapem.ops.linalg import transposed
 from tapem.ops.solving import FloatSquare, Square, batch_of_matrices, kind_of, solve, where_in
-from tapem.signature import Tensor
+from tapem.types.signature import Tensor
 
 Matrix = Shaped[Tensor, "*batch m n"]
 Mode: TypeAlias = Literal["reduced", "complete"]
@@ -104,7 +104,7 @@ def cholesky(a: Square, *, upper: bool = False) -> FloatSquare:
     rrule=(lambda g, y, r: g,),
     frule=(lambda t, y, r: t,),
     batch=batch_of_matrices,
-    abstract=lambda r: Abstract(r.shape, r.dtype),
+    abstract=lambda r: ShapeDtype(r.shape, r.dtype),
 )
 def independent_columns(r: Float[Tensor, "*batch n n"]) -> Float[Tensor, "*batch n n"]:
     """The factor R of a QR decomposition itself; ArgumentError if it tells that the columns of the matrix depend.
@@ -163,7 +163,7 @@ def _push_qr(t: Any, y: Any, a: Any, mode: Mode) -> Any:
     return t_q, t_r
 
 
-def _shapes_of_qr(a: Any, mode: Mode) -> tuple[Abstract, Abstract]:
+def _shapes_of_qr(a: Any, mode: Mode) -> tuple[ShapeDtype, ShapeDtype]:
     _require_known(mode)
     *batch, m, n = a.shape
     k = m if mode == "complete" else min(m, n)

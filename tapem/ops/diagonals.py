@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 from jaxtyping import Shaped
 
-from tapem.declare import primitive
+from tapem.core.node import Shape, ShapeDtype
+from tapem.core.primitive import Primitive, linear_in_all
 from tapem.errors import ShapeError
-from tapem.node import Abstract, Shape
-from tapem.primitive import Primitive, linear_in_all
-from tapem.signature import Tensor
+from tapem.ops.declare import primitive
+from tapem.types.signature import Tensor
 
 T = Shaped[Tensor, "..."]
 Matrices = Shaped[Tensor, "*batch n m"]
@@ -69,7 +69,7 @@ def _batch_from_diagonal(
     rrule=(lambda g, y, x, offset, axis1, axis2, shape: diagonal(g, offset, axis1, axis2),),
     frule=linear_in_all,
     batch=_batch_from_diagonal,
-    abstract=lambda x, offset, axis1, axis2, shape: Abstract(shape, x.dtype),
+    abstract=lambda x, offset, axis1, axis2, shape: ShapeDtype(shape, x.dtype),
 )
 def from_diagonal(x: T, offset: int, axis1: int, axis2: int, shape: Shape) -> T:
     """The transpose of `diagonal`: zeros of `shape` with `x` on the diagonal.

@@ -20,12 +20,12 @@ from typing import Any, TypeAlias, overload
 import numpy as np
 from jaxtyping import Shaped
 
-from tapem.declare import Numeric, Operand, Step, primitive
+from tapem.core.node import Array, Shape, ShapeDtype
+from tapem.core.primitive import Primitive
 from tapem.errors import ArgumentError
-from tapem.node import Abstract, Array, Shape
-from tapem.primitive import Primitive
-from tapem.signature import Tensor
+from tapem.ops.declare import Numeric, Operand, Step, primitive
 from tapem.tangents import Thunk, Zero
+from tapem.types.signature import Tensor
 
 T = Shaped[Tensor, "..."]
 Labels: TypeAlias = tuple[Hashable, ...]
@@ -101,11 +101,11 @@ def contraction(operands: Sequence[Any], labels: Sequence[Labels], output: Label
     return contract(*operands, subscripts=subscripts, optimize=work > PLAIN_LOOP)
 
 
-def shape_of_contraction(operands: Sequence[Any], labels: Sequence[Labels], output: Labels) -> Abstract:
+def shape_of_contraction(operands: Sequence[Any], labels: Sequence[Labels], output: Labels) -> ShapeDtype:
     """Shape and dtype of an Einstein sum."""
-    kinds = [Abstract.of(x) for x in operands]
+    kinds = [ShapeDtype.of(x) for x in operands]
     sizes = sizes_of(labels, [kind.shape for kind in kinds])
-    return Abstract(tuple(sizes[label] for label in output), np.result_type(*(kind.dtype for kind in kinds)))
+    return ShapeDtype(tuple(sizes[label] for label in output), np.result_type(*(kind.dtype for kind in kinds)))
 
 
 def batch_contraction(operands: Sequence[Any], mapped: Sequence[bool], labels: Sequence[Labels], output: Labels) -> Any:

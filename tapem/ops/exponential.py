@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 from jaxtyping import Shaped
 
-from tapem.declare import elementwise
 from tapem.errors import ArgumentError
 from tapem.ops.activations import sigmoid, softplus
 from tapem.ops.casting import in_dtype_of
-from tapem.signature import Tensor
+from tapem.ops.declare import elementwise
+from tapem.types.signature import Tensor
 
 __all__ = [
     "cbrt", "exp", "exp2", "expm1", "log", "log1p", "log2", "log10", "logaddexp", "logaddexp2", "safe_log",

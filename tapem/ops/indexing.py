@@ -18,14 +18,14 @@ from typing import Any, TypeAlias, overload
 import numpy as np
 from jaxtyping import Bool, Integer, Shaped
 
-from tapem.broadcasting import unbroadcast
-from tapem.declare import Deferred, Numeric, Step, primitive
+from tapem.core.node import Array, Shape, ShapeDtype
+from tapem.core.primitive import Primitive
 from tapem.errors import ConcretizationError
-from tapem.node import Abstract, Array, Shape
 from tapem.ops.axes import refuse_axis_of_scalar
+from tapem.ops.declare import Deferred, Numeric, Step, primitive
 from tapem.ops.index import ALL, ARRAY, Index, batched, take_apart
-from tapem.primitive import Primitive
-from tapem.signature import Tensor, type_text
+from tapem.sweeps.broadcasting import unbroadcast
+from tapem.types.signature import Tensor, type_text
 
 T = Shaped[Tensor, "..."]
 Whole: TypeAlias = Integer[Tensor, "..."]
@@ -46,10 +46,10 @@ def _stand_in(value: Any) -> Any:
     return np.broadcast_to(np.zeros((), value.dtype), value.shape)
 
 
-def _abstract_gather(x: Any, *indices: Any, at: Index) -> Abstract:
-    kind = Abstract.of(x)
+def _abstract_gather(x: Any, *indices: Any, at: Index) -> ShapeDtype:
+    kind = ShapeDtype.of(x)
     stand_in = np.broadcast_to(np.zeros((), bool), kind.shape)
-    return Abstract(stand_in[at.fill([_stand_in(index) for index in indices])].shape, kind.dtype)
+    return ShapeDtype(stand_in[at.fill([_stand_in(index) for index in indices])].shape, kind.dtype)
 
 
 def _batch_gather(
@@ -94,10 +94,10 @@ def _batch_scatter(
     return scatter(g, *layout.arrays, at=layout.at, shape=(size, *shape))
 
 
-def _abstract_scatter(x: Any, *indices: Any, at: Index, shape: Shape) -> Abstract:
+def _abstract_scatter(x: Any, *indices: Any, at: Index, shape: Shape) -> ShapeDtype:
     for index in indices:
         _stand_in(index)  # refuses a mask of which only the shape is known
-    return Abstract(shape, x.dtype)
+    return ShapeDtype(shape, x.dtype)
 
 
 @primitive(
@@ -181,12 +181,12 @@ def _take_back(g: Any, indices: Any, x: Any, axis: int | None) -> Any:
     return scatter(g, indices, at=_along(axis, x), shape=shape)
 
 
-def _abstract_take(x: Any, indices: Any, axis: int | None) -> Abstract:
-    kind, taken = Abstract.of(x), Abstract.of(indices).shape
+def _abstract_take(x: Any, indices: Any, axis: int | None) -> ShapeDtype:
+    kind, taken = ShapeDtype.of(x), ShapeDtype.of(indices).shape
     if axis is None:
-        return Abstract(taken, kind.dtype)
+        return ShapeDtype(taken, kind.dtype)
     axis = np.lib.array_utils.normalize_axis_index(axis, len(kind.shape))
-    return Abstract((*kind.shape[:axis], *taken, *kind.shape[axis + 1 :]), kind.dtype)
+    return ShapeDtype((*kind.shape[:axis], *taken, *kind.shape[axis + 1 :]), kind.dtype)
 
 
 def _batch_take(
@@ -237,9 +237,9 @@ def _along_shape(x: Shape, indices: Shape, axis: int | None) -> Shape:
     return np.broadcast_shapes((*x[:axis], 1, *x[axis + 1 :]), indices)
 
 
-def _abstract_along(x: Any, indices: Any, axis: int | None) -> Abstract:
-    kind = Abstract.of(x)
-    return Abstract(_along_shape(kind.shape, Abstract.of(indices).shape, axis), kind.dtype)
+def _abstract_along(x: Any, indices: Any, axis: int | None) -> ShapeDtype:
+    kind = ShapeDtype.of(x)
+    return ShapeDtype(_along_shape(kind.shape, ShapeDtype.of(indices).shape, axis), kind.dtype)
 
 
 def _batch_along(
@@ -294,12 +294,12 @@ def _dtype_of(x: Any) -> Any:
     return x if type(x) in (bool, int, float) else x.dtype
 
 
-def _abstract_put(x: Any, indices: Any, updates: Any, axis: int | None) -> Abstract:
-    kind, own = Abstract.of(x), Abstract.of(updates).shape
-    shape = _along_shape(kind.shape, Abstract.of(indices).shape, axis)
+def _abstract_put(x: Any, indices: Any, updates: Any, axis: int | None) -> ShapeDtype:
+    kind, own = ShapeDtype.of(x), ShapeDtype.of(updates).shape
+    shape = _along_shape(kind.shape, ShapeDtype.of(indices).shape, axis)
     if np.broadcast_shapes(shape, own) != shape:
         raise ValueError(f"`updates` of shape {own} cannot be broadcast to the shape {shape} of the indices")
-    return Abstract(kind.shape, np.result_type(_dtype_of(x), _dtype_of(updates)))
+    return ShapeDtype(kind.shape, np.result_type(_dtype_of(x), _dtype_of(updates)))
 
 
 def _sum_to(g: Any, like: Any) -> Any:

@@ -15,14 +15,14 @@ from typing import Any, overload
 import numpy as np
 from jaxtyping import Shaped
 
-from tapem.declare import Deferred, Numeric, Operand, Step, StepOfSeveral, primitive
+from tapem.core.node import Array
+from tapem.core.primitive import Primitive, linear_in_all
 from tapem.errors import ArgumentError
-from tapem.node import Array
 from tapem.ops.axes import all_mapped, batch_along, behind_batch, normal_axes
+from tapem.ops.declare import Deferred, Numeric, Operand, Step, StepOfSeveral, primitive
 from tapem.ops.shaping import flatten
-from tapem.primitive import Primitive, linear_in_all
-from tapem.signature import Tensor
 from tapem.tangents import Thunk
+from tapem.types.signature import Tensor
 
 T = Shaped[Tensor, "..."]
 

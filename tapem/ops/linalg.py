@@ -17,13 +17,13 @@ from typing import Any, TypeAlias
 import numpy as np
 from jaxtyping import Shaped
 
-from tapem.broadcasting import unbroadcast
-from tapem.declare import primitive
+from tapem.core.node import ShapeDtype
+from tapem.core.primitive import Primitive, Rule
 from tapem.errors import ArgumentError
-from tapem.node import Abstract
+from tapem.ops.declare import primitive
 from tapem.ops.einsum import Labels, batch_contraction, contraction, einsum, shape_of_contraction
-from tapem.primitive import Primitive, Rule
-from tapem.signature import Tensor
+from tapem.sweeps.broadcasting import unbroadcast
+from tapem.types.signature import Tensor
 
 T = Shaped[Tensor, "..."]
 Axes: TypeAlias = "int | tuple[int | Sequence[int], int | Sequence[int]]"
@@ -43,8 +43,8 @@ def aligned(x: Any, is_mapped: bool, rank: int) -> Any:
 # Matrix products ------------------------------------------------------------------------------------------------------
 
 
-def _shape_of_matmul(a: Any, b: Any) -> Abstract:
-    a, b = Abstract.of(a), Abstract.of(b)
+def _shape_of_matmul(a: Any, b: Any) -> ShapeDtype:
+    a, b = ShapeDtype.of(a), ShapeDtype.of(b)
     if not a.ndim or not b.ndim:
         raise ValueError("both operands must have at least one axis; multiply by a scalar with *")
     inner, axis = b.shape[-2:][0], "axis -2" if b.ndim > 1 else "the only axis"
@@ -55,7 +55,7 @@ def _shape_of_matmul(a: Any, b: Any) -> Abstract:
     except ValueError:
         raise ValueError(f"the batch axes {a.shape[:-2]} of a and {b.shape[:-2]} of b do not broadcast") from None
     columns = b.shape[-1:] if b.ndim > 1 else ()
-    return Abstract((*batch, *a.shape[-2:-1], *columns), np.result_type(a.dtype, b.dtype))
+    return ShapeDtype((*batch, *a.shape[-2:-1], *columns), np.result_type(a.dtype, b.dtype))
 
 
 def _product(a: Any, b: Any) -> Any:
@@ -191,7 +191,7 @@ def _bilinear(labels: Callable[..., tuple[Labels, Labels, Labels]]) -> dict[str,
         of_a, of_b, of_y = labels(*(np.ndim(x) - own for x, own in zip(inputs, mapped, strict=True)), **static)
         return batch_contraction(inputs, mapped, [of_a, of_b], of_y)
 
-    def abstract(a: Any, b: Any, **static: Any) -> Abstract:
+    def abstract(a: Any, b: Any, **static: Any) -> ShapeDtype:
         of_a, of_b, of_y = labels(np.ndim(a), np.ndim(b), **static)
         _require_equal_sizes(a, b, of_a, of_b)
         return shape_of_contraction([a, b], [of_a, of_b], of_y)

@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Shaped
 
-from tapem.declare import elementwise, primitive
 from tapem.errors import ArgumentError
 from tapem.ops.axes import Axis, batch_reduction, refuse_axis_of_scalar, restore
+from tapem.ops.declare import elementwise, primitive
 from tapem.ops.reductions import ties
 from tapem.ops.scaling import at_scale
-from tapem.signature import Tensor
+from tapem.types.signature import Tensor
 
 T = Shaped[Tensor, "..."]
 Real = Float[Tensor, "..."]

@@ -20,13 +20,13 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Shaped
 
-from tapem.declare import primitive
+from tapem.core.primitive import linear_in_all
 from tapem.ops.axes import Axis, batch_reduction, normal_axes, refuse_axis_of_scalar, restore
 from tapem.ops.cumulative import cumprod, shift
+from tapem.ops.declare import primitive
 from tapem.ops.scaling import at_scale
 from tapem.ops.softmax import as_float, softmax_or_zero
-from tapem.primitive import linear_in_all
-from tapem.signature import Tensor
+from tapem.types.signature import Tensor
 
 T = Shaped[Tensor, "..."]
 Real = Float[Tensor, "..."]
@@ -258,16 +258,16 @@ def prod(x: T, axis: Axis = None, keepdims: bool = False) -> T:
 # -- spreads -----------------------------------------------------------------------------------------------------------
 
 
-def _centred(x: Any, axis: Any, ddof: float) -> Any:
+def _centered(x: Any, axis: Any, ddof: float) -> Any:
     """The deviations from the mean, over the degrees of freedom."""
     freedom = count(x, axis) - ddof
     return (x - np.mean(x, axis=axis, keepdims=True)) * (1 / freedom if freedom > 0 else math.nan)
 
 
 @primitive(
-    rrule=(lambda g, y, x, axis, ddof, keepdims: 2 * restore(g, x, axis, keepdims) * _centred(x, axis, ddof),),
+    rrule=(lambda g, y, x, axis, ddof, keepdims: 2 * restore(g, x, axis, keepdims) * _centered(x, axis, ddof),),
     frule=(
-        lambda t, y, x, axis, ddof, keepdims: 2 * np.sum(t * _centred(x, axis, ddof), axis=axis, keepdims=keepdims),
+        lambda t, y, x, axis, ddof, keepdims: 2 * np.sum(t * _centered(x, axis, ddof), axis=axis, keepdims=keepdims),
     ),
     batch=batch_reduction,
     numpy=[np.var],
@@ -302,20 +302,20 @@ def differs(x: T, axis: Axis = None) -> Real:
     return np.asarray(different).astype(x.dtype)
 
 
-def _normalised(y: Any, x: Any, axis: Any, ddof: float, keepdims: bool) -> Any:
+def _normalized(y: Any, x: Any, axis: Any, ddof: float, keepdims: bool) -> Any:
     """The derivative of the standard deviation; 0 where all elements are equal, or as good as that."""
     y = restore(y, x, axis, keepdims)
     some = differs(x, axis=axis) * (y != 0)
-    return some * _centred(x, axis, ddof) / (y + (1 - some))
+    return some * _centered(x, axis, ddof) / (y + (1 - some))
 
 
 @primitive(
     rrule=(
-        lambda g, y, x, axis, ddof, keepdims: restore(g, x, axis, keepdims) * _normalised(y, x, axis, ddof, keepdims),
+        lambda g, y, x, axis, ddof, keepdims: restore(g, x, axis, keepdims) * _normalized(y, x, axis, ddof, keepdims),
     ),
     frule=(
         lambda t, y, x, axis, ddof, keepdims: np.sum(
-            t * _normalised(y, x, axis, ddof, keepdims), axis=axis, keepdims=keepdims
+            t * _normalized(y, x, axis, ddof, keepdims), axis=axis, keepdims=keepdims
         ),
     ),
     batch=batch_reduction,

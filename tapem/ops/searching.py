@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Int, Shaped
 
-from tapem.declare import primitive
+from tapem.core.primitive import Primitive
 from tapem.ops.axes import Axis, refuse_axis_of_scalar
-from tapem.primitive import Primitive
-from tapem.signature import Tensor
+from tapem.ops.declare import primitive
+from tapem.types.signature import Tensor
 
 __all__ = ["all", "any", "argmax", "argmin", "argsort", "count_nonzero"]
 

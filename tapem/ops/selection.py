@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import Shaped
 
-from tapem.declare import elementwise
-from tapem.signature import Tensor
+from tapem.ops.declare import elementwise
 from tapem.tangents import DoesNotExist
+from tapem.types.signature import Tensor
 
 __all__ = ["clamp", "fmax", "fmin", "maximum", "minimum", "where"]
 

@@ -17,8 +17,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from jaxtyping import Shaped
 
-from tapem.broadcasting import unbroadcast
-from tapem.declare import primitive
+from tapem.core.primitive import Primitive, linear_in_all
 from tapem.errors import ArgumentError
 from tapem.ops.axes import (
     Axis,
@@ -29,8 +28,9 @@ from tapem.ops.axes import (
     normal_axes,
     refuse_axis_of_scalar,
 )
-from tapem.primitive import Primitive, linear_in_all
-from tapem.signature import Tensor
+from tapem.ops.declare import primitive
+from tapem.sweeps.broadcasting import unbroadcast
+from tapem.types.signature import Tensor
 
 T = Shaped[Tensor, "..."]
 ShapeLike: TypeAlias = int | Sequence[int]

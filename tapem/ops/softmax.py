@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Shaped
 
-from tapem.declare import primitive
 from tapem.ops.axes import Axis, batch_reduction, refuse_axis_of_scalar
-from tapem.signature import Tensor
+from tapem.ops.declare import primitive
+from tapem.types.signature import Tensor
 
 # What np.sum and np.max call in the end: (x, axis, dtype, out, keepdims, initial).
 _add: Any = np.add.reduce

@@ -19,31 +19,31 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Shaped
 
-from tapem.broadcasting import unbroadcast
-from tapem.declare import primitive
+from tapem.core.node import Array, ShapeDtype
+from tapem.core.primitive import Primitive
 from tapem.errors import ArgumentError
-from tapem.node import Abstract, Array
+from tapem.ops.declare import primitive
 from tapem.ops.einsum import einsum
 from tapem.ops.linalg import aligned, transposed
-from tapem.primitive import Primitive
-from tapem.signature import Tensor
+from tapem.sweeps.broadcasting import unbroadcast
 from tapem.tangents import Thunk, Zero
+from tapem.types.signature import Tensor
 
 Square = Shaped[Tensor, "*batch n n"]
 FloatSquare = Float[Tensor, "*batch n n"]
 
 
-def kind_of(shape: Sequence[int], *operands: Any) -> Abstract:
+def kind_of(shape: Sequence[int], *operands: Any) -> ShapeDtype:
     """A result of this shape, with the dtype that NumPy's linear algebra gives for these operands.
 
     >>> kind_of((2,), np.eye(2, dtype=np.float32), np.eye(2, dtype=int)).dtype
     dtype('float64')
     """
-    dtypes = [Abstract.of(x).dtype for x in operands]
+    dtypes = [ShapeDtype.of(x).dtype for x in operands]
     for dtype in dtypes:
         if dtype.kind == "f" and dtype.name not in ("float32", "float64"):
             raise TypeError(f"array type {dtype} is unsupported in linalg")
-    return Abstract(tuple(shape), np.dtype(np.float32 if set(dtypes) == {np.dtype(np.float32)} else np.float64))
+    return ShapeDtype(tuple(shape), np.dtype(np.float32 if set(dtypes) == {np.dtype(np.float32)} else np.float64))
 
 
 def batch_of_matrices(
@@ -123,7 +123,7 @@ def _push_solve(t: Any, y: Any, a: Any, b: Any) -> Any:
     return -solve(a, t @ y)
 
 
-def _shape_of_solve(a: Any, b: Any) -> Abstract:
+def _shape_of_solve(a: Any, b: Any) -> ShapeDtype:
     if b.ndim == 1:
         return kind_of(a.shape[:-1], a, b)
     return kind_of((*np.broadcast_shapes(a.shape[:-2], b.shape[:-2]), *b.shape[-2:]), a, b)
@@ -139,7 +139,7 @@ def _batch_solve(
     if column:
         b = np.expand_dims(b, -1)
     if not mapped[0] and a.ndim == 2 and b.ndim == 3:
-        # One matrix for all examples is factorised once: their right-hand sides stand side by side.
+        # One matrix for all examples is factorized once: their right-hand sides stand side by side.
         n, k = b.shape[1:]
         x = np.moveaxis(np.reshape(solve(a, np.reshape(np.moveaxis(b, 0, 1), (n, size * k))), (n, size, k)), 1, 0)
     else:

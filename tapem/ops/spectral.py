@@ -24,16 +24,16 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 from jaxtyping import Float
 
-from tapem.broadcasting import never_arrived
-from tapem.declare import primitive
+from tapem.core.node import ShapeDtype
 from tapem.errors import ArgumentError
-from tapem.node import Abstract
+from tapem.ops.declare import primitive
 from tapem.ops.decompositions import Matrix, folded, mirrored
 from tapem.ops.einsum import einsum
 from tapem.ops.linalg import transposed
 from tapem.ops.solving import FloatSquare, Square, batch_of_matrices, kind_of, where_in
-from tapem.signature import Tensor
+from tapem.sweeps.broadcasting import never_arrived
 from tapem.tangents import Thunk
+from tapem.types.signature import Tensor
 
 
 def as_columns(x: Any) -> Any:
@@ -52,7 +52,7 @@ def _diagonal(x: Any) -> Any:
     rrule=(lambda g, y, x, of: np.sum(-g * y * y, axis=-2) - np.sum(-g * y * y, axis=-1),),
     frule=(lambda t, y, x, of: -y * y * (as_columns(t) - np.expand_dims(t, -1)),),
     batch=batch_of_matrices,
-    abstract=lambda x, of: Abstract((*x.shape, x.shape[-1]), x.dtype),
+    abstract=lambda x, of: ShapeDtype((*x.shape, x.shape[-1]), x.dtype),
 )
 def reciprocal_gaps(x: Float[Tensor, "*batch n"], of: str) -> Float[Tensor, "*batch n n"]:
     """The numbers `1 / (x[j] - x[i])` at [i, j], and 0 where i = j: what the derivative of an eigenvector is made of.
@@ -92,7 +92,7 @@ def _reads_lower(uplo: UpLo) -> bool:
     return uplo in ("L", "l")
 
 
-def _shape_of_eigenvalues(a: Any, UPLO: UpLo) -> Abstract:
+def _shape_of_eigenvalues(a: Any, UPLO: UpLo) -> ShapeDtype:
     _reads_lower(UPLO)
     return kind_of(a.shape[:-1], a)
 
@@ -230,7 +230,7 @@ def _push_svd(t: Any, y: Any, a: Any, full_matrices: bool) -> Any:
     return Thunk(lambda: vectors()[0]), t_s, Thunk(lambda: vectors()[1])
 
 
-def _shapes_of_svd(a: Any, full_matrices: bool) -> tuple[Abstract, Abstract, Abstract]:
+def _shapes_of_svd(a: Any, full_matrices: bool) -> tuple[ShapeDtype, ShapeDtype, ShapeDtype]:
     *batch, m, n = a.shape
     k = min(m, n)
     rows, columns = (m, n) if full_matrices else (k, k)

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Shaped
 
-from tapem.declare import elementwise
-from tapem.signature import Tensor
+from tapem.ops.declare import elementwise
+from tapem.types.signature import Tensor
 
 __all__ = [
     "arccos", "arccosh", "arcsin", "arcsinh", "arctan", "arctan2", "arctanh", "cos", "cosh", "deg2rad", "rad2deg",

@@ -1,22 +1,22 @@
-"""Optimisers and schedules, pure: `init(params) -> state`, `update(grads, state, params) -> (params, state)`.
+"""Optimizers and schedules, pure: `init(params) -> state`, `update(grads, state, params) -> (params, state)`.
 
-An optimiser is an immutable description, such as `adam(1e-3)`. Parameters, gradients and state are trees, so a state
+An optimizer is an immutable description, such as `adam(1e-3)`. Parameters, gradients and state are trees, so a state
 is saved and loaded as parameters are. The semantics, default values included, are those of `torch.optim`.
 
-    optimiser = tm.optim.adam(1e-3)
-    state = optimiser.init(params)
+    optimizer = tm.optim.adam(1e-3)
+    state = optimizer.init(params)
     loss, grads = tm.value_and_grad(loss_of)(params)
-    params, state = optimiser.update(grads, state, params)
+    params, state = optimizer.update(grads, state, params)
 """
 
-from tapem.optim.optimisers import Optimiser as Optimiser
-from tapem.optim.optimisers import adagrad as adagrad
-from tapem.optim.optimisers import adam as adam
-from tapem.optim.optimisers import adamw as adamw
-from tapem.optim.optimisers import clip_by_global_norm as clip_by_global_norm
-from tapem.optim.optimisers import global_norm as global_norm
-from tapem.optim.optimisers import rmsprop as rmsprop
-from tapem.optim.optimisers import sgd as sgd
+from tapem.optim.optimizers import Optimizer as Optimizer
+from tapem.optim.optimizers import adagrad as adagrad
+from tapem.optim.optimizers import adam as adam
+from tapem.optim.optimizers import adamw as adamw
+from tapem.optim.optimizers import clip_by_global_norm as clip_by_global_norm
+from tapem.optim.optimizers import global_norm as global_norm
+from tapem.optim.optimizers import rmsprop as rmsprop
+from tapem.optim.optimizers import sgd as sgd
 from tapem.optim.schedules import Schedule as Schedule
 from tapem.optim.schedules import constant as constant
 from tapem.optim.schedules import cosine as cosine

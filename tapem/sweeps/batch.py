@@ -11,11 +11,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from tapem.core.context import WORK
+from tapem.core.node import LEAF, Node
+from tapem.core.structure import pick
 from tapem.errors import ConcretizationError
-from tapem.node import LEAF, Node
 from tapem.ops.joining import stack
-from tapem.ops.structure import pick
-from tapem.work import WORK
 
 
 class Batched(NamedTuple):

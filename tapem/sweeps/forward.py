@@ -14,14 +14,14 @@ from typing import Any
 
 import numpy as np
 
-from tapem.broadcasting import broadcasts_to, zeros_without_memory
+from tapem.core.context import Watcher
+from tapem.core.node import Node, ShapeDtype
+from tapem.core.primitive import linear_in_all
+from tapem.core.structure import pick
 from tapem.errors import DTypeError, ShapeError
-from tapem.node import Abstract, Node
-from tapem.ops.structure import pick
-from tapem.primitive import linear_in_all
+from tapem.sweeps.broadcasting import broadcasts_to, zeros_without_memory
 from tapem.sweeps.reverse import View, call_rule, fits, missing_rule, rule_failed, rule_text, settled
 from tapem.tangents import Thunk, Zero, add
-from tapem.work import Watcher
 
 _ZERO = Zero()
 
@@ -96,7 +96,7 @@ def push(node: Node, given: Sequence[Any], view: View | None) -> Any:
     rest = (output, residuals, *inputs) if op.residuals else (output, *inputs)
     if rules is linear_in_all:
         filled = [
-            zeros_without_memory(Abstract.of(value)) if type(tangent) is Zero else tangent
+            zeros_without_memory(ShapeDtype.of(value)) if type(tangent) is Zero else tangent
             for tangent, value in zip(given, inputs, strict=True)
         ]
         return fitted_tangent(op(*filled, **static), node)
@@ -125,7 +125,7 @@ def fitted_tangent(part: Any, node: Node, position: int | None = None) -> Any:
     if type(output) is not tuple:
         return fitted_array(part, output, node, position)
     if type(part) is not tuple:
-        if settled(part, Abstract.of(output[0]), node, "frule", position) is None:
+        if settled(part, ShapeDtype.of(output[0]), node, "frule", position) is None:
             return None
     elif len(part) == len(output):
         # A thunk waits for who picks that result: nobody may, and then it need not exist.
@@ -144,13 +144,13 @@ def fitted_array(part: Any, value: Any, node: Node, position: int | None) -> Any
     """One tangent, broadcast to the shape of the value it belongs to, or None for nothing."""
     if fits(part, value):
         return part
-    expected = Abstract.of(value)
+    expected = ShapeDtype.of(value)
     if not hasattr(part, "dtype"):
         part = settled(part, expected, node, "frule", position)
         if part is None:
             return None
     op: Any = node.op
-    own = Abstract.of(part)
+    own = ShapeDtype.of(part)
     if own.dtype.kind != "f" and expected.dtype.kind == "f":
         raise DTypeError(
             f"the {rule_text(node, 'frule', position)} returned a tangent of dtype {own.dtype} for a value of dtype "
@@ -164,7 +164,7 @@ def fitted_array(part: Any, value: Any, node: Node, position: int | None) -> Any
             )
         part = np.broadcast_to(part, expected.shape)
     if own.dtype != expected.dtype and expected.dtype.kind == "f":
-        inputs = [Abstract.of(x).dtype for x in node.inputs if x is not None and type(x) is not tuple]
+        inputs = [ShapeDtype.of(x).dtype for x in node.inputs if x is not None and type(x) is not tuple]
         if own.dtype.type is not expected.dtype.type and all(dtype == expected.dtype for dtype in inputs):
             raise DTypeError(
                 f"the {rule_text(node, 'frule', position)} returned a tangent of dtype {own.dtype} for a value of "

@@ -16,13 +16,13 @@ from typing import Any, NoReturn, TypeAlias
 
 import numpy as np
 
-from tapem.broadcasting import broadcasts_to, unbroadcast, zeros_without_memory
+from tapem.core.context import Watcher
+from tapem.core.node import Node, ShapeDtype
+from tapem.core.primitive import Primitive
+from tapem.core.structure import pick
 from tapem.errors import DTypeError, EscapedTracerError, NoRuleError, ShapeError, TapeError
-from tapem.node import Abstract, Node
-from tapem.ops.structure import pick
-from tapem.primitive import Primitive
+from tapem.sweeps.broadcasting import broadcasts_to, unbroadcast, zeros_without_memory
 from tapem.tangents import AbstractZero, InplaceableThunk, One, Thunk, accumulate, add
-from tapem.work import Watcher
 
 # A node seen as the values that its rules are given: (value, residuals, inputs).
 View: TypeAlias = Callable[[Node], tuple[Any, Any, tuple[Any, ...]]]
@@ -145,7 +145,7 @@ def is_plain(cotangent: Any) -> bool:
 
 def refuse_missing(node: Node, value: Any, position: int) -> None:
     """An error if an operand that could be perturbed has no rule."""
-    if Abstract.of(value).dtype.kind == "f":
+    if ShapeDtype.of(value).dtype.kind == "f":
         raise missing_rule(node, "reverse", position)
 
 
@@ -165,7 +165,7 @@ def fits(part: Any, value: Any) -> bool:
         return False
 
 
-def settled(part: Any, like: Abstract, node: Node, kind: str, position: int | None = None) -> Any:
+def settled(part: Any, like: ShapeDtype, node: Node, kind: str, position: int | None = None) -> Any:
     """What a rule returned, as an array or a tracer, or None for nothing: thunks computed, numbers in their dtype."""
     try:
         while isinstance(part, Thunk):
@@ -190,10 +190,10 @@ def fitted(part: Any, value: Any, node: Node, position: int) -> Any:
     if fits(part, value):
         return part
     if not hasattr(part, "dtype"):
-        part = settled(part, Abstract.of(value), node, "rrule", position)
+        part = settled(part, ShapeDtype.of(value), node, "rrule", position)
         if part is None:
             return None
-    operand, own = Abstract.of(value), Abstract.of(part)
+    operand, own = ShapeDtype.of(value), ShapeDtype.of(part)
     op: Any = node.op
     if own.dtype.kind != "f":
         raise DTypeError(
@@ -213,7 +213,7 @@ def fitted(part: Any, value: Any, node: Node, position: int) -> Any:
             )
         part = unbroadcast(part, own.shape, operand.shape)
     if own.dtype != operand.dtype:
-        output = Abstract.of(node.output if type(node.output) is not tuple else node.output[0])
+        output = ShapeDtype.of(node.output if type(node.output) is not tuple else node.output[0])
         # Another order of bytes is no other type; NumPy keeps it in some functions, and not in others.
         if output.dtype == operand.dtype and own.dtype.type is not operand.dtype.type:
             raise DTypeError(
@@ -246,7 +246,7 @@ def put(
 def filled(slots: Sequence[Any], output: tuple[Any, ...]) -> tuple[Any, ...]:
     """The cotangent of a node with several results: a tuple, with zeros for results that nobody used."""
     return tuple(
-        zeros_without_memory(Abstract.of(value)) if part is None else part
+        zeros_without_memory(ShapeDtype.of(value)) if part is None else part
         for part, value in zip(slots, output, strict=True)
     )
 

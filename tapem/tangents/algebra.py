@@ -208,7 +208,7 @@ def conj(x: Operand) -> Operand:
 
 
 def zero(x: Operand) -> Zero:
-    """Additive identity of the space of `x`: Zero() whatever `x` is, for zeros are never materialised.
+    """Additive identity of the space of `x`: Zero() whatever `x` is, for zeros are never materialized.
 
     >>> zero(np.ones(3)), zero(DoesNotExist())
     (Zero(), Zero())

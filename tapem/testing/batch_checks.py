@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 
+from tapem.core.node import Array, ShapeDtype
+from tapem.core.tree import tree_flatten
 from tapem.errors import ConcretizationError, TapeError
-from tapem.node import Abstract, Array
 from tapem.testing.comparison import like, rounding
 from tapem.testing.findings import Finding, kind_of_difference
 from tapem.testing.flattening import first_line
-from tapem.transforms import jvp, vjp
-from tapem.tree import flatten
-from tapem.vectorise import vmap
+from tapem.transforms.derivatives import jvp, vjp
+from tapem.transforms.vectorize import vmap
 
 SIZE = 3
 
@@ -37,14 +37,14 @@ def batching(
         try:
             yield from compare(check, f, batched, axes)
         except TapeError as error:
-            kinds = {Abstract.of(operands[i]).dtype.kind for i in mapped}
+            kinds = {ShapeDtype.of(operands[i]).dtype.kind for i in mapped}
             if "b" in kinds or ("i" in kinds and isinstance(error, ConcretizationError)):
                 skipped[check] = f"refused: {first_line(error)}"  # a shape may depend on a mask or an index
             else:
                 yield Finding.raised(check, error)
         except Exception as error:  # whatever a batch rule may raise is a finding
             yield Finding.raised(check, error)
-    real = [i for i in possible if Abstract.of(operands[i]).dtype.kind == "f"]
+    real = [i for i in possible if ShapeDtype.of(operands[i]).dtype.kind == "f"]
     if real:
         yield from no_examples(f, operands, real, skipped)
     for mode in modes if real else ():
@@ -57,7 +57,7 @@ def no_examples(
     """A batch of no examples: shapes and dtypes are those of a batch, with a batch axis of size 0."""
     axes = tuple(0 if i in real else None for i in range(len(operands)))
     empty = [examples(x)[:0] if i in real else x for i, x in enumerate(operands)]
-    expected = [np.zeros((0, *np.shape(value)), Abstract.of(value).dtype) for value in flatten(f(*operands))[0]]
+    expected = [np.zeros((0, *np.shape(value)), ShapeDtype.of(value).dtype) for value in tree_flatten(f(*operands))[0]]
     check = "batch rule, of no examples"
     try:
         yield from agree(check, expected, vmap(f, in_axes=axes)(*empty))
@@ -75,7 +75,7 @@ def within_derivatives(
     batched = [examples(x) if i in real else x for i, x in enumerate(operands)]
 
     def outputs(*xs: Any) -> list[Any]:
-        return [leaf for leaf in flatten(f(*xs))[0] if Abstract.of(leaf).dtype.kind == "f"]
+        return [leaf for leaf in tree_flatten(f(*xs))[0] if ShapeDtype.of(leaf).dtype.kind == "f"]
 
     towards = [operands[i] for i in real] if mode == "fwd" else outputs(*operands)
     direction = [like([value], rng.normal(size=np.size(value)))[0] for value in towards]
@@ -131,7 +131,7 @@ def examples(x: Any) -> Array:
 def loop(f: Callable[..., Any], operands: Sequence[Any], axes: Sequence[int | None]) -> Any:
     """The function applied to each example in turn, and the results stacked."""
     results = [
-        flatten(f(*(x if axis is None else x[at] for x, axis in zip(operands, axes, strict=True))))[0]
+        tree_flatten(f(*(x if axis is None else x[at] for x, axis in zip(operands, axes, strict=True))))[0]
         for at in range(SIZE)
     ]
     return [np.stack([np.asarray(value) for value in column]) for column in zip(*results, strict=True)]
@@ -146,19 +146,19 @@ def compare(
     if any(np.ndim(x) > 1 for x, axis in zip(operands, axes, strict=True) if axis == 0):
         last = [x if axis is None else np.moveaxis(x, 0, -1) for x, axis in zip(operands, axes, strict=True)]
         result = vmap(f, in_axes=tuple(None if axis is None else -1 for axis in axes), out_axes=-1)(*last)
-        moved = [np.moveaxis(value, -1, 0) for value in flatten(result)[0]]
+        moved = [np.moveaxis(value, -1, 0) for value in tree_flatten(result)[0]]
         yield from agree(f"{check} along their last axes", expected, moved)
 
 
 def agree(check: str, expected: Sequence[Array], result: Any) -> Iterator[Finding]:
     """Where a batched result has another shape, dtype or number than the loop."""
-    found = flatten(result)[0]
+    found = tree_flatten(result)[0]
     if len(found) != len(expected):
         yield Finding(check, None, (), f"{len(expected)} results", f"{len(found)} results", "from a loop", kind="shape")
         return
     for position, (right, value) in enumerate(zip(expected, found, strict=True)):
         name = f"output[{position}]" if len(expected) > 1 else "output"
-        own = Abstract.of(value)
+        own = ShapeDtype.of(value)
         if own.shape != right.shape or own.dtype != right.dtype:
             kinds = f"{right.dtype}{list(right.shape)}", f"{own.dtype}{list(own.shape)}"
             yield Finding(check, None, (), *kinds, "from a loop", name, kind_of_difference(right, own))

@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from tapem.annotations import Operand
+from tapem.core.primitive import Primitive
+from tapem.core.tree import tree_flatten, tree_map
 from tapem.errors import TapeError
-from tapem.primitive import Primitive
-from tapem.signature import Signature
 from tapem.testing.comparison import NAMES
 from tapem.testing.dtypes import operand_allows
 from tapem.testing.flattening import REFUSALS, Flat, argument_names, first_line, is_list, is_real
-from tapem.tree import flatten, tree_map
+from tapem.types.annotations import Operand
+from tapem.types.signature import Signature
 
 
 @dataclass
@@ -48,7 +48,7 @@ class Case:
         """The op, with its static arguments."""
         return self.op(*operands, **self.static)
 
-    def flatten(self, operands: tuple[Any, ...]) -> Flat:
+    def tree_flatten(self, operands: tuple[Any, ...]) -> Flat:
         """The op as a function of its real operands."""
         return Flat(self.call, operands, self.names)
 
@@ -69,7 +69,7 @@ class Case:
         known = annotated(self.op)
         for name, operand in zip(self.names, self.operands, strict=True):
             annotation = known.get(name.split("[")[0])
-            real = annotation is not None and any(map(is_real, flatten(operand)[0]))
+            real = annotation is not None and any(map(is_real, tree_flatten(operand)[0]))
             if annotation is not None and real and not operand_allows(annotation, dtype):
                 return None
         operands = cast_reals(self.operands, dtype)
@@ -84,7 +84,7 @@ class Case:
 
 def is_list_of_numbers(x: Any) -> bool:
     """Whether an operand was written as a list of numbers; a list of arrays is a tree of them."""
-    return is_list(x) and all(isinstance(leaf, int | float) for leaf in flatten(x)[0])
+    return is_list(x) and all(isinstance(leaf, int | float) for leaf in tree_flatten(x)[0])
 
 
 def cast_reals(operands: tuple[Any, ...], dtype: np.dtype[Any]) -> tuple[Any, ...]:

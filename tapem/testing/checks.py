@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from tapem.core.node import Array
 from tapem.errors import ArgumentError
-from tapem.node import Array
 from tapem.testing.comparison import Tolerance, all_orders, known_modes, like, reverse_map
 from tapem.testing.findings import Finding, GradientMismatch, number
 from tapem.testing.finite_differences import difference_matrix

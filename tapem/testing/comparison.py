@@ -12,13 +12,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from tapem.core.node import Array, ShapeDtype
 from tapem.errors import ArgumentError
-from tapem.node import Abstract, Array
 from tapem.testing.findings import Finding, worst_elements
 from tapem.testing.finite_differences import Difference, along, difference, element
 from tapem.testing.flattening import Flat, packed
 from tapem.testing.rounding import rounding_error
-from tapem.transforms import jvp, linearize, vjp
+from tapem.transforms.derivatives import jvp, linearize, vjp
 
 FULL = 100
 """Up to this many inputs and outputs the whole Jacobian is compared."""
@@ -116,7 +116,7 @@ def like(values: Sequence[Any], vector: Array) -> list[Any]:
     parts: list[Any] = []
     start = 0
     for value in values:
-        kind = Abstract.of(value)
+        kind = ShapeDtype.of(value)
         parts.append(vector[start : start + kind.size].reshape(kind.shape).astype(kind.dtype))
         start += kind.size
     return parts
@@ -129,7 +129,7 @@ def kinds(flat: Flat, mode: str, linear: Callable[[Sequence[Any]], Sequence[Any]
     what = "tangent" if mode == "fwd" else "cotangent"
     results = linear(like(given, np.ones(sum(np.size(value) for value in given))))
     for name, value, result in zip(names, received, results, strict=True):
-        expected, actual = Abstract.of(value), Abstract.of(result)
+        expected, actual = ShapeDtype.of(value), ShapeDtype.of(result)
         if expected.shape != actual.shape:
             yield Finding(check, name, (), expected.shape, actual.shape, f"the shape of its {what}", kind="shape")
         if expected.dtype != actual.dtype:

@@ -7,16 +7,16 @@ from typing import Any, cast
 
 import numpy as np
 
+from tapem.core.node import ShapeDtype
+from tapem.core.primitive import Primitive
+from tapem.core.tree import tree_flatten, tree_unflatten
+from tapem.doors.direct.tracer import Tracer
+from tapem.doors.monadic.step import TapeM
+from tapem.doors.pure.tape import Tape
 from tapem.errors import ConcretizationError
-from tapem.monad import TapeM
-from tapem.node import Abstract
-from tapem.primitive import Primitive
-from tapem.tape import Tape
 from tapem.testing.findings import Finding, kind_of_difference
 from tapem.testing.flattening import as_tuple, first_line, is_array, settled
-from tapem.tracer import Tracer
-from tapem.transforms import vjp
-from tapem.tree import flatten, unflatten
+from tapem.transforms.derivatives import vjp
 
 
 def three_doors(
@@ -38,7 +38,7 @@ def three_doors(
         try:
             yield from abstractly(op, operands, static, value)
         except ConcretizationError as error:
-            if not any(x is not None and Abstract.of(x).dtype.kind in "iub" for x in operands):
+            if not any(x is not None and ShapeDtype.of(x).dtype.kind in "iub" for x in operands):
                 raise
             skipped["abstract evaluation"] = f"refused: {first_line(error)}"  # the shape depends on a mask
 
@@ -46,29 +46,29 @@ def three_doors(
 def through_refs(op: Callable[..., Any], operands: tuple[Any, ...], static: Mapping[str, Any]) -> Any:
     """The values of the step that the op builds from Refs."""
     tape = Tape()
-    leaves, structure = flatten(operands)
+    leaves, structure = tree_flatten(operands)
     refs: list[Any] = []
     for leaf in leaves:
         ref, tape = tape.leaf(leaf)
         refs.append(ref)
-    step = op(*unflatten(structure, refs), **static)
+    step = op(*tree_unflatten(structure, refs), **static)
     if not isinstance(step, TapeM):
         if not refs:
             return step
         raise TypeError(f"given Refs it returned {type(step).__name__}, which is no step")
     result, tape = cast("TapeM[Any]", step).run(tape)
-    outputs, out_structure = flatten(result)
-    return unflatten(out_structure, [tape.value(ref) if hasattr(ref, "node") else ref for ref in outputs])
+    outputs, out_structure = tree_flatten(result)
+    return tree_unflatten(out_structure, [tape.value(ref) if hasattr(ref, "node") else ref for ref in outputs])
 
 
 def abstractly(op: Primitive, operands: tuple[Any, ...], static: Mapping[str, Any], value: Any) -> Iterator[Finding]:
     """Shape and dtype as abstract evaluation predicts them, against those of the value."""
     bound, given = op.bind(operands, static)
     inputs = tuple(op.as_input(position, operand) for position, operand in enumerate(bound))
-    predicted = op.abstract(tuple(Abstract.of(x) if is_array(x) else x for x in inputs), given)
+    predicted = op.abstract(tuple(ShapeDtype.of(x) if is_array(x) else x for x in inputs), given)
     for position, (one, other) in enumerate(zip(as_tuple(value), as_tuple(predicted), strict=True)):
         name = f"output[{position}]" if isinstance(value, tuple) else "output"
-        right = Abstract.of(one)
+        right = ShapeDtype.of(one)
         if right.shape != other.shape:
             yield Finding(
                 "abstract evaluation", None, (), right.shape, other.shape, f"the shape of {name}", kind="shape"
@@ -81,8 +81,8 @@ def abstractly(op: Primitive, operands: tuple[Any, ...], static: Mapping[str, An
 
 def same(check: str, expected: Any, actual: Any, detail: str) -> Iterator[Finding]:
     """Where two results differ in structure, shape, dtype or a single bit."""
-    ones, structure = flatten(expected)
-    others, other_structure = flatten(actual)
+    ones, structure = tree_flatten(expected)
+    others, other_structure = tree_flatten(actual)
     if len(ones) != len(others):
         yield Finding(check, None, (), structure, other_structure, detail, kind="shape")
         return

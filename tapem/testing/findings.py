@@ -8,8 +8,8 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
+from tapem.core.node import Array
 from tapem.errors import DTypeError, ShapeError, TapeError
-from tapem.node import Array
 from tapem.testing.flattening import Layout
 
 Kind: TypeAlias = Literal["number", "dtype", "shape", "memory", "error"]

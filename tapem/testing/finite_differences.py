@@ -14,10 +14,10 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
+from tapem.core.node import Array
+from tapem.core.tree import tree_unflatten
 from tapem.errors import ArgumentError, NotScalarError, TapeError
-from tapem.node import Array
 from tapem.testing.flattening import Flat, as_leaf, first_line, magnitude, packed, real_input
-from tapem.tree import unflatten
 
 # From a displacement t to the displaced leaves and the displacement that was reached, which rounding may have changed.
 Path: TypeAlias = Callable[[Any], "tuple[list[Any], Any]"]
@@ -58,7 +58,7 @@ def finite_diff(f: Callable[..., Any], x: Any, eps: float | None = None, method:
     row = difference_matrix(flat, eps, method)[0]
     parts = flat.inputs.split(row)
     gradient = [like_input(part, leaf) for part, leaf in zip(parts, flat.leaves, strict=True)]
-    return unflatten(flat.structure, gradient)[0]
+    return tree_unflatten(flat.structure, gradient)[0]
 
 
 def finite_diff_jacobian(f: Callable[..., Any], x: Any, eps: float | None = None, method: str = "central") -> Any:
@@ -81,10 +81,10 @@ def finite_diff_jacobian(f: Callable[..., Any], x: Any, eps: float | None = None
             like_input(np.reshape(rows[:, flat.inputs.block(i)], (*out_shape, *in_shape)), leaf)
             for i, (in_shape, leaf) in enumerate(zip(flat.inputs.shapes, flat.leaves, strict=True))
         ]
-        blocks.append(unflatten(flat.structure, parts)[0])
+        blocks.append(tree_unflatten(flat.structure, parts)[0])
     if len(flat.real) != flat.output_structure.num_leaves:
         raise NotScalarError("finite_diff_jacobian: f returns integers or bools too, which have no derivative.")
-    return unflatten(flat.output_structure, blocks)
+    return tree_unflatten(flat.output_structure, blocks)
 
 
 def like_input(value: Array, leaf: Any) -> Any:

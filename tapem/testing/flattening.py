@@ -14,13 +14,13 @@ from typing import Any, TypeGuard, cast
 import numpy as np
 import optree
 
+from tapem.core.node import Array, Shape, ShapeDtype, constant
+from tapem.core.tree import NAMESPACE, tree_flatten, tree_unflatten
+from tapem.doors.direct.recorder import at_work
+from tapem.doors.monadic.step import TapeM, drive
+from tapem.doors.pure.tape import Ref
 from tapem.errors import DTypeError, TapeError
-from tapem.monad import TapeM, drive
-from tapem.node import Abstract, Array, Shape, constant
-from tapem.recorder import at_work
-from tapem.tape import Ref
-from tapem.tracing import as_tracer
-from tapem.tree import NAMESPACE, flatten, unflatten
+from tapem.transforms.tracing import as_tracer
 
 REFUSALS = (TapeError, TypeError, ValueError, ArithmeticError, NotImplementedError)
 """What a program raises where it does not take what it is given."""
@@ -79,11 +79,11 @@ class Flat:
     def __init__(self, f: Callable[..., Any], arguments: tuple[Any, ...], names: Sequence[str] | None = None) -> None:
         """Look at the program at these arguments; it is run once, to see what it gives."""
         self.f = f
-        self.all_leaves, self.structure = flatten(arguments)
+        self.all_leaves, self.structure = tree_flatten(arguments)
         for leaf in self.all_leaves:
             constant(leaf, op="a gradient check", argument="one of its arguments")  # raises, in words
         paths = leaf_names(arguments, argument_names(f, len(arguments)) if names is None else names)
-        self.positions = [i for i, leaf in enumerate(self.all_leaves) if Abstract.of(leaf).dtype.kind == "f"]
+        self.positions = [i for i, leaf in enumerate(self.all_leaves) if ShapeDtype.of(leaf).dtype.kind == "f"]
         self.discrete = [paths[i] for i in range(len(paths)) if i not in self.positions]
         self.leaves = [self.all_leaves[i] for i in self.positions]
         self.inputs = Layout([paths[i] for i in self.positions], [np.shape(leaf) for leaf in self.leaves])
@@ -91,10 +91,10 @@ class Flat:
         self.kept = [np.array(leaf) for leaf in self.all_leaves]
         with np.errstate(all="ignore"):
             result = settled(f(*arguments))
-        leaves, self.output_structure = flatten(result)
+        leaves, self.output_structure = tree_flatten(result)
         for leaf in leaves:
             constant(leaf, op="a gradient check", argument="an output of the function")
-        self.real = [i for i, leaf in enumerate(leaves) if Abstract.of(leaf).dtype.kind == "f"]
+        self.real = [i for i, leaf in enumerate(leaves) if ShapeDtype.of(leaf).dtype.kind == "f"]
         out_names = leaf_names((result,), ["output"])
         self.values = [leaves[i] for i in self.real]
         self.outputs = Layout([out_names[i] for i in self.real], [np.shape(value) for value in self.values])
@@ -104,7 +104,7 @@ class Flat:
         arguments = list(self.all_leaves)
         for position, leaf in zip(self.positions, leaves, strict=True):
             arguments[position] = leaf
-        found = flatten(settled(self.f(*unflatten(self.structure, arguments))))[0]
+        found = tree_flatten(settled(self.f(*tree_unflatten(self.structure, arguments))))[0]
         return [found[i] for i in self.real]
 
     def vector(self, leaves: Sequence[Any], dtype: Any = np.float64) -> Array:
@@ -126,7 +126,7 @@ class Flat:
     @property
     def precision(self) -> np.dtype[Any]:
         """The least precise dtype among the real inputs and outputs."""
-        kinds = [Abstract.of(value).dtype for value in (*self.leaves, *self.values)]
+        kinds = [ShapeDtype.of(value).dtype for value in (*self.leaves, *self.values)]
         return max(kinds, key=lambda dtype: float(np.finfo(dtype).eps), default=np.dtype(np.float64))
 
 
@@ -151,7 +151,7 @@ def is_list(value: Any) -> TypeGuard[list[Any]]:
 
 def is_real(value: Any) -> bool:
     """Whether a value is of floats, so that it can be perturbed."""
-    return value is not None and type(value) is not tuple and Abstract.of(value).dtype.kind == "f"
+    return value is not None and type(value) is not tuple and ShapeDtype.of(value).dtype.kind == "f"
 
 
 def packed(leaves: Sequence[Any], dtype: Any = np.float64) -> Array:
@@ -187,11 +187,11 @@ def settled(result: Any) -> Any:
     step = cast("TapeM[Any]", result)
     recorder = at_work()
     if recorder is not None:
-        leaves, structure = flatten(drive(step, recorder))
-        return unflatten(structure, [as_tracer(recorder, leaf) for leaf in leaves])
+        leaves, structure = tree_flatten(drive(step, recorder))
+        return tree_unflatten(structure, [as_tracer(recorder, leaf) for leaf in leaves])
     value, tape = step.run()
-    leaves, structure = flatten(value)
-    return unflatten(structure, [np.array(tape.value(leaf)) if isinstance(leaf, Ref) else leaf for leaf in leaves])
+    leaves, structure = tree_flatten(value)
+    return tree_unflatten(structure, [np.array(tape.value(leaf)) if isinstance(leaf, Ref) else leaf for leaf in leaves])
 
 
 def argument_names(f: Callable[..., Any], count: int) -> list[str]:
@@ -218,7 +218,7 @@ def leaf_names(trees: tuple[Any, ...], names: Sequence[str]) -> list[str]:
     >>> leaf_names(({"w": [1, 2]}, 3), ["params", "x"])
     ["params['w'][0]", "params['w'][1]", 'x']
     """
-    flatten(trees)  # teaches optree the dataclasses in it
+    tree_flatten(trees)  # teaches optree the dataclasses in it
     return [
         accessor.codify(name)
         for tree, name in zip(trees, names, strict=True)

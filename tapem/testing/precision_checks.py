@@ -8,14 +8,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tapem.node import Abstract, Array
-from tapem.primitive import Primitive
+from tapem.core.node import Array, ShapeDtype
+from tapem.core.primitive import Primitive
 from tapem.testing.case import Case, cast_reals
 from tapem.testing.comparison import like, of_point_and_direction
 from tapem.testing.findings import Finding
 from tapem.testing.flattening import Layout
 from tapem.testing.rounding import rounding_error
-from tapem.transforms import jvp, vjp
+from tapem.transforms.derivatives import jvp, vjp
 
 SINGLE, HALF = np.dtype(np.float32), np.dtype(np.float16)
 
@@ -42,12 +42,12 @@ def other_precision(case: Case, dtype: np.dtype[Any], loose: float) -> Iterator[
     weak = isinstance(case.op, Primitive) and case.op.elementwise
     strong = [np.asarray(x).dtype for x in flat.all_leaves if not (weak and type(x) in (int, float, bool))]
     allowed = {dtype, np.result_type(dtype, *strong), *numpys(case, operands)}
-    if dtype == HALF and any(Abstract.of(value).dtype == SINGLE for value in flat.values) and SINGLE not in allowed:
+    if dtype == HALF and any(ShapeDtype.of(value).dtype == SINGLE for value in flat.values) and SINGLE not in allowed:
         case.skipped[check] = "the implementation computes it in float32"
         return
     for name, value, right in zip(flat.outputs.names, flat.values, exact.values, strict=True):
-        own = Abstract.of(value).dtype
-        if own not in allowed and Abstract.of(right).dtype == np.float64:
+        own = ShapeDtype.of(value).dtype
+        if own not in allowed and ShapeDtype.of(right).dtype == np.float64:
             yield Finding(check, name, (), dtype, own, "the dtype of the value", kind="dtype")
     noise = Noise(flat.outputs, lambda: rounding_error(flat, case.rng))
     yield from roughly(check, "value", flat.values, exact.values, loose, noise)
@@ -86,7 +86,7 @@ def numpys(case: Case, operands: tuple[Any, ...]) -> Iterator[np.dtype[Any]]:
 def dtypes(check: str, what: str, names: Sequence[str], found: Any, references: Any) -> Iterator[Finding]:
     """Every array has the dtype of the value that it belongs to."""
     for name, one, reference in zip(names, found, references, strict=True):
-        own, expected = Abstract.of(one).dtype, Abstract.of(reference).dtype
+        own, expected = ShapeDtype.of(one).dtype, ShapeDtype.of(reference).dtype
         if own != expected:
             yield Finding(check, name, (), expected, own, f"the dtype of its {what}", kind="dtype")
 

@@ -7,16 +7,16 @@ from typing import Any
 
 import numpy as np
 
+from tapem.core.node import ShapeDtype
+from tapem.core.primitive import Primitive
+from tapem.core.tree import tree_flatten
 from tapem.errors import ArgumentError, DTypeError, ShapeError
-from tapem.node import Abstract
-from tapem.primitive import Primitive
-from tapem.signature import Signature
 from tapem.testing.case import operand_names
 from tapem.testing.findings import GradientMismatch
 from tapem.testing.flattening import is_array, settled
 from tapem.testing.rule_checks import insist, rule_report
 from tapem.testing.strategies import hypothesis_modules, shaped
-from tapem.tree import flatten
+from tapem.types.signature import Signature
 
 
 def check_op(
@@ -92,7 +92,7 @@ def check_op(
             if error.__context__ is None:  # it is the result that does not fit
                 raise
             hypothesis.reject()
-        hypothesis.assume(all(np.isfinite(leaf).all() for leaf in flatten(result)[0]))
+        hypothesis.assume(all(np.isfinite(leaf).all() for leaf in tree_flatten(result)[0]))
         if not isinstance(fn, Primitive):
             signature.verify(values, result, static=given)
         insist(rule_report(fn, values, given, order=order, rtol=rtol, atol=atol, seed=direction_seed, brief=True))
@@ -125,7 +125,7 @@ def separated(values: tuple[Any, ...]) -> tuple[Any, ...]:
     position = 0
     moved: list[Any] = []
     for value in values:
-        if value is None or Abstract.of(value).dtype.kind != "f":
+        if value is None or ShapeDtype.of(value).dtype.kind != "f":
             moved.append(value)
             continue
         size = np.size(value)

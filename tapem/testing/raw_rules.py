@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from tapem.node import Abstract
-from tapem.primitive import Primitive, linear_in_all
+from tapem.core.node import ShapeDtype
+from tapem.core.primitive import Primitive, linear_in_all
+from tapem.core.tree import tree_flatten, tree_map
 from tapem.tangents import AbstractZero, DoesNotExist, Thunk, Zero
 from tapem.testing.dtypes import only_discrete
 from tapem.testing.findings import Finding
 from tapem.testing.flattening import as_tuple, is_array, is_real
-from tapem.tree import flatten, tree_map
 
 
 def raw_rules(
@@ -28,7 +28,7 @@ def raw_rules(
     bound, given = op.bind(operands, static)
     inputs = tuple(np.array(x) if is_array(x) else x for x in map(op.as_input, range(len(bound)), bound))
     value, residuals = op.evaluate(inputs, given)
-    if not op.differentiable or not all(map(is_real, flatten(value)[0])):
+    if not op.differentiable or not all(map(is_real, tree_flatten(value)[0])):
         return
     value = tree_map(np.array, value)
     rest = (value, residuals, *inputs) if op.residuals else (value, *inputs)
@@ -55,7 +55,7 @@ def raw_rules(
 
 def like(value: Any, rng: np.random.Generator) -> Any:
     """Random numbers of the shape and dtype of a value."""
-    kind = Abstract.of(value)
+    kind = ShapeDtype.of(value)
     return rng.normal(size=kind.shape).astype(kind.dtype) if kind.shape else kind.dtype.type(rng.normal())
 
 
@@ -93,7 +93,7 @@ def discrete_operands(
             "DoesNotExist()",
             part if zero or not array.size else array[index],
             f"the rrule gives {'a zero' if zero else 'a gradient'} to an operand of dtype "
-            f"{Abstract.of(inputs[position]).dtype}, which cannot be perturbed",
+            f"{ShapeDtype.of(inputs[position]).dtype}, which cannot be perturbed",
         )
 
 
@@ -115,12 +115,12 @@ def kind_of_cotangent(op: Primitive, position: int, part: Any, operand: Any, val
     part = forced(part)
     if part is None:
         return
-    own, expected = Abstract.of(part), Abstract.of(operand)
+    own, expected = ShapeDtype.of(part), ShapeDtype.of(operand)
     if own.shape != expected.shape and not op.elementwise:
         yield Finding(
             "rules", name_of(op, position), (), expected.shape, own.shape, "the shape of its cotangent", kind="shape"
         )
-    promoted = any(Abstract.of(y).dtype != expected.dtype for y in flatten(value)[0])
+    promoted = any(ShapeDtype.of(y).dtype != expected.dtype for y in tree_flatten(value)[0])
     if own.dtype != expected.dtype and not promoted:
         yield Finding(
             "rules", name_of(op, position), (), expected.dtype, own.dtype, "the dtype of its cotangent", kind="dtype"
@@ -141,7 +141,7 @@ def unchanged(
     static: Mapping[str, Any],
 ) -> Iterator[Finding]:
     """A rule, and the thunks that it returns, must leave the arrays that it is given as they are."""
-    arrays = [leaf for leaf in flatten(list(arguments))[0] if is_array(leaf)]
+    arrays = [leaf for leaf in tree_flatten(list(arguments))[0] if is_array(leaf)]
     locks = [array.flags.writeable for array in arrays]
     before = [array.copy() for array in arrays]
     roles = role_names(op, kind, arguments)
@@ -166,7 +166,7 @@ def role_names(op: Primitive, kind: str, arguments: tuple[Any, ...]) -> list[str
         roles.append(name_of(op, position))
     names: list[str] = []
     for role, argument in zip(roles, arguments, strict=True):
-        names += [role for leaf in flatten([argument])[0] if is_array(leaf)]
+        names += [role for leaf in tree_flatten([argument])[0] if is_array(leaf)]
     return names
 
 

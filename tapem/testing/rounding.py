@@ -22,10 +22,10 @@ from typing import Any
 
 import numpy as np
 
-from tapem.node import Abstract, Array, Node
+from tapem.core.node import Array, Node, ShapeDtype
+from tapem.core.tree import tree_map
 from tapem.testing.flattening import REFUSALS, Flat, as_leaf, magnitude, packed
-from tapem.tracing import Trace, trace
-from tapem.tree import tree_map
+from tapem.transforms.tracing import Trace, trace
 
 RUNS = 6
 SAFETY = 2.0
@@ -115,7 +115,7 @@ def evaluated(node: Node, values: Sequence[Any]) -> Any:
 
 def shake(rng: np.random.Generator, value: Any) -> Any:
     """A value of reals with its last digits wrong; any other value as it is."""
-    kind = Abstract.of(value)
+    kind = ShapeDtype.of(value)
     if kind.dtype.kind != "f":
         return value
     # Never by so little that the digits stay as they are.

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from tapem.core.node import NOTHING
+from tapem.core.primitive import Primitive
 from tapem.errors import ArgumentError
-from tapem.node import NOTHING
-from tapem.primitive import Primitive
 from tapem.testing.batch_checks import batching
 from tapem.testing.case import Case, op_name
 from tapem.testing.comparison import NAMES, Tolerance, all_orders, forward_map, known_modes, like, reverse_map

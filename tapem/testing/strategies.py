@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from tapem.errors import ArgumentError, TapeError
-from tapem.signature import Operand, Signature
 from tapem.testing.dtypes import allows
+from tapem.types.signature import Operand, Signature
 
 if TYPE_CHECKING:
     from hypothesis.strategies import DrawFn, SearchStrategy

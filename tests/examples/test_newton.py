@@ -43,7 +43,7 @@ def test_newton_cg_ends_at_the_minimum_and_gradient_descent_does_not(run):
     for name in ("Newton-CG", "Newton"):
         assert rows[name][0] <= 15 and rows[name][4] <= 1e-10
     assert rows["gradient descent"][0] == 150 and rows["gradient descent"][3] > 1e-3
-    accuracy = re.search(r"Test accuracy: ([\d.]+)% of 114 tumours", text)
+    accuracy = re.search(r"Test accuracy: ([\d.]+)% of 114 tumors", text)
     assert accuracy and float(accuracy[1]) > 95
 
 

@@ -86,7 +86,7 @@ def test_what_conv_refuses(arguments: Any, static: Any, kind: type[Exception], t
         message = complaint(lambda op=op: op(*arguments, **static), kind)
         assert op.name in message and (text in message or op is layers.conv2d), message
         # The same is said before anything is computed.
-        shapes = [tm.Abstract.of(x) if isinstance(x, np.ndarray) else x for x in arguments]
+        shapes = [tm.ShapeDtype.of(x) if isinstance(x, np.ndarray) else x for x in arguments]
         if kind is not tm.DTypeError and not isinstance(arguments[2], float):
             complaint(lambda op=op, shapes=shapes: tm.eval_shape(lambda *a: op(*a, **static), *shapes), kind)
 
@@ -114,7 +114,7 @@ def test_what_conv_transpose_refuses(static: Any, kind: type[Exception], text: s
     assert complaint(lambda: layers.conv_transpose(kernel, B[:3], X), tm.ShapeError) == (
         "conv_transpose(kernel, bias, x): bias has the shape (3,), but 4 channels come out: (4,)."
     )
-    shapes = [tm.Abstract.of(array) for array in (kernel, B[:3], X)]
+    shapes = [tm.ShapeDtype.of(array) for array in (kernel, B[:3], X)]
     assert "(3,), but 4 channels" in complaint(lambda: tm.eval_shape(layers.conv_transpose2d, *shapes), tm.ShapeError)
     assert "there is nothing along a spatial axis" in complaint(
         lambda: layers.conv_transpose(kernel, B, X[..., :0]), tm.ShapeError
@@ -298,8 +298,8 @@ def test_inputs_are_left_alone_and_may_not_be_written_to() -> None:
 
 def test_abstract_evaluation_computes_nothing() -> None:
     # Filled, either would take more memory than there is.
-    x = tm.Abstract((10**6, 3, 1000, 1000), np.dtype(np.float32))
-    kernel = tm.Abstract((64, 3, 5, 5), np.dtype(np.float32))
+    x = tm.ShapeDtype((10**6, 3, 1000, 1000), np.dtype(np.float32))
+    kernel = tm.ShapeDtype((64, 3, 5, 5), np.dtype(np.float32))
     shape = tm.eval_shape(lambda k, x: layers.conv2d(k, None, x, stride=2), kernel, x)
     assert shape.shape == (10**6, 64, 498, 498) and shape.dtype == np.float32
 
@@ -353,7 +353,7 @@ def test_parameters() -> None:
     params = Conv2d(4, 8, (3, 2), groups=2).init(KEY)
     assert params["weight"].shape == (8, 2, 3, 2) and (params["bias"] == 0).all() and params["bias"].shape == (8,)
     assert Conv2d(4, 8, 3, bias=False).init(KEY).keys() == {"weight"}
-    assert (Conv1d(1, 2, 3, bias=layers.initialisers.ones).init(KEY)["bias"] == 1).all()
+    assert (Conv1d(1, 2, 3, bias=layers.initializers.ones).init(KEY)["bias"] == 1).all()
     assert ConvTranspose2d(4, 8, (3, 2), groups=2).init(KEY)["weight"].shape == (4, 4, 3, 2)
     assert Conv1d(1, 2, 3, dtype=np.float64).init(KEY)["weight"].dtype == np.float64
 
@@ -361,7 +361,7 @@ def test_parameters() -> None:
 @pytest.mark.parametrize("groups", [1, 4])
 @pytest.mark.parametrize("kind", [Conv2d, ConvTranspose2d])
 def test_fan_in_counts_what_one_output_depends_on(kind: Any, groups: int) -> None:
-    layer = kind(64, 128, 3, groups=groups, weight=layers.initialisers.he_normal, bias=False)
+    layer = kind(64, 128, 3, groups=groups, weight=layers.initializers.he_normal, bias=False)
     weight = layer.init(KEY)["weight"]
     assert weight.var() == pytest.approx(2 / (64 // groups * 9), rel=0.05)
 

@@ -9,7 +9,7 @@ import pytest
 
 import layers
 import tapem as tm
-from layers import Dropout, Embedding, Linear, Relu, SinusoidalPositions, initialisers
+from layers import Dropout, Embedding, Linear, Relu, SinusoidalPositions, initializers
 
 KEY = tm.random.key(0)
 
@@ -85,7 +85,7 @@ def test_embedding_layer() -> None:
     model = layer >> SinusoidalPositions() >> Linear(4, 2)
     assert model.output_shape((None, 7)) == (None, 7, 2) and model.apply(model.init(KEY), ids).shape == (2, 3, 2)
     assert "vocabulary is 0" in complaint(lambda: Embedding(0, 4), tm.ArgumentError)
-    assert (Embedding(3, 2, table=initialisers.ones).init(KEY)["table"] == 1).all()
+    assert (Embedding(3, 2, table=initializers.ones).init(KEY)["table"] == 1).all()
     ref, tape = tm.Tape().leaf(ids)
     out, tape = layer.apply(params, ref).run(tape)
     np.testing.assert_array_equal(tape.value(out), params["table"][ids])

@@ -15,7 +15,7 @@ import pytest
 import layers
 import tapem as tm
 from layers import Layer
-from tapem.tree import flatten, names_of, tree_map
+from tapem.core.tree import names_of, tree_flatten, tree_map
 
 KEY = tm.random.key(0)
 
@@ -88,7 +88,7 @@ def run(layer: Layer, params: Any, x: Any, state: Any, **options: Any) -> tuple[
 
 
 def assert_same(one: Any, other: Any, rtol: float = 1e-5) -> None:
-    for a, b in zip(flatten(one)[0], flatten(other)[0], strict=True):
+    for a, b in zip(tree_flatten(one)[0], tree_flatten(other)[0], strict=True):
         np.testing.assert_allclose(a, b, rtol=rtol, atol=1e-6)
         assert a.dtype == b.dtype and np.shape(a) == np.shape(b)
 
@@ -121,9 +121,9 @@ def test_layers_are_pure_values(layer: Layer, shape: tuple[int, ...]) -> None:
     assert repr(shown) == text and len(text) < 120
     params, state, x = layer.init(KEY), layer.init_state(), batch_for(layer, shape)
     assert_same(params, layer.init(KEY))
-    before = [leaf.copy() for leaf in flatten((params, state, x))[0]]
+    before = [leaf.copy() for leaf in tree_flatten((params, state, x))[0]]
     run(layer, params, x, state, key=KEY, train=True)
-    for leaf, copy in zip(flatten((params, state, x))[0], before, strict=True):
+    for leaf, copy in zip(tree_flatten((params, state, x))[0], before, strict=True):
         np.testing.assert_array_equal(leaf, copy)
     with pytest.raises(AttributeError):
         layer.key = 3  # type: ignore[attr-defined]
@@ -155,7 +155,7 @@ def test_three_doors(layer: Layer, shape: tuple[int, ...], train: bool) -> None:
     values = tree_map(lambda leaf: tape.value(leaf) if isinstance(leaf, tm.Ref) else leaf, (y, after))
     assert_same(values, expected)
     assert_same(gradients, monadic)
-    for gradient, leaf in zip(flatten(gradients)[0], flatten(params)[0], strict=True):
+    for gradient, leaf in zip(tree_flatten(gradients)[0], tree_flatten(params)[0], strict=True):
         assert gradient.dtype == leaf.dtype and gradient.shape == leaf.shape and np.isfinite(gradient).all()
 
 
@@ -193,7 +193,7 @@ def other_shapes(shape: tuple[int, ...]) -> set[tuple[int, ...]]:
 @every_layer
 def test_every_leaf_of_another_shape_is_refused_by_name(layer: Layer, shape: tuple[int, ...]) -> None:
     first, x = (layer.init(KEY), layer.init_state()), batch_for(layer, shape)
-    names, (leaves, structure) = list(names_of(first)), flatten(first)
+    names, (leaves, structure) = list(names_of(first)), tree_flatten(first)
     for train in (False, True):
         run(layer, *first[:1], x, first[1], key=KEY, train=train)
     for at, (name, leaf) in enumerate(zip(names, leaves, strict=True)):

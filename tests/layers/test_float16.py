@@ -15,7 +15,7 @@ import tapem as tm
 from tests.tables import Row
 
 MODULES = [
-    "attention", "convolution", "embedding", "layer_edges", "linear", "losses", "normalisation", "pooling", "positions",
+    "attention", "convolution", "embedding", "layer_edges", "linear", "losses", "normalization", "pooling", "positions",
     "recurrence",
 ]  # fmt: skip
 ROWS = [(name, row) for name in MODULES for row in importlib.import_module(f"tests.tables.{name}").ROWS]
@@ -36,7 +36,7 @@ def compare(half: Any, single: Any, exact: Any, what: str) -> None:
 
 
 def leaves(tree: Any) -> list[Any]:
-    return tm.tree.flatten(tree)[0]
+    return tm.tree_flatten(tree)[0]
 
 
 def derivatives(row: Row, operands: list[Any], at: list[int]) -> dict[str, Any]:
@@ -52,7 +52,7 @@ def derivatives(row: Row, operands: list[Any], at: list[int]) -> dict[str, Any]:
         return random.integers(-8, 9, np.shape(x)).astype(x.dtype) / 8 if is_float(x) else np.zeros_like(x)
 
     value, pullback = tm.vjp(f, *primals)
-    cotangents = pullback(tm.tree.tree_map(drawn, value))
+    cotangents = pullback(tm.tree_map(drawn, value))
     # One operand's share of a tangent is rounded before the next is added, so each is looked at by itself.
     tangents = [
         one

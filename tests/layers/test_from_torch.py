@@ -98,12 +98,12 @@ def test_batch_norm_brings_its_statistics() -> None:
         "1.0.running_mean": draw(3), "1.0.running_var": np.square(draw(3)), "1.0.num_batches_tracked": np.array(7),
     }  # fmt: skip
     params, state = from_torch(model, tensors)
-    assert tm.tree.flatten(params)[1] == tm.tree.flatten(model.init(tm.random.key(0)))[1]
+    assert tm.tree_flatten(params)[1] == tm.tree_flatten(model.init(tm.random.key(0)))[1]
     np.testing.assert_array_equal(state[1][0]["mean"], tensors["1.0.running_mean"])
     np.testing.assert_array_equal(state[1][0]["var"], tensors["1.0.running_var"])
     np.testing.assert_array_equal(params[1][0]["gamma"], tensors["1.0.weight"])
     y, after = model.apply(params, draw(4, 2), state=state)
-    assert y.shape == (4, 3) and tm.tree.flatten(after)[1] == tm.tree.flatten(model.init_state())[1]
+    assert y.shape == (4, 3) and tm.tree_flatten(after)[1] == tm.tree_flatten(model.init_state())[1]
 
 
 def test_prefixes_and_dtypes() -> None:

@@ -1,4 +1,4 @@
-"""Layer objects: composition and its errors, the three doors, keys, state, initialisers, summary."""
+"""Layer objects: composition and its errors, the three doors, keys, state, initializers, summary."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from scipy import stats
 import layers
 import losses
 import tapem as tm
-from layers import Flatten, Linear, Relu, Sequential, Sigmoid, Tanh, initialisers
+from layers import Flatten, Linear, Relu, Sequential, Sigmoid, Tanh, initializers
 
 KEY = tm.random.key(0)
 MLP = Linear(4, 8) >> Relu() >> Linear(8, 3)
@@ -126,7 +126,7 @@ def test_init() -> None:
         (),
         {"weight": (3, 8), "bias": (3,)},
     ]
-    assert all(leaf.dtype == np.float32 for leaf in tm.tree.flatten(params)[0])
+    assert all(leaf.dtype == np.float32 for leaf in tm.tree_flatten(params)[0])
     again = MLP.init(tm.random.key(0))
     np.testing.assert_array_equal(params[0]["weight"], again[0]["weight"])
     assert not np.array_equal(params[0]["weight"], MLP.init(tm.random.key(1))[0]["weight"])
@@ -134,7 +134,7 @@ def test_init() -> None:
     assert not np.array_equal(twins[0]["weight"], twins[1]["weight"])
     complaint(lambda: MLP.init(KEY, (32, 5)), tm.ShapeError)
     assert Linear(2, 2, dtype=np.float64).init(KEY)["weight"].dtype == np.float64
-    assert (Linear(2, 2, weight=initialisers.ones, bias=initialisers.ones).init(KEY)["bias"] == 1).all()
+    assert (Linear(2, 2, weight=initializers.ones, bias=initializers.ones).init(KEY)["bias"] == 1).all()
 
 
 def test_a_linear_layer_without_bias() -> None:
@@ -174,12 +174,12 @@ def test_three_doors_give_the_same() -> None:
         logits = yield model.apply(refs, x)
         out = yield losses.cross_entropy(logits, labels)
         gradients = yield tm.backward_scalar(out)
-        return out, tm.tree.tree_map(lambda ref: gradients[ref], refs)
+        return out, tm.tree_map(lambda ref: gradients[ref], refs)
 
     (out, monadic), tape = program().run()
     assert float(tape.value(out)) == float(value)
     assert [node.op.name for node in tape][-4:] == ["linear", "relu", "linear", "cross_entropy"]
-    for a, b in zip(tm.tree.flatten(direct)[0], tm.tree.flatten(monadic)[0], strict=True):
+    for a, b in zip(tm.tree_flatten(direct)[0], tm.tree_flatten(monadic)[0], strict=True):
         np.testing.assert_array_equal(a, b)
 
     # The pure door: the step is run on a tape by hand, and x may be a Ref, or a step that is not yet taken.
@@ -201,7 +201,7 @@ def test_per_example_gradients() -> None:
     mapped = tm.vmap(tm.grad(loss), in_axes=(None, 0, 0))(params, x, labels)
     for k in range(5):
         one = tm.grad(loss)(params, x[k], labels[k])
-        for a, b in zip(tm.tree.flatten(mapped)[0], tm.tree.flatten(one)[0], strict=True):
+        for a, b in zip(tm.tree_flatten(mapped)[0], tm.tree_flatten(one)[0], strict=True):
             np.testing.assert_allclose(a[k], b, rtol=1e-5, atol=1e-7)
 
 
@@ -261,7 +261,7 @@ def test_activations_check_their_arguments_when_they_are_made() -> None:
 
 
 @dataclass(frozen=True)
-class Centre(layers.Layer):
+class Center(layers.Layer):
     """Subtracts the mean of the batch in training, a running mean otherwise."""
 
     size: int
@@ -285,7 +285,7 @@ class Noise(layers.Layer):
 
 
 def test_state_is_returned_and_never_changed() -> None:
-    model = Linear(2, 2, dtype=np.float64) >> Centre(2) >> Relu()
+    model = Linear(2, 2, dtype=np.float64) >> Center(2) >> Relu()
     params, state, x = model.init(KEY), model.init_state(), np.array([[1.0, 2.0], [3.0, 5.0]])
     assert model.has_state and not MLP.has_state
     y, after = model.apply(params, x, train=True, state=state)
@@ -322,46 +322,46 @@ def test_every_layer_has_a_key_of_its_own() -> None:
     np.testing.assert_array_equal(model.apply(params, x, key=KEY, train=True), expected)
 
 
-# Initialisers and summary ---------------------------------------------------------------------------------------------
+# Initializers and summary ---------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("initialiser", "variance"),
+    ("initializer", "variance"),
     [
-        (initialisers.glorot_uniform, 2 / (300 + 200)),
-        (initialisers.glorot_normal, 2 / (300 + 200)),
-        (initialisers.he_uniform, 2 / 300),
-        (initialisers.he_normal, 2 / 300),
-        (initialisers.lecun_normal, 1 / 300),
-        (initialisers.uniform, 0.05**2 / 3),
-        (initialisers.normal, 0.05**2),
-        (initialisers.zeros, 0.0),
+        (initializers.glorot_uniform, 2 / (300 + 200)),
+        (initializers.glorot_normal, 2 / (300 + 200)),
+        (initializers.he_uniform, 2 / 300),
+        (initializers.he_normal, 2 / 300),
+        (initializers.lecun_normal, 1 / 300),
+        (initializers.uniform, 0.05**2 / 3),
+        (initializers.normal, 0.05**2),
+        (initializers.zeros, 0.0),
     ],
 )
-def test_initialisers(initialiser: Any, variance: float) -> None:
+def test_initializers(initializer: Any, variance: float) -> None:
     # Dense, and as kernels of one and of two axes: all have 300 inputs for each output.
     for shape in [(200, 300), (200, 100, 3), (200, 30, 2, 5)]:
-        drawn = initialiser(KEY, shape, np.float64)
+        drawn = initializer(KEY, shape, np.float64)
         assert drawn.dtype == np.float64 and drawn.shape == shape
         if variance == 2 / (300 + 200):
-            expected = 2 / sum(initialisers.fans(shape))
+            expected = 2 / sum(initializers.fans(shape))
         else:
             expected = variance
         assert drawn.var() == pytest.approx(expected, rel=0.02) and abs(drawn.mean()) < 2e-3
         if expected:
-            even = "uniform" in initialiser.__name__
+            even = "uniform" in initializer.__name__
             bounds = (-np.sqrt(3 * expected), 2 * np.sqrt(3 * expected))
             law = stats.uniform(*bounds) if even else stats.norm(0, np.sqrt(expected))
             assert stats.kstest(drawn.ravel(), law.cdf).pvalue > 1e-3
-    assert initialiser(KEY, (3, 2)).dtype == np.float32
+    assert initializer(KEY, (3, 2)).dtype == np.float32
 
 
 def test_fans() -> None:
-    assert initialisers.fans((200, 300)) == (300, 200)
-    assert initialisers.fans((200, 100, 3)) == (300, 600) and initialisers.fans((200, 30, 2, 5)) == (300, 2000)
-    assert initialisers.fans((16, 8, 5, 5)) == (200, 400) and initialisers.fans((0, 3)) == (3, 1)
-    assert "it needs the axes (out, in, ...)" in complaint(lambda: initialisers.he_normal(KEY, (3,)), tm.ArgumentError)
-    assert (initialisers.ones(KEY, (2,)) == 1).all()
+    assert initializers.fans((200, 300)) == (300, 200)
+    assert initializers.fans((200, 100, 3)) == (300, 600) and initializers.fans((200, 30, 2, 5)) == (300, 2000)
+    assert initializers.fans((16, 8, 5, 5)) == (200, 400) and initializers.fans((0, 3)) == (3, 1)
+    assert "it needs the axes (out, in, ...)" in complaint(lambda: initializers.he_normal(KEY, (3,)), tm.ArgumentError)
+    assert (initializers.ones(KEY, (2,)) == 1).all()
 
 
 def test_summary(capsys: Any) -> None:

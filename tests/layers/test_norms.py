@@ -1,4 +1,4 @@
-"""Normalisations beyond the table: numbers that are hard, errors, layer objects, running statistics, and PyTorch."""
+"""Normalizations beyond the table: numbers that are hard, errors, layer objects, running statistics, and PyTorch."""
 
 from __future__ import annotations
 
@@ -329,21 +329,21 @@ def test_state_goes_through_every_door() -> None:
         return np.sum(y**2), new
 
     (_, new), gradient = tm.value_and_grad(loss, has_aux=True)(params, state)
-    for given in (new, tm.tree.tree_map(lambda v: tape.value(v) if isinstance(v, tm.Ref) else v, kept)):
-        for a, b in zip(tm.tree.flatten(given)[0], tm.tree.flatten(after)[0], strict=True):
+    for given in (new, tm.tree_map(lambda v: tape.value(v) if isinstance(v, tm.Ref) else v, kept)):
+        for a, b in zip(tm.tree_flatten(given)[0], tm.tree_flatten(after)[0], strict=True):
             np.testing.assert_allclose(a, b)
-    assert all(np.isfinite(leaf).all() for leaf in tm.tree.flatten(gradient)[0])
+    assert all(np.isfinite(leaf).all() for leaf in tm.tree_flatten(gradient)[0])
 
 
 def test_a_small_network_learns_and_is_evaluated_with_running_statistics() -> None:
     rng = np.random.default_rng(0)
     labels = rng.integers(0, 3, 240)
-    centres = 5 * rng.normal(size=(3, 4)) + 20
-    x = (centres[labels] + rng.normal(size=(240, 4))).astype(np.float32)
+    centers = 5 * rng.normal(size=(3, 4)) + 20
+    x = (centers[labels] + rng.normal(size=(240, 4))).astype(np.float32)
     model = Sequential(BatchNorm(4), Linear(4, 16), BatchNorm(16), Relu(), Linear(16, 3))
     params, state = model.init(KEY), model.init_state()
-    optimiser = tm.optim.adam(0.01)
-    memory = optimiser.init(params)
+    optimizer = tm.optim.adam(0.01)
+    memory = optimizer.init(params)
 
     def loss(params: Any, state: Any, x: Any, labels: Any) -> Any:
         logits, state = model.apply(params, x, state=state, train=True)
@@ -354,7 +354,7 @@ def test_a_small_network_learns_and_is_evaluated_with_running_statistics() -> No
         order = np.random.default_rng(epoch).permutation(240)
         for rows in np.split(order, 6):
             (_, state), gradient = step(params, state, x[rows], labels[rows])
-            params, memory = optimiser.update(gradient, memory, params)
+            params, memory = optimizer.update(gradient, memory, params)
     logits, same = model.apply(params, x, state=state)
     assert same == state
     assert np.mean(np.argmax(logits, axis=-1) == labels) > 0.98

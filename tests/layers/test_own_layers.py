@@ -16,7 +16,7 @@ import layers
 import losses
 import tapem as tm
 from layers import Conv1d, Layer, Linear, Relu, Residual, Sequential
-from tapem.tree import flatten, tree_map
+from tapem.core.tree import tree_flatten, tree_map
 
 KEY = tm.random.key(0)
 
@@ -165,7 +165,7 @@ def test_it_composes_and_goes_through_every_door(layer: Layer, way: int) -> None
     direction = tree_map(lambda leaf: np.random.default_rng(2).normal(size=leaf.shape).astype(leaf.dtype), params)
     moved = [tree_map(lambda p, d, s=s: (p + s * d).astype(np.float64), params, direction) for s in (0.01, -0.01)]
     slope = (np.sum(judge(moved[0], x)) - np.sum(judge(moved[1], x))) / 0.02
-    pairs = zip(flatten(gradients)[0], flatten(direction)[0], strict=True)
+    pairs = zip(tree_flatten(gradients)[0], tree_flatten(direction)[0], strict=True)
     assert sum(float(np.sum(g * d)) for g, d in pairs) == pytest.approx(slope, rel=2e-2, abs=1e-3)
 
     @tm.do
@@ -179,7 +179,7 @@ def test_it_composes_and_goes_through_every_door(layer: Layer, way: int) -> None
 
     (y, swept), tape = program().run()
     np.testing.assert_allclose(tape.value(y), expected, rtol=1e-5, atol=1e-6)
-    for a, b in zip(flatten(gradients)[0], flatten(swept)[0], strict=True):
+    for a, b in zip(tree_flatten(gradients)[0], tree_flatten(swept)[0], strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
     text = io.StringIO()
     layers.summary(model, (None, x.shape[1]), file=text)
@@ -194,7 +194,7 @@ def test_its_parameters_and_state_are_checked(layer: Layer, way: int) -> None:
     model = models(layer)[way][0]
     params, state, x = model.init(KEY), model.init_state(), input_for(model)
     options: dict[str, Any] = {"state": state} if model.has_state else {}
-    leaves, structure = flatten(params)
+    leaves, structure = tree_flatten(params)
     for at, leaf in enumerate(leaves):
         wrong = structure.unflatten([*leaves[:at], np.ones((*leaf.shape, 1), leaf.dtype), *leaves[at + 1 :]])
         with pytest.raises(tm.ShapeError, match=r"params is not what model.init gives: shapes differ"):

@@ -9,9 +9,9 @@ import pytest
 
 import layers
 import tapem as tm
-from layers import Gru, Linear, Lstm, Rnn, initialisers
+from layers import Gru, Linear, Lstm, Rnn, initializers
 from layers.ops.cells import gru_cell, lstm_cell
-from tapem.tree import flatten
+from tapem.core.tree import tree_flatten
 
 KEY = tm.random.key(0)
 OPS = [
@@ -40,7 +40,7 @@ def complaint(call: Any, kind: type[Exception]) -> str:
 
 
 def assert_same(one: Any, other: Any, rtol: float = 1e-10) -> None:
-    for a, b in zip(flatten(one)[0], flatten(other)[0], strict=True):
+    for a, b in zip(tree_flatten(one)[0], tree_flatten(other)[0], strict=True):
         np.testing.assert_allclose(a, b, rtol=rtol, atol=1e-12)
 
 
@@ -63,7 +63,7 @@ def test_leading_axes_are_free(op: Any, gates: int) -> None:
     assert outputs.shape == (2, 3, 4, HIDDEN)
     one, end = op(*own, x[1, 2])
     np.testing.assert_allclose(outputs[1, 2], one, rtol=1e-12)
-    assert_same([part[1, 2] for part in flatten(last)[0]], flatten(end)[0])
+    assert_same([part[1, 2] for part in tree_flatten(last)[0]], tree_flatten(end)[0])
 
 
 @pytest.mark.parametrize(("op", "gates"), OPS)
@@ -71,10 +71,10 @@ def test_a_sequence_of_no_steps(op: Any, gates: int) -> None:
     own, x, state = weights(gates), np.zeros((4, 0, INPUTS)), values(3, 4, HIDDEN)
     outputs, last = op(*own, x, state)
     assert outputs.shape == (4, 0, HIDDEN)
-    np.testing.assert_array_equal(flatten(last)[0][0], state)
+    np.testing.assert_array_equal(tree_flatten(last)[0][0], state)
     gradients = tm.grad(lambda own: np.sum(op(*own, x, state)[0]))(own)
     assert all(gradient.shape == w.shape and not gradient.any() for gradient, w in zip(gradients, own, strict=True))
-    to_state = tm.grad(lambda h: np.sum(flatten(op(*own, x, h)[1])[0][0]))(state)
+    to_state = tm.grad(lambda h: np.sum(tree_flatten(op(*own, x, h)[1])[0][0]))(state)
     np.testing.assert_array_equal(to_state, np.ones_like(state))
 
 
@@ -82,7 +82,7 @@ def test_a_sequence_of_no_steps(op: Any, gates: int) -> None:
 @pytest.mark.parametrize("dtype", [np.float16, np.float32])
 def test_dtypes(op: Any, gates: int, dtype: Any) -> None:
     own, x = weights(gates, dtype), values(9, 2, 3, INPUTS, dtype=dtype)
-    assert all(part.dtype == dtype for part in flatten(op(*own, x))[0])
+    assert all(part.dtype == dtype for part in tree_flatten(op(*own, x))[0])
     assert all(gradient.dtype == dtype for gradient in tm.grad(lambda own: np.sum(op(*own, x)[0]))(own))
     exact = op(*weights(gates), values(9, 2, 3, INPUTS))
     assert_same(op(*own, x), exact, rtol=2e-2 if dtype == np.float16 else 1e-5)
@@ -118,7 +118,7 @@ def test_weights_of_each_example(op: Any, gates: int) -> None:
     x = values(9, 2, 3, INPUTS)
     mapped = tm.vmap(op)(*own, x)
     for i in range(2):
-        assert_same([part[i] for part in flatten(mapped)[0]], op(*(w[i] for w in own), x[i]))
+        assert_same([part[i] for part in tree_flatten(mapped)[0]], op(*(w[i] for w in own), x[i]))
 
 
 @pytest.mark.parametrize(("op", "gates"), OPS)
@@ -134,7 +134,7 @@ def test_steps_and_refs(op: Any, gates: int) -> None:
         return outputs, last, [gradients[ref] for ref in refs]
 
     (outputs, last, gradients), tape = program().run()
-    assert_same([tape.value(ref) for ref in flatten((outputs, last))[0]], op(*own, np.tanh(x)))
+    assert_same([tape.value(ref) for ref in tree_flatten((outputs, last))[0]], op(*own, np.tanh(x)))
     assert_same(gradients, list(tm.grad(lambda own: np.sum(op(*own, np.tanh(x))[0]))(own)))
 
 
@@ -180,7 +180,7 @@ def test_layers(kind: Any, op: Any, gates: int) -> None:
     outputs, last = op(*params.values(), x)
     np.testing.assert_array_equal(layer.apply(params, x), outputs)
     final = kind(INPUTS, HIDDEN, last_only=True)
-    np.testing.assert_array_equal(final.apply(params, x), flatten(last)[0][0])
+    np.testing.assert_array_equal(final.apply(params, x), tree_flatten(last)[0][0])
     assert_same(layer.run(params, x), (outputs, last))
     _, state = layer.run(params, x[:, :3])
     assert_same(layer.run(params, x[:, 3:], state), (outputs[:, 3:], last), rtol=1e-5)
@@ -201,7 +201,7 @@ def test_layers(kind: Any, op: Any, gates: int) -> None:
 
 
 def test_every_gate_is_drawn_by_itself() -> None:
-    params = Lstm(40, 60, bias=initialisers.ones, dtype=np.float64).init(KEY)
+    params = Lstm(40, 60, bias=initializers.ones, dtype=np.float64).init(KEY)
     blocks = np.split(params["w_ih"], 4)
     assert all(abs(block.var() / (2 / 100) - 1) < 0.1 for block in blocks)
     assert not np.array_equal(blocks[0], blocks[1]) and params["b_hh"].min() == 1
@@ -219,7 +219,7 @@ def test_agrees_with_torch(kind: Any, name: str) -> None:
     layer = kind(INPUTS, HIDDEN)
     outputs, end = layer.run(own, x)
     np.testing.assert_allclose(outputs, expected.detach().numpy(), rtol=1e-10, atol=1e-12)
-    for a, b in zip(flatten(end)[0], last if name == "LSTM" else (last,), strict=True):
+    for a, b in zip(tree_flatten(end)[0], last if name == "LSTM" else (last,), strict=True):
         np.testing.assert_allclose(a, b[0].detach().numpy(), rtol=1e-10, atol=1e-12)
     gradients = tm.grad(lambda own: np.sum(layer.apply(own, x) ** 2))(own)
     for key, gradient in gradients.items():

@@ -54,9 +54,9 @@ def test_keys_and_state_reach_the_layer() -> None:
     key = tm.random.split(KEY, 2)[0]
     expected, own = inner.apply(params[0], x, key=key, train=True, state=inner.init_state())
     np.testing.assert_array_equal(y, np.maximum(x + expected, 0))
-    for a, b in zip(tm.tree.flatten(after)[0], tm.tree.flatten((own, ()))[0], strict=True):
+    for a, b in zip(tm.tree_flatten(after)[0], tm.tree_flatten((own, ()))[0], strict=True):
         np.testing.assert_array_equal(a, b)
-    assert tm.tree.flatten(after)[1] == tm.tree.flatten(state)[1]
+    assert tm.tree_flatten(after)[1] == tm.tree_flatten(state)[1]
     assert "has state" in complaint(lambda: model.apply(params, x), tm.ArgumentError)
     assert "has state" in complaint(lambda: model.apply(params, x, state=()), tm.ArgumentError)
     assert "has 2 layers, but state has 1 parts" in complaint(

@@ -36,7 +36,7 @@ def test_attention_with_biases_of_zero_is_that_without() -> None:
     assert sorted(params) == ["bk", "bo", "bq", "bv", "wk", "wo", "wq", "wv"]
     weights = {name: params[name] for name in ("wk", "wo", "wq", "wv")}
     np.testing.assert_allclose(layer.apply(params, x), MultiHeadAttention(4, 2).apply(weights, x), rtol=1e-12)
-    drawn = MultiHeadAttention(4, 2, bias=layers.initialisers.normal).init(KEY)
+    drawn = MultiHeadAttention(4, 2, bias=layers.initializers.normal).init(KEY)
     assert all(drawn[name].any() and drawn[name].shape == (4,) for name in ("bq", "bk", "bv", "bo"))
 
 

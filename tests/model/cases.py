@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import tapem as tm
-from tapem.tree import flatten, tree_map, unflatten
+from tapem.core.tree import tree_flatten, tree_map, tree_unflatten
 
 
 class Case(NamedTuple):
@@ -55,9 +55,9 @@ def drawn(seed: int, *shape: int) -> Any:
 def initial(model: Any) -> Any:
     """The first parameters of a model in float64, none of them zero, so that differences say something of each."""
     params = model.init(tm.random.key(7))
-    leaves, structure = flatten(params)
+    leaves, structure = tree_flatten(params)
     noise = [0.3 * drawn(100 + position, *leaf.shape) for position, leaf in enumerate(leaves)]
-    return unflatten(structure, [leaf + extra for leaf, extra in zip(leaves, noise, strict=True)])
+    return tree_unflatten(structure, [leaf + extra for leaf, extra in zip(leaves, noise, strict=True)])
 
 
 def is_float(leaf: Any) -> bool:
@@ -74,7 +74,7 @@ def along(f: Callable[[Any], Any], tree: Any, direction: Any, eps: float = 1e-5)
 
 def difference_gradient(f: Callable[[Any], Any], tree: Any) -> Any:
     """A tree like the given one, each leaf `f.shape + leaf.shape`; None in the place of integers."""
-    leaves, structure = flatten(tree)
+    leaves, structure = tree_flatten(tree)
     found: list[Any] = []
     for position, leaf in enumerate(leaves):
         if not is_float(leaf):
@@ -85,22 +85,22 @@ def difference_gradient(f: Callable[[Any], Any], tree: Any) -> Any:
             unit = np.zeros(np.shape(leaf))
             unit[index] = 1.0
             direction = [unit if i == position else np.zeros(np.shape(other)) for i, other in enumerate(leaves)]
-            columns.append(along(f, tree, unflatten(structure, direction)))
+            columns.append(along(f, tree, tree_unflatten(structure, direction)))
         stacked = np.stack(columns, axis=-1)
         found.append(np.reshape(stacked, (*stacked.shape[:-1], *np.shape(leaf))))
-    return unflatten(structure, found)
+    return tree_unflatten(structure, found)
 
 
 def direction_like(tree: Any, seed: int = 11) -> Any:
     """A tree of random numbers with the shapes of this one."""
-    leaves, structure = flatten(tree)
-    return unflatten(structure, [drawn(seed + position, *np.shape(leaf)) for position, leaf in enumerate(leaves)])
+    leaves, structure = tree_flatten(tree)
+    return tree_unflatten(structure, [drawn(seed + position, *np.shape(leaf)) for position, leaf in enumerate(leaves)])
 
 
 def check_close(found: Any, expected: Any, tolerance: float = 1e-7) -> None:
     """The same structure, shapes and nearly the same numbers."""
-    leaves, structure = flatten(found)
-    others, other = flatten(expected)
+    leaves, structure = tree_flatten(found)
+    others, other = tree_flatten(expected)
     assert structure == other
     for one, two in zip(leaves, others, strict=True):
         assert np.shape(one) == np.shape(two)
@@ -109,8 +109,8 @@ def check_close(found: Any, expected: Any, tolerance: float = 1e-7) -> None:
 
 def check_equal(found: Any, expected: Any) -> None:
     """The same structure, dtypes and numbers, to the last bit."""
-    leaves, structure = flatten(found)
-    others, other = flatten(expected)
+    leaves, structure = tree_flatten(found)
+    others, other = tree_flatten(expected)
     assert structure == other
     for one, two in zip(leaves, others, strict=True):
         assert one.dtype == two.dtype and np.shape(one) == np.shape(two)
@@ -146,12 +146,12 @@ def calls(case: Case) -> dict[str, Callable[[Any, Any, Any], Any]]:
 
 def in_refs(tree: Any, tape: tm.Tape) -> tuple[Any, tm.Tape]:
     """A tree of arrays as leaves of a tape."""
-    leaves, structure = flatten(tree)
+    leaves, structure = tree_flatten(tree)
     refs: list[Any] = []
     for leaf in leaves:
         ref, tape = tape.leaf(leaf)
         refs.append(ref)
-    return unflatten(structure, refs), tape
+    return tree_unflatten(structure, refs), tape
 
 
 def values_of(tree: Any, tape: tm.Tape) -> Any:

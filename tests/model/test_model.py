@@ -24,7 +24,7 @@ from layers import (
     Tanh,
     TransformerBlock,
 )
-from tapem.tree import flatten, tree_map
+from tapem.core.tree import tree_flatten, tree_map
 
 from .cases import (
     Case,
@@ -79,19 +79,19 @@ CASES = {
     "mixed": Case(program, losses.huber, WEIGHTS, drawn(4, 4), drawn(5, 2)),
 }
 CONVOLUTIONAL = Conv2d(1, 2, 3, padding=1) >> Tanh() >> MaxPool2d(2) >> Flatten(-3) >> Linear(8, 3)
-NORMALISED = Conv2d(1, 2, 2) >> BatchNorm(2) >> Relu() >> AvgPool2d(3) >> Flatten() >> Dropout(0.4) >> Linear(2, 3)
+NORMALIZED = Conv2d(1, 2, 2) >> BatchNorm(2) >> Relu() >> AvgPool2d(3) >> Flatten() >> Dropout(0.4) >> Linear(2, 3)
 BLOCK = TransformerBlock(4, 2, 3, causal=True, dropout=0.3)
 TOKENS = Embedding(5, 4) >> SinusoidalPositions() >> TransformerBlock(4, 2, 3, causal=True) >> Linear(4, 5)
 IMAGES, LABELS = drawn(4, 3, 1, 4, 4), np.array([2, 0, 1])
-STATE = tree_map(lambda leaf: leaf + 0.25, NORMALISED.init_state())
+STATE = tree_map(lambda leaf: leaf + 0.25, NORMALIZED.init_state())
 TRAIN = {"key": KEY, "train": True}
 CASES |= {
     "conv net": Case(CONVOLUTIONAL, losses.cross_entropy, initial(CONVOLUTIONAL), IMAGES, LABELS),
     "one image": Case(CONVOLUTIONAL, losses.mse, initial(CONVOLUTIONAL), IMAGES[0], drawn(5, 3)),
     "conv net, train": Case(
-        NORMALISED, losses.cross_entropy, initial(NORMALISED), IMAGES, LABELS, {**TRAIN, "state": STATE}
+        NORMALIZED, losses.cross_entropy, initial(NORMALIZED), IMAGES, LABELS, {**TRAIN, "state": STATE}
     ),
-    "conv net, eval": Case(NORMALISED, losses.mse, initial(NORMALISED), IMAGES, drawn(5, 3, 3), {"state": STATE}),
+    "conv net, eval": Case(NORMALIZED, losses.mse, initial(NORMALIZED), IMAGES, drawn(5, 3, 3), {"state": STATE}),
     "transformer, train": Case(BLOCK, losses.mse, initial(BLOCK), drawn(4, 2, 3, 4), drawn(5, 2, 3, 4), TRAIN),
     "transformer, eval": Case(BLOCK, losses.huber, initial(BLOCK), drawn(4, 3, 4), drawn(5, 3, 4)),
     "tokens": Case(TOKENS, losses.cross_entropy, initial(TOKENS), np.array([[0, 3, 3]]), np.array([[3, 3, 1]])),
@@ -175,11 +175,11 @@ def test_the_numbers_do_not_depend_on_the_door(case):
         expected = call(*point)
         step = call(*refs)
         assert isinstance(step, tm.TapeM), name
-        assert not any(isinstance(leaf, np.ndarray) for leaf in flatten(expected)[0] if leaf is None)
+        assert not any(isinstance(leaf, np.ndarray) for leaf in tree_flatten(expected)[0] if leaf is None)
         check_close(values_of(*step.run(tape)), expected, 1e-13)
         check_close(values_of(*call(*some).run(tape)), expected, 1e-13)
 
-        aux = tm.grad(lambda p, call=call: (0.0 * np.sum(flatten(p)[0][0]), call(p, *point[1:])), has_aux=True)
+        aux = tm.grad(lambda p, call=call: (0.0 * np.sum(tree_flatten(p)[0][0]), call(p, *point[1:])), has_aux=True)
         check_close(aux(point[0])[1], expected, 1e-13)
 
 
@@ -274,7 +274,7 @@ def test_a_detached_loss_reaches_the_target_only():
     attached = tm.model.value_and_grad(model, losses.mse, params, x, target)
     assert found.value == attached.value
     np.testing.assert_array_equal(found.dtarget, attached.dtarget)
-    for zero, leaf in zip(flatten((found.dparams, found.dx))[0], flatten((params, x))[0], strict=True):
+    for zero, leaf in zip(tree_flatten((found.dparams, found.dx))[0], tree_flatten((params, x))[0], strict=True):
         np.testing.assert_array_equal(zero, np.zeros_like(leaf))
     refs, tape = in_refs(params, tm.Tape())
     again, tape = tm.model.value_and_grad(model, metric, refs, x, target).run(tape)
@@ -295,7 +295,7 @@ def test_float32_stays_float32():
         tm.model.jvp(model, losses.mse, params, x, target, tangent),
         tm.model.hvp(model, losses.mse, params, x, target, tangent),
     ]
-    assert {leaf.dtype for leaf in flatten(found)[0]} == {np.dtype(np.float32)}
+    assert {leaf.dtype for leaf in tree_flatten(found)[0]} == {np.dtype(np.float32)}
 
 
 # Key, train, state ----------------------------------------------------------------------------------------------------
@@ -313,7 +313,7 @@ class Noise(layers.Layer):
 
 
 @dataclass(frozen=True)
-class Centre(layers.Layer):
+class Center(layers.Layer):
     """Subtracts a running mean, which is its state; times a parameter."""
 
     def init(self, key: Any, input_shape: Any = None) -> Any:
@@ -345,15 +345,15 @@ def test_key_and_train_reach_the_layers():
     assert len({float(v) for v in (other, calm, case.value(*case[2:5]))}) == 3
 
 
-def centred() -> tuple[Case, Any]:
-    model = Linear(4, 3, dtype=np.float64) >> Centre() >> Tanh()
+def centered() -> tuple[Case, Any]:
+    model = Linear(4, 3, dtype=np.float64) >> Center() >> Tanh()
     options = {"state": model.init_state(), "train": True}
     case = Case(model, losses.mse, initial(model), drawn(4, 5, 4), drawn(5, 5, 3), options)
     return case, model.apply(case.params, case.x, **options)[1]
 
 
 def test_state_is_given_and_given_back():
-    case, after = centred()
+    case, after = centered()
     outside = Case(*case[:5], {**case.options})
     for name, call in calls(case).items():
         result, state = call(*case[2:5])
@@ -371,7 +371,7 @@ def test_state_is_given_and_given_back():
 
 
 def test_a_state_of_refs_asks_for_a_step():
-    case, after = centred()
+    case, after = centered()
     refs, tape = in_refs(case.options["state"], tm.Tape())
     step = tm.model.grad_x(*case[:5], state=refs, train=True)
     assert isinstance(step, tm.TapeM)
@@ -456,7 +456,7 @@ def raises_type_error(params: Any, x: Any) -> Any:
 
 
 def test_a_model_with_state_asks_for_it():
-    case, _ = centred()
+    case, _ = centered()
     assert "has state: start from model.init_state()" in complaint(tm.ArgumentError, tm.model.grad_x, *case[:5])
 
 

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import tapem as tm
-from tapem.tree import flatten
+from tapem.core.tree import tree_flatten
 
 from .doors import DOORS
 from .judging import Doubtful, Judge, judge_of
@@ -202,7 +202,7 @@ def attempt(program: Program, judge: Judge, name: str, run: Callable[[], Any], c
 
 def close(found: Any, expected: Any, tolerance: float) -> bool:
     """Whether all numbers agree, relative to the largest of them; and all shapes."""
-    found, expected = flatten(found)[0], flatten(expected)[0]
+    found, expected = tree_flatten(found)[0], tree_flatten(expected)[0]
     if len(found) != len(expected):
         return False
     for one, other in zip(found, expected, strict=True):

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from tapem.ops.structure import detach
+from tapem.core.structure import detach
 
 from .judging import Doubtful, judge_of
 from .language import Program, Statement

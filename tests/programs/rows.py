@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from tapem.tree import flatten
+from tapem.core.tree import tree_flatten
 from tests import tables
 from tests.tables import Row
 
@@ -29,7 +29,7 @@ def row(family: str, index: int, position: int, y: Any) -> Any:
     """The op of a row with `y` as the operand at this position; all that it gives is summed with fixed weights."""
     found = rows_of(family)[index]
     operands = [*found.operands[:position], y, *found.operands[position + 1 :]]
-    parts = [part for part in flatten(found.op(*operands, **found.static))[0] if part is not None]
+    parts = [part for part in tree_flatten(found.op(*operands, **found.static))[0] if part is not None]
     return sum(np.sum(part * np.cos(np.arange(np.size(part))).reshape(np.shape(part))) for part in parts)
 
 

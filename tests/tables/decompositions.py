@@ -1,4 +1,4 @@
-"""Rows of inverses, determinants and factorisations: batches, empty matrices, tall and wide ones, singular ones."""
+"""Rows of inverses, determinants and factorizations: batches, empty matrices, tall and wide ones, singular ones."""
 
 from __future__ import annotations
 

@@ -8,6 +8,7 @@ import numpy as np
 import scipy.special
 
 import losses
+from tapem.core import structure
 from tapem.ops import (
     arithmetic,
     casting,
@@ -25,7 +26,6 @@ from tapem.ops import (
     softmax,
     solving,
     spectral,
-    structure,
 )  # fmt: skip
 from tests.tables import Row
 from tests.tables.elementwise import cast, constant, one, spread
@@ -54,7 +54,7 @@ ELEMENTWISE = [
     *[constant(comparison.bitwise_not, whole(*shape)) for shape in ((), (0,), (1, 3))],
     *[constant(structure.detach, spread(-2, 2, shape), reference=lambda x: x) for shape in ((0,), (1, 3))],
     *[
-        constant(casting.discretise, spread(-2, 2, shape), reference=cast, dtype=np.dtype("int64"))
+        constant(casting.discretize, spread(-2, 2, shape), reference=cast, dtype=np.dtype("int64"))
         for shape in ((0,), (1, 3))
     ],
     *one(arithmetic.fabs, -2, -0.1),

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import scipy.special
 
+from tapem.core import structure
 from tapem.ops import (
     activations,
     arithmetic,
@@ -15,7 +16,6 @@ from tapem.ops import (
     exponential,
     norms,
     selection,
-    structure,
     trigonometry,
 )
 from tests.tables import Row
@@ -224,8 +224,8 @@ CASTING = [
     *[Row(casting.cast, (spread(-2, 2, shape),), {"dtype": np.dtype("float64")}, cast) for shape in SHAPES],
     Row(casting.cast, (INTS,), {"dtype": np.dtype("float32")}, cast, "integers", order=0),
     Row(casting.cast, (np.array([0.5, 1.25]),), {"dtype": np.dtype("float32")}, cast, "narrower", order=0),
-    constant(casting.discretise, X, reference=cast, dtype=np.dtype("int64")),
-    constant(casting.discretise, X, reference=cast, dtype=np.dtype("bool")),
+    constant(casting.discretize, X, reference=cast, dtype=np.dtype("int64")),
+    constant(casting.discretize, X, reference=cast, dtype=np.dtype("bool")),
 ]
 
 ROWS: list[Row] = [

@@ -136,6 +136,6 @@ ROWS: list[Row] = [
         (_values(2, 3), _values(3, 2), _values(2, 2)),
         {"subscripts": "ij,jk,kl->il", "optimize": True},
         _einsum,
-        "optimised",
+        "optimized",
     ),
 ]

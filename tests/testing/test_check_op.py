@@ -15,7 +15,7 @@ from tapem.testing import GradientMismatch, check_op
 Rows = Float[tm.Tensor, "*batch n"]
 
 
-def standardised(rrule: Any) -> Any:
+def standardized(rrule: Any) -> Any:
     """An op as a user would write it: rows shifted to mean zero and scaled to length one."""
 
     def frule(t: Any, y: Any, norm: Any, x: Any) -> Any:
@@ -23,12 +23,12 @@ def standardised(rrule: Any) -> Any:
         return (t - y * np.sum(y * t, axis=-1, keepdims=True)) / norm
 
     @tm.primitive(rrule=(rrule,), frule=(frule,), residuals=True)
-    def standardise(x: Rows) -> Rows:
-        centred = x - np.mean(x, axis=-1, keepdims=True)
-        norm = np.sqrt(np.sum(centred**2, axis=-1, keepdims=True) + 1e-3)
-        return centred / norm, norm  # type: ignore[return-value]
+    def standardize(x: Rows) -> Rows:
+        centered = x - np.mean(x, axis=-1, keepdims=True)
+        norm = np.sqrt(np.sum(centered**2, axis=-1, keepdims=True) + 1e-3)
+        return centered / norm, norm  # type: ignore[return-value]
 
-    return standardise
+    return standardize
 
 
 def right_rule(g: Any, y: Any, norm: Any, x: Any) -> Any:
@@ -37,7 +37,7 @@ def right_rule(g: Any, y: Any, norm: Any, x: Any) -> Any:
 
 
 def test_a_right_op_passes() -> None:
-    check_op(standardised(right_rule), max_examples=15, seed=1)
+    check_op(standardized(right_rule), max_examples=15, seed=1)
 
 
 def test_the_mean_over_the_wrong_axis_is_found_and_shrunk() -> None:
@@ -48,9 +48,9 @@ def test_the_mean_over_the_wrong_axis_is_found_and_shrunk() -> None:
         return g - np.mean(g)
 
     with pytest.raises(GradientMismatch) as caught:
-        check_op(standardised(wrong_rule), max_examples=50, seed=1)
+        check_op(standardized(wrong_rule), max_examples=50, seed=1)
     text = str(caught.value)
-    assert "standardise(x):" in text and "reverse mode: argument x[" in text
+    assert "standardize(x):" in text and "reverse mode: argument x[" in text
     assert "the smallest example that fails:" in text
     assert "float64[2, 1]" in text or "float64[2, 2]" in text
 

@@ -154,7 +154,7 @@ def test_a_wrong_abstract_rule() -> None:
     @tm.primitive(
         rrule=(lambda g, y, x: g[..., None] + np.zeros_like(x),),
         frule=(lambda t, y, x: np.sum(t, axis=-1),),
-        abstract=lambda x: tm.Abstract(x.shape[1:], np.dtype(np.float32)),
+        abstract=lambda x: tm.ShapeDtype(x.shape[1:], np.dtype(np.float32)),
     )
     def last_sum(x: Any_) -> Any_:
         return np.sum(x, axis=-1)

@@ -13,8 +13,8 @@ from hypothesis import HealthCheck, find, given, settings
 from jaxtyping import Bool, Complex64, Float, Float16, Float32, Int, Num, Shaped, UInt8
 
 import tapem as tm
-from tapem.signature import Signature
 from tapem.testing import MissingExtraError, shaped
+from tapem.types.signature import Signature
 
 T = np.ndarray
 quick = settings(max_examples=60, database=None, deadline=None, suppress_health_check=list(HealthCheck))
@@ -129,7 +129,7 @@ def test_sizes_and_axes_are_bounded() -> None:
 
 
 def test_elements_and_dtypes_can_be_chosen() -> None:
-    def labelled(logits: Float[T, "n classes"], labels: Int[T, "n"]) -> None: ...
+    def labeled(logits: Float[T, "n classes"], labels: Int[T, "n"]) -> None: ...
 
     options = {
         "elements": {"logits": st.floats(5, 6), "labels": lambda axes: st.integers(0, axes["classes"] - 1)},
@@ -137,7 +137,7 @@ def test_elements_and_dtypes_can_be_chosen() -> None:
     }
 
     @quick
-    @given(shaped(labelled, **options))
+    @given(shaped(labeled, **options))
     def check(arguments: Any) -> None:
         logits, labels = arguments
         assert logits.dtype == np.float64 and labels.dtype == np.int32

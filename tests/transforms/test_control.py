@@ -321,11 +321,11 @@ def test_eval_shape_computes_nothing():
     def f(x, w=None):
         return {"y": np.einsum("ij,kj->ik", x, x), "n": np.sum(x > 0), "s": np.sum(x).astype(np.float32)}
 
-    found = tm.eval_shape(f, tm.Abstract((1000, 100_000), np.dtype(np.float64)))
-    assert found["y"] == tm.Abstract((1000, 1000), np.dtype(np.float64))
+    found = tm.eval_shape(f, tm.ShapeDtype((1000, 100_000), np.dtype(np.float64)))
+    assert found["y"] == tm.ShapeDtype((1000, 1000), np.dtype(np.float64))
     assert found["n"].shape == () and found["n"].dtype.kind == "i"
     assert found["s"].dtype == np.float32
-    assert tm.eval_shape(tm.grad(lambda x: np.sum(x**2)), X) == tm.Abstract((3,), np.dtype(float))
+    assert tm.eval_shape(tm.grad(lambda x: np.sum(x**2)), X) == tm.ShapeDtype((3,), np.dtype(float))
     assert tm.eval_shape(tm.jacfwd(lambda x: np.outer(x, x)), X).shape == (3, 3, 3)
     assert tm.eval_shape(tm.vmap(np.sum), BATCH).shape == (4,)
     assert tm.eval_shape(lambda x: (3.0, None), X)[0].shape == ()

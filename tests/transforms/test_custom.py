@@ -1,4 +1,4 @@
-"""custom_vjp and custom_jvp: honoured in both modes, at every order, under vmap."""
+"""custom_vjp and custom_jvp: honored in both modes, at every order, under vmap."""
 
 from typing import NamedTuple
 

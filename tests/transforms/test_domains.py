@@ -303,7 +303,7 @@ def test_a_branch_that_no_example_takes_does_not_run():
         return tm.primitive(
             rrule=(lambda g, y, x: g * 2.0,),
             batch=lambda op, size, inputs, mapped, static: op(*inputs),
-            abstract=lambda x: tm.Abstract(x.shape, x.dtype),
+            abstract=lambda x: tm.ShapeDtype(x.shape, x.dtype),
         )(implementation)
 
     yes, no, body = observed("yes"), observed("no"), observed("body")

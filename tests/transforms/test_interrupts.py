@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 import tapem as tm
-from tapem.work import WORK, Work
+from tapem.core.context import WORK, Work
 
 from .judges import close
 

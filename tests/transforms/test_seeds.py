@@ -67,7 +67,7 @@ def test_gradient_checks():
     assert all(check for check in tm.testing.check_gradients(lambda a, b: np.sum(a * b), [x, x]))
 
 
-def test_vectorising_map():
+def test_vectorizing_map():
     x = np.arange(6.0).reshape(2, 3)
     close(tm.vmap(np.sum)(x), [3.0, 12.0])
     close(tm.vmap(np.sum, in_axes=1)(x), [3.0, 5.0, 7.0])

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import tapem as tm
-from tapem.work import WORK
+from tapem.core.context import WORK
 
 from .judges import close
 

@@ -1,0 +1,449 @@
+"""Primitive: one op as one record, its NumPy implementation and every rule side by side.
+
+A primitive is declared by decorating its NumPy implementation. The implementation's annotations are its typed
+signature, its docstring is the op's documentation, and the decorator's arguments are its rules. To add an op is to
+write one such declaration.
+
+A call looks at what it is given. If some operand has a *door* (a Ref, a step, a tracer), that door decides what
+becomes of the op; if none has, the operands are arrays and the result is computed at once. Doors are registered by
+the files that define those classes, so this file knows none of them.
+"""
+
+# What a value is, an array, a tracer, a step or a tuple of them, is told apart as the program runs: to a checker it is
+# Any, and what a test makes of that Unknown.
+# pyright: reportUnknownArgumentType=false, reportUnknownMemberType=false, reportUnknownVariableType=false
+
+from __future__ import annotations
+
+import functools
+import inspect
+import operator
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, ClassVar, Protocol, TypeAlias
+
+import numpy as np
+
+from tapem.core.boundary import shorten
+from tapem.core.node import (
+    NOTHING,
+    NUMBERS,
+    Array,
+    Node,
+    Shape,
+    ShapeDtype,
+    Static,
+    as_tensor,
+    constant,
+    new_node,
+    snapshot,
+)
+from tapem.errors import ArgumentError, DTypeError, NoRuleError, ShapeError, TapeError
+from tapem.types.signature import Signature, type_text
+
+# Rules are called with as many operands and static arguments as their op has, so their parameters cannot be spelled.
+Rule: TypeAlias = Callable[..., Any]
+# Where one is given, it may have any number of parameters: from these a checker knows that those of a lambda are Any.
+GivenRule: TypeAlias = (
+    Callable[[Any], Any]
+    | Callable[[Any, Any], Any]
+    | Callable[[Any, Any, Any], Any]
+    | Callable[[Any, Any, Any, Any], Any]
+    | Callable[[Any, Any, Any, Any, Any], Any]
+    | Callable[[Any, Any, Any, Any, Any, Any], Any]
+    | Callable[[Any, Any, Any, Any, Any, Any, Any], Any]
+    | Rule
+)
+Rules: TypeAlias = "tuple[GivenRule | None, ...] | GivenRule | None"
+
+
+class Door(Protocol):
+    """What becomes of an op that meets an operand of a certain class; of several doors the highest rank decides."""
+
+    rank: ClassVar[int]
+
+    @staticmethod
+    def apply(op: Primitive, operands: tuple[Any, ...], static: Static) -> Any:
+        """Apply the op to operands of which at least one belongs to this door."""
+        ...
+
+
+_EMPTY = inspect.Parameter.empty
+# What is of these types can be neither missing, nor changed, nor traced.
+_PLAIN_STATIC = frozenset({bool, int, float, str, tuple, type(None)})
+
+_DOORS: dict[type, type[Door]] = {}
+
+
+def register_door(operand_type: type, door: type[Door]) -> None:
+    """Say what becomes of an op that is given an operand of this class; called once, where the class is defined."""
+    _DOORS[operand_type] = door
+
+
+def has_door(operand: Any) -> bool:
+    """Whether an operand decides what becomes of an op, as arrays and numbers do not."""
+    return type(operand) in _DOORS
+
+
+def linear_in_all(*tangents: Any, **_: Any) -> Any:
+    """Mark an op that is linear in all its operands together: its tangent is the op itself, of the tangents."""
+    raise AssertionError("a mark, never called")
+
+
+_shape_and_dtype = operator.attrgetter("shape", "dtype")
+
+
+def _shape_and_dtype_if_given(x: Any) -> Any:
+    return None if x is None else (x.shape, x.dtype)
+
+
+# The exceptions by which NumPy says that operands do not fit.
+# An implementation that asks a Python number for its `.T` or `.dtype` meets an AttributeError.
+_REFUSALS = (TypeError, ValueError, IndexError, AttributeError, np.linalg.LinAlgError, OverflowError)
+
+
+class Primitive:
+    """One op: a NumPy implementation and the rules by which every transformation treats it.
+
+    Rules are plain NumPy. With `residuals`, the implementation returns `(value, residuals)` and every derivative rule
+    is given the residuals after the value: below, `...` stands for `value, [residuals,] *operands, **static`.
+
+    - `rrule`: one function `(cotangent, ...) -> cotangent of that operand` per operand (None where an operand cannot
+      be perturbed, such as an index), or a single function that returns all of them as a tuple of arrays or thunks.
+    - `frule`: one function `(tangent, ...) -> tangent` per operand, whose results are summed; or a single function
+      `(tangents, ...) -> tangent`; or `linear_in_all`.
+    - `batch`: `(op, size, inputs, mapped, static) -> value`, where the inputs that are mapped have their batch axis
+      first, as the result must.
+    - `abstract`: `(*inputs, **static) -> ShapeDtype` (or a tuple of them); by default the implementation is tried on
+      stand-ins.
+
+    Instances are made by the decorator `primitive`, and are callables through all three doors.
+
+    >>> import tapem as tm
+    >>> isinstance(tm.sum, Primitive), tm.sum.name, tm.sum.usage()
+    (True, 'sum', 'sum(x)')
+    """
+
+    # What an implementation raises when operands do not fit; an op that runs a user's function raises what that does.
+    refusals: tuple[type[Exception], ...] = _REFUSALS
+    # Whether the rrule of an op with several results is given zeros, or else None, for those that nobody used.
+    whole_cotangent: bool = True
+
+    def __init__(
+        self,
+        implementation: Callable[..., Any],
+        signature: Signature,
+        *,
+        rrule: Rules = None,
+        frule: Rules = None,
+        batch: GivenRule | None = None,
+        abstract: GivenRule | None = None,
+        elementwise: bool = False,
+        residuals: bool = False,
+        differentiable: bool = True,
+        numpy: Sequence[Callable[..., Any]] = (),
+    ) -> None:
+        """Put the record together; users call `primitive`."""
+        functools.update_wrapper(self, implementation)
+        self.name = signature.name
+        # A NumPy ufunc that needs no help is called without a Python frame in between.
+        direct = elementwise and len(numpy) == 1 and isinstance(numpy[0], np.ufunc)
+        self.implementation = numpy[0] if direct else implementation
+        self.rrule = rrule
+        self.frule = frule
+        self.batch = batch
+        self.abstract_rule = abstract
+        self.elementwise = elementwise
+        self.residuals = residuals
+        self.differentiable = differentiable
+        self.numpy = tuple(numpy)
+        self.signature = signature
+        names = [operand.name for operand in signature.operands]
+        self.operand_names = names
+        self.variadic = bool(names) and self.signature.operands[-1].variadic
+        self.optional = sum(operand.optional for operand in self.signature.operands)
+        self.defaults: Mapping[str, Any] = MappingProxyType(dict(self.signature.static))
+        self.arity = len(names)
+        # A call with this many positional arguments and nothing else needs no binding of names: all else is as usual.
+        complete = not self.variadic and all(value is not _EMPTY for value in self.defaults.values())
+        self.plain_arity = self.arity if complete else -1
+        self.usual_static = self.bind(tuple(names), {})[1] if complete else NOTHING
+        # NumPy's own broadcasting is the signature of an elementwise op; jaxtyping is asked only to word the error.
+        self.checked = not elementwise
+        self.key_part = _shape_and_dtype_if_given if self.optional else _shape_and_dtype
+        # The signature's own cache of verdicts; `key_part` makes the keys of `Signature.key_of`, only faster.
+        self.accepted = signature.accepted
+
+    def __call__(self, *operands: Any, **given: Any) -> Any:
+        """Apply the op: a step, a tracer or an array comes back, as the operands' doors decide."""
+        try:
+            static = self.usual_static
+            if given or len(operands) != self.plain_arity:
+                operands, static = self.bind(operands, given)
+            # Nearly always the first door is the only one; a door that meets another calls `dispatch`.
+            for operand in operands:
+                door = _DOORS.get(type(operand))
+                if door is not None:
+                    return door.apply(self, operands, static)
+            return self.compute(operands, static)
+        except Exception as error:
+            shorten(error)
+            raise
+
+    def dispatch(self, operands: tuple[Any, ...], static: Static) -> Any:
+        """Apply the op through the door of highest rank among the operands'."""
+        doors = [_DOORS[type(operand)] for operand in operands if has_door(operand)]
+        return max(doors, key=lambda door: door.rank).apply(self, operands, static)
+
+    def bind(self, operands: tuple[Any, ...], given: Mapping[str, Any]) -> tuple[tuple[Any, ...], Static]:
+        """Sort a call's arguments into operands and static arguments, as Python itself would; fill in defaults."""
+        static = {**self.defaults, **given}
+        if not self.variadic and len(operands) > self.arity:
+            extra = operands[self.arity :]
+            if len(extra) > len(self.defaults):
+                most = self.arity + len(self.defaults)
+                raise TypeError(f"{self.usage()} takes {most} arguments, not {len(operands)}")
+            for name, value in zip(self.defaults, extra, strict=False):
+                if name in given:
+                    raise TypeError(f"{self.usage()} got {name!r} twice")
+                static[name] = value
+            operands = operands[: self.arity]
+        elif not self.variadic and len(operands) < self.arity:
+            named: list[Any] = []
+            for operand in self.signature.operands[len(operands) :]:
+                if operand.name in static:
+                    named.append(static.pop(operand.name))
+                elif operand.optional:
+                    named.append(None)
+                else:
+                    raise TypeError(f"{self.usage()} is missing its argument {operand.name!r}")
+            operands = (*operands, *named)
+        if len(static) != len(self.defaults):
+            unknown = next(name for name in static if name not in self.defaults)
+            twice = unknown in self.operand_names
+            raise TypeError(f"{self.usage()} {'got twice' if twice else 'has no'} argument {unknown!r}")
+        for name, value in static.items():
+            if type(value) in _PLAIN_STATIC:
+                continue
+            if value is _EMPTY:
+                raise TypeError(f"{self.usage()} is missing its argument {name!r}")
+            if type(value) is list:
+                static[name] = tuple(value)
+            elif type(value) is np.ndarray:
+                # As a tuple it can be compared, and cannot be changed by whoever else holds the array.
+                static[name] = tuple(value.tolist()) if value.ndim == 1 else snapshot(value)
+            elif isinstance(value, np.ndarray):
+                static[name] = as_tensor(value, op=self.usage(), argument=f"argument {name!r}").copy()
+            elif has_door(value):
+                raise NoRuleError(
+                    f"{self.usage()}: {name!r} decides the shape or the kind of the result, so it is not "
+                    f"differentiated and cannot be a {type(value).__name__}. Pass a plain value."
+                )
+        return operands, Static(static) if static else NOTHING
+
+    def usage(self) -> str:
+        """The op as an error names it: `linear(weight, bias, x)`."""
+        return f"{self.name}({', '.join(self.operand_names)})"
+
+    def compute(self, operands: tuple[Any, ...], static: Static) -> Any:
+        """The array door: the value for arrays and numbers only."""
+        inputs = [self.as_input(position, operand) for position, operand in enumerate(operands)]
+        return self.evaluate(inputs, static, operands)[0]
+
+    def as_input(self, position: int, operand: Any) -> Any:
+        """An operand without a door, as the implementation takes it: an array, a number, or None if that is allowed."""
+        if (type(operand) is np.ndarray and operand.dtype.kind in "fiubc") or type(operand) in NUMBERS:
+            return operand
+        if operand is None and self.accepts_none(position):
+            return None
+        return as_tensor(operand, op=self.usage(), argument=self.argument(position))
+
+    def captured(self, position: int, operand: Any) -> Any:
+        """A constant operand as a tape may hold it."""
+        if type(operand) is np.ndarray and operand.dtype.kind in "fiub":
+            return snapshot(operand)
+        if operand is None and self.accepts_none(position):
+            return None
+        return constant(operand, op=self.usage(), argument=self.argument(position))
+
+    def accepts_none(self, position: int) -> bool:
+        """Whether the operand at this position is declared optional."""
+        return not self.variadic and self.signature.operands[position].optional
+
+    def operand_name(self, position: int) -> str:
+        """The name of the operand at this position."""
+        first = self.arity - self.variadic  # of those that the last parameter, `*xs`, stands for
+        return self.operand_names[position] if position < first else f"{self.operand_names[-1]}[{position - first}]"
+
+    def argument(self, position: int) -> str:
+        """The operand at this position, as the sentence of an error speaks of it."""
+        return f"argument {self.operand_name(position)!r}"
+
+    def evaluate(self, inputs: Sequence[Any], static: Static, operands: Sequence[Any] = ()) -> tuple[Any, Any]:
+        """The value and the residuals for concrete inputs, with the signature enforced; `operands` label errors."""
+        try:
+            output = self.implementation(*inputs, **static) if static else self.implementation(*inputs)
+        except TapeError:
+            raise
+        except self.refusals as error:
+            raise self.refusal(inputs, static, operands, error) from error
+        residuals = None
+        if self.residuals:
+            output, residuals = output
+        if self.checked:
+            self.check(inputs, output, static, operands)
+        return output, residuals
+
+    def check(self, inputs: Sequence[Any], output: Any, static: Static, operands: Sequence[Any]) -> None:
+        """Enforce the typed signature: one set look-up for a combination of shapes and dtypes that was seen before."""
+        try:
+            if tuple(map(self.key_part, (*inputs, output))) in self.accepted:
+                return
+        except AttributeError:  # a Python scalar or a tuple: the signature makes the key itself
+            pass
+        self.signature.verify(inputs, output, static=static, labels=labels_of(operands))
+
+    def refusal(self, inputs: Sequence[Any], static: Static, operands: Sequence[Any], error: Exception) -> TapeError:
+        """The error of ours for inputs that the implementation refused: jaxtyping's verdict if it has one."""
+        labels = labels_of(operands)
+        try:
+            self.signature.verify(inputs, static=static, labels=labels)
+        except TapeError as verdict:
+            return verdict
+        lines = [f"{self.usage()}: {error}"]
+        for position, value in enumerate(inputs):
+            kind = ShapeDtype.of(value)
+            label = labels[position] if position < len(labels) else None
+            text = "None" if value is None else type_text(kind.shape, kind.dtype)
+            lines.append(f"  {self.operand_name(position)}: {text}  {label or ''}".rstrip())
+        if static:
+            lines.append("  " + ", ".join(f"{name}={value!r}" for name, value in static.items()))
+        message = "\n".join(lines)
+        if isinstance(error, np.exceptions.AxisError | np.linalg.LinAlgError):
+            return ArgumentError(message)
+        if isinstance(error, TypeError):
+            return DTypeError(message)
+        return (ShapeError if isinstance(error, ValueError) and len(inputs) > 1 else ArgumentError)(message)
+
+    def abstract(self, inputs: tuple[Any, ...], static: Static, operands: Sequence[Any] = ()) -> Any:
+        """Shape and dtype of the result, without computing it: an ShapeDtype, or a tuple of them."""
+        known = tuple(self.kind_of(value) for value in inputs)
+        if self.abstract_rule is not None:
+            try:
+                result = self.abstract_rule(*inputs, **static)
+            except TapeError:
+                raise
+            except self.refusals as error:
+                raise self.refusal(known, static, operands, error) from error
+        else:
+            try:
+                types = tuple(map(type, (*known, *static.values())))  # equal numbers of other types promote otherwise
+                key: Any = (known, types, tuple(static.items()))
+                result = self._seen_abstract.get(key)
+            except TypeError:  # a static argument that cannot be hashed
+                key, result = None, None
+            if result is None:
+                result = self.try_on_stand_ins(known, static, operands)
+                if key is not None:
+                    if len(self._seen_abstract) > 10_000:
+                        self._seen_abstract.clear()
+                    self._seen_abstract[key] = result
+        if self.checked:
+            self.check(known, result, static, operands)
+        return result
+
+    @staticmethod
+    def kind_of(value: Any) -> Any:
+        """What abstract evaluation may know of an input: shape and dtype, or the number itself."""
+        if type(value) is tuple or value is None or type(value) in NUMBERS:
+            return value
+        return ShapeDtype.of(value)
+
+    @functools.cached_property
+    def _seen_abstract(self) -> dict[Any, Any]:
+        return {}
+
+    def try_on_stand_ins(self, known: tuple[Any, ...], static: Static, operands: Sequence[Any]) -> Any:
+        """Find shape and dtype by running the implementation on arrays of ones that own no memory."""
+        if self.elementwise:
+            # One element tells the dtype; broadcasting tells the shape.
+            ones = tuple(np.ones((), value.dtype) if type(value) is ShapeDtype else value for value in known)
+            try:
+                shape = np.broadcast_shapes(*(value.shape for value in known if type(value) is ShapeDtype))
+                with np.errstate(all="ignore"):
+                    output = self.implementation(*ones, **static)
+            except TapeError:
+                raise
+            except self.refusals as error:
+                raise self.refusal(known, static, operands, error) from error
+            if self.residuals:
+                output, _ = output
+            if type(output) is tuple:
+                return tuple(ShapeDtype(shape, np.asarray(part).dtype) for part in output)
+            return ShapeDtype(shape, np.asarray(output).dtype)
+        stand_ins = tuple(
+            np.broadcast_to(np.ones((), value.dtype), value.shape) if type(value) is ShapeDtype else value
+            for value in known
+        )
+        with np.errstate(all="ignore"):
+            output, _ = self.evaluate(stand_ins, static, operands)
+        return tuple(map(ShapeDtype.of, output)) if type(output) is tuple else ShapeDtype.of(output)
+
+    def node(
+        self,
+        id: int,
+        parents: tuple[int | None, ...],
+        inputs: tuple[Any, ...],
+        static: Static,
+        requires_grad: bool,
+        operands: Sequence[Any],
+        abstract: bool,
+    ) -> Node:
+        """The node that records this op; its value is computed here, or only its shape and dtype if `abstract`."""
+        if abstract:
+            output, residuals = self.abstract(inputs, static, operands), None
+        else:
+            output, residuals = self.evaluate(inputs, static, operands)
+        requires_grad = requires_grad and self.differentiable
+        return new_node((id, self, parents, inputs, static, output, residuals, requires_grad, None))
+
+    def placed(
+        self,
+        id: int,
+        parents: tuple[int | None, ...],
+        inputs: tuple[Any, ...],
+        static: Mapping[str, Any],
+        output: Any,
+        requires_grad: bool,
+        residuals: Any = None,
+    ) -> Node:
+        """The node that records this op with a value that was computed elsewhere."""
+        return new_node((id, self, parents, inputs, Static(static), output, residuals, requires_grad, None))
+
+    def __repr__(self) -> str:
+        return f"<op {self.name}>"
+
+    def __reduce__(self) -> str:
+        return self.__name__  # pickled by reference, as a function is
+
+    __name__: str
+
+
+def labels_of(operands: Sequence[Any]) -> list[str | None]:
+    """How errors call each operand: by its node, where it has one."""
+    nodes = [getattr(operand, "node", None) for operand in operands]
+    return [node.label() if isinstance(node, Node) else None for node in nodes]
+
+
+__all__ = [
+    "Array",
+    "Door",
+    "GivenRule",
+    "Primitive",
+    "Rule",
+    "Rules",
+    "Shape",
+    "has_door",
+    "linear_in_all",
+    "register_door",
+]

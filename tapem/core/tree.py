@@ -1,0 +1,183 @@
+"""Trees of arrays: optree's, with dataclasses taken apart without having to be registered by hand."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple, cast
+
+import numpy as np
+import optree
+
+from tapem.core.node import Handle, ShapeDtype
+from tapem.errors import TreeError
+
+NAMESPACE = "tapem"
+
+Structure = optree.PyTreeSpec
+
+ONE_LEAF: Structure = optree.tree_structure(cast("Any", 0.0), namespace=NAMESPACE)
+"""The structure of a tree that is one leaf."""
+
+NO_LEAF: Structure = optree.tree_structure(cast("Any", None), namespace=NAMESPACE)
+"""The structure of None."""
+
+# Leaves of these types need no second look.
+_PLAIN = frozenset({ShapeDtype, np.ndarray, float, int, bool, np.float64, np.float32, np.int64})
+
+
+def tree_flatten(tree: Any) -> tuple[list[Any], Structure]:
+    """The leaves of a tree and its structure; dict, list, tuple, NamedTuple, dataclass and None are nodes.
+
+    >>> tree_flatten({"b": 1, "a": (2, 3)})[0]
+    [2, 3, 1]
+    """
+    if type(tree) in _PLAIN or isinstance(tree, Handle):
+        return [tree], ONE_LEAF
+    leaves, structure = optree.tree_flatten(tree, namespace=NAMESPACE)
+    if not _PLAIN.issuperset(map(type, leaves)):
+        for kind in {*map(type, leaves)} - _PLAIN:
+            if dataclasses.is_dataclass(kind):
+                register_dataclass(kind)
+                return tree_flatten(tree)
+    return leaves, structure
+
+
+def register_dataclass(cls: type[Any]) -> None:
+    """Teach optree to take a dataclass apart, field by field; it stays known for the life of the process."""
+    names = tuple(field.name for field in dataclasses.fields(cls))
+
+    def take_apart(value: Any) -> tuple[tuple[Any, ...], tuple[str, ...], tuple[str, ...]]:
+        return tuple(getattr(value, name) for name in names), names, names
+
+    def put_together(_: object, parts: Iterable[Any]) -> Any:
+        value = object.__new__(cls)  # a tree of tracers or of axes need not pass the checks of __post_init__
+        for name, part in zip(names, parts, strict=True):
+            object.__setattr__(value, name, part)
+        return value
+
+    try:
+        cast("Any", optree).register_pytree_node(cls, take_apart, put_together, namespace=NAMESPACE)
+    except ValueError:
+        pass  # another thread registered it at the same moment
+
+
+def tree_unflatten(structure: Structure, leaves: Sequence[Any]) -> Any:
+    """The tree of this structure with these leaves."""
+    return structure.unflatten(leaves)
+
+
+def tree_map(f: Callable[[Any], Any] | Callable[[Any, Any], Any], tree: Any, *others: Any, what: str = "trees") -> Any:
+    """Apply a function leaf by leaf; TreeError if the other trees have another structure.
+
+    >>> tree_map(lambda a, b: a + b, {"x": 1}, {"x": 10})
+    {'x': 11}
+    """
+    leaves, structure = tree_flatten(tree)
+    rest = [leaves_like(structure, other, what) for other in others]
+    return tree_unflatten(structure, [f(*row) for row in zip(leaves, *rest, strict=True)])
+
+
+def leaves_like(structure: Structure, tree: Any, what: str) -> list[Any]:
+    """The leaves of a tree that must have this structure; TreeError, naming `what`, if it has not."""
+    leaves, own = tree_flatten(tree)
+    if own != structure:
+        raise TreeError(f"{what}: the structures differ: {shown(structure)} and {shown(own)}.")
+    return leaves
+
+
+def leaves_or_none(structure: Structure, tree: Any, what: str, nothing: tuple[type, ...]) -> list[Any]:
+    """The leaves of a tree that must have this structure, but may be nothing at any place, which gives None there.
+
+    None is nothing, and what is of the types `nothing`. Raises TreeError, naming `what`, for any other structure.
+    """
+
+    def is_nothing(value: Any) -> bool:
+        return value is None or isinstance(value, nothing)
+
+    tree_flatten(tree)  # teaches optree the dataclasses in it
+    parts, own = optree.tree_flatten(tree, is_nothing, namespace=NAMESPACE)
+    full = structure.unflatten(range(structure.num_leaves))
+    try:
+        below = own.flatten_up_to(full)
+    except ValueError:
+        raise TreeError(f"{what}: the structures differ: {shown(structure)} and {shown(own)}.") from None
+    leaves: list[Any] = []
+    for part, subtree in zip(parts, below, strict=True):
+        places = optree.tree_structure(subtree, namespace=NAMESPACE)
+        if is_nothing(part):
+            leaves.extend([None] * places.num_leaves)
+        elif places != ONE_LEAF:
+            raise TreeError(f"{what}: the structures differ: {shown(structure)} and {shown(own)}.")
+        else:
+            leaves.append(part)
+    return leaves
+
+
+def shown(structure: Structure) -> str:
+    """A structure as an error quotes it."""
+    return str(structure).removeprefix("PyTreeSpec(").removesuffix(")").removesuffix(", namespace='tapem'")
+
+
+# Names and shapes -----------------------------------------------------------------------------------------------------
+
+ROOT = "value"
+"""The name of a leaf that is a whole tree by itself."""
+
+
+def name_of(way: tuple[str, ...]) -> str:
+    """The name of a leaf: the way to it, joined by dots as in torch's `state_dict`."""
+    return ".".join(way) if way else ROOT
+
+
+def names_of(tree: Any, way: tuple[str, ...] = ()) -> Iterator[str]:
+    """The names of the leaves of a tree, in the order of `flatten`.
+
+    >>> list(names_of({"w": 1.0, "b": (2.0, None)}))
+    ['b.0', 'w']
+    """
+    if tree is None:
+        return
+    if optree.tree_is_leaf(tree, namespace=NAMESPACE):
+        yield name_of(way)
+        return
+    parts, _, entries, _ = optree.tree_flatten_one_level(tree, namespace=NAMESPACE)
+    for key, part in zip(getattr(tree, "_fields", entries), parts, strict=True):
+        yield from names_of(part, (*way, str(key)))
+
+
+class Form(NamedTuple):
+    """What two trees share that can stand for each other: the structure, and the shape of every leaf.
+
+    >>> form_of({"w": np.ones((2, 3))}) == form_of({"w": np.zeros((2, 3))})
+    True
+    """
+
+    structure: Structure
+    shapes: tuple[tuple[int, ...], ...]
+
+
+def form_of(tree: Any) -> Form:
+    """The form of a tree; a leaf without a shape is a number."""
+    leaves, structure = tree_flatten(tree)
+    return Form(structure, tuple([getattr(leaf, "shape", ()) for leaf in leaves]))
+
+
+def shapes_of(tree: Any) -> dict[str, tuple[int, ...]]:
+    """The shapes of the leaves of a tree, by their names."""
+    return dict(zip(names_of(tree), form_of(tree).shapes, strict=True))
+
+
+def differences(found: Mapping[str, object], wanted: Mapping[str, object]) -> list[str]:
+    """What is missing, unexpected or other among things with names (shapes, or kinds of arrays), one line for each.
+
+    >>> differences({"w": (2, 3)}, {"w": (3, 3), "b": (3,)})
+    ['missing: b (3,)', 'w: is (2, 3), but must be (3, 3)']
+    """
+    problems = [f"missing: {name} {kind}" for name, kind in wanted.items() if name not in found]
+    problems += [f"unexpected: {name} {kind}" for name, kind in found.items() if name not in wanted]
+    return problems + [
+        f"{name}: is {found[name]}, but must be {kind}"
+        for name, kind in wanted.items()
+        if name in found and found[name] != kind
+    ]

@@ -1,0 +1,149 @@
+"""The recorder: the one mutable cell, which holds the current tape while direct code runs.
+
+A single context variable names the recorder that is at work, so threads and asyncio tasks do not meet. The interpreter
+itself sets it back, however the code that runs under it ends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextvars import Context
+from typing import Any, TypeVar, TypeVarTuple, Unpack
+
+from tapem.core.context import WORK, Work, new_work, run, working
+from tapem.core.node import Node, ShapeDtype, Static
+from tapem.core.primitive import Primitive
+from tapem.doors.pure.tape import Tape, leaf_node
+from tapem.errors import EscapedTracerError
+
+Ts = TypeVarTuple("Ts")
+R = TypeVar("R")
+
+
+class Recorder:
+    """A growing tape that direct code writes to.
+
+    `level` says how deep the recorder is nested: an op records on the highest of its operands' recorders. An
+    `abstract` recorder knows shapes only. A `closing` recorder makes an input of every tracer of a lower level that it
+    meets, and keeps both in `captures`; `closing` is the recorder of the program that is being closed here, itself or
+    one further down: what is computed inside belongs to the program, of whatever it is computed. When the transform
+    that opened it ends, `alive` becomes False.
+
+    `usual` is what the context variable holds while this recorder is at work and nothing else is the matter: it knows
+    values, no_grad is not in force and nobody is watching. One comparison with it tells all this to an op.
+    """
+
+    __slots__ = ("__weakref__", "abstract", "alive", "captures", "closing", "level", "nodes", "usual")
+
+    def __init__(
+        self, *, level: int = 0, abstract: bool = False, closing: bool = False, below: Recorder | None = None
+    ) -> None:
+        """Start on an empty tape."""
+        self.nodes: list[Node] = []
+        self.level = level
+        self.abstract = abstract
+        self.alive = True
+        # node of the captured tracer (kept alive by the tracer) -> (tracer, input that stands for it)
+        self.captures: dict[int, tuple[Any, Node]] | None = {} if closing else None
+        self.closing: Recorder | None = self if closing else None if below is None else below.closing
+        self.usual: Work | None = None if abstract or closing else new_work((self, 0, None))
+
+    def append(self, node: Node) -> Node:
+        """Append a node, whose id is the length of the tape, unless another thread appends at the same moment."""
+        nodes = self.nodes
+        nodes.append(node)
+        return node if nodes[node.id] is node else self.renumbered(node)
+
+    def renumbered(self, node: Node) -> Node:
+        """A node that was appended while another thread appended: with its true position as its id."""
+        nodes = self.nodes
+        position = next(index for index in range(len(nodes) - 1, -1, -1) if nodes[index] is node)
+        nodes[position] = node = node._replace(id=position)
+        return node
+
+    def leaf(self, value: Any, *, name: str | None = None, requires_grad: bool = True, copy: bool = True) -> Node:
+        """Append a given value."""
+        return self.append(leaf_node(len(self.nodes), value, name, requires_grad, copy))
+
+    def record(
+        self,
+        op: Primitive,
+        parents: tuple[int | None, ...],
+        inputs: tuple[Any, ...],
+        static: Static,
+        requires_grad: bool,
+        operands: tuple[Any, ...],
+    ) -> Node:
+        """Append one op whose operands are resolved already."""
+        return self.append(op.node(len(self.nodes), parents, inputs, static, requires_grad, operands, self.abstract))
+
+    def capture(self, tracer: Any) -> Node:
+        """The input that stands for a tracer of a lower level, made when it is met for the first time."""
+        assert self.captures is not None
+        known = self.captures.get(id(tracer.node))
+        if known is None:
+            value = ShapeDtype.of(tracer) if self.abstract else tracer.node.output
+            known = self.captures[id(tracer.node)] = tracer, self.leaf(value, copy=False)
+        return known[1]
+
+    def own(self, tracer: Any) -> Node | None:
+        """The node here of a tracer: its own, or the input that stands for it; None where it is a constant."""
+        if tracer.recorder is self:
+            return tracer.node
+        return None if self.captures is None else self.capture(tracer)
+
+    def tape(self) -> Tape:
+        """What was recorded so far, as a value: a copy, since tracers go on recording here."""
+        return Tape.of(self.nodes.copy(), len(self.nodes))
+
+    def mark(self) -> Tape | None:
+        """What a program that catches an error goes back to: nothing here, since tracers may know all the nodes."""
+        return None
+
+    def rewind(self, mark: Tape | None) -> None:
+        """Go back to what was marked."""
+
+    def end(self) -> None:
+        """The transform that opened this recorder is done: what escaped from it is dead."""
+        self.alive = False
+        self.usual = self.closing = None  # and with them go the only circles, so that the tape is freed at once
+
+    def check_alive(self) -> None:
+        """EscapedTracerError if the transform that opened this recorder has ended."""
+        if not self.alive:
+            raise EscapedTracerError(
+                "this tracer escaped from the transform that made it (grad, vjp, vmap, ...), which has ended, so its "
+                "value can no longer be traced. Return it from the function, with has_aux=True if need be."
+            )
+
+
+def at_work() -> Recorder | None:
+    """The recorder at work, if there is one.
+
+    A context that was copied while a recorder was at work (by an asyncio task made inside f, say) names it still when
+    it has ended; it counts as none.
+    """
+    recorder: Recorder | None = WORK.get().recorder
+    return recorder if recorder is not None and recorder.alive else None
+
+
+def put_to_work(recorder: Recorder | None) -> Context:
+    """A copy of the context in which this recorder is at work, outside of any no_grad that is in force."""
+    watcher = WORK.get().watcher
+    usual = recorder.usual if recorder is not None and watcher is None else None
+    return working(usual or new_work((recorder, 0, watcher)))
+
+
+def new_recorder(*, abstract: bool = False, closing: bool = False) -> Recorder:
+    """A recorder one level above the one at work."""
+    below = at_work()
+    level = 0 if below is None else below.level + 1
+    return Recorder(level=level, abstract=abstract, closing=closing, below=below)
+
+
+def opened(recorder: Recorder, function: Callable[[Recorder, Unpack[Ts]], R], *arguments: *Ts) -> R:
+    """Call the function with a new recorder, which is at work meanwhile, and dead afterwards."""
+    try:
+        return run(put_to_work(recorder), function, recorder, *arguments)
+    finally:
+        recorder.end()

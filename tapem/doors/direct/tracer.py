@@ -1,0 +1,411 @@
+"""The direct door: a tracer stands for a node while plain code runs, and speaks NumPy's own protocols.
+
+An op that meets a tracer is recorded at once, on the recorder of the tracer, and gives a tracer back. NumPy's functions
+come to the same ops by `__array_ufunc__` and `__array_function__`, so a plain NumPy function can be recorded as it is.
+What NumPy offers no hook for must raise, since it would lose the gradient without a word.
+"""
+
+# What a value is, an array, a tracer, a step or a tuple of them, is told apart as the program runs: to a checker it is
+# Any, and what a test makes of that Unknown.
+# pyright: reportUnknownArgumentType=false, reportUnknownMemberType=false, reportUnknownVariableType=false
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, ClassVar, NoReturn
+
+import numpy as np
+
+from tapem.core.context import WORK
+from tapem.core.hints import ATTRIBUTES, instead
+from tapem.core.node import NOTHING, NUMBERS, Handle, Node, ShapeDtype, Static, new_node
+from tapem.core.primitive import Primitive, has_door, register_door
+from tapem.core.structure import detach, pick, unstack
+from tapem.doors.direct.recorder import Recorder, at_work
+from tapem.doors.operators import Operators
+from tapem.errors import ConcretizationError, EscapedTracerError, MutationError, NoRuleError
+from tapem.ops.numpy.table import FUNCTIONS, REDUCTIONS, UFUNCS, name_of
+from tapem.tangents import Tangent
+from tapem.types.foreign import own, refuse_meeting
+from tapem.types.location import user_assigns_item, users_line
+from tapem.types.signature import type_text
+
+
+class Tracer(Handle, Operators["Tracer"]):
+    """A node that is being recorded, in the place of the array that plain code expects.
+
+    >>> import numpy as np, tapem as tm
+    >>> tm.grad(lambda x: np.sum(np.sin(x) * x[0]))(np.array([0.0, 1.0]))
+    array([0.84147098, 0.        ])
+    """
+
+    __slots__ = ("node", "recorder")
+
+    def __init__(self, recorder: Recorder, node: Node) -> None:
+        """Stand for a node of a recorder."""
+        self.recorder = recorder
+        self.node = node
+
+    @property
+    def nbytes(self) -> int:
+        """The size of the value in bytes."""
+        return self.size * self.dtype.itemsize
+
+    def __len__(self) -> int:
+        shape = self.node.shape
+        if not shape:
+            raise TypeError("len() of a tracer of shape ()")
+        return shape[0]
+
+    def __iter__(self) -> Iterator[Tracer]:
+        if not self.node.shape:
+            raise TypeError("a tracer of shape () cannot be iterated over")
+        apart: Any = unstack
+        return iter(apart(self))
+
+    def __repr__(self) -> str:
+        name = "" if self.node.name is None else f" {self.node.name!r}"
+        value = self.node.output
+        shown = "" if type(value) is ShapeDtype or self.size > 10 else f" = {np.asarray(value).tolist()}"
+        return f"Tracer {self.node.id}{name} {type_text(self.shape, self.dtype)}{shown}"
+
+    def __eq__(self, other: object) -> Any:
+        return UFUNCS[np.equal](self, other)
+
+    def __ne__(self, other: object) -> Any:
+        return UFUNCS[np.not_equal](self, other)
+
+    def __hash__(self) -> int:
+        raise ConcretizationError(
+            f"{users_line()}: {self!r} cannot be a key of a dict or a member of a set: as of an array, its == is "
+            'elementwise. Use its name or position as the key, as in {"w": 1}.'
+        )
+
+    # -- reading a value ------------------------------------------------------------------------------------------
+
+    def __bool__(self) -> bool:
+        value = self.node.output
+        if type(value) is ShapeDtype:
+            raise ConcretizationError(
+                f"{users_line()}: the truth of {self!r} was asked for, but inside vmap, eval_shape or a loop body only "
+                "its shape is known. Use tm.where(condition, a, b) or tm.cond(condition, f, g, ...) instead of if."
+            )
+        return bool(value)
+
+    def _refuse(self, what: str) -> NoReturn:
+        refuse_meeting(self)
+        self._refuse_index()
+        self._refuse_assignment()
+        raise ConcretizationError(
+            f"{users_line()}: {what} of {self!r} would lose its gradient. For a number that is not "
+            f"differentiated write {what}(tm.detach(x)), outside of vmap; to compute with it use tapem's or NumPy's "
+            "functions (np.sin, not math.sin)."
+        )
+
+    def __float__(self) -> float:
+        self._refuse("float")
+
+    def __int__(self) -> int:
+        self._refuse("int")
+
+    def __complex__(self) -> complex:
+        self._refuse("complex")
+
+    def __index__(self) -> int:
+        self._refuse("int")
+
+    def item(self) -> float:
+        """Refused, since a Python number has no gradient."""
+        self._refuse("float")
+
+    def tolist(self) -> list[Any]:
+        """Refused, since Python numbers have no gradient."""
+        self._refuse("list")
+
+    def _refuse_assignment(self) -> None:
+        if user_assigns_item():
+            raise ConcretizationError(
+                f"{users_line()}: an element of an array cannot be {self!r}: the array would lose its gradient. "
+                "Collect the values in a list and write out = np.stack(values), or np.concatenate(values); or write "
+                "out = tm.scatter_set(out, indices, values, axis)."
+            )
+
+    def _refuse_index(self) -> None:
+        if self.dtype.kind != "f" and type(self.node.output) is ShapeDtype:
+            raise ConcretizationError(
+                f"{users_line()}: the value of {self!r} was asked for, but inside vmap, eval_shape or a loop body only "
+                "its shape is known. To index by it write tm.take(array, i, axis=0) instead of array[i], and "
+                "tm.where(mask, a, b) instead of array[mask]."
+            )
+
+    def __array__(self, dtype: Any = None, copy: Any = None) -> NoReturn:
+        refuse_meeting(self)
+        self._refuse_index()
+        self._refuse_assignment()
+        raise ConcretizationError(
+            f"{users_line()}: {self!r} cannot become a plain array: that would lose its gradient. Where you wrote "
+            "np.array([x, y]) or np.asarray(x), write np.stack([x, y]) or x; for a function of another library, use "
+            "tapem's or NumPy's; for values that are not differentiated, such as those of a plot, tm.detach(x)."
+        )
+
+    def __format__(self, spec: str) -> str:
+        value = self.node.output  # to be printed, as numbers are; nothing is computed with it
+        return format(value, spec) if spec and type(value) is not ShapeDtype else repr(self)
+
+    def __copy__(self) -> Tracer:
+        return self
+
+    def __deepcopy__(self, memo: object) -> Tracer:
+        return self
+
+    def __reduce__(self) -> NoReturn:
+        raise ConcretizationError(
+            f"{users_line()}: {self!r} cannot be pickled: it only lives inside its transform. Pickle what the "
+            "transform returns, or tm.detach(x)."
+        )
+
+    # -- NumPy's protocols ----------------------------------------------------------------------------------------
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
+        if options.get("out") is not None:
+            raise MutationError(
+                f"{name_of(ufunc)} would write its result into an array (out=, or an operator such as += on an "
+                "array), which a tracer's value cannot be. Write y = y + x instead of y += x."
+            )
+        options.pop("out", None)
+        if method == "__call__":
+            op = UFUNCS.get(ufunc)
+            if op is not None and not options:
+                return op(*inputs)
+        else:
+            reduction = REDUCTIONS.get((ufunc, method))
+            if reduction is not None:
+                return reduction(*inputs, **options)
+            op = None
+        name = name_of(ufunc) if method == "__call__" else f"{name_of(ufunc)}.{method}"
+        raise no_rule(name, op, options, self)
+
+    def __array_function__(
+        self,
+        function: Callable[..., Any],
+        types: Iterable[type],
+        arguments: tuple[Any, ...],
+        options: Mapping[str, Any],
+    ) -> Any:
+        handler = FUNCTIONS.get(function)
+        if handler is None:
+            raise no_rule(name_of(function), None, {}, self)
+        if options.get("out") is not None:
+            raise MutationError(f"{name_of(function)}(..., out=...) would write into an array; use its result.")
+        if not (_OWN.issuperset(map(type, arguments)) and _OWN.issuperset(map(type, options.values()))):
+            if any(issubclass(kind, Tangent) for kind in types):
+                return NotImplemented  # the algebra of tangents knows what to do with tracers
+            name = name_of(function)
+            arguments = tuple(own(x, op=name, argument=f"argument {i}") for i, x in enumerate(arguments))
+            options = {key: own(x, op=name, argument=f"argument {key!r}") for key, x in options.items()}
+        return handler(*arguments, **options)
+
+    @property
+    def real(self) -> Tracer:
+        """Itself: the values are real."""
+        return self
+
+    @property
+    def imag(self) -> Any:
+        """Zeros: the values are real."""
+        return FUNCTIONS[np.imag](self)
+
+    @property
+    def mT(self) -> Tracer:
+        """The last two axes exchanged."""
+        return FUNCTIONS[np.matrix_transpose](self)
+
+    def astype(self, dtype: Any, copy: bool = True) -> Tracer:
+        """The same values in another dtype."""
+        return FUNCTIONS[np.astype](self, dtype)
+
+    def copy(self) -> Tracer:
+        """The same value, which is cut off under no_grad as whatever else is made there."""
+        return FUNCTIONS[np.copy](self)
+
+    def __getattr__(self, name: str) -> Any:
+        # The less common array methods are NumPy's functions of the same name.
+        if name in _IN_PLACE:
+            raise MutationError(f"x.{name}(...) would change a tracer in place. {_IN_PLACE[name]}")
+        known = hasattr(np.ndarray, name) and not name.startswith("_")
+        named: Any = getattr(np, name, None) if known else None
+        function = FUNCTIONS.get(named) or UFUNCS.get(named)
+        if function is None:
+            hint = ": it has no rule in tapem; call it on tm.detach(x)" if known else ""
+            if name in ATTRIBUTES:
+                hint = f". {ATTRIBUTES[name]}"
+            raise AttributeError(f"a tracer has no attribute {name!r}{hint}")
+        return functools.partial(function, self)
+
+
+# What NumPy's functions are given nearly always, and need not be asked whether it is foreign.
+_OWN = frozenset({Tracer, np.ndarray, *NUMBERS, str, type(None)})
+
+_IN_PLACE: Mapping[str, str] = {
+    "sort": "Write y = np.sort(x).",
+    "partition": "Write y = np.sort(x).",
+    "resize": "Write y = np.reshape(x, shape), or np.pad.",
+    "fill": "Write y = np.full_like(x, value).",
+    "put": "Write y = tm.scatter_set(x, indices, values, axis).",
+    "itemset": "Write y = tm.scatter_set(x, indices, values, axis).",
+    "setfield": "Build a new value.",
+    "setflags": "A tracer's value can never be written to.",
+}
+
+
+def no_rule(name: str, op: Any, options: Mapping[str, Any], tracer: Tracer) -> NoRuleError:
+    """The error for a NumPy function, or an option of one, that tapem does not know."""
+    if op is None:
+        known, other = type(tracer.node.output) is not ShapeDtype, instead(name)
+        why = (
+            "its result would lose the gradient" if known else "inside vmap, where values are not known, it cannot run"
+        )
+        what = f"Write {other} instead" if other else "Write it with functions that have one"
+        cut = (
+            ", declare it with tm.primitive, or call it on tm.detach(x)"
+            if known
+            else ", or declare it with tm.primitive"
+        )
+        return NoRuleError(f"{name} has no rule in tapem, so {why}. {what}{cut}.")
+    return NoRuleError(f"{name} with {', '.join(options)} has no rule in tapem; call it without.")
+
+
+class DirectDoor:
+    """Record the op at once, on the highest recorder among the operands."""
+
+    rank: ClassVar[int] = 1
+
+    @staticmethod
+    def apply(op: Primitive, operands: tuple[Any, ...], static: Static) -> Any:
+        """The tracer of the recorded op; a plain array where no derivative can depend on the result."""
+        # The usual case, in one pass: all tracers are of the recorder at work, which knows values.
+        recorder: Any = None
+        parents: list[int | None] = []
+        inputs: list[Any] = []
+        requires_grad = False
+        for operand in operands:
+            if type(operand) is Tracer:
+                if operand.recorder is not recorder:
+                    if recorder is not None:
+                        return apply_slowly(op, operands, static)
+                    recorder = operand.recorder
+                node = operand.node
+                parents.append(node.id)
+                inputs.append(node.output)
+                requires_grad = requires_grad or node.requires_grad
+                continue
+            if type(operand) not in NUMBERS:
+                if has_door(operand):  # a Ref or a step: their door ranks higher
+                    return op.dispatch(operands, static)
+                operand = op.captured(len(inputs), operand)
+            parents.append(None)
+            inputs.append(operand)
+        if WORK.get() is not recorder.usual or not op.differentiable:
+            return apply_slowly(op, operands, static)
+        output, residuals = op.evaluate(inputs, static, operands)
+        nodes = recorder.nodes
+        node = new_node((len(nodes), op, tuple(parents), tuple(inputs), static, output, residuals, requires_grad, None))
+        nodes.append(node)
+        if nodes[node.id] is not node:
+            node = recorder.renumbered(node)
+        return Tracer(recorder, node) if type(output) is not tuple else results_of(recorder, node)
+
+
+def apply_slowly(op: Primitive, operands: tuple[Any, ...], static: Static) -> Any:
+    """The same, where recorders are nested or abstract, or the op is not recorded, or someone is watching."""
+    work, constants, watcher = WORK.get()
+    recorder = highest(operands, None if work is None else work.closing, op.usage)
+    if not recorder.abstract and (constants or not op.differentiable):
+        return apart(op.compute(tuple(x.node.output if type(x) is Tracer else x for x in operands), static), operands)
+    parents, inputs, requires_grad = resolved(recorder, op, operands)
+    node = recorder.record(op, parents, inputs, static, requires_grad, operands)
+    if watcher is not None:
+        watcher.recorded(node)
+    if constants and op.differentiable and type(node.output) is not tuple:
+        # Under no_grad, on an abstract recorder: what comes out is cut off, from tracers of lower levels too.
+        node = recorder.record(detach, (node.id,), (node.output,), NOTHING, False, (operands,))
+    return results_of(recorder, node)
+
+
+def resolved(
+    recorder: Recorder, op: Primitive, operands: Sequence[Any]
+) -> tuple[tuple[int | None, ...], tuple[Any, ...], bool]:
+    """What a node of this recorder holds of its operands: parents, inputs, and whether one of them requires a grad."""
+    parents: list[int | None] = []
+    inputs: list[Any] = []
+    requires_grad = False
+    for position, operand in enumerate(operands):
+        node = None
+        if type(operand) is Tracer:
+            node = recorder.own(operand)
+            if node is None:  # a tracer of a lower level is a constant up here; its value, where values are known
+                inputs.append(operand if recorder.abstract else operand.node.output)
+            else:
+                requires_grad = requires_grad or node.requires_grad
+        else:
+            inputs.append(operand if type(operand) in NUMBERS else op.captured(position, operand))
+        if node is not None:
+            inputs.append(node.output)
+        parents.append(None if node is None else node.id)
+    return tuple(parents), tuple(inputs), requires_grad
+
+
+def apart(value: Any, operands: tuple[Any, ...]) -> Any:
+    """A value computed from a tape's own arrays, sharing memory with none of them: the user may overwrite it."""
+    if type(value) is tuple:
+        return tuple(apart(part, operands) for part in value)
+    if type(value) is not np.ndarray:
+        return value
+    shared = value.base is not None or any(type(x) is Tracer and x.node.output is value for x in operands)
+    return value.copy() if shared else value
+
+
+def highest(values: Sequence[Any], start: Recorder | None, what: Callable[[], str]) -> Any:
+    """The highest recorder among `start` and those of the tracers; None if there is none.
+
+    Raises EscapedTracerError if one has ended, or if two of one level are mixed; `what` says where.
+    """
+    found = start
+    for value in values:
+        if type(value) is Tracer and value.recorder is not found:
+            own: Recorder = value.recorder
+            own.check_alive()
+            if found is None or own.level > found.level:
+                found = own
+            elif own.level == found.level:
+                raise EscapedTracerError(
+                    f"{what()} mixes values of two traces that know nothing of each other, such as those of two "
+                    "threads. Pass the values as arguments of one function, or start the thread in the context of the "
+                    "function around it: contextvars.copy_context().run(work)."
+                )
+    return found
+
+
+def home(values: Sequence[Any], what: Callable[[], str]) -> Any:
+    """The recorder on which a transform of these values stands: the one at work, or a higher one among theirs.
+
+    What an operand is decides, and not the thread: a tracer that was handed to another one is still a tracer.
+    """
+    return highest(values, at_work(), what)
+
+
+def results_of(recorder: Recorder, node: Node) -> Any:
+    """The tracer of a node, or a tuple of tracers where it has several results.
+
+    Integers and bools among several results, such as a counter or positions, are constants of every derivative.
+    """
+    tracer: Any = Tracer(recorder, node)
+    if type(node.output) is not tuple:
+        return tracer
+    parts = [pick(tracer, index=index) for index in range(len(node.output))]
+    kinds = [ShapeDtype.of(part).dtype.kind for part in node.output]
+    return tuple(part if kind == "f" else detach(part) for part, kind in zip(parts, kinds, strict=True))
+
+
+register_door(Tracer, DirectDoor)

@@ -1,0 +1,301 @@
+"""Programs of steps: do-notation, the monad's primitives, leaves, and the backward sweep as a step."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Generator, Iterable
+from typing import Any, ParamSpec, TypeVar, cast
+
+import numpy as np
+
+from tapem.core.context import WORK, run, working
+from tapem.core.tree import tree_flatten, tree_unflatten
+from tapem.doors.direct.recorder import Recorder
+from tapem.doors.direct.tracer import Tracer
+from tapem.doors.monadic.builder import Builder, as_tape, as_tracer
+from tapem.doors.monadic.step import Bind, Effect, Program, TapeM, drive, is_step, made
+from tapem.doors.pure.gradients import Gradients
+from tapem.doors.pure.tape import Ref, Tape
+from tapem.errors import StepError, TapeError
+
+A = TypeVar("A")
+B = TypeVar("B")
+P = ParamSpec("P")
+
+
+def pure(value: A) -> TapeM[A]:
+    """The step that records nothing and gives the value.
+
+    >>> pure(1).eval()
+    1
+    """
+    return Effect(lambda _: value)
+
+
+def fail(error: TapeError | str) -> TapeM[Any]:
+    """The step that fails: `run` raises the error, `attempt` returns it as `Err`.
+
+    An error of your own is a class derived from `TapeError`, so that `attempt` knows it; StepError for anything else.
+
+    >>> fail("no such layer").attempt()
+    Err(error=TapeError('no such layer'))
+    """
+    problem = TapeError(error) if isinstance(error, str) else error
+    if not isinstance(problem, TapeError):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise StepError(f"fail needs a message or a TapeError (a class of your own may derive from it), not {error!r}.")
+
+    def action(_: Recorder) -> Any:
+        raise problem
+
+    return Effect(action)
+
+
+def get_tape() -> TapeM[Tape]:
+    """The step that gives the tape as it is.
+
+    >>> (leaf(1.0) >> get_tape()).map(len).eval()
+    1
+    """
+    return Effect(lambda builder: builder.tape())
+
+
+def set_tape(tape: Tape) -> TapeM[None]:
+    """The step that goes on from another tape.
+
+    Raises StepError inside a transform, whose tape cannot be exchanged.
+
+    >>> (leaf(1.0) >> set_tape(Tape())).exec()
+    Tape of 0 nodes
+    """
+
+    as_tape(tape, "set_tape")
+
+    def action(builder: Recorder) -> None:
+        if not isinstance(builder, Builder):
+            raise StepError("set_tape: inside grad, vmap and the like the tape belongs to the transform.")
+        builder.rewind(tape)
+
+    return Effect(action)
+
+
+def leaf(value: Any, *, name: str | None = None, requires_grad: bool = True) -> TapeM[Ref]:
+    """The step that appends a given value; a tracer or a Ref is given back as it is.
+
+    >>> import numpy as np
+    >>> leaf(np.ones(2), name="x").eval()
+    Ref 0 'x' f64[2]
+    """
+
+    def action(builder: Recorder) -> Ref:
+        if type(value) is Ref:
+            return value
+        if type(value) is Tracer:
+            return Ref(value.node)
+        return Ref(builder.leaf(value, name=name, requires_grad=requires_grad))
+
+    return Effect(action)
+
+
+def param(value: Any, *, name: str | None = None) -> TapeM[Ref]:
+    """The step that appends a value that requires a gradient.
+
+    >>> param(1.0, name="w").exec()
+    Tape of 1 node
+      %0  f64[]  leaf 'w'  requires grad
+    """
+    return leaf(value, name=name, requires_grad=True)
+
+
+def const(value: Any, *, name: str | None = None) -> TapeM[Ref]:
+    """The step that appends a value that requires no gradient.
+
+    >>> const(1.0, name="c").exec()
+    Tape of 1 node
+      %0  f64[]  leaf 'c'
+    """
+    return leaf(value, name=name, requires_grad=False)
+
+
+def do(program: Callable[P, Generator[Any, Any, A]]) -> Callable[P, TapeM[A]]:
+    """Turn a generator function into a program: each `yield step` takes the step and gives back its result.
+
+    `h = yield from step` does the same, with a type that a checker can follow. The program can be run any number of
+    times. Called with tracers, inside a transform, it runs on the spot.
+
+    >>> import numpy as np, tapem as tm
+    >>> @do
+    ... def model(x):
+    ...     h = yield from tm.square(x)
+    ...     out = yield from tm.sum(h)
+    ...     return out
+    >>> x, tape = tm.Tape().leaf(np.array([1.0, 2.0]))
+    >>> y, tape = model(x).run(tape)
+    >>> tape.value(y)
+    array(5.)
+    """
+
+    if not inspect.isgeneratorfunction(inspect.unwrap(program)):
+        name = getattr(program, "__name__", repr(program))
+        raise StepError(f"do: {name} is not a generator function: a program yields its steps (h = yield relu(x)).")
+
+    @functools.wraps(program)
+    def build(*arguments: P.args, **options: P.kwargs) -> TapeM[A]:
+        recorder = recorder_of((arguments, options))
+        if recorder is None:
+            return made(Program(program, arguments, dict(options)))
+        refs, ref_options = to_refs((arguments, options), recorder)
+        # A caller inside a transform expects what plain code would give.
+        return cast("TapeM[A]", to_tracers(drive(Program(program, refs, ref_options), recorder), recorder))
+
+    return build
+
+
+def lift(f: Callable[..., Any]) -> Callable[..., TapeM[Any]]:
+    """A direct function as a monadic one: called with Refs, it gives a step that records what `f` computes.
+
+    Where f returns an array or a float that it did not compute from its arguments, that is a constant of the tape.
+
+    >>> import numpy as np
+    >>> f = lift(lambda x: np.sum(np.sin(x)))
+    >>> out, tape = leaf(np.zeros(2)).bind(f).run()
+    >>> tape.value(out)
+    array(0.)
+    """
+
+    @functools.wraps(f)
+    def build(*arguments: Any, **options: Any) -> TapeM[Any]:
+        leaves, structure = tree_flatten((arguments, options))
+
+        def body(bound: list[Any]) -> TapeM[Any]:
+            def action(builder: Recorder) -> Any:
+                inputs, keywords = tree_unflatten(structure, [as_tracer(value, builder) for value in bound])
+                at_work = working(WORK.get()._replace(recorder=builder).usual())
+                result = run(at_work, functools.partial(f, *inputs, **keywords))
+                return result if is_step(result) else returned(result, builder)
+
+            return Bind(Effect(action), lambda result: result if is_step(result) else pure(result))
+
+        return sequence(leaves).bind(body)
+
+    return build
+
+
+def recorder_of(tree: Any) -> Recorder | None:
+    """The highest recorder among the tracers of a tree, if there are any."""
+    found: Recorder | None = None
+    for value in tree_flatten(tree)[0]:
+        if type(value) is Tracer and (found is None or value.recorder.level > found.level):
+            found = value.recorder
+    return found
+
+
+def to_refs(tree: Any, recorder: Recorder) -> Any:
+    """A tree with the recorder's tracers as Refs."""
+    leaves, structure = tree_flatten(tree)
+    return tree_unflatten(
+        structure,
+        [Ref(leaf.node) if type(leaf) is Tracer and leaf.recorder is recorder else leaf for leaf in leaves],
+    )
+
+
+def returned(result: Any, builder: Recorder) -> Any:
+    """What direct code returned, as a program takes it; a tensor, which depends on nothing, is a constant of the tape.
+
+    Within a tree, what is no tracer stays as it is: a state, a count, a key.
+    """
+    is_tensor = isinstance(result, np.ndarray | np.generic | float)
+    if is_tensor and isinstance(builder, Builder):
+        return Ref(builder.leaf(result, requires_grad=False))
+    return to_refs(result, builder)
+
+
+def to_tracers(tree: Any, recorder: Recorder) -> Any:
+    """A tree with Refs as the recorder's tracers."""
+    leaves, structure = tree_flatten(tree)
+    return tree_unflatten(structure, [Tracer(recorder, leaf.node) if type(leaf) is Ref else leaf for leaf in leaves])
+
+
+def sequence(steps: Any) -> TapeM[Any]:
+    """Take every step of a tree (or an iterable), and give the tree of the results; other leaves stay as they are.
+
+    >>> sequence({"a": pure(1), "b": [pure(2), 3]}).eval()
+    {'a': 1, 'b': [2, 3]}
+    """
+    leaves, structure = tree_flatten(_as_tree(steps))
+
+    def sequencing() -> Generator[Any, Any, Any]:
+        results: list[Any] = []
+        for value in leaves:
+            results.append((yield value) if isinstance(value, TapeM) else value)
+        return tree_unflatten(structure, results)
+
+    return made(Program(sequencing, (), {}))
+
+
+def traverse(f: Callable[..., TapeM[Any]], xs: Any) -> TapeM[Any]:
+    """Apply `f` to every leaf of a tree (or item of an iterable), and take the steps that it gives.
+
+    >>> traverse(lambda x: pure(x + 1), [1, 2]).eval()
+    [2, 3]
+    """
+    leaves, structure = tree_flatten(_as_tree(xs))
+
+    def traversing() -> Generator[Any, Any, Any]:
+        results: list[Any] = []
+        for value in leaves:
+            results.append((yield f(value)))
+        return tree_unflatten(structure, results)
+
+    return made(Program(traversing, (), {}))
+
+
+def fold(f: Callable[[A, B], TapeM[A]], init: A, xs: Iterable[B]) -> TapeM[A]:
+    """Thread a state through `f`, once per item: `f(f(init, x0), x1)` and so on.
+
+    >>> fold(lambda total, x: pure(total + x), 0, [1, 2, 3]).eval()
+    6
+    """
+
+    items = tuple(xs)  # an iterator can be gone through once only, but a step may be run often
+
+    def folding() -> Generator[Any, Any, A]:
+        state = init
+        for x in items:
+            state = yield f(state, x)
+        return state
+
+    return made(Program(folding, (), {}))
+
+
+def _as_tree(xs: Any) -> Any:
+    # An iterator can be gone through once only, but a step may be run often.
+    return list(xs) if hasattr(xs, "__next__") else xs
+
+
+def backward_scalar(out: Ref | TapeM[Ref]) -> TapeM[Gradients]:
+    """The step that sweeps backward from a scalar and leaves the tape as it is.
+
+    Raises NotScalarError for an output of any other shape than ().
+
+    >>> import numpy as np, tapem as tm
+    >>> leaf(np.array([1.0, 2.0])).bind(tm.square).bind(tm.sum).bind(backward_scalar).eval()[0]
+    array([2., 4.])
+    """
+    return sequence(out).bind(lambda ref: Effect(lambda builder: builder.tape().backward_scalar(ref)))
+
+
+def backward(outputs: Any, cotangents: Any, show_graph: bool = False) -> TapeM[Gradients]:
+    """The step that sweeps backward from one or several outputs, each with a cotangent of its shape.
+
+    `show_graph` prints the sweep: what each node hands to its parents.
+
+    >>> import numpy as np, tapem as tm
+    >>> leaf(np.array([1.0, 2.0])).bind(tm.square).bind(lambda y: backward(y, np.ones(2))).eval()[0]
+    array([2., 4.])
+    """
+
+    def sweep(refs: Any) -> TapeM[Gradients]:
+        return Effect(lambda builder: builder.tape().backward(refs, cotangents, show_graph))
+
+    return sequence(outputs).bind(sweep)

@@ -1,0 +1,99 @@
+"""Gradients: what a reverse sweep found, as an immutable mapping from node to array."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from tapem.core.immutable import Immutable, setter
+from tapem.core.node import Array, read_only
+from tapem.errors import MissingGradientError, TapeError, UnknownRefError
+from tapem.tangents import add
+
+if TYPE_CHECKING:
+    from tapem.doors.pure.tape import Tape
+
+
+class Gradients(Immutable, Mapping[Any, Array]):
+    """An immutable mapping from a node to its gradient, for every node that was reached and requires one.
+
+    The keys are ids; a Ref may be used wherever an id may. Arrays come out read-only. Two of them are equal if they
+    are one: use `numpy.testing` to compare arrays.
+
+    >>> import numpy as np, tapem as tm
+    >>> x, tape = tm.Tape().leaf(np.array([1.0, 2.0]))
+    >>> y, tape = tape.record(tm.square, x)
+    >>> out, tape = tape.record(tm.sum, y)
+    >>> gradients = tape.backward_scalar(out)
+    >>> gradients[x], sorted(gradients)
+    (array([2., 4.]), [0, 1, 2])
+    >>> (gradients + gradients)[x]
+    array([4., 8.])
+    """
+
+    __slots__ = ("_cotangents", "_tape")
+
+    _cotangents: Mapping[int, Any]
+    _tape: Tape
+
+    def __init__(self, cotangents: Mapping[int, Any], tape: Tape) -> None:
+        """Wrap what `reverse` returned, with the tape that it swept."""
+        _set_cotangents(self, cotangents)
+        _set_tape(self, tape)
+
+    def __eq__(self, other: object) -> bool:
+        return self is other  # comparing mappings would compare arrays
+
+    def __hash__(self) -> int:
+        return object.__hash__(self)
+
+    def __getitem__(self, key: Any) -> Array:
+        """The gradient of a Ref or an id; MissingGradientError says why there is none."""
+        try:
+            node = self._tape[key]
+        except UnknownRefError as error:
+            raise MissingGradientError(f"there is no gradient: {error}") from None
+        value = self._cotangents.get(node.id)
+        if value is not None:
+            return read_only(value)
+        if type(node.output) is tuple:
+            raise MissingGradientError(f"{node.label()} has several results; ask for the gradient of one of them.")
+        if not node.requires_grad:
+            raise MissingGradientError(f"{node.label()} ({node.op.name}) is constant: it does not require a gradient.")
+        raise MissingGradientError(
+            f"{node.label()} ({node.op.name}) was not reached: no output depends on it, so its gradient is zero."
+        )
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(sorted(self._cotangents))
+
+    def __len__(self) -> int:
+        return len(self._cotangents)
+
+    def __contains__(self, key: Any) -> bool:
+        try:
+            return self._tape[key].id in self._cotangents
+        except UnknownRefError:
+            return False
+
+    def __add__(self, other: Gradients) -> Gradients:
+        """Accumulate: the gradients of the sum of both outputs. Both must come from one tape, or one's extension."""
+        if type(other) is not Gradients:
+            return NotImplemented
+        long, short = (self, other) if len(self._tape) >= len(other._tape) else (other, self)
+        # A node is on those tapes only that go on from its own, so the last one speaks for all before it.
+        last = max(short._cotangents, default=None)
+        if last is not None and long._tape[last] is not short._tape[last]:
+            raise TapeError("these gradients belong to two different tapes, so their nodes cannot be added.")
+        total = dict(long._cotangents)
+        for index, value in short._cotangents.items():
+            total[index] = add(total[index], value) if index in total else value
+        return Gradients(total, long._tape)
+
+    def __repr__(self) -> str:
+        shown = ", ".join(f"{self._tape[index].label()}: {self[index]!r}" for index in list(self)[:6])
+        return f"Gradients({{{shown}{', ...' if len(self) > 6 else ''}}})"
+
+
+_set_cotangents = setter(Gradients, "_cotangents")
+_set_tape = setter(Gradients, "_tape")

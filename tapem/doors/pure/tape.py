@@ -1,0 +1,357 @@
+"""Tape: an immutable straight-line program.
+
+A tape is a shared buffer of nodes and a length. To append, the tape that owns the end of the buffer writes there; any
+other tape (a branch, or the loser of a race between two threads) copies its part first. So appending is O(1)
+amortized, and no tape is ever changed.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from tapem.core.boundary import boundary, shorten
+from tapem.core.context import WORK, Watcher
+from tapem.core.immutable import Immutable, setter
+from tapem.core.listing import listing
+from tapem.core.node import LEAF, NOTHING, NUMBERS, Array, Handle, Node, ShapeDtype, Static, constant, new_node
+from tapem.core.primitive import Primitive
+from tapem.core.structure import detach, pick
+from tapem.core.wellformed import check
+from tapem.doors.pure.gradients import Gradients
+from tapem.doors.pure.ref import Deferred, Ref, unknown
+from tapem.errors import ArgumentError, DTypeError, NotScalarError, ShapeError, StepError
+from tapem.sweeps.broadcasting import zeros_without_memory
+from tapem.sweeps.printer import Printer
+from tapem.sweeps.reverse import reverse
+
+
+class Tape(Immutable):
+    """An immutable straight-line program: nodes in SSA form, each an op applied to earlier nodes.
+
+    Every method that adds a node returns a new tape and leaves this one valid, so two branches may grow from one tape.
+
+    >>> import numpy as np, tapem as tm
+    >>> x, tape = tm.Tape().leaf(np.array([1.0, 2.0]), name="x")
+    >>> y, tape = tape.record(tm.square, x)
+    >>> out, tape = tape.record(tm.sum, y)
+    >>> print(tape)
+    Tape of 3 nodes
+      %0  f64[2]  leaf 'x'  requires grad
+      %1  f64[2]  square(%0)
+      %2  f64[]   sum(%1, axis=None, keepdims=False)
+    >>> tape.backward_scalar(out)[x]
+    array([2., 4.])
+    """
+
+    __slots__ = ("__weakref__", "_length", "_nodes")
+
+    _nodes: list[Node]
+    _length: int
+
+    def __init__(self) -> None:
+        """Make the empty tape."""
+        _set_nodes(self, [])
+        _set_length(self, 0)
+
+    @staticmethod
+    def of(nodes: list[Node], length: int) -> Tape:
+        """The tape of the first nodes of a buffer, sharing it. For the engine: the buffer must only ever grow."""
+        tape = _new(Tape)
+        _set_nodes(tape, nodes)
+        _set_length(tape, length)
+        return tape
+
+    def buffer(self) -> list[Node]:
+        """A buffer that ends where this tape ends: the shared one if this tape owns its end, else a copy."""
+        nodes = self._nodes
+        return nodes if len(nodes) == self._length else nodes[: self._length]
+
+    def __len__(self) -> int:
+        return self._length
+
+    def __bool__(self) -> bool:
+        return True  # an empty tape is still a tape
+
+    def __iter__(self) -> Iterator[Node]:
+        nodes = self._nodes
+        return (nodes[index] for index in range(self._length))
+
+    def __getitem__(self, key: Ref | int) -> Node:
+        """The node of a Ref or an id; UnknownRefError if it is not on this tape."""
+        if type(key) is Ref:
+            node = key.node
+            if node.id < self._length and self._nodes[node.id] is node:
+                return node
+            raise unknown(key, self._length)
+        try:
+            index = -1 if isinstance(key, bool | np.bool_) else operator.index(key)
+        except TypeError:
+            raise unknown(key, self._length) from None
+        if not 0 <= index < self._length:
+            raise unknown(key, self._length)
+        return self._nodes[index]
+
+    def value(self, key: Ref | int) -> Array:
+        """The value of a node, read-only.
+
+        Raises UnknownRefError if the node is not on this tape, ConcretizationError if the tape is abstract.
+
+        >>> import numpy as np
+        >>> x, tape = Tape().leaf(np.array([1.0, 2.0]))
+        >>> tape.value(x)
+        array([1., 2.])
+        """
+        return self[key].value
+
+    def leaf(self, value: Any, *, name: str | None = None, requires_grad: bool = True) -> tuple[Ref, Tape]:
+        """Append a given value; the tape keeps a copy, so changing the array later changes nothing here.
+
+        Integer and bool arrays never require a gradient. Raises DTypeError for what is not a tensor of real numbers.
+
+        >>> import numpy as np
+        >>> x, tape = Tape().leaf(np.array([1, 2]), name="ids")
+        >>> x, tape[x].requires_grad
+        (Ref 0 'ids' i64[2], False)
+        """
+        node = leaf_node(self._length, value, name, requires_grad)
+        return Ref(node), self.append(node)
+
+    def record(self, op: Any, *operands: Any, **given: Any) -> tuple[Ref, Tape]:
+        """Append one op applied to Refs of this tape, arrays and numbers; an op of several results gives several Refs.
+
+        A function made of ops is recorded op by op.
+
+        Raises UnknownRefError for a Ref of another tape, ShapeError or DTypeError where the op's signature is violated.
+
+        >>> import numpy as np, tapem as tm
+        >>> x, tape = Tape().leaf(np.array([1.0, 2.0]))
+        >>> y, tape = tape.record(tm.mul, x, 3.0)
+        >>> tape.value(y)
+        array([3., 6.])
+        """
+        if not isinstance(op, Primitive):
+            return self._record_built(op, operands, given)
+        try:
+            static = op.usual_static
+            if given or len(operands) != op.plain_arity:
+                operands, static = op.bind(operands, given)
+            return self.apply(op, operands, static)
+        except Exception as error:
+            shorten(error)
+            raise
+
+    def _record_built(self, build: Any, operands: tuple[Any, ...], given: dict[str, Any]) -> tuple[Any, Tape]:
+        """Run the step that a function made of ops builds; StepError if it builds none."""
+        step: Any = build(*operands, **given) if callable(build) else None
+        run = getattr(step, "run", None) if isinstance(step, Deferred) else None
+        if run is not None:
+            return run(self)
+        name = getattr(build, "__name__", None) or repr(build)
+        returned = f": given these operands it returned {step!r}, not a step" if callable(build) else ""
+        raise StepError(f"tape.record: {name} is no op{returned}. Pass an op such as tm.sin.")
+
+    def apply(self, op: Primitive, operands: tuple[Any, ...], static: Static) -> tuple[Any, Tape]:
+        """Append an op whose arguments are sorted into operands and static ones: what `record` and every step do."""
+        nodes, length = self._nodes, self._length
+        parents: list[int | None] = []
+        inputs: list[Any] = []
+        requires_grad = abstract = False
+        for operand in operands:
+            if type(operand) is Ref or isinstance(operand, Handle):  # a tracer, where a transform runs within a program
+                node = operand.node
+                if node.id >= length or nodes[node.id] is not node:
+                    raise unknown(operand, length, f"{op.usage()}: {op.argument(len(inputs))}: ")
+                parents.append(node.id)
+                inputs.append(node.output)
+                requires_grad = requires_grad or node.requires_grad
+                abstract = abstract or type(node.output) is ShapeDtype
+            else:
+                parents.append(None)
+                inputs.append(operand if type(operand) in NUMBERS else op.captured(len(inputs), operand))
+        if abstract:
+            output, residuals = op.abstract(tuple(inputs), static, operands), None
+        else:
+            output, residuals = op.evaluate(inputs, static, operands)
+        requires_grad = requires_grad and op.differentiable
+        node = new_node((length, op, tuple(parents), tuple(inputs), static, output, residuals, requires_grad, None))
+        _, constants, watcher = WORK.get()
+        if watcher is not None:
+            watcher.recorded(node)
+        tape = self.append(node)
+        if type(output) is tuple:
+            return tape.parts(node)
+        if constants and requires_grad:  # under no_grad: what comes out is cut off
+            return tape.apply(detach, (Ref(node),), NOTHING)
+        return Ref(node), tape
+
+    def parts(self, node: Node) -> tuple[tuple[Ref, ...], Tape]:
+        """Append the results of a node that has several, each as a node of its own."""
+        tape, refs = self, list[Ref]()
+        for index in range(len(node.output)):
+            ref, tape = tape.apply(pick, (Ref(node),), Static(index=index))
+            refs.append(ref)
+        return tuple(refs), tape
+
+    def append(self, *added: Node) -> Tape:
+        """The tape with one more node, or several: in place if this tape owns the end of its buffer, else in a copy."""
+        nodes, length = self._nodes, self._length
+        if len(nodes) == length:
+            nodes.extend(added)
+        if nodes[length] is not added[0]:  # another tape had gone on from here, or another thread was faster
+            nodes = [*nodes[:length], *added]
+        tape = _new(Tape)
+        _set_nodes(tape, nodes)
+        _set_length(tape, length + len(added))
+        return tape
+
+    @boundary
+    def backward_scalar(self, out: Ref) -> Gradients:
+        """Sweep backward from a scalar: the gradient of `out`, of shape (), with respect to every node it depends on.
+
+        A constant `out`, which depends on no leaf that requires a gradient, has the gradient zero for each of those.
+        Raises NotScalarError for any other shape, UnknownRefError for a Ref of another tape.
+
+        >>> import numpy as np, tapem as tm
+        >>> x, tape = Tape().leaf(3.0)
+        >>> y, tape = tape.record(tm.square, x)
+        >>> tape.backward_scalar(y)[x]
+        array(6.)
+        """
+        return self._sweep([out], None, "backward_scalar")
+
+    @boundary
+    def backward(self, outputs: Any, cotangents: Any, show_graph: bool = False) -> Gradients:
+        """Sweep backward from one or several outputs, each with a cotangent of the same shape.
+
+        `outputs` is a Ref or a sequence of Refs, `cotangents` an array or a sequence of arrays.
+        `show_graph` prints the sweep: what each node hands to its parents.
+        Raises ShapeError or DTypeError for a cotangent that does not fit its output.
+
+        >>> import numpy as np, tapem as tm
+        >>> x, tape = Tape().leaf(np.array([1.0, 2.0]))
+        >>> y, tape = tape.record(tm.square, x)
+        >>> tape.backward([y], [np.array([1.0, 10.0])])[x]
+        array([ 2., 40.])
+        """
+        if isinstance(outputs, Deferred | int | np.integer):
+            outputs, cotangents = [outputs], [cotangents]
+        watcher = Printer() if show_graph else None
+        return self._sweep(listed(outputs), listed(cotangents), "backward", watcher)
+
+    @boundary
+    def backward_dense(self, out: Ref, cotangent: Any = None) -> list[Array]:
+        """Sweep backward and give one array per node of the tape, zeros where nothing arrived.
+
+        Without a cotangent, `out` must be a scalar.
+
+        >>> import numpy as np, tapem as tm
+        >>> x, tape = Tape().leaf(np.array([1.0, 2.0]))
+        >>> y, tape = tape.record(tm.sum, x)
+        >>> z, tape = tape.record(tm.sin, x)
+        >>> tape.backward_dense(y)
+        [array([1., 1.]), array(1.), array([0., 0.])]
+        """
+        gradients = self._sweep([out], None if cotangent is None else [cotangent], "backward_dense")
+        return [
+            np.array(gradients[node.id]) if node.id in gradients else np.zeros(node.shape, node.dtype) for node in self
+        ]
+
+    def _sweep(
+        self, outputs: list[Any], cotangents: list[Any] | None, what: str, watcher: Watcher | None = None
+    ) -> Gradients:
+        """Sweep backward from outputs; without cotangents, from scalars. `what` is whom errors speak of."""
+        if cotangents is not None and len(outputs) != len(cotangents):
+            raise ShapeError(
+                f"{what}: {len(outputs)} outputs but {len(cotangents)} cotangents; each output needs one of its shape."
+            )
+        seeds: dict[int, Any] = {}
+        for position, output in enumerate(outputs):
+            node = self[output]
+            if cotangents is not None:
+                seed = cotangent_for(node, cotangents[position], what)
+            elif node.shape == ():
+                seed = np.ones((), node.dtype)
+            else:
+                raise NotScalarError(
+                    f"{what} needs an output of shape (), but {node.label()} ({node.op.name}) has shape {node.shape}. "
+                    "Reduce it with tm.sum or tm.mean, or give a cotangent to tape.backward."
+                )
+            if node.requires_grad:
+                seeds[node.id] = seeds[node.id] + seed if node.id in seeds else seed
+        if outputs and not seeds:  # nothing that was given depends on anything: all gradients are known
+            seeds = {node.id: zeros_without_memory(ShapeDtype.of(node.output)) for node in self if is_parameter(node)}
+        else:
+            reverse(self._nodes, seeds, watcher=watcher or WORK.get().watcher)
+        return Gradients(seeds, self)
+
+    def check(self) -> Tape:
+        """This tape, if it is well formed; TapeError names the first node that is not, and the sentence it breaks.
+
+        Whatever the engine records is well formed. The check is for whoever makes nodes by other means.
+
+        >>> x, tape = Tape().leaf(1.0)
+        >>> tape.check() is tape
+        True
+        """
+        check(self)
+        return self
+
+    def __repr__(self) -> str:
+        return listing(self)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _restore, (self._nodes[: self._length],)
+
+
+_new = object.__new__
+_set_nodes = setter(Tape, "_nodes")
+_set_length = setter(Tape, "_length")
+
+
+def _restore(nodes: list[Node]) -> Tape:
+    return Tape.of(nodes, len(nodes))
+
+
+def leaf_node(id: int, value: Any, name: str | None, requires_grad: bool, copy: bool = True) -> Node:
+    """The node of a given value; integers and bools never require a gradient."""
+    if name is not None and not isinstance(name, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise ArgumentError(f"leaf: the name of a node is a string, not {name!r}.")
+    if type(value) is not ShapeDtype and (copy or type(value) is not np.ndarray):
+        value = constant(value)
+        if type(value) is np.ndarray and value.flags.writeable:
+            value.flags.writeable = False
+    kind = "f" if type(value) is float else value.dtype.kind if hasattr(value, "dtype") else "i"
+    return new_node((id, LEAF, (), (), NOTHING, value, None, kind == "f" and bool(requires_grad), name))
+
+
+def is_parameter(node: Node) -> bool:
+    """Whether a node is a given value of which a gradient is asked for."""
+    return node.op is LEAF and node.requires_grad
+
+
+def cotangent_for(node: Node, value: Any, what: str) -> Array:
+    """A cotangent as an array of the node's shape and dtype; ShapeError or DTypeError if it does not fit."""
+    array = np.asarray(constant(value, op=what, argument="the cotangent"))
+    if array.shape != node.shape:
+        raise ShapeError(
+            f"{what}: the cotangent of {node.label()} ({node.op.name}) must have its shape {node.shape}, "
+            f"but has shape {array.shape}."
+        )
+    if array.dtype.kind != "f" and array.dtype.kind != "i":
+        raise DTypeError(f"{what}: the cotangent of {node.label()} must be of floats, but is {array.dtype}.")
+    return array.astype(node.dtype, copy=False)
+
+
+def listed(values: Any) -> list[Any]:
+    """Several values as a list; what is none of several, as a list of one."""
+    try:
+        return list(values)
+    except TypeError:
+        return [values]
+
+
+__all__ = ["Ref", "Tape", "leaf_node"]

@@ -1,0 +1,137 @@
+"""The functions of `np.linalg` that are made of others, with NumPy's arguments; see `numpy_functions`."""
+
+# These run on arrays and on tracers alike, which NumPy's own annotations do not say.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# pyright: reportUnknownLambdaType=false
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from tapem.errors import ArgumentError
+from tapem.ops import decompositions, norms, solving, spectral
+from tapem.ops.axes import axes_of
+from tapem.ops.numpy.functions import ADAPTERS, equals
+
+# -- products ------------------------------------------------------------------------------------------------------
+
+equals(np.linalg.matmul)(lambda x1, x2, /: np.matmul(x1, x2))
+equals(np.linalg.outer)(lambda x1, x2, /: np.outer(x1, x2))
+equals(np.linalg.tensordot)(lambda x1, x2, /, *, axes=2: np.tensordot(x1, x2, axes))
+equals(np.linalg.vecdot)(lambda x1, x2, /, *, axis=-1: np.vecdot(np.moveaxis(x1, axis, -1), np.moveaxis(x2, axis, -1)))
+equals(np.linalg.diagonal)(lambda x, /, *, offset=0: np.diagonal(x, offset, -2, -1))
+equals(np.linalg.trace)(lambda x, /, *, offset=0: np.trace(x, offset, -2, -1))
+equals(np.linalg.cross)(lambda x1, x2, /, *, axis=-1: np.cross(x1, x2, axis=axis))
+
+
+@equals(np.linalg.multi_dot)
+def multi_dot(arrays: Any) -> Any:
+    """The product of several matrices, from left to right."""
+    product, *rest = arrays
+    for matrix in rest:
+        product = np.dot(product, matrix)
+    return product
+
+
+@equals(np.linalg.matrix_power)
+def matrix_power(a: Any, n: int) -> Any:
+    """A square matrix times itself, by repeated squaring; its inverse for a negative power."""
+    if n < 0:
+        a, n = np.linalg.inv(a), -n
+    power = np.broadcast_to(np.eye(np.shape(a)[-1], dtype=a.dtype), np.shape(a))
+    while n:
+        power = np.matmul(power, a) if n & 1 else power
+        n >>= 1
+        a = np.matmul(a, a) if n else a
+    return power
+
+
+@equals(np.cross)
+def cross(a: Any, b: Any, axisa: int = -1, axisb: int = -1, axisc: int = -1, axis: int | None = None) -> Any:
+    """The cross product of vectors of three elements."""
+    axes = (axisa, axisb, axisc) if axis is None else (axis, axis, axis)
+    a, b = np.moveaxis(a, axes[0], -1), np.moveaxis(b, axes[1], -1)
+    if np.shape(a)[-1] != 3 or np.shape(b)[-1] != 3:
+        raise ArgumentError(f"np.cross takes vectors of 3 elements, not of {np.shape(a)[-1]} and {np.shape(b)[-1]}.")
+    turned = [a[..., i] * b[..., j] - a[..., j] * b[..., i] for i, j in ((1, 2), (2, 0), (0, 1))]
+    return np.stack(turned, axis=axes[2])
+
+
+# -- norms ---------------------------------------------------------------------------------------------------------
+
+
+@equals(np.linalg.vector_norm)
+def vector_norm(x: Any, /, *, axis: Any = None, keepdims: bool = False, ord: Any = 2) -> Any:
+    """The norm of vectors, of any order."""
+    if ord == 0:
+        return np.sum((x != 0).astype(x.dtype), axis=axis, keepdims=keepdims)
+    if ord == -np.inf:
+        return np.min(np.abs(x), axis=axis, keepdims=keepdims)
+    op: Any = norms.quasi_norm if not isinstance(ord, str) and ord < 1 else norms.norm
+    return op(x, axis=axis, keepdims=keepdims, ord=ord)
+
+
+@equals(np.linalg.matrix_norm)
+def matrix_norm(x: Any, /, *, keepdims: bool = False, ord: Any = "fro") -> Any:
+    """The norm of matrices: Frobenius, nuclear (the sum of the singular values), 1, inf or 2, or their least likes."""
+    if ord in (None, "fro", "f"):
+        return norms.norm(x, axis=(-2, -1), keepdims=keepdims)
+    if ord in (1, -1, np.inf, -np.inf):
+        sums = np.sum(np.abs(x), axis=-2 if abs(ord) == 1 else -1)
+        found = (np.max if ord > 0 else np.min)(sums, axis=-1)
+    elif ord in (2, -2, "nuc"):
+        values = np.linalg.svdvals(x)
+        found = {2: np.max, -2: np.min, "nuc": np.sum}[ord](values, axis=-1)
+    else:
+        raise ArgumentError(f"np.linalg.matrix_norm: ord={ord!r} is not the order of a norm of matrices.")
+    return np.expand_dims(found, (-2, -1)) if keepdims else found
+
+
+@equals(np.linalg.norm)
+def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Any:
+    """The norm of vectors or matrices, as the number of axes says."""
+    rank = np.ndim(x)
+    if ord is None and axis is None:
+        return norms.norm(x, axis=None, keepdims=keepdims)
+    if axis is None and rank > 2:
+        raise ArgumentError(f"np.linalg.norm: ord={ord!r} needs an axis, or two, for an array of {rank} axes.")
+    axes = tuple(range(rank)) if axis is None else axis if isinstance(axis, tuple) else (axis,)
+    if len(axes) == 1:
+        return vector_norm(x, axis=axes[0], keepdims=keepdims, ord=2 if ord is None else ord)
+    first, second = (axes_of(x, a, "np.linalg.norm")[0] for a in axes)
+    found = matrix_norm(np.moveaxis(x, (first, second), (-2, -1)), ord=ord)
+    return np.expand_dims(found, (first, second)) if keepdims else found
+
+
+# -- decompositions ------------------------------------------------------------------------------------------------
+
+# NumPy gives these results names.
+_SlogdetResult: Any = type(np.linalg.slogdet(np.eye(1)))
+_QRResult: Any = type(np.linalg.qr(np.eye(1)))
+_EighResult: Any = type(np.linalg.eigh(np.eye(1)))
+_SVDResult: Any = type(np.linalg.svd(np.eye(1)))
+
+equals(np.linalg.slogdet)(lambda a: _SlogdetResult(*solving.slogdet(a)))
+
+
+@equals(np.linalg.eigh)
+def eigh(a: Any, UPLO: Any = "L") -> Any:
+    """Eigenvalues and eigenvectors of symmetric matrices."""
+    return _EighResult(*spectral.eigh(a, UPLO))
+
+
+@equals(np.linalg.qr)
+def qr(a: Any, mode: Any = "reduced") -> Any:
+    """Orthonormal columns times an upper triangle; only the latter with mode "r"."""
+    return decompositions.qr(a)[1] if mode == "r" else _QRResult(*decompositions.qr(a, mode))
+
+
+@equals(np.linalg.svd)
+def svd(a: Any, full_matrices: bool = True, compute_uv: bool = True) -> Any:
+    """Singular vectors and values; only the latter without `compute_uv`."""
+    return _SVDResult(*spectral.svd(a, full_matrices)) if compute_uv else spectral.svdvals(a)
+
+
+__all__ = ["ADAPTERS"]

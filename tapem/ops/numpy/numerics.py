@@ -1,0 +1,120 @@
+"""NumPy's functions of the calculus of arrays: differences, integrals, interpolation; see `numpy_functions`."""
+
+# These run on arrays and on tracers alike, which NumPy's own annotations do not say.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# pyright: reportUnknownLambdaType=false, reportUnknownParameterType=false
+
+from __future__ import annotations
+
+import builtins
+from typing import Any
+
+import numpy as np
+
+from tapem.core.node import ShapeDtype
+from tapem.errors import ArgumentError, ShapeError
+from tapem.ops import indexing
+from tapem.ops.axes import axes_of
+from tapem.ops.numpy.functions import ADAPTERS, MISSING, equals
+
+# -- differences and sums ------------------------------------------------------------------------------------------
+
+
+def _at(axis: int, part: Any) -> tuple[Any, ...]:
+    """The index that takes `part` of one axis and all of the others."""
+    return (*(slice(None),) * axis, part)
+
+
+@equals(np.diff)
+def diff(a: Any, n: int = 1, axis: int = -1, prepend: Any = MISSING, append: Any = MISSING) -> Any:
+    """The differences of neighbors, taken `n` times; for n = 0 `a` as it is, whatever stands before and after."""
+    if n == 0:
+        return a
+    if n < 0:
+        raise ArgumentError(f"np.diff: n={n}, but differences are taken 0 times or more.")
+    (axis,) = axes_of(a, axis, "np.diff")
+    shape = (*np.shape(a)[:axis], 1, *np.shape(a)[axis + 1 :])
+    parts = [part for part in (prepend, a, append) if part is not MISSING]
+    if len(parts) > 1:
+        a = np.concatenate([np.broadcast_to(p, shape) if np.ndim(p) == 0 else p for p in parts], axis=axis)
+    for _ in range(n):
+        after, before = a[_at(axis, slice(1, None))], a[_at(axis, slice(None, -1))]
+        a = np.not_equal(after, before) if a.dtype == bool else after - before
+    return a
+
+
+@equals(np.ediff1d)
+def ediff1d(ary: Any, to_end: Any = None, to_begin: Any = None) -> Any:
+    """The differences of neighbors in an array laid out flat, with something before and after."""
+    parts = [to_begin, np.diff(np.ravel(ary)), to_end]
+    return np.concatenate([np.ravel(part).astype(ary.dtype) for part in parts if part is not None])
+
+
+@equals(np.gradient)
+def gradient(f: Any, *varargs: Any, axis: Any = None) -> Any:
+    """The central differences of `f`, one-sided at both ends, for evenly spaced points."""
+    given = range(np.ndim(f)) if axis is None else axis if isinstance(axis, tuple) else (axis,)
+    axes = [axes_of(f, each, "np.gradient")[0] for each in given]
+    steps = varargs * (len(axes) if len(varargs) == 1 else 1) if varargs else (1.0,) * len(axes)
+    if len(steps) != len(axes) or builtins.any(np.ndim(step) for step in steps):
+        raise TypeError("np.gradient of a tracer takes one number per axis as spacing")
+
+    short = [i for i in axes if np.shape(f)[i] < 2]
+    if short:
+        raise ShapeError(f"np.gradient needs 2 elements along an axis, but axis {short[0]} of {np.shape(f)} has fewer.")
+
+    def one(i: int, h: Any) -> Any:
+        inner = (f[_at(i, slice(2, None))] - f[_at(i, slice(None, -2))]) / (2.0 * h)
+        first = (f[_at(i, slice(1, 2))] - f[_at(i, slice(0, 1))]) / h
+        last = (f[_at(i, slice(-1, None))] - f[_at(i, slice(-2, -1))]) / h
+        return np.concatenate([first, inner, last], axis=i)
+
+    found = tuple(one(i, h) for i, h in zip(axes, steps, strict=True))
+    return found[0] if len(found) == 1 else found
+
+
+@equals(np.trapezoid)
+def trapezoid(y: Any, x: Any = None, dx: Any = 1.0, axis: int = -1) -> Any:
+    """The integral by the trapezoidal rule."""
+    (axis,) = axes_of(y, axis, "np.trapezoid")
+    d = dx if x is None else np.diff(x, axis=axis if np.ndim(x) > 1 else -1)
+    if x is not None and np.ndim(x) == 1:
+        d = np.reshape(d, (-1, *(1,) * (np.ndim(y) - 1 - axis)))
+    return np.sum(d * (y[_at(axis, slice(1, None))] + y[_at(axis, slice(None, -1))]) / 2.0, axis=axis)
+
+
+@equals(np.interp)
+def interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None) -> Any:
+    """Linear interpolation between the points (`xp`, `fp`), whose `xp` increase; constant outside."""
+    xp, fp = (np.asarray(points) if isinstance(points, list | tuple) else points for points in (xp, fp))
+    # Comparing with every inner point finds the interval without a search, which no op does for unknown values.
+    i = np.sum(np.expand_dims(x, -1) >= xp[1:-1], axis=-1)
+    slope = (fp[1:] - fp[:-1]) / (xp[1:] - xp[:-1])
+    inside = indexing.take(fp[:-1], i) + indexing.take(slope, i) * (x - indexing.take(xp[:-1], i))
+    below = np.where(x < xp[0], fp[0] if left is None else left, inside)
+    return np.where(x > xp[-1], fp[-1] if right is None else right, below)
+
+
+equals(np.cumulative_sum)(lambda x, /, *, axis=None: np.cumsum(x, axis=axis))
+equals(np.cumulative_prod)(lambda x, /, *, axis=None: np.cumprod(x, axis=axis))
+
+
+@equals(np.polyval)
+def polyval(p: Any, x: Any) -> Any:
+    """A polynomial, its highest coefficient first, by Horner's rule."""
+    y = np.zeros(np.shape(x), ShapeDtype.of(x).dtype)
+    for k in range(np.shape(p)[0]):
+        y = y * x + p[k]
+    return y
+
+
+@equals(np.linspace)
+def linspace(start: Any, stop: Any, num: int = 50, endpoint: bool = True, *, axis: int = 0) -> Any:
+    """`num` evenly spaced values from `start` to `stop`."""
+    steps = np.arange(num) / builtins.max(num - 1 if endpoint else num, 1)
+    shape = np.broadcast_shapes(np.shape(start), np.shape(stop))
+    along = np.reshape(steps.astype(np.result_type(start, stop, np.float16)), (num, *(1,) * len(shape)))
+    return np.moveaxis(start * (1.0 - along) + stop * along, 0, axis)
+
+
+__all__ = ["ADAPTERS"]

@@ -1,0 +1,1 @@
+"""Seeing what a program and its sweeps do."""

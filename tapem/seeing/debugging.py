@@ -1,0 +1,219 @@
+"""Seeing: ops as they happen, the reverse sweep step by step, and the first value that is not finite."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from tapem.core.context import WORK, run, set_back, working
+from tapem.core.listing import node_line
+from tapem.core.node import LEAF, Node, ShapeDtype, is_several
+from tapem.core.tree import tree_flatten, tree_unflatten
+from tapem.doors.direct.recorder import Recorder, at_work, new_recorder, opened
+from tapem.doors.direct.tracer import Tracer
+from tapem.doors.pure.tape import Ref, Tape
+from tapem.errors import TapeError
+from tapem.ops.selection import where
+from tapem.sweeps.printer import Printer, value_text
+from tapem.tangents import Zero
+from tapem.transforms.tracing import plain_tree
+
+
+def debug(f: Callable[..., Any]) -> Callable[..., Any]:
+    """The function `f`, printing every op with its inputs and outputs as it happens.
+
+    Inside a transform the ops of its sweeps are printed too. The results are those of f.
+
+    >>> import numpy as np
+    >>> float(debug(lambda x: np.sin(x) * 2.0)(0.0))
+    %1 f64[] = sin(%0)
+        0. -> 0.
+    %2 f64[] = mul(%1, 2.0)
+        0., 2. -> 0.
+    0.0
+    """
+
+    @functools.wraps(f)
+    def printing(*arguments: Any, **options: Any) -> Any:
+        def record(recorder: Recorder) -> Any:
+            leaves, structure = tree_flatten((arguments, options))
+            positional, keywords = tree_unflatten(structure, [traced(recorder, leaf) for leaf in leaves])
+            return plain_tree(f(*positional, **keywords), recorder)
+
+        watched = working(WORK.get()._replace(watcher=Printer()))
+        if at_work() is not None:
+            return run(watched, functools.partial(f, *arguments, **options))
+        return run(watched, opened, new_recorder(), record)
+
+    return printing
+
+
+def traced(recorder: Recorder, value: Any) -> Any:
+    """A value on the recorder, if it is a tensor of floats; anything else as it is."""
+    is_float = isinstance(value, float) or (type(value) is np.ndarray and value.dtype.kind == "f")
+    return Tracer(recorder, recorder.leaf(value)) if is_float else value
+
+
+class FiniteGuard:
+    """Raises at the first value or cotangent that is not finite."""
+
+    def recorded(self, node: Node) -> None:
+        """Check the value of a node."""
+        for value in node.output if is_several(node.output) else (node.output,):
+            if not is_finite(value):
+                raise not_finite(node, node.op.name, "a value", value, IF_DISCARDED)
+
+    def pushed(self, node: Node, tangent: Any, nodes: Sequence[Node]) -> None:
+        """Check a tangent."""
+        for part in tangent if is_several(tangent) else (tangent,):
+            if not is_finite(part):
+                raise not_finite(node, f"the frule of {node.op.name}", "a tangent", part, discarded(node, part, nodes))
+
+    def contributed(self, node: Node, cotangent: Any, position: int, contribution: Any, nodes: Sequence[Node]) -> None:
+        """Check what a node hands back."""
+        if not is_finite(contribution):
+            op: Any = node.op
+            raise not_finite(
+                node,
+                f"the rrule of {op.name}",
+                f"{op.argument(position)} a cotangent",
+                contribution,
+                f"\n  cotangent in: {value_text(cotangent)}{discarded(node, contribution, nodes)}",
+            )
+
+
+def not_finite(node: Node, who: str, what: str, value: Any, why: str) -> TapeError:
+    """The error for a value that is not finite: who gave it, to what inputs, and why."""
+    return TapeError(
+        f"debug_mode: {who} ({node.label()}) gave {what} that is not finite: {value_text(value)}\n"
+        f"  {node_line(node)}\n  inputs: {', '.join(map(value_text, node.inputs))}{why}"
+    )
+
+
+HARMLESS = "\n  Give it harmless numbers to work on: np.where(c, f(np.where(c, x, 1.0)), other)."
+IF_DISCARDED = f"\n  If a where discards it later, its derivative is NaN all the same.{HARMLESS}"
+
+
+def discarded(node: Node, derivative: Any, nodes: Sequence[Node]) -> str:
+    """Which `where` discards the value of a node whose derivative is not finite, and what to write; or nothing."""
+    after = {node.id}
+    for index in range(node.id + 1, len(nodes)):
+        later = nodes[index]
+        branches = [position for position, parent in enumerate(later.parents) if parent in after]
+        if later.op is where and not isinstance(later.inputs[0], Tracer | ShapeDtype):
+            chosen = np.asarray(later.inputs[0], bool)
+            for position in branches:
+                lost = ~chosen if position == 1 else chosen
+                bad = ~np.isfinite(derivative)
+                if np.any(lost & bad if lost.shape == bad.shape else lost):
+                    reason = "does not choose this branch, but 0 times an infinite derivative is NaN."
+                    return f"\n  The where ({later.label()}) {reason}{HARMLESS}"
+        if branches:
+            after.add(index)
+    return ""
+
+
+def is_finite(value: Any) -> bool:
+    """Whether all elements are finite numbers; integers and bools always are, and what is not known may be."""
+    return type(value) in (ShapeDtype, Tracer, Zero) or bool(np.all(np.isfinite(value)))
+
+
+class debug_mode:
+    """Check values as they are computed: the first value, tangent or cotangent that is not finite is a TapeError.
+
+    `debug_mode(True)` switches it on for this thread or task, `debug_mode(False)` off; as a `with` block it is switched
+    back at the end. Values are checked where ops are recorded: on a tape, or inside a transform. Inside a transform it
+    ends with the transform at the latest. Outside, an interrupt (Ctrl-C) that arrives between the call and the start of
+    the `with` block leaves it on, since Python has not begun to guard the block.
+
+    >>> import numpy as np, tapem as tm
+    >>> with debug_mode(True), np.errstate(divide="ignore"):
+    ...     tm.grad(lambda x: np.log(x * 0.0))(2.0)
+    Traceback (most recent call last):
+        ...
+    tapem.errors.TapeError: debug_mode: log (node 2) gave a value that is not finite: -inf
+      log(%1)
+      inputs: 0.
+      If a where discards it later, its derivative is NaN all the same.
+      Give it harmless numbers to work on: np.where(c, f(np.where(c, x, 1.0)), other).
+    """
+
+    def __init__(self, on: bool = True) -> None:
+        """Switch the checks on or off, at once."""
+        self._token = WORK.set(WORK.get()._replace(watcher=FiniteGuard() if on else None).usual())
+
+    def __enter__(self) -> debug_mode:
+        return self
+
+    def __exit__(self, *problem: object) -> None:
+        set_back(self._token, lambda now, before: now._replace(watcher=before.watcher))
+
+
+class Teller:
+    """Writes down the reverse sweep: every node, what arrives, and what it hands to each parent."""
+
+    def __init__(self, tape: Tape) -> None:
+        """Of the sweep over this tape."""
+        self.tape = tape
+        self.lines: list[str] = []
+        self.sums: dict[int, Any] = {}
+        self.current: int | None = None
+
+    def recorded(self, node: Node) -> None:
+        """Nothing is recorded by a sweep over arrays."""
+
+    def pushed(self, node: Node, tangent: Any, nodes: Sequence[Node]) -> None:
+        """Nothing is pushed by a reverse sweep."""
+
+    def contributed(self, node: Node, cotangent: Any, position: int, contribution: Any, nodes: Sequence[Node]) -> None:
+        """Tell one contribution, under the heading of its node."""
+        if node.id != self.current:
+            self.current = node.id
+            self.lines.append(f"%{node.id} = {node_line(node)}   value {value_text(node.output)}")
+            self.lines.append(f"    cotangent in: {value_text(cotangent)}")
+        parent = node.parents[position]
+        assert parent is not None
+        before = self.sums.get(parent)
+        self.sums[parent] = total = contribution if before is None else before + contribution
+        op: Any = node.op
+        line = f"    to %{parent} (its {op.operand_name(position)}): {value_text(contribution)}"
+        self.lines.append(line if before is None else f"{line}, running sum {value_text(total)}")
+
+
+def explain(tape: Tape, out: Ref) -> str:
+    """Tell the reverse sweep from a scalar step by step, so that it can be followed by hand.
+
+    For every node, from the last to the first: its op, its value, the cotangent that has arrived, the contribution that
+    its rule makes to each parent, and the running sum there. The last lines give the gradients of the leaves, which are
+    those of `tape.backward_scalar(out)`.
+
+    Raises NotScalarError as `backward_scalar` does.
+
+    >>> import numpy as np, tapem as tm
+    >>> x, tape = tm.Tape().leaf(3.0, name="x")
+    >>> y, tape = tape.record(tm.mul, x, x)
+    >>> print(explain(tape, y))
+    Reverse sweep from %1, whose cotangent is 1.
+    %1 = mul(%0, %0)   value 9.
+        cotangent in: 1.
+        to %0 (its a): 3.
+        to %0 (its b): 3., running sum 6.
+    Gradients of the leaves:
+        %0 'x': 6.
+    """
+    teller = Teller(tape)
+    gradients = run(working(WORK.get()._replace(watcher=teller)), tape.backward_scalar, out)
+    lines = [f"Reverse sweep from %{out.id}, whose cotangent is 1.", *teller.lines, "Gradients of the leaves:"]
+    for node in tape:
+        if node.op is LEAF:
+            name = "" if node.name is None else f" {node.name!r}"
+            reason = "not reached, so zero" if node.requires_grad else "constant, so it has none"
+            shown = value_text(gradients[node.id]) if node.id in gradients else reason
+            lines.append(f"    %{node.id}{name}: {shown}")
+    return "\n".join(lines)
+
+
+__all__ = ["debug", "debug_mode", "explain"]

@@ -1,0 +1,65 @@
+"""Broadcasting, and how a derivative undoes it: shape arithmetic that sweeps and rules share."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import numpy as np
+
+from tapem.core.node import Array, DType, Shape, ShapeDtype
+
+
+def broadcasts_to(small: Shape, large: Shape) -> bool:
+    """Whether NumPy broadcasting can turn the small shape into the large one.
+
+    >>> broadcasts_to((3, 1), (2, 3, 4)), broadcasts_to((2,), (3,))
+    (True, False)
+    """
+    return len(small) <= len(large) and all(a in (1, b) for a, b in zip(reversed(small), reversed(large), strict=False))
+
+
+def unbroadcast(cotangent: Any, shape: Shape, to: Shape) -> Any:
+    """Undo broadcasting: sum over the axes that were added or stretched.
+
+    >>> unbroadcast(np.ones((4, 3)), (4, 3), (3,))
+    array([4., 4., 4.])
+    """
+    added = len(shape) - len(to)
+    axes = tuple(range(added)) + tuple(
+        added + axis for axis, size in enumerate(to) if size == 1 and shape[added + axis] != 1
+    )
+    if not axes:
+        return cotangent.reshape(to)
+    summed = np.sum(cotangent, axis=axes)
+    return summed if np.shape(summed) == to else np.reshape(summed, to)
+
+
+def zeros_without_memory(kind: ShapeDtype) -> Array:
+    """Zeros of this shape and dtype, all of which are one number in memory; nobody can write to them.
+
+    For what did not arrive, where a rule wants an array all the same.
+
+    >>> zeros = zeros_without_memory(ShapeDtype((1000, 1000), np.dtype(float)))
+    >>> zeros.shape, zeros.strides
+    ((1000, 1000), (0, 0))
+    """
+    return np.broadcast_to(_zero(kind.dtype), kind.shape)
+
+
+@functools.lru_cache(maxsize=64)
+def _zero(dtype: DType) -> Array:
+    zero = np.zeros((), dtype)
+    zero.flags.writeable = False
+    return zero
+
+
+def never_arrived(cotangent: Any) -> bool:
+    """Whether a rule is given `zeros_without_memory`: for a result that nothing depends on, whatever the numbers are.
+
+    Zeros that were computed are another matter: what is 0 at one place need not be so beside it.
+
+    >>> never_arrived(zeros_without_memory(ShapeDtype((2,), np.dtype(float)))), never_arrived(np.zeros(2))
+    (True, False)
+    """
+    return type(cotangent) is np.ndarray and cotangent.base is _zero(cotangent.dtype)

@@ -1,0 +1,49 @@
+"""What a watcher prints: values in a line, ops as they are recorded, and what the sweeps hand on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from tapem.core.listing import node_line, node_type
+from tapem.core.node import Node, ShapeDtype, is_several
+from tapem.tangents import Zero
+from tapem.types.signature import type_text
+
+
+def value_text(value: Any) -> str:
+    """A value in a line: all of it if it is small, else its type and range."""
+    if is_several(value):
+        return "(" + ", ".join(map(value_text, value)) + ")"
+    if type(value) is ShapeDtype:
+        return str(value)
+    if type(value) is Zero:
+        return "0"
+    node = getattr(value, "node", None)
+    if type(node) is Node:  # a tracer
+        return value_text(node.output)
+    array = np.asarray(value)
+    if array.size <= 6:
+        return np.array2string(array, precision=4, separator=", ", suppress_small=True).replace("\n", "")
+    text = type_text(array.shape, array.dtype)
+    return f"{text} in [{array.min():.4g}, {array.max():.4g}]" if array.dtype.kind in "fiu" else text
+
+
+class Printer:
+    """Prints every op that is recorded: its line of the tape, its inputs and its output."""
+
+    def recorded(self, node: Node) -> None:
+        """Print the node."""
+        inputs = ", ".join(map(value_text, node.inputs))
+        print(f"%{node.id} {node_type(node)} = {node_line(node)}\n    {inputs or 'given'} -> {value_text(node.output)}")
+
+    def pushed(self, node: Node, tangent: Any, nodes: Sequence[Node]) -> None:
+        """Print the tangent of the node."""
+        print(f"  tangent of %{node.id} from {node.op.name}: {value_text(tangent)}")
+
+    def contributed(self, node: Node, cotangent: Any, position: int, contribution: Any, nodes: Sequence[Node]) -> None:
+        """Print what the node hands back to one of its parents."""
+        parent = node.parents[position]
+        print(f"  cotangent of %{parent} from {node.op.name} %{node.id}: {value_text(contribution)}")

@@ -1,0 +1,108 @@
+"""Arguments: what transforms ask of theirs, and how errors name a leaf of one."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Sequence
+from typing import Any, cast
+
+from tapem.core.hints import note
+from tapem.core.node import NUMBERS
+from tapem.core.tree import Structure, tree_flatten
+from tapem.errors import ArgumentError
+
+
+def as_function(f: Any, what: str) -> Callable[..., Any]:
+    """The function that a transform is to be applied to; ArgumentError for what is none, such as its value.
+
+    >>> as_function(3.0, "grad")
+    Traceback (most recent call last):
+    tapem.errors.ArgumentError: grad needs a function, not 3.0. Give it the function itself, f, and not its value, f(x).
+    """
+    if not callable(f):
+        raise ArgumentError(
+            f"{what} needs a function, not {short(f)}. Give it the function itself, f, and not its value, f(x)."
+        )
+    return f
+
+
+def as_argnums(argnums: Any, what: str) -> int | tuple[int, ...]:
+    """Argnums as a position, or a tuple of positions; ArgumentError for anything else.
+
+    >>> as_argnums([0, -1], "grad")
+    (0, -1)
+    """
+    several = isinstance(argnums, list | tuple)
+    try:
+        numbers = tuple(map(operator.index, cast("Sequence[Any]", argnums if several else (argnums,))))
+    except TypeError:
+        raise ArgumentError(
+            f"{what}: argnums={short(cast('object', argnums))} must be the position of an argument, or a tuple of "
+            f"positions: 0, or (0, 2). An argument to be differentiated is passed by position; a point is given as "
+            f"{what}(f)(x)."
+        ) from None
+    return numbers if several else numbers[0]
+
+
+def as_pair(result: Any, f: Callable[..., Any], what: str) -> tuple[Any, Any]:
+    """The carry and the output that a function returned; ArgumentError for what is no pair.
+
+    >>> as_pair(None, lambda carry, x: None, "scan")
+    Traceback (most recent call last):
+    tapem.errors.ArgumentError: scan: <lambda> must return a pair (carry, y), but returned None: no `return`?
+    """
+    if isinstance(result, tuple | list) and len(cast("Sequence[Any]", result)) == 2:
+        carry, output = cast("Sequence[Any]", result)
+        return carry, output
+    name, found = getattr(f, "__name__", None) or short(f), short(cast("object", result))
+    hint = ": no `return`?" if result is None else ". Where there is no y, return carry, None."
+    raise ArgumentError(f"{what}: {name} must return a pair (carry, y), but returned {found}{hint}")
+
+
+def check_condition(value: Any, what: str) -> None:
+    """ArgumentError for what is no truth value, though Python would take it for one.
+
+    >>> check_condition(None, "cond: the predicate")
+    Traceback (most recent call last):
+    tapem.errors.ArgumentError: cond: the predicate must be a bool, but is None: no `return`?
+    """
+    if value is None or callable(value) or isinstance(value, str | list | tuple | dict):
+        given = cast("object", value)
+        hint = ": no `return`?" if given is None else ". Give its value, f(x)." if callable(given) else "."
+        raise ArgumentError(f"{what} must be a bool, but is {short(given)}{hint}")
+
+
+def leaf_name(structure: Structure, position: int, selected: int | Sequence[int] | None = None) -> str:
+    """A leaf of the arguments that are differentiated, as an error speaks of it.
+
+    `structure` is that of the tuple of the arguments that `selected` tells the positions of (by default all of them in
+    order), or of a single argument, if `selected` is its position.
+
+    >>> leaf_name(tree_flatten(({"w": 1.0, "b": [2.0, 3.0]},))[1], 1)
+    "argument 0, leaf ['b'][1]"
+    """
+    entries: Any = structure.accessors()[position]
+    number = selected
+    if not isinstance(number, int):
+        first: int = cast("Any", structure.paths())[position][0]
+        number, entries = first if number is None else number[first], entries[1:]
+    return f"argument {number}" + (f", leaf {entries.codify('')}" if len(entries) else "")
+
+
+def hint_at_lists(error: Exception, arguments: Sequence[Any]) -> None:
+    """Add to an error in a function that one of its arguments is a list, which is no array."""
+    for position, argument in enumerate(arguments):
+        if isinstance(argument, list):
+            leaves = tree_flatten(argument)[0]
+            if leaves and NUMBERS.issuperset(map(type, leaves)):
+                note(
+                    error,
+                    f"Argument {position} is a list, which is a tree of {len(leaves)} numbers: "
+                    "if an array is meant, pass np.array(...) of it.",
+                )
+
+
+def short(value: object) -> str:
+    """A value in at most a line."""
+    text = " ".join(repr(value).split())
+    return text if len(text) <= 60 else f"{text[:57]}..."

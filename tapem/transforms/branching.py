@@ -1,0 +1,232 @@
+"""Programs whose flow differs from example to example: the branches of a condition, a loop that ends at its own time.
+
+They run where values are known. Each example then runs what it would run alone, together with those that run the same:
+the examples are told apart, and put together again. So nothing is evaluated where an example does not go, and no NaN
+comes from there, neither into a value nor into a derivative.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tapem.core.node import ShapeDtype
+from tapem.doors.direct.tracer import Tracer
+from tapem.transforms.calls import Program, batched
+from tapem.transforms.closure_conversion import linked
+
+Examples = npt.NDArray[np.intp]
+
+
+@dataclass(frozen=True, eq=False)
+class Branching:
+    """A program that runs on one example, or on many that are told apart.
+
+    `sizes` are the lengths of its batch axes, which come first in every output; `axes` says for each input which of
+    them it has.
+    """
+
+    sizes: tuple[int, ...]
+    axes: tuple[tuple[bool, ...], ...]
+
+    __name__ = "branching"
+
+    @abstractmethod
+    def one(self, inputs: Sequence[Any]) -> Sequence[Any]:
+        """The outputs for one example."""
+
+    @property
+    @abstractmethod
+    def links(self) -> list[int]:
+        """For each output, the inputs on which its derivative can depend."""
+
+    @abstractmethod
+    def many(self, count: int, mapped: Sequence[bool], inputs: Sequence[Any]) -> Sequence[Any]:
+        """The outputs for a number of examples along one axis, which the mapped inputs have."""
+
+    def __call__(self, *inputs: Any) -> tuple[Any, ...]:
+        """The outputs for these inputs, whose values must be known."""
+        if not self.sizes:
+            return tuple(self.one(inputs))
+        count = math.prod(self.sizes)
+        along = [self.along_one_axis(count, value, own) for value, own in zip(inputs, self.axes, strict=True)]
+        outputs = self.many(count, [any(own) for own in self.axes], along)
+        return tuple(np.reshape(value, (*self.sizes, *np.shape(value)[1:])) for value in outputs)
+
+    def along_one_axis(self, count: int, value: Any, own: tuple[bool, ...]) -> Any:
+        """An input with all the batch axes as one, if it has any of them."""
+        if not any(own) or len(own) == 1:
+            return value
+        rest = np.shape(value)[sum(own) :]
+        lengths = [size if has else 1 for size, has in zip(self.sizes, own, strict=True)]
+        value = np.broadcast_to(np.reshape(value, (*lengths, *rest)), (*self.sizes, *rest))
+        return np.reshape(value, (count, *rest))
+
+    def batched(self, size: int, mapped: tuple[bool, ...] | None) -> Program:
+        """The same with one more batch axis in front, which the mapped inputs have."""
+        new = (True,) * len(self.axes) if mapped is None else mapped
+        axes = tuple((is_mapped, *own) for is_mapped, own in zip(new, self.axes, strict=True))
+        return replace(self, sizes=(size, *self.sizes), axes=axes)
+
+
+@dataclass(frozen=True, eq=False)
+class Cond(Branching):
+    """The program of a condition: its inputs are the predicate, the operands, and what either branch captures.
+
+    `kinds` are the outputs of both branches for one example.
+    """
+
+    yes: Program
+    no: Program
+    operands: int
+    captured: int
+    kinds: tuple[ShapeDtype, ...]
+
+    __name__ = "cond"
+
+    def one(self, inputs: Sequence[Any]) -> Sequence[Any]:
+        """The outputs of the branch that is taken."""
+        branch = self.yes if known(inputs[0]) else self.no
+        return self.fitted(branch(*self.of(branch, inputs)), ())
+
+    def many(self, count: int, mapped: Sequence[bool], inputs: Sequence[Any]) -> Sequence[Any]:
+        """The outputs of either branch, for those examples that take it."""
+        taken = np.broadcast_to(known(inputs[0]), count)
+        parts: list[tuple[Examples, Sequence[Any]]] = []
+        for branch, chosen in ((self.yes, taken), (self.no, ~taken)):
+            examples = np.flatnonzero(chosen)
+            if len(examples) or (count == 0 and not parts):
+                flags = tuple(self.of(branch, mapped))
+                given = only(examples, count, flags, self.of(branch, inputs))
+                outputs = batched(branch, len(examples), flags)(*given)
+                parts.append((examples, self.fitted(outputs, (len(examples),))))
+        return together(parts)
+
+    def of(self, branch: Program, inputs: Sequence[Any]) -> Sequence[Any]:
+        """The inputs of one of the branches."""
+        start, middle = 1 + self.operands, 1 + self.operands + self.captured
+        return [*inputs[1:start], *(inputs[start:middle] if branch is self.yes else inputs[middle:])]
+
+    def fitted(self, outputs: Sequence[Any], batch: tuple[int, ...]) -> Sequence[Any]:
+        """The outputs of a branch in the shapes and dtypes on which both agree."""
+        results: list[Any] = []
+        for value, kind in zip(outputs, self.kinds, strict=True):
+            own = ShapeDtype.of(value)
+            if own.dtype != kind.dtype:
+                value = np.asarray(value, kind.dtype) if type(value) is not Tracer else value.astype(kind.dtype)
+            if own.shape != (*batch, *kind.shape):
+                missing = (1,) * (len(batch) + len(kind.shape) - len(own.shape))
+                value = np.reshape(value, (*batch, *missing, *own.shape[len(batch) :]))
+                value = np.broadcast_to(value, (*batch, *kind.shape))
+            results.append(value)
+        return results
+
+    @property
+    def links(self) -> list[int]:
+        """What either branch has; the predicate has no derivative."""
+        bits = [1 << number for number in range(len(self.axes))]
+        of_yes, of_no = self.of(self.yes, bits), self.of(self.no, bits)
+        return [
+            linked(one, of_yes) | linked(other, of_no) for one, other in zip(self.yes.links, self.no.links, strict=True)
+        ]
+
+    def shapes(self, *inputs: Any) -> tuple[ShapeDtype, ...]:
+        """What both branches give, for every example."""
+        return tuple(ShapeDtype((*self.sizes, *kind.shape), kind.dtype) for kind in self.kinds)
+
+
+@dataclass(frozen=True, eq=False)
+class While(Branching):
+    """The program of a loop: its inputs are the state, and what the condition and the body capture."""
+
+    test: Program
+    body: Program
+    count: int
+    captured: int
+
+    __name__ = "while_loop"
+
+    def parts(self, inputs: Sequence[Any]) -> tuple[Sequence[Any], Sequence[Any], Sequence[Any]]:
+        """The inputs as the state, what the condition captures, and what the body captures."""
+        middle = self.count + self.captured
+        return inputs[: self.count], inputs[self.count : middle], inputs[middle:]
+
+    def one(self, inputs: Sequence[Any]) -> Sequence[Any]:
+        """The state after the loop."""
+        state, for_test, for_body = self.parts(inputs)
+        while known(self.test(*state, *for_test)[0]):
+            state = self.body(*state, *for_body)
+        return state
+
+    def many(self, count: int, mapped: Sequence[bool], inputs: Sequence[Any]) -> Sequence[Any]:
+        """The state of every example after its loop; the body runs for those that are not done."""
+        state, for_test, for_body = self.parts(inputs)
+        state = [
+            value if is_mapped else np.broadcast_to(value, (count, *np.shape(value)))
+            for value, is_mapped in zip(state, mapped, strict=False)
+        ]
+        _, test_mapped, body_mapped = self.parts(mapped)
+        running = np.arange(count)
+        done: list[tuple[Examples, Sequence[Any]]] = []
+        every = (True,) * len(state)
+        while len(running):
+            test = batched(self.test, len(running), (*every, *test_mapped))
+            holds = known(test(*state, *for_test)[0])
+            if not np.all(holds):
+                ended, left = np.flatnonzero(~holds), np.flatnonzero(holds)
+                done.append((running[ended], only(ended, len(running), every, state)))
+                state = only(left, len(running), every, state)
+                for_test = only(left, len(running), test_mapped, for_test)
+                for_body = only(left, len(running), body_mapped, for_body)
+                running = running[left]
+            if len(running):
+                state = batched(self.body, len(running), (*every, *body_mapped))(*state, *for_body)
+        return together(done) if done else state
+
+    @property
+    def links(self) -> list[int]:
+        """What the states may have after any number of steps; the condition has no derivative."""
+        bits = [1 << number for number in range(len(self.axes))]
+        found, _, for_body = self.parts(bits)
+        steps = self.body.links
+        while True:
+            masks = [*found, *for_body]
+            following = [mask | linked(step, masks) for mask, step in zip(found, steps, strict=True)]
+            if following == list(found):
+                return following
+            found = following
+
+    def shapes(self, *inputs: Any) -> tuple[ShapeDtype, ...]:
+        """The state keeps its shapes, for every example."""
+        kinds = [ShapeDtype.of(value) for value in inputs[: self.count]]
+        return tuple(
+            ShapeDtype((*self.sizes, *kind.shape[sum(own) :]), kind.dtype)
+            for kind, own in zip(kinds, self.axes, strict=False)
+        )
+
+
+def known(predicate: Any) -> npt.NDArray[np.bool_]:
+    """A predicate as an array of bools, or as one bool; it has no derivative."""
+    value = predicate.node.output if type(predicate) is Tracer else predicate
+    return np.asarray(value) != 0
+
+
+def only(examples: Examples, count: int, mapped: Sequence[bool], values: Sequence[Any]) -> Sequence[Any]:
+    """The values of some of `count` examples; what is not mapped belongs to all of them."""
+    if len(examples) == count:
+        return values
+    return [value[examples] if is_mapped else value for value, is_mapped in zip(values, mapped, strict=True)]
+
+
+def together(parts: Sequence[tuple[Examples, Sequence[Any]]]) -> Sequence[Any]:
+    """The values of all examples in their order, from those of some at a time."""
+    if len(parts) == 1:
+        return parts[0][1]
+    order = np.argsort(np.concatenate([examples for examples, _ in parts]))
+    return [np.concatenate(column)[order] for column in zip(*(values for _, values in parts), strict=True)]

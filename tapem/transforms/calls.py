@@ -1,0 +1,286 @@
+"""The op `call`: a whole program as one node, and the programs that differentiate and batch programs.
+
+The rules of `call` are calls of other programs: its pullback is a call of `Pullback(program)`, its tangent a call of
+`Pushforward(program)`, its batch a call of the batched program. So the op is closed under every transform. A program
+recomputes what it needs, so nothing of its inside is kept between the forward and the backward sweep.
+"""
+
+from __future__ import annotations
+
+import functools
+from abc import abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar, Protocol, cast
+
+import numpy as np
+
+from tapem.core.context import run
+from tapem.core.node import ShapeDtype
+from tapem.core.primitive import Primitive
+from tapem.doors.direct.recorder import Recorder, new_recorder, opened, put_to_work
+from tapem.doors.direct.tracer import Tracer
+from tapem.ops.declare import primitive
+from tapem.tangents import Zero
+from tapem.transforms.closure_conversion import union
+from tapem.transforms.derivatives import jvp, merge, vjp
+from tapem.transforms.vectorize import vmap
+
+
+class Program(Protocol):
+    """A function of arrays or tracers, to a tuple of them, that closes over nothing that is traced.
+
+    `links` says for each output on which inputs its derivative can depend: bit i stands for input i. Where there is
+    no link there is no derivative, and not one of 0: 0 times an infinite slope would be NaN.
+    """
+
+    __name__: str
+
+    @property
+    def links(self) -> Sequence[int]:
+        """For each output, the inputs on which its derivative can depend."""
+        ...
+
+    def __call__(self, *inputs: Any) -> tuple[Any, ...]:
+        """The outputs for these inputs."""
+        ...
+
+
+def call_abstractly(*inputs: Any, program: Callable[..., tuple[Any, ...]]) -> tuple[ShapeDtype, ...]:
+    """The shapes of a program's outputs."""
+    shapes = getattr(program, "shapes", None)
+    if shapes is not None:
+        return shapes(*inputs)
+
+    def trace(recorder: Recorder) -> tuple[ShapeDtype, ...]:
+        outputs = program(*(Tracer(recorder, recorder.leaf(ShapeDtype.of(value))) for value in inputs))
+        return tuple(ShapeDtype.of(output) for output in outputs)
+
+    return opened(new_recorder(abstract=True), trace)
+
+
+def batch_call(
+    op: Primitive, size: int, inputs: Sequence[Any], mapped: Sequence[bool], static: Mapping[str, Any]
+) -> Any:
+    """Call the program of all examples."""
+    return op(*inputs, program=batched(static["program"], size, tuple(mapped)))
+
+
+def pull_call(g: tuple[Any, ...], y: Any, *inputs: Any, program: Program) -> tuple[Any, ...]:
+    """Call the pullback of the outputs that were used, for the inputs on which they depend."""
+    used = tuple(part is not None and is_float(value) for part, value in zip(g, y, strict=True))
+    reached = union(link for link, use in zip(program.links, used, strict=True) if use)
+    moving = tuple(is_float(value) and bool(reached >> number & 1) for number, value in enumerate(inputs))
+    if not any(moving):
+        return (Zero(),) * len(inputs)
+    cotangents = [part for part, use in zip(g, used, strict=True) if use]
+    found = iter(call(*inputs, *cotangents, program=Pullback(program, moving, used)))
+    return tuple(next(found) if moves else Zero() for moves in moving)
+
+
+def push_call(tangents: Sequence[Any], y: Any, *inputs: Any, program: Program) -> tuple[Any, ...]:
+    """Call the pushforward along the inputs that have a tangent, for the outputs that depend on them."""
+    given = [type(t) is not Zero and is_float(x) for t, x in zip(tangents, inputs, strict=True)]
+    along = union(1 << number for number, has_one in enumerate(given) if has_one)
+    reached = tuple(bool(link & along) and is_float(part) for link, part in zip(program.links, y, strict=True))
+    if not any(reached):
+        return (Zero(),) * len(reached)
+    mattering = union(link for link, reaches in zip(program.links, reached, strict=True) if reaches)
+    moving = tuple(has_one and bool(mattering >> number & 1) for number, has_one in enumerate(given))
+    moved = [t for t, moves in zip(tangents, moving, strict=True) if moves]
+    found = iter(call(*inputs, *moved, program=Pushforward(program, moving, reached)))
+    return tuple(next(found) if reaches else Zero() for reaches in reached)
+
+
+def is_float(value: Any) -> bool:
+    """Whether a value can be perturbed."""
+    return ShapeDtype.of(value).dtype.kind == "f"
+
+
+# An op of any number of inputs and a static argument without default: a shape of function that no overload can tell.
+_any_number = cast(
+    "Callable[[Any], Primitive]",
+    primitive(rrule=pull_call, frule=push_call, batch=batch_call, abstract=call_abstractly),
+)
+
+
+@_any_number
+def call(*inputs, program: Any) -> Any:  # pyright: ignore  # the program says what its inputs and outputs are
+    """Apply a closed program, as one node with several results."""
+    return tuple(run(put_to_work(None), functools.partial(program, *inputs)))
+
+
+call.checked = False
+call.refusals = ()  # what the program raises is the user's
+call.whole_cotangent = False
+
+
+class Derivative:
+    """A program made of another: its pullback or its pushforward.
+
+    `moving` are the inputs, and `reached` the outputs, between which it goes; nothing is computed for any other.
+    """
+
+    kind: ClassVar[str]
+
+    @abstractmethod
+    def __call__(self, *values: Any) -> tuple[Any, ...]:
+        """The outputs for these inputs."""
+
+    @property
+    @abstractmethod
+    def links(self) -> Sequence[int]:
+        """For each output, the inputs on which its derivative can depend."""
+
+    def __init__(self, program: Program, moving: tuple[bool, ...], reached: tuple[bool, ...]) -> None:
+        """Of a program with as many inputs and outputs as are told of."""
+        self.program = program
+        self.moving = moving
+        self.reached = reached
+        self.__name__ = f"{self.kind} of {program.__name__}"
+
+    def split(self, values: Sequence[Any]) -> tuple[Sequence[Any], Sequence[Any], Callable[..., tuple[Any, ...]]]:
+        """The program's inputs, what comes after them, and the program as a function of the moving inputs alone."""
+        inputs, rest = values[: len(self.moving)], values[len(self.moving) :]
+
+        def function(*moving: Any) -> tuple[Any, ...]:
+            outputs = self.program(*merge(inputs, positions, moving))
+            return tuple(part for part, reaches in zip(outputs, self.reached, strict=True) if reaches)
+
+        positions = [position for position, moves in enumerate(self.moving) if moves]
+        return [inputs[position] for position in positions], rest, function
+
+    def batched(self, size: int, mapped: tuple[bool, ...] | None) -> Program:
+        """The derivative of the batched program, every input of which is mapped: each example has its own."""
+        return spread(type(self)(batched(self.program, size), self.moving, self.reached), size, mapped)
+
+    def reached_links(self) -> list[int]:
+        """The links of the outputs that are reached."""
+        return [link for link, reaches in zip(self.program.links, self.reached, strict=True) if reaches]
+
+
+class Pullback(Derivative):
+    """The program `(inputs, cotangents of the reached outputs) -> cotangents of the moving inputs`."""
+
+    kind = "pullback"
+
+    def __call__(self, *values: Any) -> tuple[Any, ...]:
+        """Run the program again, and sweep it backward."""
+        moving, cotangents, function = self.split(values)
+        return vjp(function, *moving)[1](tuple(cotangents))
+
+    def shapes(self, *values: Any) -> tuple[ShapeDtype, ...]:
+        """Cotangents have the shapes of their inputs."""
+        return tuple(ShapeDtype.of(x) for x, moves in zip(values, self.moving, strict=False) if moves)
+
+    @property
+    def links(self) -> list[int]:
+        """A cotangent depends on all the inputs that matter to a reached output, and on the cotangents of those."""
+        count = len(self.moving)
+        return [
+            union(
+                link | 1 << count + position for position, link in enumerate(self.reached_links()) if link >> number & 1
+            )
+            for number, moves in enumerate(self.moving)
+            if moves
+        ]
+
+
+class Pushforward(Derivative):
+    """The program `(inputs, tangents of the moving inputs) -> tangents of the reached outputs`."""
+
+    kind = "pushforward"
+
+    def __call__(self, *values: Any) -> tuple[Any, ...]:
+        """Run the program again, and push the tangents along."""
+        moving, tangents, function = self.split(values)
+        return jvp(function, tuple(moving), tuple(tangents))[1]
+
+    def shapes(self, *values: Any) -> tuple[ShapeDtype, ...]:
+        """Tangents have the shapes of the outputs."""
+        outputs = call_abstractly(*values[: len(self.moving)], program=self.program)
+        return tuple(out for out, reaches in zip(outputs, self.reached, strict=True) if reaches)
+
+    @property
+    def links(self) -> list[int]:
+        """A tangent depends on the inputs that matter to its output, and on the tangents of those."""
+        positions = [position for position, moves in enumerate(self.moving) if moves]
+        return [
+            link | union(1 << len(self.moving) + i for i, position in enumerate(positions) if link >> position & 1)
+            for link in self.reached_links()
+        ]
+
+
+class Spread:
+    """A program that needs a batch axis in every input, given inputs of which some have none: they are repeated."""
+
+    def __init__(self, program: Program, size: int, mapped: tuple[bool, ...], axis: int = 0) -> None:
+        """Of a batched program; `axis` is where the batch axis belongs, behind those of later batches."""
+        self.program = program
+        self.size = size
+        self.mapped = mapped
+        self.axis = axis
+        self.__name__ = program.__name__
+
+    @property
+    def links(self) -> Sequence[int]:
+        """Those of the program."""
+        return self.program.links
+
+    def spread(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """A shape with the batch axis put in."""
+        return (*shape[: self.axis], self.size, *shape[self.axis :])
+
+    def __call__(self, *values: Any) -> tuple[Any, ...]:
+        """Repeat what is not mapped, and run."""
+        return self.program(
+            *(
+                value if is_mapped else np.broadcast_to(np.expand_dims(value, self.axis), self.spread(np.shape(value)))
+                for value, is_mapped in zip(values, self.mapped, strict=True)
+            )
+        )
+
+    def shapes(self, *values: Any) -> tuple[ShapeDtype, ...]:
+        """The shapes that the batched program gives."""
+        kinds = [ShapeDtype.of(value) for value in values]
+        return call_abstractly(
+            *(
+                kind if is_mapped else ShapeDtype(self.spread(kind.shape), kind.dtype)
+                for kind, is_mapped in zip(kinds, self.mapped, strict=True)
+            ),
+            program=self.program,
+        )
+
+    def batched(self, size: int, mapped: tuple[bool, ...] | None) -> Program:
+        """One more batch axis in front."""
+        return spread(Spread(batched(self.program, size), self.size, self.mapped, self.axis + 1), size, mapped)
+
+
+def spread(program: Program, size: int, mapped: tuple[bool, ...] | None) -> Program:
+    """A batched program that needs a batch axis in every input, given inputs of which `mapped` have one."""
+    return program if mapped is None or all(mapped) else Spread(program, size, mapped)
+
+
+class Batched:
+    """A program for all examples at once: all its outputs have their batch axis first."""
+
+    def __init__(self, program: Program, size: int, mapped: tuple[bool, ...] | None = None) -> None:
+        """Of a program whose inputs are mapped over axis 0: all of them, or those that `mapped` says."""
+        axes = 0 if mapped is None else tuple(0 if is_mapped else None for is_mapped in mapped)
+        self.program = program
+        self.run = vmap(program, in_axes=axes, axis_size=size)
+        self.__name__ = f"batched {program.__name__}"
+
+    @property
+    def links(self) -> Sequence[int]:
+        """Those of the program."""
+        return self.program.links
+
+    def __call__(self, *values: Any) -> tuple[Any, ...]:
+        """The outputs for all examples."""
+        return self.run(*values)
+
+
+def batched(program: Any, size: int, mapped: tuple[bool, ...] | None = None) -> Program:
+    """The program for all examples, as it knows how, or by `vmap`; `mapped` says which inputs are, by default all."""
+    own = getattr(program, "batched", None)
+    return Batched(program, size, mapped) if own is None else own(size, mapped)

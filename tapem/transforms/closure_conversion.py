@@ -1,0 +1,198 @@
+"""Closed programs: a function recorded once, with everything that it closes over made an explicit input.
+
+An op whose static argument is a program (`checkpoint`, `while_loop`) must not hide a tracer in a closure, where no
+sweep would find it. So the function is recorded on a recorder of its own, one level up, which turns every outer tracer
+that the function uses into one more input. What remains is data: a list of instructions that can be applied to arrays,
+to tracers of any level, and, through `vmap`, to batches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from copy import copy
+from typing import Any, NamedTuple, cast
+
+from tapem.core.node import LEAF, Node, ShapeDtype
+from tapem.core.primitive import Primitive
+from tapem.core.structure import pick
+from tapem.core.tree import Structure, tree_flatten
+from tapem.doors.direct.recorder import Recorder, at_work, new_recorder, opened
+from tapem.doors.direct.tracer import Tracer, home, resolved, results_of
+from tapem.doors.monadic.step import TapeM, drive
+from tapem.transforms.tracing import as_tracer
+
+
+class Instruction(NamedTuple):
+    """One op of a replay: where its operands are (a slot, or a constant), and which slots are free afterwards."""
+
+    op: Any
+    slots: tuple[int | None, ...]
+    constants: tuple[Any, ...]
+    static: Mapping[str, Any]
+    target: int
+    last_uses: tuple[int, ...]
+
+
+class Replay:
+    """A recorded function without its values: it recomputes its outputs from any inputs.
+
+    Called with the inputs, and after them the values of what was captured, it gives the tuple of the outputs.
+    """
+
+    def __init__(self, nodes: Sequence[Node], inputs: Sequence[int], outputs: Sequence[int], name: str) -> None:
+        """Keep of the nodes what is needed to run them again."""
+        self.__name__ = name
+        self.inputs = tuple(inputs)
+        self.outputs = tuple(outputs)
+        self.leaves = {node.id: node.output for node in nodes if node.op is LEAF and node.id not in set(inputs)}
+        kept = set(outputs)
+        last: dict[int, int] = {}
+        for node in reversed(nodes):
+            if node.id in kept or node.id in last:
+                for parent in node.parents:
+                    if parent is not None:
+                        last.setdefault(parent, node.id)
+        ends: dict[int, list[int]] = {}
+        for slot, user in last.items():
+            if slot not in kept:
+                ends.setdefault(user, []).append(slot)
+        self.instructions = [
+            Instruction(
+                node.op,
+                node.parents,
+                tuple(None if p is not None else x for p, x in zip(node.parents, node.inputs, strict=True)),
+                node.static,
+                node.id,
+                tuple(ends.get(node.id, ())),
+            )
+            for node in nodes
+            if node.op is not LEAF and (node.id in kept or node.id in last) and node.id not in self.inputs
+        ]
+
+    def __call__(self, *inputs: Any) -> tuple[Any, ...]:
+        """The outputs for these inputs."""
+        slots: dict[int, Any] = dict(self.leaves)
+        slots.update(zip(self.inputs, inputs, strict=True))
+        for op, sources, constants, static, target, last_uses in self.instructions:
+            operands = [
+                constant if slot is None else slots[slot] for slot, constant in zip(sources, constants, strict=True)
+            ]
+            slots[target] = operands[0][static["index"]] if op is pick else op(*operands, **static)
+            for slot in last_uses:
+                del slots[slot]
+        return tuple(slots[slot] for slot in self.outputs)
+
+    @property
+    def links(self) -> list[int]:
+        """For each output, the inputs on which its derivative can depend: bit i stands for input i."""
+        found: dict[int, Any] = dict.fromkeys(self.leaves, 0)
+        found.update((slot, 1 << number) for number, slot in enumerate(self.inputs))
+        for op, slots, _, static, target, _ in self.instructions:
+            masks = [0 if slot is None else found[slot] for slot in slots]
+            if op is pick:
+                found[target] = masks[0][static["index"]] if isinstance(masks[0], list) else masks[0]
+            elif not getattr(op, "differentiable", True):
+                found[target] = 0
+            elif "program" in static:
+                found[target] = [linked(link, masks) for link in static["program"].links]
+            else:
+                found[target] = union(masks)
+        return [found[slot] for slot in self.outputs]
+
+    def with_op(self, op: Primitive, other: Callable[..., Any], count: int) -> Replay:
+        """The same program with another function in the place of an op wherever one of the first inputs reaches it."""
+        reached = set(self.inputs[:count])
+        instructions: list[Instruction] = []
+        for instruction in self.instructions:
+            if not reached.isdisjoint(instruction.slots):
+                reached.add(instruction.target)
+                if instruction.op is op:
+                    instruction = instruction._replace(op=other)
+            instructions.append(instruction)
+        changed = copy(self)
+        changed.instructions = instructions
+        return changed
+
+    def __repr__(self) -> str:
+        return f"<{self.__name__}: {len(self.instructions)} ops>"
+
+
+def linked(link: int, masks: Sequence[int]) -> int:
+    """What the inputs that a link names stand for, together."""
+    return union(mask for number, mask in enumerate(masks) if link >> number & 1)
+
+
+def union(masks: Iterable[int]) -> int:
+    """All the bits of some masks."""
+    found = 0
+    for mask in masks:
+        found |= mask
+    return found
+
+
+class Closed(NamedTuple):
+    """What `close` found: the program, the outer tracers it needs after its inputs, and its outputs here."""
+
+    program: Replay
+    captures: list[Tracer]
+    outputs: list[Any]
+    structure: Structure
+
+
+def close(
+    f: Callable[..., Any],
+    leaves: Sequence[Any],
+    rebuild: Callable[[Sequence[Any]], tuple[Sequence[Any], Mapping[str, Any]]],
+) -> Closed:
+    """Record `f(*args, **kwargs)`, where `rebuild(leaves)` gives its arguments; a recorder must be at work.
+
+    The outputs are values where the recorder at work knows values, and ShapeDtype where it knows shapes only.
+    """
+
+    def record(recorder: Recorder) -> Closed:
+        inputs = [input_leaf(recorder, leaf) for leaf in leaves]
+        arguments, options = rebuild([Tracer(recorder, node) for node in inputs])
+        result = f(*arguments, **options)
+        if isinstance(result, TapeM):
+            result = drive(cast("TapeM[Any]", result), recorder)
+        values, structure = tree_flatten(result)
+        outputs = [output_node(recorder, as_tracer(recorder, value)) for value in values]
+        assert recorder.captures is not None
+        captured = list(recorder.captures.values())
+        ids = [node.id for node in inputs] + [node.id for _, node in captured]
+        name = getattr(f, "__name__", type(f).__name__)
+        program = Replay(recorder.nodes, ids, [node.id for node in outputs], name)
+        return Closed(program, [tracer for tracer, _ in captured], [node.output for node in outputs], structure)
+
+    below = at_work()
+    return opened(new_recorder(abstract=below is not None and below.abstract, closing=True), record)
+
+
+def input_leaf(recorder: Recorder, value: Any) -> Node:
+    """The input that stands for a value: with the value itself, or with its shape only."""
+    if recorder.abstract:
+        return recorder.leaf(value if type(value) in (bool, int, float) else ShapeDtype.of(value))
+    return recorder.leaf(value.node.output, copy=False) if type(value) is Tracer else recorder.leaf(value)
+
+
+def is_tensor(value: Any) -> bool:
+    """Whether a value may have a derivative here or further out: a tracer, or floats."""
+    kind = getattr(getattr(value, "dtype", None), "kind", "")
+    return type(value) is Tracer or isinstance(value, float) or kind == "f"
+
+
+def output_node(recorder: Recorder, value: Any) -> Node:
+    """The node of an output; a constant, or an outer tracer that was passed through, gets one of its own."""
+    if type(value) is Tracer:
+        return value.node if value.recorder is recorder else recorder.capture(value)
+    return recorder.leaf(value, requires_grad=False)
+
+
+def place(op: Primitive, operands: Sequence[Any], static: Mapping[str, Any], outputs: tuple[Any, ...]) -> Sequence[Any]:
+    """Record an op whose outputs were computed by `close` already; the tracers of its results."""
+    if not outputs:
+        return ()
+    recorder: Recorder = home(operands, op.usage)
+    parents, inputs, requires_grad = resolved(recorder, op, operands)
+    node = op.placed(len(recorder.nodes), parents, inputs, static, outputs, requires_grad)
+    return results_of(recorder, recorder.append(node))

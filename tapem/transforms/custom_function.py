@@ -1,0 +1,188 @@
+"""A function with a rule of its own: how it is called, and how its trees are taken apart and put together.
+
+A rule is given and returns trees, as the function's arguments and results are; the op `custom_call` knows flat lists of
+tensors only.
+"""
+
+# What a value is, an array, a tracer, a step or a tuple of them, is told apart as the program runs: to a checker it is
+# Any, and what a test makes of that Unknown.
+# pyright: reportUnknownArgumentType=false, reportUnknownMemberType=false, reportUnknownVariableType=false
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from tapem.core.hints import note
+from tapem.core.node import ShapeDtype, taken
+from tapem.core.tree import Structure, shown, tree_flatten, tree_unflatten
+from tapem.doors.direct.tracer import Tracer
+from tapem.doors.monadic.programs import lift
+from tapem.errors import DTypeError, TapeError, TreeError
+from tapem.transforms.custom_call import custom_call
+from tapem.transforms.derivatives import merge, position
+from tapem.transforms.tracing import monadic, name_of
+
+
+class Custom:
+    """A function with a rule of its own, however the rule is given."""
+
+    def __init__(self, function: Callable[..., Any], given: Callable[..., Any], nondiff_argnums: Sequence[int]) -> None:
+        """Take name, documentation and signature from the function that the user gave."""
+        functools.update_wrapper(self, given)
+        self.__name__ = name_of(given)
+        self.function = function
+        self.nondiff_argnums = tuple(nondiff_argnums)
+        self.signature = signature_of(given)
+
+    def __call__(self, *arguments: Any, **options: Any) -> Any:
+        """Apply the function."""
+        arguments = self.positional(arguments, options)
+        leaves = tree_flatten(arguments)[0]
+        if monadic(leaves):
+            return lift(self)(*arguments)
+        if not any(type(leaf) is Tracer for leaf in leaves):
+            return self.function(*arguments)
+        call = self.called_with(arguments)
+        outputs = custom_call(*call.operands, rule=call)
+        return tree_unflatten(call.output_structure(), outputs)
+
+    def called_with(self, arguments: tuple[Any, ...]) -> Call:
+        """One call of the function, with its rule; NoRuleError if it was given none."""
+        raise NotImplementedError
+
+    def positional(self, arguments: tuple[Any, ...], options: dict[str, Any]) -> tuple[Any, ...]:
+        """All arguments by their positions, those named and those left to their defaults too: as rules are given them.
+
+        Raises TypeError if they do not fit the signature, or if one can be given by name only.
+        """
+        signature = self.signature
+        if signature is None:
+            if options:
+                raise TypeError(f"{self.__name__} is not written in Python; pass its arguments by position.")
+            return arguments
+        if not options and len(arguments) == len(signature.parameters):
+            return arguments
+        try:
+            bound = signature.bind(*arguments, **options)
+        except TypeError as error:
+            raise TypeError(f"{self.__name__}{signature}: {error}.") from None
+        bound.apply_defaults()
+        by_name = [name for name in bound.kwargs if name in options]
+        if by_name:
+            raise TypeError(
+                f"{self.__name__}{signature}: {', '.join(by_name)} can be given by name only, so a rule, whose "
+                "arguments are positional, would never see it. Make it a positional argument."
+            )
+        return bound.args
+
+    def argument(self, number: int) -> str:
+        """How errors call an argument."""
+        names = list(self.signature.parameters) if self.signature is not None else []
+        return names[number] if number < len(names) else f"argument {number}"
+
+    __name__: str
+
+
+def signature_of(f: Callable[..., Any]) -> inspect.Signature | None:
+    """The signature to which a call is resolved; None for NumPy's functions, whose defaults no rule expects."""
+    if (getattr(f, "__module__", None) or "numpy").partition(".")[0] == "numpy":
+        return None
+    try:
+        return inspect.signature(f)
+    except (TypeError, ValueError):  # some built-in functions have none
+        return None
+
+
+class Call:
+    """One call of a custom function, as a function of a flat list of operands, which are tensors.
+
+    Its methods also run on one example of a batch, and on tracers, so what they know of trees and shapes is what was
+    seen when the function, or its rule, last ran.
+    """
+
+    reverse: bool
+
+    def __init__(self, custom: Custom, arguments: tuple[Any, ...]) -> None:
+        """Take the arguments apart; what `nondiff_argnums` names stays as it is.
+
+        Raises DTypeError for anything else that is no tensor, TapeError if what is named holds tracers.
+        """
+        self.name = custom.__name__
+        self.custom = custom
+        fixed = {position(number, len(arguments)) for number in custom.nondiff_argnums}
+        self.fixed = [arguments[number] for number in sorted(fixed)]
+        self.numbers = [number for number in range(len(arguments)) if number not in fixed]
+        self.arguments = arguments
+        leaves, self.structure = tree_flatten(tuple(arguments[number] for number in self.numbers))
+        self.names = self.named_leaves()
+        self.operands = [self.tensor(leaf, name) for leaf, name in zip(leaves, self.names, strict=True)]
+        self.inputs: list[ShapeDtype] = []
+        self.outputs: list[ShapeDtype] = []
+        self.structures: dict[str, Structure] = {}
+        for number in fixed:
+            if any(type(leaf) is Tracer for leaf in tree_flatten(arguments[number])[0]):
+                raise TapeError(
+                    f"{self.name}: nondiff_argnums names {custom.argument(number)}, which holds a value that is being "
+                    "differentiated or mapped. Leave it out of nondiff_argnums, and return None as its cotangent."
+                )
+
+    def __repr__(self) -> str:
+        return self.name
+
+    def named_leaves(self) -> list[str]:
+        """How errors call the leaves of the differentiable arguments."""
+        parts = zip(self.numbers, self.structure.children(), strict=True)
+        return [
+            self.custom.argument(number) + "".join(f"[{entry!r}]" for entry in path)
+            for number, part in parts
+            for path in part.paths()
+        ]
+
+    def tensor(self, leaf: Any, name: str) -> Any:
+        """A leaf of the arguments as a tensor."""
+        try:
+            return taken(leaf, op=self.name, argument=f"argument {name!r}")
+        except DTypeError as error:
+            note(error, "What is no tensor, such as a function or a mode, is named in nondiff_argnums=.")
+            raise
+
+    def output_structure(self) -> Structure:
+        """The structure of the function's result."""
+        return self.structures["output"]
+
+    def tree(self, operands: Sequence[Any]) -> tuple[Any, ...]:
+        """The differentiable arguments."""
+        return tree_unflatten(self.structure, operands)
+
+    def full(self, operands: Sequence[Any]) -> list[Any]:
+        """All the arguments."""
+        return list(merge(self.arguments, self.numbers, self.tree(operands)))
+
+    def seen(self, operands: Sequence[Any], y: Any, what: str) -> list[Any]:
+        """The leaves of the function's result; an error if it is no longer like the one that was seen before."""
+        leaves, structure = tree_flatten(y)
+        kinds = [ShapeDtype.of(leaf) for leaf in leaves]
+        known = self.structures.setdefault("output", structure)
+        if known != structure:
+            raise TreeError(f"{what} returns {shown(structure)}, but {self.name} itself {shown(known)}.")
+        self.inputs, self.outputs = [ShapeDtype.of(value) for value in operands], kinds
+        return leaves
+
+    def function(self, *operands: Any) -> list[Any]:
+        """The outputs of the function itself."""
+        return self.seen(operands, self.custom.function(*self.full(operands)), self.name)
+
+    def forward(self, *operands: Any) -> tuple[list[Any], list[Any]]:
+        """The outputs and the residuals."""
+        return self.function(*operands), []
+
+    def pull(self, residuals: Sequence[Any], cotangents: Sequence[Any]) -> list[Any]:
+        """The cotangents of the operands, by the user's rule."""
+        raise NotImplementedError
+
+    def push(self, inputs: Sequence[Any], tangents: Sequence[Any]) -> list[Any]:
+        """The tangents of the outputs, by the user's rule."""
+        raise NotImplementedError

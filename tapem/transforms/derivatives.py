@@ -1,0 +1,424 @@
+"""The transforms of derivatives: grad, value_and_grad, vjp, jvp, linearize.
+
+A program may be a plain NumPy function, a function of ops, or a `do` program. Arguments may be trees. All transforms
+nest in any order; how, is told in `tracing`.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar, cast
+
+import numpy as np
+
+from tapem.core.boundary import boundary, shorten
+from tapem.core.context import WORK, quietly
+from tapem.core.node import NUMBERS, ShapeDtype, constant, taken
+from tapem.core.tree import Structure, leaves_like, shown, tree_flatten, tree_unflatten
+from tapem.doors.direct.tracer import Tracer
+from tapem.doors.monadic.programs import lift
+from tapem.doors.monadic.step import TapeM
+from tapem.errors import ArgumentError, DTypeError, ShapeError, TreeError
+from tapem.sweeps.forward import forward
+from tapem.sweeps.reverse import reverse
+from tapem.transforms.arguments import as_argnums, as_function, hint_at_lists, leaf_name
+from tapem.transforms.tracing import Trace, monadic, scalar_output, through_every_door, trace
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def value_and_grad(
+    f: Callable[..., Any] | None = None,
+    argnums: int | Sequence[int] = 0,
+    has_aux: bool = False,
+    allow_int: bool = False,
+) -> Callable[..., Any]:
+    """The function that computes `f`, a scalar, together with its gradient.
+
+    The gradient has the structure, shapes and dtypes of the arguments that `argnums` selects (a tuple of gradients for
+    a tuple of numbers); arguments that f does not use get zeros. With `has_aux`, f returns `(y, aux)`, and so does the
+    value: `((y, aux), gradient)`. Integer and bool leaves are an error, or get None with `allow_int`.
+
+    f may overwrite its arguments: they are copied first, which costs their memory once more, and the time to copy it.
+    Raises NotScalarError if f's output is not of shape (), DTypeError for an integer input, ArgumentError for an
+    argnum out of range.
+
+    >>> import numpy as np
+    >>> value, gradient = value_and_grad(lambda x: np.sum(x**2))(np.array([1.0, 2.0]))
+    >>> float(value), gradient
+    (5.0, array([2., 4.]))
+    """
+    if f is None:
+        return functools.partial(value_and_grad, argnums=argnums, has_aux=has_aux, allow_int=allow_int)
+    what = "value_and_grad"
+    return boundary(both_of(as_function(f, what), as_argnums(argnums, what), has_aux, allow_int))
+
+
+def both_of(
+    function: Callable[..., Any], argnums: int | tuple[int, ...], has_aux: bool, allow_int: bool
+) -> Callable[..., Any]:
+    """The function that computes value and gradient, whose caller is the boundary."""
+
+    @functools.wraps(function)
+    def with_gradient(*arguments: Any, **options: Any) -> Any:
+        selected = select(arguments, argnums)
+        chosen: Any = arguments[selected] if isinstance(selected, int) else tuple(arguments[i] for i in selected)
+        leaves, structure = tree_flatten(chosen)
+        if monadic(leaves):
+            # Not with_gradient itself: a closure that holds itself would keep f alive until the next collection.
+            return lift(value_and_grad(function, argnums, has_aux, allow_int))(*arguments, **options)
+        positions = differentiable(leaves, structure, allow_int, "grad", selected)
+
+        def call(tracers: list[Any]) -> Any:
+            inside = tree_unflatten(structure, merge(leaves, positions, tracers))
+            try:
+                return function(*replace(arguments, selected, inside), **options)
+            except Exception as error:
+                hint_at_lists(error, arguments)
+                raise
+
+        inputs = leaves if positions is None else [leaves[position] for position in positions]
+        traced = trace(call, inputs, has_aux=has_aux)
+        output = scalar_output(traced, "grad")
+        gradients = pull_back(traced, [output], [None], copy=False)
+        gradient = tree_unflatten(structure, merge([None] * len(leaves), positions, gradients))
+        value = traced.leave(output)
+        return ((value, traced.aux) if has_aux else value), gradient
+
+    return with_gradient
+
+
+def grad(
+    f: Callable[..., Any] | None = None,
+    argnums: int | Sequence[int] = 0,
+    has_aux: bool = False,
+    allow_int: bool = False,
+) -> Callable[..., Any]:
+    """The function that computes the gradient of the scalar function `f`; as `value_and_grad`, without the value.
+
+    With `has_aux` it gives `(gradient, aux)`. Usable as a decorator.
+
+    >>> import numpy as np
+    >>> grad(np.sin)(0.0)
+    np.float64(1.0)
+    >>> grad(grad(np.sin))(0.5) == -np.sin(0.5)
+    np.True_
+    """
+    if f is None:
+        return functools.partial(grad, argnums=argnums, has_aux=has_aux, allow_int=allow_int)
+    both = both_of(as_function(f, "grad"), as_argnums(argnums, "grad"), has_aux, allow_int)
+
+    @functools.wraps(f)
+    def gradient(*arguments: Any, **options: Any) -> Any:
+        try:
+            result = both(*arguments, **options)
+        except Exception as error:
+            shorten(error)
+            raise
+        if isinstance(result, TapeM):
+            return cast("TapeM[Any]", result).map(without_value)
+        return without_value(result)
+
+    def without_value(result: tuple[Any, Any]) -> Any:
+        value, found = result
+        return (found, value[1]) if has_aux else found
+
+    return gradient
+
+
+@boundary
+def vjp(f: Callable[..., Any], *primals: Any, has_aux: bool = False) -> Any:
+    """The value of `f` at the primals, and its pullback: `(y, pullback)`, or `(y, pullback, aux)` with `has_aux`.
+
+    `pullback(cotangent)` takes a cotangent like y, and returns a tuple with one cotangent per primal. It can be called
+    any number of times. Raises ShapeError, DTypeError or TreeError for a cotangent that does not fit y.
+
+    >>> import numpy as np
+    >>> y, pullback = vjp(lambda x, w: np.sin(x) * w, np.array([0.0, 1.0]), 2.0)
+    >>> pullback(np.array([1.0, 0.0]))
+    (array([2., 0.]), np.float64(0.0))
+    """
+    f = as_function(f, "vjp")
+    leaves, structure = tree_flatten(primals)
+    positions = differentiable(leaves, structure, True, "vjp")
+
+    def call(tracers: list[Any]) -> Any:
+        try:
+            return f(*tree_unflatten(structure, merge(leaves, positions, tracers)))
+        except Exception as error:
+            hint_at_lists(error, primals)
+            raise
+
+    traced = trace(call, leaves if positions is None else [leaves[i] for i in positions], has_aux=has_aux)
+
+    def pullback(cotangent: Any) -> Any:
+        try:
+            traced.check()
+            given = leaves_like(traced.structure, cotangent, "the cotangent of vjp and the output of f")
+            fitted = [like(ct, out, "the cotangent") for ct, out in zip(given, traced.outputs, strict=True)]
+            gradients = pull_back(traced, traced.outputs, fitted, copy=True)
+        except Exception as error:
+            shorten(error)
+            raise
+        return tree_unflatten(structure, merge([None] * len(leaves), positions, gradients))
+
+    return (traced.result(), pullback, traced.aux) if has_aux else (traced.result(), pullback)
+
+
+@through_every_door
+def jvp(f: Callable[..., Any], primals: Any, tangents: Any, has_aux: bool = False) -> Any:
+    """The value of `f` and its derivative along the tangents: `(y, dy)`, or `(y, dy, aux)` with `has_aux`.
+
+    `primals` and `tangents` are tuples, one entry per argument. Raises ShapeError, DTypeError or TreeError for a
+    tangent that does not fit its primal.
+
+    >>> import numpy as np
+    >>> y, dy = jvp(np.sin, (0.0,), (2.0,))
+    >>> float(y), float(dy)
+    (0.0, 2.0)
+    """
+    primals, tangents = as_arguments(primals, "primals"), as_arguments(tangents, "tangents")
+    given, structure = tree_flatten(tangents)
+    traced, push = pushforward(as_function(f, "jvp"), primals, has_aux, "jvp")
+    if tree_flatten(primals)[1] != structure:
+        raise TreeError(f"jvp: primals are {shown(tree_flatten(primals)[1])}, but tangents are {shown(structure)}.")
+    y, dy = traced.result(), push(given)
+    return (y, dy, traced.aux) if has_aux else (y, dy)
+
+
+@boundary
+def linearize(f: Callable[..., Any], *primals: Any, has_aux: bool = False) -> Any:
+    """The value of `f` at the primals, and its derivative there as a linear function: `(y, derivative)`.
+
+    `derivative(*tangents)` takes one tangent per primal. f runs once; the linear function can be called any number of
+    times. With `has_aux`, f returns `(y, aux)`, and the result is `(y, derivative, aux)`. Raises TreeError, ShapeError
+    or DTypeError for tangents that do not fit the primals.
+
+    >>> import numpy as np
+    >>> y, derivative = linearize(np.sin, 0.0)
+    >>> float(derivative(1.0)), float(derivative(3.0))
+    (1.0, 3.0)
+    """
+    traced, push = pushforward(as_function(f, "linearize"), primals, has_aux, "linearize")
+    _, structure = tree_flatten(primals)
+
+    def derivative(*tangents: Any) -> Any:
+        try:
+            traced.check()
+            return push(leaves_like(structure, tangents, "the tangents of linearize and the primals"))
+        except Exception as error:
+            shorten(error)
+            raise
+
+    return (traced.result(), derivative, traced.aux) if has_aux else (traced.result(), derivative)
+
+
+def pushforward(
+    f: Callable[..., Any], primals: tuple[Any, ...], has_aux: bool, what: str
+) -> tuple[Trace, Callable[[list[Any]], Any]]:
+    """Record f once; the function that pushes a list of tangents, one per leaf of the primals, through the record.
+
+    `what` is the transform of which errors speak.
+    """
+    leaves, structure = tree_flatten(primals)
+    positions = differentiable(leaves, structure, True, what)
+
+    def call(tracers: list[Any]) -> Any:
+        try:
+            return f(*tree_unflatten(structure, merge(leaves, positions, tracers)))
+        except Exception as error:
+            hint_at_lists(error, primals)
+            raise
+
+    inputs = leaves if positions is None else [leaves[position] for position in positions]
+    traced = trace(call, inputs, has_aux=has_aux)
+
+    def push(tangents: list[Any]) -> Any:
+        chosen = tangents if positions is None else [tangents[position] for position in positions]
+        seeds = {
+            node.id: like(tangent, primal, "the tangent")
+            for node, tangent, primal in zip(traced.inputs, chosen, inputs, strict=True)
+        }
+        watcher = WORK.get().watcher
+        ends = [traced.output_node(output) for output in traced.outputs]
+        ids = [node.id for node in ends if node is not None]
+        nodes, last, view = traced.recorder.nodes, traced.last, traced.view()
+        found = quietly(lambda: forward(nodes, seeds, last, outputs=ids, view=view, watcher=watcher))
+        results: list[Any] = []
+        for output, node in zip(traced.outputs, ends, strict=True):
+            tangent = None if node is None else found.get(node.id)
+            if node is None or tangent is None:
+                results.append(zeros(output))
+            else:
+                results.append(traced.leave(owned(tangent, True, node.output)))
+        return tree_unflatten(traced.structure, results)
+
+    return traced, push
+
+
+def pull_back(traced: Trace, outputs: Sequence[Any], cotangents: Sequence[Any], copy: bool) -> list[Any]:
+    """The cotangents of a trace's inputs, from those of its outputs (None stands for one).
+
+    The arrays returned belong to the caller: they share memory with nothing, least of all with each other.
+    """
+    seeds: dict[int, Any] = {}
+    for output, cotangent in zip(outputs, cotangents, strict=True):
+        node = traced.output_node(output)
+        if node is None or not node.requires_grad:
+            continue
+        seed = output.dtype.type(1) if cotangent is None else cotangent
+        seeds[node.id] = seeds[node.id] + seed if node.id in seeds else seed
+    watcher = WORK.get().watcher
+
+    def sweep() -> None:
+        reverse(
+            traced.recorder.nodes,
+            seeds,
+            active=traced.active(),
+            view=traced.view(),
+            keep=False,
+            first=traced.first,
+            sources=len(traced.inputs),
+            watcher=watcher,
+        )
+
+    quietly(sweep)
+    results: list[Any] = []
+    seen: set[int] = set()
+    for node in traced.inputs:
+        cotangent = seeds.get(node.id)
+        if cotangent is None:
+            results.append(zeros(node.output))
+            continue
+        if not traced.nested:
+            cotangent = owned(cotangent, copy or id(cotangent) in seen, node.output)
+            seen.add(id(cotangent))
+        results.append(traced.leave(cotangent))
+    return results
+
+
+def owned(value: Any, copy: bool, like: Any) -> Any:
+    """An array that nobody else holds; a NumPy scalar only in the place of a Python or NumPy scalar."""
+    if type(value) is np.ndarray:
+        if value.ndim == 0 and type(like) is not np.ndarray:
+            return value[()]
+        return value.copy() if copy or value.base is not None or not value.flags.writeable else value
+    return np.asarray(value) if type(like) is np.ndarray and issubclass(type(value), np.generic) else value
+
+
+def zeros(value: Any) -> Any:
+    """The zero gradient of a value, with its shape and dtype."""
+    kind = ShapeDtype.of(value)
+    return np.zeros(kind.shape, kind.dtype) if kind.dtype.kind == "f" else np.zeros(kind.shape)
+
+
+def like(value: Any, reference: Any, what: str) -> Any:
+    """A tangent or cotangent with the shape and dtype of the value it belongs to; an error if it does not fit."""
+    expected = ShapeDtype.of(reference)
+    if type(value) is not Tracer:
+        value = np.asarray(constant(value, op=what, argument="its value"))
+    own = ShapeDtype.of(value)
+    if own.shape != expected.shape:
+        raise ShapeError(f"{what} has shape {own.shape}, but belongs to a value of shape {expected.shape}.")
+    if own.dtype.type is expected.dtype.type or expected.dtype.kind != "f":
+        return value
+    weak = own.shape == () or own.dtype.kind in "iu"
+    if not weak and own.dtype.kind == "f":
+        raise DTypeError(
+            f"{what} is {own}, but belongs to a value of type {expected}; write it as .astype(np.{expected.dtype})."
+        )
+    return value.astype(expected.dtype)
+
+
+def as_arguments(values: Any, what: str) -> tuple[Any, ...]:
+    """Primals or tangents as a tuple with one entry per argument."""
+    if isinstance(values, tuple | list):
+        return tuple(cast("Sequence[Any]", values))
+    raise TreeError(f"jvp: {what} must be a tuple with one entry per argument, not {type(values).__name__}.")
+
+
+def select(arguments: Sequence[Any], argnums: int | Sequence[int]) -> int | tuple[int, ...]:
+    """The argnums as positions from the front; ArgumentError for one that does not exist, or occurs twice."""
+    if isinstance(argnums, int):
+        return position(argnums, len(arguments))
+    selected = tuple(position(number, len(arguments)) for number in argnums)
+    if len(set(selected)) < len(selected):
+        raise ArgumentError(f"argnums={argnums!r} selects an argument twice; its gradient is one, so name it once.")
+    return selected
+
+
+def position(number: int, count: int) -> int:
+    """An argnum as a position from the front; ArgumentError if there is no such argument among the `count`."""
+    if not -count <= number < count:
+        raise ArgumentError(
+            f"argnums={number} selects no argument: the function was called with {count} positional ones. What is "
+            "differentiated is passed by position, not by name."
+        )
+    return number % count
+
+
+def replace(arguments: Sequence[Any], selected: int | tuple[int, ...], values: Any) -> list[Any]:
+    """The arguments with the selected ones replaced."""
+    result = list(arguments)
+    if isinstance(selected, int):
+        result[selected] = values
+    else:
+        for position, value in zip(selected, values, strict=True):
+            result[position] = value
+    return result
+
+
+def differentiable(
+    leaves: list[Any],
+    structure: Structure,
+    allow_int: bool | None,
+    what: str = "grad",
+    selected: int | Sequence[int] | None = None,
+) -> list[int] | None:
+    """The positions of the leaves that can be differentiated, or None for all of them.
+
+    Arrays of other libraries are replaced by NumPy's, in the list that is given.
+    `what` and `selected` are the transform and the positions of the arguments (by default all) of which errors speak.
+
+    Raises DTypeError for a leaf of integers or bools unless they are allowed, and for what is no tensor at all. With
+    `allow_int` None they are refused, and the error does not offer to allow them.
+    """
+    discrete: list[int] = []
+    for position, leaf in enumerate(leaves):
+        if type(leaf) is np.ndarray or type(leaf) is Tracer:
+            kind = leaf.dtype.kind
+        elif type(leaf) is float:
+            continue
+        elif type(leaf) in NUMBERS:
+            kind = ShapeDtype.of(leaf).dtype.kind
+        else:
+            name = leaf_name(structure, position, selected)
+            leaves[position] = leaf = taken(leaf, op=what, argument=name)
+            kind = ShapeDtype.of(leaf).dtype.kind
+        if kind == "f":
+            continue
+        if kind not in "iub":
+            constant(leaf, op=what, argument=leaf_name(structure, position, selected))  # raises, in words
+        if not allow_int:
+            name, dtype = leaf_name(structure, position, selected), ShapeDtype.of(leaf).dtype
+            raise DTypeError(
+                f"{what}: {name} is {dtype}, and integers and bools have no derivative. Convert it to floats, or leave "
+                "it out of argnums"
+                + ("." if allow_int is None else "; or pass allow_int=True to get None in its place.")
+            )
+        discrete.append(position)
+    return [position for position in range(len(leaves)) if position not in discrete] if discrete else None
+
+
+def merge(leaves: Sequence[Any], positions: list[int] | None, values: Sequence[Any]) -> Sequence[Any]:
+    """The leaves, with the values in these positions."""
+    if positions is None:
+        return values
+    result = list(leaves)
+    for position, value in zip(positions, values, strict=True):
+        result[position] = value
+    return result
+
+
+__all__ = ["grad", "jvp", "linearize", "value_and_grad", "vjp"]

@@ -1,0 +1,191 @@
+"""Derivatives of functions with many outputs: jacfwd, jacrev, hessian, hvp. Each runs f once and batches the sweep."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from tapem.core.boundary import boundary
+from tapem.core.node import ShapeDtype
+from tapem.core.tree import tree_flatten, tree_map, tree_unflatten
+from tapem.errors import DTypeError
+from tapem.transforms.arguments import as_argnums, as_function
+from tapem.transforms.derivatives import as_arguments, differentiable, grad, jvp, pushforward, replace, select, vjp
+from tapem.transforms.tracing import through_every_door
+from tapem.transforms.vectorize import vmap
+
+Argnums = int | Sequence[int]
+
+
+def jacfwd(f: Callable[..., Any] | None = None, argnums: Argnums = 0, has_aux: bool = False) -> Callable[..., Any]:
+    """The function that computes the Jacobian of `f` in forward mode: cheap where inputs are few and outputs many.
+
+    For every leaf of the output it gives a tree like the arguments that `argnums` selects, whose leaves have shape
+    `output.shape + input.shape` and the dtype of the input. With `has_aux`, `(jacobian, aux)`.
+
+    Raises DTypeError for an integer input.
+
+    >>> import numpy as np
+    >>> jacfwd(lambda x: x**2)(np.array([1.0, 2.0]))
+    array([[2., 0.],
+           [0., 4.]])
+    """
+    if f is None:
+        return functools.partial(jacfwd, argnums=argnums, has_aux=has_aux)
+    function = as_function(f, "jacfwd")
+    argnums = as_argnums(argnums, "jacfwd")
+
+    @through_every_door
+    @functools.wraps(function)
+    def jacobian_of(*arguments: Any, **options: Any) -> Any:
+        call, chosen, selected, single = partially(function, arguments, options, argnums)
+        leaves, structure = tree_flatten(chosen)
+        differentiable(leaves, structure, None, "jacfwd", selected)
+        traced, push = pushforward(call, chosen, has_aux, "jacfwd")
+        columns = vmap(push, out_axes=-1)(basis(leaves))
+
+        def rows(output: Any) -> Any:
+            parts = split(output, leaves, axis=-1)
+            blocks = [
+                cast(np.reshape(part, (*np.shape(output)[:-1], *np.shape(leaf))), leaf)
+                for part, leaf in zip(parts, leaves, strict=True)
+            ]
+            tree = tree_unflatten(structure, blocks)
+            return tree[0] if single else tree
+
+        jacobian = tree_map(rows, columns)
+        return (jacobian, traced.aux) if has_aux else jacobian
+
+    return jacobian_of
+
+
+def jacrev(f: Callable[..., Any] | None = None, argnums: Argnums = 0, has_aux: bool = False) -> Callable[..., Any]:
+    """The function that computes the Jacobian of `f` in reverse mode: cheap where outputs are few and inputs many.
+
+    The result is that of `jacfwd`. Raises DTypeError for an integer input or output.
+
+    >>> import numpy as np
+    >>> jacrev(lambda x: np.sum(x**2))(np.array([1.0, 2.0]))
+    array([2., 4.])
+    """
+    if f is None:
+        return functools.partial(jacrev, argnums=argnums, has_aux=has_aux)
+    function = as_function(f, "jacrev")
+    argnums = as_argnums(argnums, "jacrev")
+
+    @through_every_door
+    @functools.wraps(function)
+    def jacobian_of(*arguments: Any, **options: Any) -> Any:
+        call, chosen, selected, single = partially(function, arguments, options, argnums)
+        leaves, structure = tree_flatten(chosen)
+        differentiable(leaves, structure, None, "jacrev", selected)
+        y, pullback, *aux = vjp(call, *chosen, has_aux=has_aux)
+        outputs, out_structure = tree_flatten(y)
+        for output in outputs:
+            if ShapeDtype.of(output).dtype.kind != "f":
+                raise DTypeError(
+                    f"jacrev needs real outputs, but f returned one of dtype {ShapeDtype.of(output).dtype}."
+                )
+
+        def pulled(cotangents: list[Any]) -> Any:
+            return pullback(tree_unflatten(out_structure, cotangents))
+
+        rows = vmap(pulled)(basis(outputs))
+        parts = [split(leaf, outputs, axis=0) for leaf in tree_flatten(rows)[0]]
+
+        def block(position: int, output: Any) -> Any:
+            tree = tree_unflatten(
+                structure,
+                [
+                    cast(np.reshape(part[position], (*np.shape(output), *np.shape(leaf))), leaf)
+                    for part, leaf in zip(parts, leaves, strict=True)
+                ],
+            )
+            return tree[0] if single else tree
+
+        jacobian = tree_unflatten(out_structure, [block(position, output) for position, output in enumerate(outputs)])
+        return (jacobian, aux[0]) if has_aux else jacobian
+
+    return jacobian_of
+
+
+jacobian = jacrev
+
+
+def hessian(f: Callable[..., Any] | None = None, argnums: Argnums = 0) -> Callable[..., Any]:
+    """The function that computes the matrix of second derivatives of `f`: forward over reverse.
+
+    The leaves have shape `output.shape + input.shape + input.shape`.
+
+    >>> import numpy as np
+    >>> hessian(lambda x: np.sum(x**3))(np.array([1.0, 2.0]))
+    array([[ 6.,  0.],
+           [ 0., 12.]])
+    """
+    if f is None:
+        return functools.partial(hessian, argnums=argnums)
+    return jacfwd(jacrev(as_function(f, "hessian"), argnums), argnums)
+
+
+@boundary
+def hvp(f: Callable[..., Any], primals: Any, tangents: Any) -> Any:
+    """The Hessian of the scalar function `f` times a vector, at a small multiple of the cost of a gradient.
+
+    Forward over reverse. `primals` and `tangents` are tuples with one entry per argument; the result is like the only
+    argument, or a tuple where there are several. An array may be passed for a single argument.
+
+    >>> import numpy as np
+    >>> hvp(lambda x: np.sum(x**3), (np.array([1.0, 2.0]),), (np.array([1.0, 1.0]),))
+    array([ 6., 12.])
+    """
+    if not isinstance(primals, tuple | list):
+        primals, tangents = (primals,), (tangents,)
+    primals, tangents = as_arguments(primals, "primals"), as_arguments(tangents, "tangents")
+    _, product = jvp(grad(as_function(f, "hvp"), argnums=tuple(range(len(primals)))), primals, tangents)
+    return product[0] if len(primals) == 1 else product
+
+
+def partially(
+    f: Callable[..., Any], arguments: tuple[Any, ...], options: dict[str, Any], argnums: Argnums
+) -> tuple[Callable[..., Any], tuple[Any, ...], tuple[int, ...], bool]:
+    """f of the selected arguments alone, those arguments, their positions, and whether argnums was a single number."""
+    selected = select(arguments, argnums)
+    single = isinstance(selected, int)
+    positions = (selected,) if isinstance(selected, int) else selected
+    chosen = tuple(arguments[i] for i in positions)
+
+    def call(*inputs: Any) -> Any:
+        return f(*replace(arguments, selected, inputs[0] if single else inputs), **options)
+
+    return call, chosen, positions, single
+
+
+def basis(leaves: Sequence[Any]) -> list[Any]:
+    """The standard basis of the space of these leaves: for each leaf, its part of all the basis vectors, stacked."""
+    sizes = [int(np.prod(np.shape(leaf), dtype=np.int64)) for leaf in leaves]
+    total, start, parts = sum(sizes), 0, list[Any]()
+    for leaf, size in zip(leaves, sizes, strict=True):
+        part = np.eye(total, size, -start, dtype=ShapeDtype.of(leaf).dtype)
+        parts.append(part.reshape(total, *np.shape(leaf)))
+        start += size
+    return parts
+
+
+def split(value: Any, leaves: Sequence[Any], axis: int) -> list[Any]:
+    """A stack of all the basis directions, cut into the parts that belong to each leaf."""
+    parts: list[Any] = []
+    start = 0
+    for leaf in leaves:
+        stop = start + int(np.prod(np.shape(leaf), dtype=np.int64))
+        parts.append(value[..., start:stop] if axis == -1 else value[start:stop])
+        start = stop
+    return parts
+
+
+def cast(value: Any, leaf: Any) -> Any:
+    """A block of a Jacobian in the dtype of its input."""
+    dtype = ShapeDtype.of(leaf).dtype
+    return value if value.dtype == dtype else value.astype(dtype)

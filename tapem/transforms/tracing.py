@@ -1,0 +1,258 @@
+"""Tracing: running a function on tracers, and showing what was recorded to the sweeps.
+
+Every transform of derivatives begins here. It uses the recorder at work, or opens one if there is none. Each
+differentiated input becomes a node of its own, so the same array passed twice is never confused with itself, and
+neither is an inner input with an outer one. What is swept later are the nodes between those inputs and the outputs.
+
+If the recorder was opened here, the nodes are shown to the rules as arrays, and the sweep records nothing. If it was
+found at work, they are shown as tracers: the sweep itself is recorded, and an outer sweep can walk it.
+"""
+
+# What a value is, an array, a tracer, a step or a tuple of them, is told apart as the program runs: to a checker it is
+# Any, and what a test makes of that Unknown.
+# pyright: reportUnknownArgumentType=false, reportUnknownMemberType=false, reportUnknownVariableType=false
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, TypeVar
+
+import numpy as np
+
+from tapem.core.boundary import shorten
+from tapem.core.context import WORK, run, working
+from tapem.core.node import LEAF, NOTHING, Node, ShapeDtype, new_node
+from tapem.core.structure import detach, pick
+from tapem.core.tree import NO_LEAF, ONE_LEAF, Structure, tree_flatten, tree_unflatten
+from tapem.doors.direct.recorder import Recorder, at_work, new_recorder, opened, put_to_work
+from tapem.doors.direct.tracer import Tracer, home
+from tapem.doors.monadic.programs import lift
+from tapem.doors.monadic.step import TapeM, drive
+from tapem.doors.pure.tape import Ref
+from tapem.errors import DTypeError, NotScalarError
+from tapem.ops.arithmetic import identity
+from tapem.sweeps.reverse import View, reached
+
+R = TypeVar("R")
+
+
+class Trace(NamedTuple):
+    """A function as it was recorded at one point: the nodes of its inputs and outputs, and what lies between.
+
+    `outputs` are the leaves of the result: tracers of this recorder where they depend on the inputs at all. `nested`
+    says whether the recorder was found at work; `last` is the id of the last node that can matter.
+    """
+
+    recorder: Recorder
+    nested: bool
+    inputs: list[Node]
+    outputs: list[Any]
+    structure: Structure
+    last: int
+    aux: Any
+    silent: bool
+
+    @property
+    def first(self) -> int:
+        """The id of the first input."""
+        return self.inputs[0].id if self.inputs else self.last + 1
+
+    def output_node(self, output: Any) -> Node | None:
+        """The node of an output, or None where the output does not depend on this recorder."""
+        return output.node if type(output) is Tracer and output.recorder is self.recorder else None
+
+    def view(self) -> View | None:
+        """How the sweeps see the nodes: as tracers if nested, else as the arrays that they hold."""
+        return tracer_view(self.recorder) if self.nested else None
+
+    def active(self) -> Callable[[int], bool] | None:
+        """Which nodes a sweep visits: if nested, those that depend on the inputs; else those requiring a gradient."""
+        if not self.nested:
+            return None
+        return reached(self.recorder.nodes, [node.id for node in self.inputs], self.last).__contains__
+
+    def check(self) -> None:
+        """EscapedTracerError if the recorder that was found at work has ended since."""
+        if self.nested:
+            self.recorder.check_alive()
+
+    def result(self, outputs: Sequence[Any] | None = None) -> Any:
+        """The outputs as a tree; as arrays, if the recorder was opened for this trace."""
+        values = self.outputs if outputs is None else outputs
+        return tree_unflatten(self.structure, [self.leave(value) for value in values])
+
+    def leave(self, value: Any) -> Any:
+        """A value as it leaves the transform: as an array if the recorder was opened here, cut off under no_grad."""
+        if not self.nested:
+            return plain(value, self.recorder)
+        return detach(value) if self.silent else value
+
+
+def plain(value: Any, recorder: Recorder) -> Any:
+    """The value of a tracer of this recorder, whoever else may hold it; anything else as it is."""
+    if type(value) is Tracer and value.recorder is recorder:
+        output = value.node.output
+        return output.copy() if type(output) is np.ndarray else output
+    return value
+
+
+def plain_tree(tree: Any, recorder: Recorder) -> Any:
+    """A tree with the recorder's tracers as arrays."""
+    leaves, structure = tree_flatten(tree)
+    return tree_unflatten(structure, [plain(leaf, recorder) for leaf in leaves])
+
+
+def trace(call: Callable[[list[Any]], Any], leaves: list[Any], *, has_aux: bool = False) -> Trace:
+    """Record `call(leaves)`, with every leaf replaced by a tracer on a node of its own, which holds a copy of it."""
+    work = WORK.get()
+    recorder = at_work()
+    for leaf in leaves:  # a tracer may have been handed to another thread, in which no recorder is at work
+        if type(leaf) is Tracer and leaf.recorder is not recorder:
+            recorder = home(leaves, lambda: "a transform")
+            break
+    if recorder is None or (work.constant and not recorder.abstract):
+        return opened(new_recorder(), record, False, call, leaves, has_aux)
+    recorder.check_alive()
+    if work is recorder.usual:
+        return record(recorder, True, call, leaves, has_aux)
+    traced = run(put_to_work(recorder), record, recorder, True, call, leaves, has_aux)
+    return traced._replace(silent=bool(work.constant))
+
+
+def record(
+    recorder: Recorder, nested: bool, call: Callable[[list[Any]], Any], leaves: list[Any], has_aux: bool
+) -> Trace:
+    """Run the function on the recorder, which is at work already."""
+    if recorder.captures is not None:  # what stands for outer tracers comes first: the inputs stand side by side
+        for leaf in leaves:
+            if type(leaf) is Tracer:
+                recorder.own(leaf)
+    inputs = [input_node(recorder, leaf) for leaf in leaves]
+    result = call([Tracer(recorder, node) for node in inputs])
+    if type(result) is Tracer and not has_aux:
+        return Trace(recorder, nested, inputs, [result], ONE_LEAF, len(recorder.nodes) - 1, None, False)
+    if isinstance(result, TapeM):
+        result = drive(result, recorder)
+        from_program = tree_flatten(result)
+        result = tree_unflatten(from_program[1], [as_tracer(recorder, value) for value in from_program[0]])
+    aux = None
+    if has_aux:
+        if not isinstance(result, tuple) or len(result) != 2:
+            given = type(result).__name__
+            raise NotScalarError(f"with has_aux=True the function must return a pair (output, aux), not a {given}.")
+        result, aux = result
+        if not nested:
+            aux = plain_tree(aux, recorder)
+    outputs, structure = tree_flatten(result)
+    return Trace(recorder, nested, inputs, outputs, structure, len(recorder.nodes) - 1, aux, False)
+
+
+def as_tracer(recorder: Recorder, value: Any) -> Any:
+    """What a program returned, as direct code expects it: a Ref becomes a tracer."""
+    node = getattr(value, "node", None)
+    return Tracer(recorder, node) if type(node) is Node and type(value) is not Tracer else value
+
+
+def input_node(recorder: Recorder, value: Any) -> Node:
+    """A fresh node for a differentiated input: a leaf for an array, which is copied, an identity for a tracer."""
+    if type(value) is np.ndarray and value.dtype.kind == "f":
+        return recorder.append(new_node((len(recorder.nodes), LEAF, (), (), NOTHING, value.copy(), None, True, None)))
+    if type(value) is not Tracer:
+        return recorder.leaf(value)
+    node = recorder.own(value)
+    if node is not None:
+        return recorder.record(identity, (node.id,), (node.output,), NOTHING, True, (value,))
+    if recorder.abstract:
+        return recorder.record(identity, (None,), (value,), NOTHING, True, (value,))
+    return recorder.leaf(value.node.output, copy=False)  # under no_grad: an enclosing tracer counts as its value
+
+
+MONADIC = frozenset({Ref, TapeM, *TapeM.__subclasses__()})
+
+
+def monadic(leaves: Sequence[Any]) -> bool:
+    """Whether a Ref or a step is among the values: then a transform is not applied, but becomes a step itself."""
+    return not MONADIC.isdisjoint(map(type, leaves))
+
+
+def through_every_door(f: Callable[..., Any]) -> Callable[..., Any]:
+    """The function, which becomes a step where it is given Refs or steps, and works where its tracers stand."""
+
+    @functools.wraps(f)
+    def call(*arguments: Any, **options: Any) -> Any:
+        try:
+            leaves = tree_flatten((arguments, options))[0]
+            if monadic(leaves):
+                return lift(f)(*arguments, **options)
+            return at_home(leaves, name_of(f), functools.partial(f, *arguments, **options))
+        except Exception as error:
+            shorten(error)
+            raise
+
+    return call
+
+
+def at_home(values: Sequence[Any], what: str, f: Callable[[], R]) -> R:
+    """Call a function with the recorder at work on which these values stand; `what` is whom errors speak of."""
+    work = WORK.get()
+    recorder = home(values, lambda: what)
+    if recorder is work.recorder or recorder is None:
+        return f()
+    return run(working(work._replace(recorder=recorder).usual()), f)
+
+
+def name_of(f: Callable[..., Any]) -> str:
+    """What a function is called in errors and listings; a partial one as what it is made of."""
+    while isinstance(f, functools.partial):
+        f = f.func
+    return getattr(f, "__name__", type(f).__name__)
+
+
+def tracer_view(recorder: Recorder) -> View:
+    """Show nodes to the rules as tracers; residuals, which are plain arrays, are computed again as tracers."""
+    nodes = recorder.nodes
+
+    def view(node: Node) -> tuple[Any, Any, tuple[Any, ...]]:
+        inputs = tuple(
+            value if parent is None else Tracer(recorder, nodes[parent])
+            for parent, value in zip(node.parents, node.inputs, strict=True)
+        )
+        op: Any = node.op
+        if op is pick:  # its operand is a tuple, of which the rules need only the length
+            return Tracer(recorder, node), None, (node.inputs[0],)
+        output: Any = Tracer(recorder, node)
+        if type(node.output) is tuple:
+            output = tuple(pick(output, index=index) for index in range(len(node.output)))
+        residuals = op.implementation(*inputs, **node.static)[1] if op.residuals else None
+        return output, residuals, inputs
+
+    return view
+
+
+def scalar_output(trace: Trace, what: str) -> Any:
+    """The only output of a trace, which must be a real scalar; NotScalarError or DTypeError if it is not."""
+    if len(trace.outputs) != 1 or trace.structure.num_nodes != 1:
+        if trace.structure == NO_LEAF:
+            raise NotScalarError(f"{what} needs a function that returns one scalar, but it returned None: no `return`?")
+        raise NotScalarError(
+            f"{what} needs a function that returns one scalar, but it returned {len(trace.outputs)} values in a "
+            f"{type(trace.result()).__name__}. Return the loss alone, or (loss, aux) with has_aux=True."
+        )
+    output = trace.outputs[0]
+    if type(output) is Tracer and type(output.node.output) in (np.float32, np.float64):
+        return output
+    try:
+        kind = ShapeDtype.of(output)
+    except (ValueError, TypeError) as error:
+        raise NotScalarError(f"{what} needs a function that returns a scalar, not {output!r}.") from error
+    if kind.shape != ():
+        node = trace.output_node(output)
+        where = "" if node is None else f" ({node.label()}, {node.op.name})"
+        raise NotScalarError(
+            f"{what} needs an output of shape (), but the function returned shape {kind.shape}{where}. "
+            "Reduce it with np.sum or np.mean, or use vjp or jacrev."
+        )
+    if kind.dtype.kind != "f":
+        raise DTypeError(f"{what} needs a real output, but the function returned dtype {kind.dtype} ({output!r}).")
+    return output

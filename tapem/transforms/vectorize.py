@@ -1,0 +1,204 @@
+"""vmap: the function of many examples, from the function of one."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any, cast
+
+import numpy as np
+import optree
+
+from tapem.core.node import ShapeDtype, constant, is_several, taken
+from tapem.core.tree import NAMESPACE, Structure, tree_flatten, tree_unflatten
+from tapem.doors.direct.recorder import Recorder, new_recorder, opened
+from tapem.doors.direct.tracer import Tracer
+from tapem.doors.monadic.step import TapeM, drive
+from tapem.errors import ArgumentError, ConcretizationError, ShapeError, TreeError
+from tapem.sweeps.batch import Batched, batch, from_front, to_front
+from tapem.transforms.arguments import as_function
+from tapem.transforms.tracing import as_tracer, through_every_door
+
+
+def vmap(
+    f: Callable[..., Any] | None = None,
+    in_axes: Any = 0,
+    out_axes: Any = 0,
+    axis_name: str | None = None,
+    axis_size: int | None = None,
+) -> Callable[..., Any]:
+    """The function that maps `f` over an axis of its arguments, all examples at once.
+
+    `in_axes` and `out_axes` say which axis is the batch axis: an int (negative ones count from the end), None for what
+    is not mapped, or a tree of them that matches the arguments from the top. Keyword arguments are mapped over axis 0.
+    `axis_size` is needed only if nothing is mapped; `axis_name` names the axis in errors.
+
+    f runs once, with the shapes of one example, so it cannot read values: `if x > 0` is a ConcretizationError.
+    Raises ShapeError if batch sizes differ, ArgumentError for an axis that does not exist.
+
+    >>> import numpy as np
+    >>> vmap(np.dot, in_axes=(0, None))(np.eye(2), np.array([3.0, 4.0]))
+    array([3., 4.])
+    """
+    if f is None:
+        return functools.partial(vmap, in_axes=in_axes, out_axes=out_axes, axis_name=axis_name, axis_size=axis_size)
+    function = as_function(f, "vmap")
+
+    @through_every_door
+    @functools.wraps(function)
+    def mapped(*arguments: Any, **options: Any) -> Any:
+        leaves, structure = tree_flatten((arguments, options))
+        axes_tree: Any = tuple(cast("list[Any]", in_axes)) if isinstance(in_axes, list) else in_axes
+        if is_several(axes_tree) and len(axes_tree) != len(arguments):
+            raise ArgumentError(
+                f"vmap: in_axes={in_axes!r} has {len(axes_tree)} entries, but f was called with {len(arguments)} "
+                "positional arguments; give one entry per argument."
+            )
+        axes = [*axes_of(axes_tree, arguments, "in_axes"), *(0 for _ in tree_flatten(options)[0])]
+        leaves = [
+            leaf if axis is None else taken(leaf, op="vmap", argument="a mapped argument")
+            for leaf, axis in zip(leaves, axes, strict=True)
+        ]
+        axes = [normal_axis(axis, leaf, "in_axes") for axis, leaf in zip(axes, leaves, strict=True)]
+        size = batch_size(leaves, axes, axis_size, axis_name)
+
+        def record(recorder: Recorder) -> tuple[dict[int, Batched], list[Any], Structure]:
+            inputs: dict[int, Batched] = {}
+            inside: list[Any] = []
+            for leaf, axis in zip(leaves, axes, strict=True):
+                if axis is None:
+                    inside.append(leaf)
+                    continue
+                kind = ShapeDtype.of(leaf)
+                node = recorder.leaf(ShapeDtype(kind.shape[:axis] + kind.shape[axis + 1 :], kind.dtype))
+                value = leaf if type(leaf) is Tracer else np.asarray(constant(leaf, op="vmap"))
+                inputs[node.id] = Batched((value, axis), True)
+                inside.append(Tracer(recorder, node))
+            positional, keywords = tree_unflatten(structure, inside)
+            return inputs, *trace_one(function, positional, keywords, recorder)
+
+        recorder = new_recorder(abstract=True)
+        inputs, outputs, out_structure = opened(recorder, record)
+        # The recorder below is at work again: what the fold computes is recorded there, if there is one.
+        ready = {id: Batched(to_front(*item.value), True) for id, item in inputs.items()}
+        own = [out.node.id for out in outputs if type(out) is Tracer and out.recorder is recorder]
+        found = iter(batch(recorder.nodes, size, ready, own))
+        results = [
+            next(found) if type(out) is Tracer and out.recorder is recorder else Batched(out, False) for out in outputs
+        ]
+        out_axis = axes_of(out_axes, tree_unflatten(out_structure, outputs), "out_axes")
+        placed = [place(result, axis, size, axis_name) for result, axis in zip(results, out_axis, strict=True)]
+        return tree_unflatten(out_structure, apart(placed))
+
+    return mapped
+
+
+def trace_one(
+    f: Callable[..., Any], arguments: Sequence[Any], options: dict[str, Any], recorder: Recorder
+) -> tuple[list[Any], Structure]:
+    """Run f on the tracers of one example; the leaves of its result, and their structure."""
+    result = f(*arguments, **options)
+    if isinstance(result, TapeM):
+        result = drive(cast("TapeM[Any]", result), recorder)
+    leaves, structure = tree_flatten(result)
+    return [as_tracer(recorder, leaf) for leaf in leaves], structure
+
+
+def place(result: Batched, axis: int | None, size: int, axis_name: str | None) -> Any:
+    """A result with its batch axis where `out_axes` wants it."""
+    if axis is None:
+        if result.mapped:
+            raise ConcretizationError(
+                f"vmap{named(axis_name)}: out_axes is None for an output that depends on the mapped axis; "
+                "give the axis along which the examples are to be stacked."
+            )
+        return result.value
+    if not result.mapped:
+        result = Batched(taken(result.value, op="vmap", argument="an output"), False)
+    rank = np.ndim(result.value) + (not result.mapped)
+    if not -rank <= axis < rank:
+        raise ArgumentError(f"vmap: out_axes={axis} is out of range for an output with {rank} axes.")
+    return from_front(result, axis % rank, size)
+
+
+def apart(values: list[Any]) -> list[Any]:
+    """The same results, writeable, and none sharing memory with another: whoever changes one changes no other."""
+    roots: set[int] = set()
+    for position, value in enumerate(values):
+        if type(value) is np.ndarray:
+            root = value
+            while type(root.base) is np.ndarray:
+                root = root.base
+            if id(root) in roots or not value.flags.writeable:
+                values[position] = value.copy()
+            roots.add(id(root))
+    return values
+
+
+def axes_of(axes: Any, tree: Any, what: str) -> list[int | None]:
+    """One axis per leaf of the tree: `axes` is an int or None, or a tree of them that matches from the top."""
+    result: list[int | None] = []
+
+    def spread(axis: Any, part: Any) -> None:
+        if axis is not None and (isinstance(axis, bool) or not isinstance(axis, int)):
+            raise ArgumentError(f"vmap: {what} must hold integers and None, not {axis!r}.")
+        result.extend([axis] * len(tree_flatten(part)[0]))
+
+    def walk(axis: Any, part: Any) -> None:
+        if axis is None or isinstance(axis, int):
+            spread(axis, part)
+            return
+        tree_flatten(part)  # teaches optree the dataclasses in it
+        try:
+            axis_children = optree.tree_flatten_one_level(axis, none_is_leaf=True, namespace=NAMESPACE)
+            children = optree.tree_flatten_one_level(part, none_is_leaf=True, namespace=NAMESPACE)
+        except ValueError:
+            spread(axis, part)
+            return
+        if len(axis_children[0]) != len(children[0]) or axis_children[1] != children[1]:
+            raise TreeError(f"vmap: {what}={axes!r} does not match the structure of the values it belongs to.")
+        for one, child in zip(axis_children[0], children[0], strict=True):
+            walk(one, child)
+
+    walk(axes, tree)
+    return result
+
+
+def normal_axis(axis: int | None, leaf: Any, what: str) -> int | None:
+    """The axis counted from the front; ArgumentError if the leaf has no such axis."""
+    if axis is None:
+        return None
+    shape = ShapeDtype.of(leaf).shape if type(leaf) is Tracer else np.shape(constant(leaf, op="vmap"))
+    if not -len(shape) <= axis < len(shape):
+        raise ArgumentError(
+            f"vmap: {what}={axis} names no axis of an argument of shape {shape}; use None for what is not mapped, and "
+            "np.array(...) of a list, which is a tree of its numbers."
+        )
+    return axis % len(shape)
+
+
+def batch_size(leaves: Sequence[Any], axes: Sequence[int | None], given: int | None, axis_name: str | None) -> int:
+    """The size of the batch axis, on which all mapped arguments must agree."""
+    sizes = [
+        (position, np.shape(leaf)[axis], np.shape(leaf))
+        for position, (leaf, axis) in enumerate(zip(leaves, axes, strict=True))
+        if axis is not None
+    ]
+    if given is not None:
+        sizes.insert(0, (-1, given, ()))
+    if not sizes:
+        raise ArgumentError(f"vmap{named(axis_name)}: nothing is mapped; give axis_size, or map an argument.")
+    first = sizes[0]
+    for other in sizes[1:]:
+        if other[1] != first[1]:
+            one = "axis_size" if first[0] < 0 else f"leaf {first[0]} of shape {first[2]}"
+            raise ShapeError(
+                f"vmap{named(axis_name)}: the batch sizes differ: {first[1]} in {one}, but {other[1]} in leaf "
+                f"{other[0]} of shape {other[2]}."
+            )
+    return int(first[1])
+
+
+def named(axis_name: str | None) -> str:
+    """How an error names the mapped axis."""
+    return "" if axis_name is None else f" over {axis_name!r}"

@@ -1,0 +1,208 @@
+"""What tapem takes for an array, in which order, and what it refuses: written once, for every door and every place.
+
+NumPy would turn anything with an `__array__` into numbers. What such a thing stood for, the mask of a masked array, the
+product of a matrix, the bounds of an interval, would be lost without a word. So tapem takes, in this order,
+
+1. an ndarray (not of a subclass), a NumPy scalar, a Python number;
+2. a memmap, as the ndarray that it is; no other subclass of ndarray;
+3. a list of what is taken, a tuple, a range;
+4. what has a `__dlpack__` on the CPU, as the arrays of torch and JAX do;
+5. a pandas Series or DataFrame whose dtypes are NumPy's own, by value;
+
+and refuses everything else by name, with the remedy.
+"""
+
+# What is foreign has no type here, and pandas is only looked up if the program has imported it.
+# pyright: reportUnknownArgumentType=false, reportUnknownMemberType=false, reportUnknownVariableType=false
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from types import FrameType
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tapem.errors import DTypeError
+from tapem.types.location import users_line
+
+NUMBERS = frozenset({bool, int, float, np.float64, np.float32, np.float16, np.int64, np.int32, np.bool_})
+
+_PLAIN = NUMBERS | {np.ndarray, str, slice, type(None)}  # what needs no second look
+_NUMBER_CLASSES = (bool, int, float, complex, np.generic)
+_DLPACK_CPU = 1  # kDLCPU in dlpack.h
+
+
+class NoArray:
+    """Base of tapem's own classes that are no arrays: their `__array__` says so, or (a Thunk's) gives the value."""
+
+    __slots__ = ()
+
+
+def as_tensor(value: Any, *, op: str, argument: str) -> npt.NDArray[Any]:
+    """Whatever stands for a real-valued array, as an ndarray (not copied).
+
+    Raises DTypeError, naming `op` and `argument`, for everything else.
+
+    >>> as_tensor(np.float32(2), op="f(x)", argument="argument 'x'")
+    array(2., dtype=float32)
+    >>> as_tensor(np.ma.masked_equal([1, 2], 2), op="f(x)", argument="argument 'x'")  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    tapem.errors.DTypeError: f(x): argument 'x' is a numpy.ma.MaskedArray, whose mask would be lost. Pass x.filled(0)...
+    """
+    what = f"{op}: {argument}"
+    if type(value) is np.ndarray:
+        array = value
+    elif isinstance(value, _NUMBER_CLASSES) or type(value) is np.memmap:
+        array = np.asarray(value)
+    elif value is None or isinstance(value, str | bytes):
+        raise DTypeError(f"{what} is {_shown(value)}, which is not a tensor. Pass a NumPy array, a number, or a Ref.")
+    elif isinstance(value, list | tuple | range):
+        array = _of_sequence(value, op, argument)
+    elif isinstance(value, NoArray):
+        array = np.asarray(value)
+    else:
+        array = _by_value(value, what)
+    if array.dtype.kind in "fiub":
+        return array
+    if array.dtype.kind == "c":
+        raise DTypeError(f"{what} is complex ({array.dtype}). tapem differentiates real values: split it into parts.")
+    raise DTypeError(
+        f"{what} is {_shown(value)}, an array of dtype {array.dtype}, which is not a tensor of numbers. "
+        "Pass a NumPy array of floats, integers or bools."
+    )
+
+
+def _of_sequence(value: Sequence[Any], op: str, argument: str) -> npt.NDArray[Any]:
+    """The array of a list, of which every item is taken for itself: a list of masked arrays has masks, too."""
+    items = value
+    if not NUMBERS.issuperset(map(type, value)):
+        items = [as_tensor(item, op=op, argument=f"{argument}[{i}]") for i, item in enumerate(value)]
+    try:
+        return np.asarray(items)
+    except ValueError as error:
+        raise DTypeError(
+            f"{op}: {argument} is {_shown(value)}, which is not a tensor ({error}). All rows must have the same length."
+        ) from error
+
+
+def _by_value(value: Any, what: str) -> npt.NDArray[Any]:
+    """The numbers of another library's array, if it is one of those that are taken."""
+    if not isinstance(value, np.ndarray):
+        if hasattr(type(value), "__dlpack__"):
+            return _from_dlpack(value, what)
+        if _is_pandas(value):
+            return _from_pandas(value, what)
+    raise DTypeError(f"{what} is {_refused(value)}")
+
+
+def _from_dlpack(value: Any, what: str) -> npt.NDArray[Any]:
+    device = value.__dlpack_device__()
+    if device[0] != _DLPACK_CPU:
+        raise DTypeError(
+            f"{what} is a {_kind(value)} that lies on the device {tuple(map(int, device))} and not on the CPU. "
+            "Bring it there first: x.cpu() in torch, jax.device_get(x) in JAX."
+        )
+    try:
+        return np.from_dlpack(value)
+    except (BufferError, RuntimeError, TypeError, ValueError, AttributeError) as error:
+        raise DTypeError(
+            f"{what} is a {_kind(value)} that does not hand out its numbers: {error}. "
+            "Convert it to a NumPy array first, after x.detach() in torch."
+        ) from error
+
+
+def _is_pandas(value: Any) -> bool:
+    pandas: Any = sys.modules.get("pandas")
+    return pandas is not None and isinstance(value, (pandas.Series, pandas.DataFrame))
+
+
+def _from_pandas(value: Any, what: str) -> npt.NDArray[Any]:
+    """The values of a Series or a DataFrame; which rows belong together is for the caller to say."""
+    columns = {"its values": value.dtype} if value.ndim == 1 else dict(zip(value.columns, value.dtypes, strict=True))
+    for name, dtype in columns.items():
+        if not (isinstance(dtype, np.dtype) and dtype.kind in "fiub"):
+            where = name if value.ndim == 1 else f"its column {name!r}"
+            raise DTypeError(
+                f"{what} is a {_kind(value)}, and {where} have dtype {dtype}, which is not one of NumPy's numbers. "
+                "Pass x.to_numpy(np.float64, na_value=np.nan)."
+            )
+    array = value.to_numpy()
+    if array.dtype.kind in "fiub":
+        return array
+    dtypes = ", ".join(dict.fromkeys(map(str, columns.values())))
+    raise DTypeError(
+        f"{what} is a {_kind(value)} with columns of {dtypes}, which have no common dtype. Pass x.to_numpy(np.float64)."
+    )
+
+
+def own(value: Any, *, op: str, argument: str) -> Any:
+    """An argument of a NumPy function, in which foreign arrays are as `as_tensor` takes them; all else is as it is."""
+    if type(value) in _PLAIN:
+        return value
+    if type(value) is list or type(value) is tuple:
+        items = [own(item, op=op, argument=f"{argument}[{i}]") for i, item in enumerate(value)]
+        return value if all(new is old for new, old in zip(items, value, strict=True)) else type(value)(items)
+    return as_tensor(value, op=op, argument=argument) if _is_foreign(value) else value
+
+
+def refuse_meeting(one: object) -> None:
+    """DTypeError if it is a foreign array that is asking `one` of ours for its numbers, to compute with them itself.
+
+    NumPy's masked arrays, matrices and their like do so in their own operators, before any operator of ours is asked.
+    """
+    frame: FrameType | None = sys._getframe(2)  # pyright: ignore[reportPrivateUsage]
+    for _ in range(8):
+        if frame is None:
+            return
+        code = frame.f_code
+        owner = frame.f_locals.get(code.co_varnames[0]) if code.co_argcount else None
+        if _is_foreign(owner) and hasattr(type(owner), code.co_name):
+            raise DTypeError(f"{users_line()}: {one!r} meets {_refused(owner)}")
+        frame = frame.f_back
+
+
+def _is_foreign(value: object) -> bool:
+    """Whether this is an array, or what becomes one, that is neither NumPy's own nor tapem's."""
+    if isinstance(value, (NoArray, type, *_NUMBER_CLASSES)) or type(value) in (np.ndarray, np.memmap):
+        return False
+    return isinstance(value, np.ndarray) or any(hasattr(type(value), name) for name in ("__array__", "__dlpack__"))
+
+
+def _refused(value: Any) -> str:
+    """What a foreign value is, why it is not taken, and what to pass instead."""
+    kind = _kind(value)
+    if isinstance(value, np.ma.MaskedArray):
+        remedy = "x.filled(0), or x.data, and choose with np.where(x.mask, ...)"
+        return f"a {kind}, whose mask would be lost. Pass {remedy}."
+    if isinstance(value, np.matrix):
+        return f"a {kind}, whose * is another product than NumPy's. Pass np.asarray(x), and write @ for its product."
+    if isinstance(value, np.ndarray) and value.dtype.names:
+        field = value.dtype.names[0]
+        return f"a {kind}, which holds several fields. Pass one of them: np.asarray(x[{field!r}])."
+    if isinstance(value, np.ndarray):
+        return (
+            f"a {kind}, a subclass of ndarray: what it adds to an array would be lost. Pass np.asarray(x) if its "
+            "numbers alone are meant."
+        )
+    if hasattr(type(value), "to_numpy") or _is_foreign(value):
+        remedy = "x.to_numpy()" if hasattr(type(value), "to_numpy") else "np.asarray(x)"
+        return f"a {kind}, which is more than its numbers, and would lose the rest. Pass {remedy} if they are meant."
+    return f"a {kind} ({_shown(value)}), which is not a tensor. Pass a NumPy array, a number, or a Ref."
+
+
+def _kind(value: object) -> str:
+    """The class of a value, with the package that it is from."""
+    kind = type(value)
+    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+
+
+def _shown(value: Any) -> str:
+    """A value as an error quotes it: at most a line."""
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+__all__ = ["NUMBERS", "NoArray", "as_tensor", "own", "refuse_meeting"]

@@ -1,0 +1,218 @@
+"""The typed signature of an op: what its jaxtyping annotations say, with every verdict remembered.
+
+Whether a call satisfies its annotations depends only on shapes and dtypes. jaxtyping (through beartype) is therefore
+asked once about each combination, with stand-in arrays that own no memory; a set look-up answers from then on.
+jaxtyping is the only judge: what tapem.refusal reads in dimension strings explains a verdict, and never decides one.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import types
+import typing
+from collections.abc import Callable, Mapping, Sequence
+from itertools import zip_longest
+from typing import Any, Union, cast
+
+from beartype.door import is_bearable
+from jaxtyping import jaxtyped as _jaxtyped  # pyright: ignore[reportUnknownVariableType]
+
+from tapem.errors import TapeError
+from tapem.types.annotations import Operand, annotation_text, expand, results_of
+from tapem.types.refusal import Slot, refusal
+from tapem.types.tensor import Tensor, shape_and_dtype, stand_in, type_text
+
+__all__ = ["Operand", "Signature", "Tensor", "type_text"]
+
+jaxtyped = cast("Any", _jaxtyped)
+_EMPTY = inspect.Parameter.empty
+_CACHE_LIMIT = 10_000
+_NO_STATIC: Mapping[str, object] = types.MappingProxyType({})
+
+
+class Signature:
+    """What an op takes and gives, read off the annotations of a Python function.
+
+    The tensor operands are the parameters annotated with a jaxtyping array type or `np.ndarray`, also within Optional
+    and Union; the others are static. Where no parameter is annotated as a tensor, the operands are the unannotated
+    positional ones without a default.
+
+    `accepted` holds the keys (`key_of`) of the combinations that were verified; it is a pure cache, the only one of
+    these verdicts, and bounded. `static_names` are the static parameters that annotations refer to, as `"{heads}"`
+    does; if there are any (`uses_static`), a key holds their values.
+
+    >>> from jaxtyping import Float
+    >>> def linear(weight: Float[Tensor, "out in"], x: Float[Tensor, "*b in"]) -> Float[Tensor, "*b out"]: ...
+    >>> Signature.of(linear)
+    linear(weight: Float[Tensor, "out in"], x: Float[Tensor, "*b in"]) -> Float[Tensor, "*b out"]
+    """
+
+    __slots__ = ("_results", "accepted", "name", "operands", "result", "static", "static_names", "uses_static")
+
+    def __init__(self, name: str, operands: Sequence[Operand], static: Mapping[str, object], result: object) -> None:
+        """Make a signature from its parts; `Signature.of` reads them off a function."""
+        self.name = name
+        self.operands = tuple(operands)
+        self.static: Mapping[str, object] = types.MappingProxyType(dict(static))
+        self.result = result
+        self.accepted: set[object] = set()
+        self._results = results_of(result)
+        used = {name for operand in (*operands, *self._results) for name in operand.names}
+        self.static_names = tuple(name for name in self.static if name in used)
+        self.uses_static = bool(self.static_names)
+
+    @classmethod
+    def of(cls, function: Callable[..., object], *, name: str | None = None) -> Signature:
+        """Read the signature of a function.
+
+        Raises `TapeError` if the function shows no parameters, or an annotation cannot be evaluated.
+
+        >>> from jaxtyping import Float
+        >>> def scale(x: Float[Tensor, "..."], c: float = 2.0) -> Float[Tensor, "..."]: ...
+        >>> Signature.of(scale).static["c"]
+        2.0
+        """
+        name = name or str(getattr(function, "__name__", type(function).__name__))
+        source: Any = function.func if isinstance(function, functools.partial) else inspect.unwrap(function)
+        annotated = getattr(source, "__annotations__", None)  # a ufunc has none, and get_type_hints minds
+        try:
+            parameters = inspect.signature(cast("Any", function)).parameters.values()
+            hints = typing.get_type_hints(source, include_extras=True) if annotated else {}
+        except (TypeError, ValueError, NameError, AttributeError, SyntaxError) as error:
+            raise TapeError(f"{name}: its signature cannot be read: {error}") from error
+        read = [
+            Operand.of(p.name, hints.get(p.name, Any), p.default is not _EMPTY, p.kind is p.VAR_POSITIONAL)
+            for p in parameters
+        ]
+        tensors = {operand.name for operand in read if operand.leaves}
+        if not tensors:
+            positional = (p for p in parameters if p.kind not in (p.KEYWORD_ONLY, p.VAR_KEYWORD))
+            tensors = {p.name for p in positional if p.name not in hints and p.default is _EMPTY}
+        operands = [operand for operand in read if operand.name in tensors]
+        static = {p.name: p.default for p in parameters if p.name not in tensors}
+        return cls(name, operands, static, hints.get("return", Any))
+
+    def __repr__(self) -> str:
+        """Give the whole signature, annotations included."""
+        operands = ", ".join(f"{'*' * o.variadic}{o.name}: {o.text}" for o in self.operands)
+        return f"{self.name}({operands}) -> {annotation_text(self.result)}"
+
+    def __str__(self) -> str:
+        """Give the op and the names of its operands: the beginning of every message."""
+        return f"{self.name}({', '.join('*' * o.variadic + o.name for o in self.operands)})"
+
+    def key_of(
+        self, inputs: Sequence[object], result: object | None = None, *, static: Mapping[str, object] = _NO_STATIC
+    ) -> tuple[object, ...]:
+        """Give what a verdict depends on: the pair of shape and dtype of every input, then that of the result.
+
+        None contributes None, as an input and as a result that is not there yet; a tuple result contributes one tuple
+        of pairs. If `uses_static`, one tuple with the types and values of `static_names` follows.
+
+        >>> Signature.of(lambda x: x, name="f").key_of([np.zeros(3)], (1.0,))
+        (((3,), dtype('float64')), (((), dtype('float64')),))
+        """
+        several = isinstance(result, (tuple, list))
+        last = tuple(map(_part, cast("Any", result))) if several else _part(result)
+        key = (*map(_part, inputs), last)
+        if not self.uses_static:
+            return key
+        values = [static.get(name, self.static[name]) for name in self.static_names]
+        return *key, tuple((type(value), value) for value in values)  # 2, 2.0 and True are written differently
+
+    def verify(
+        self,
+        inputs: Sequence[object],
+        result: object | None = None,
+        *,
+        static: Mapping[str, object] = _NO_STATIC,
+        labels: Sequence[str | None] = (),
+    ) -> None:
+        """Ask jaxtyping, once for each key, whether the inputs and the result (unless it is None) fit.
+
+        An input is anything with a shape and a dtype, a Python number, or None for an optional operand. Values are
+        never looked at. `labels` say in messages where each input comes from, such as "node 3 'w1'".
+
+        Raises `ShapeError` or `DTypeError` for what does not fit, and `TapeError` if the number of inputs is wrong or
+        an annotation cannot be evaluated.
+
+        >>> from jaxtyping import Float
+        >>> def dot(x: Float[Tensor, "n"], y: Float[Tensor, "n"]) -> Float[Tensor, ""]: ...
+        >>> Signature.of(dot).verify([np.zeros(3), np.zeros(4)])
+        Traceback (most recent call last):
+        tapem.errors.ShapeError: dot(x, y): axis 'n' is 3 in x (3,) but 4 in y (4,)
+          x: Float[Tensor, "n"]  f64[3]
+          y: Float[Tensor, "n"]  f64[4]
+        """
+        key = self.key_of(inputs, result, static=static)
+        try:
+            if key in self.accepted:
+                return
+        except TypeError:  # a static value that cannot be hashed: such a call is asked about every time
+            key = None
+        operands = self._operand_slots(inputs, labels)
+        slots = operands if result is None else operands + self._result_slots(result)
+        scope = {**self.static, **static, **{slot.name: slot.value for slot in operands}}
+        scope = {name: value for name, value in scope.items() if value is not _EMPTY and name.isidentifier()}
+        misfit = self._first_misfit(slots, scope)
+        if misfit is not None:
+            raise refusal(str(self), slots, misfit, len(operands), scope, self._first_misfit)
+        # No lock: every step on the set is atomic, and what two threads lose between them is only asked again.
+        if len(self.accepted) >= _CACHE_LIMIT:
+            self.accepted.clear()
+        if key is not None:
+            self.accepted.add(key)
+
+    def _operand_slots(self, inputs: Sequence[object], labels: Sequence[str | None]) -> list[Slot]:
+        """Pair every input with the operand it stands for; optional operands left out at the end are None."""
+        expected = expand(self.operands, len(inputs))
+        if not sum(not operand.optional for operand in expected) <= len(inputs) <= len(expected):
+            raise TapeError(f"{self!r}: got {len(inputs)} tensor{'s' * (len(inputs) != 1)}")
+        rows = zip_longest(expected, inputs, labels[: len(inputs)])
+        return [Slot(operand, x, stand_in(x), label) for operand, x, label in rows]
+
+    def _result_slots(self, result: object) -> list[Slot]:
+        """Pair every tensor of the result with its annotation: beartype would only sample a tuple."""
+        if not any(part.leaves for part in self._results):
+            return []
+        several = isinstance(result, (tuple, list))
+        items = list(cast("Sequence[object]", result)) if several else [result]
+        parts = expand(self._results, len(items))
+        if len(parts) != len(items) or several is any(part.name == "result" for part in parts):
+            return [Slot(Operand("result", Any, False, annotation_text(self.result)), result, None, None)]
+        rows = zip(parts, items, strict=True)
+        return [Slot(part, x, stand_in(x), None) for part, x in rows if part.leaves]
+
+    def _first_misfit(self, slots: Sequence[Slot], scope: Mapping[str, object]) -> int | None:
+        """Find the first slot that jaxtyping refuses, all of them sharing one scope of axis names."""
+        at = 0
+
+        def ask(**_: object) -> int | None:
+            nonlocal at
+            for at, slot in enumerate(slots):
+                if not _fits(slot):
+                    return at
+            return None
+
+        # jaxtyping looks "{name}" up among the arguments of the function it decorates: give it one that has them.
+        judge: Any = ask
+        judge.__signature__ = inspect.Signature([inspect.Parameter(n, inspect.Parameter.KEYWORD_ONLY) for n in scope])
+        try:
+            return jaxtyped(judge, typechecker=None)(**scope)
+        except Exception as error:
+            annotation, reason = slots[at].operand.text, str(error).split(". ")[0]
+            complaint = f"the annotation {annotation} of {slots[at].name} cannot be evaluated: {reason}"
+            raise TapeError(f"{self}: {complaint}") from error
+
+
+def _part(x: object) -> object:
+    """What one tensor contributes to a key; None only for None, so that nothing else is taken for one left out."""
+    return None if x is None else shape_and_dtype(x)
+
+
+def _fits(slot: Slot) -> bool:
+    if slot.value is None:
+        return slot.operand.optional and slot.given is None
+    leaves = slot.operand.leaves
+    return not leaves or is_bearable(slot.value, cast("Any", Union)[leaves])
