@@ -11,10 +11,11 @@ import pytest
 from numpy._core.overrides import ARRAY_FUNCTIONS
 
 import tapem as tm
+from tapem.core import names
 from tapem.core.hints import ATTRIBUTES
+from tapem.core.names import FUNCTIONS, UFUNCS, name_of
 from tapem.errors import ArgumentError, ConcretizationError, MutationError, NoRuleError
 from tapem.ops.numpy.functions import IN_PLACE
-from tapem.ops.numpy.table import FUNCTIONS, REDUCTIONS, UFUNCS, name_of
 
 RNG = np.random.default_rng(0)
 X = RNG.uniform(0.2, 0.9, (3, 4))
@@ -352,7 +353,7 @@ def test_every_known_function_is_tried() -> None:
     known = set(FUNCTIONS) - set(IN_PLACE)
     assert {name_of(f) for f in known - set(CASES)} == set()
     assert {u.__name__ for u in set(UFUNCS) - set(CASES) - INTEGERS} == set()
-    assert set(REDUCTIONS) - set(METHODS) == {key for key in REDUCTIONS if key[1] in ("outer", "at")} - set(METHODS)
+    assert set(names.METHODS) - set(METHODS) == {k for k in names.METHODS if k[1] in ("outer", "at")} - set(METHODS)
 
 
 # What NumPy offers a hook for and tapem does not know: no derivative, complex results, shapes that depend on values,

@@ -1,29 +1,86 @@
-"""Ops that move no numbers: taking one result of several, and cutting a value off from its derivative."""
+"""The structural ops, of which the engine itself is made: a node of its own, cutting off, taking apart.
+
+They move no numbers. All other ops stand above the doors; these stand here, because sweeps and doors need them.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, cast
 
 import numpy as np
 from jaxtyping import Shaped
 
-from tapem.core.primitive import Primitive, linear_in_all
-from tapem.ops.declare import primitive
-from tapem.types.signature import Tensor
+from tapem.core.names import enter
+from tapem.core.primitive import GivenRule, Primitive, Rules, linear_in_all
+from tapem.types.signature import Signature, Tensor
 
 
-@primitive(differentiable=False, batch=lambda op, size, inputs, mapped, static: op(*inputs))
+def structural(
+    *,
+    rrule: Rules = None,
+    frule: Rules = None,
+    batch: GivenRule | None = None,
+    abstract: GivenRule | None = None,
+    elementwise: bool = False,
+    numpy: Sequence[Callable[..., Any]] = (),
+) -> Callable[[Callable[..., Any]], Primitive]:
+    """Declare an op here, below `ops.declare`, whose types speak of the doors."""
+
+    def declare(implementation: Callable[..., Any]) -> Primitive:
+        op = Primitive(
+            implementation,
+            Signature.of(implementation),
+            rrule=rrule,
+            frule=frule,
+            batch=batch,
+            abstract=abstract,
+            elementwise=elementwise,
+            differentiable=frule is not None,
+            numpy=numpy,
+        )
+        enter(op)
+        return op
+
+    return declare
+
+
+def _batch_unary(
+    op: Primitive, size: int, inputs: Sequence[Any], mapped: Sequence[bool], static: Mapping[str, Any]
+) -> Any:
+    return op(*inputs)
+
+
+@structural(
+    rrule=(lambda g, y, x: g,),
+    frule=(lambda t, y, x: t,),
+    batch=_batch_unary,
+    elementwise=True,
+    numpy=[np.positive, np.copy],
+)
+def identity(x: Shaped[Tensor, "*#shape"]) -> Shaped[Tensor, "*shape"]:
+    """The value itself, as a node of its own: Shaped "*shape" -> Shaped "*shape".
+
+    >>> identity(np.array([1.0, 2.0]))
+    array([1., 2.])
+    """
+    value = cast("Any", x)
+    # A Python number stays one, and so stays weak under promotion.
+    return value.copy() if type(value) is np.ndarray else value
+
+
+@structural(batch=_batch_unary)
 def detach(x: Shaped[Tensor, "..."]) -> Shaped[Tensor, "..."]:
     """The value itself, cut off from its derivative: zero in both modes.
 
     >>> detach(2.0)
     2.0
     """
-    return x.copy() if type(x) is np.ndarray else x  # a tape's own array must not leave it
+    value = cast("Any", x)
+    return value.copy() if type(value) is np.ndarray else value  # a tape's own array must not leave it
 
 
-@primitive(
+@structural(
     rrule=(lambda g, y, x: np.stack(g),),
     frule=linear_in_all,
     batch=lambda op, size, inputs, mapped, static: op(np.moveaxis(inputs[0], 0, 1)),
@@ -42,7 +99,7 @@ def _batch_pick(
     return inputs[0][static["index"]]
 
 
-@primitive(
+@structural(
     frule=(lambda t, y, parts, index: t[index],),
     batch=_batch_pick,
     abstract=lambda parts, index: parts[index],

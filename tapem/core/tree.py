@@ -62,6 +62,15 @@ def register_dataclass(cls: type[Any]) -> None:
         pass  # another thread registered it at the same moment
 
 
+def tree_leaves(tree: Any) -> list[Any]:
+    """The leaves of a tree, from left to right.
+
+    >>> tree_leaves({"b": 1, "a": (2, 3)})
+    [2, 3, 1]
+    """
+    return tree_flatten(tree)[0]
+
+
 def tree_unflatten(structure: Structure, leaves: Sequence[Any]) -> Any:
     """The tree of this structure with these leaves."""
     return structure.unflatten(leaves)

@@ -8,9 +8,8 @@ from typing import Any, cast
 import numpy as np
 
 from tapem.core.node import LEAF, Node, ShapeDtype
-from tapem.core.structure import detach
+from tapem.core.structure import detach, identity
 from tapem.errors import TapeError
-from tapem.ops.arithmetic import identity
 
 Sentence = Callable[[Node, Sequence[Node]], bool]
 """Whether a node keeps to it, given the nodes before it."""

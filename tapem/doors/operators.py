@@ -5,18 +5,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from operator import getitem
 from typing import Any, Generic, NoReturn, TypeVar
 
+import numpy as np
+
+from tapem.core.names import OPS, UFUNCS
 from tapem.errors import MutationError
-from tapem.ops import arithmetic, comparison, indexing, linalg, reductions, shaping
 
 R = TypeVar("R")
-
-
-# The result type depends on the door of `self`, which the classes below state once as R.
-def _apply(op: Callable[..., Any], *operands: Any, **static: Any) -> Any:
-    return op(*operands, **static)
 
 
 class Operators(Generic[R]):
@@ -30,97 +27,97 @@ class Operators(Generic[R]):
     __pandas_priority__ = 5000
 
     def __add__(self, other: Any) -> R:
-        return _apply(arithmetic.add, self, other)
+        return UFUNCS[np.add](self, other)
 
     def __radd__(self, other: Any) -> R:
-        return _apply(arithmetic.add, other, self)
+        return UFUNCS[np.add](other, self)
 
     def __sub__(self, other: Any) -> R:
-        return _apply(arithmetic.sub, self, other)
+        return UFUNCS[np.subtract](self, other)
 
     def __rsub__(self, other: Any) -> R:
-        return _apply(arithmetic.sub, other, self)
+        return UFUNCS[np.subtract](other, self)
 
     def __mul__(self, other: Any) -> R:
-        return _apply(arithmetic.mul, self, other)
+        return UFUNCS[np.multiply](self, other)
 
     def __rmul__(self, other: Any) -> R:
-        return _apply(arithmetic.mul, other, self)
+        return UFUNCS[np.multiply](other, self)
 
     def __truediv__(self, other: Any) -> R:
-        return _apply(arithmetic.div, self, other)
+        return UFUNCS[np.divide](self, other)
 
     def __rtruediv__(self, other: Any) -> R:
-        return _apply(arithmetic.div, other, self)
+        return UFUNCS[np.divide](other, self)
 
     def __pow__(self, other: Any) -> R:
-        return _apply(arithmetic.power, self, other)
+        return UFUNCS[np.power](self, other)
 
     def __rpow__(self, other: Any) -> R:
-        return _apply(arithmetic.power, other, self)
+        return UFUNCS[np.power](other, self)
 
     def __mod__(self, other: Any) -> R:
-        return _apply(arithmetic.remainder, self, other)
+        return UFUNCS[np.remainder](self, other)
 
     def __rmod__(self, other: Any) -> R:
-        return _apply(arithmetic.remainder, other, self)
+        return UFUNCS[np.remainder](other, self)
 
     def __floordiv__(self, other: Any) -> R:
-        return _apply(comparison.floor_divide, self, other)
+        return UFUNCS[np.floor_divide](self, other)
 
     def __rfloordiv__(self, other: Any) -> R:
-        return _apply(comparison.floor_divide, other, self)
+        return UFUNCS[np.floor_divide](other, self)
 
     def __matmul__(self, other: Any) -> R:
-        return _apply(linalg.matmul, self, other)
+        return UFUNCS[np.matmul](self, other)
 
     def __rmatmul__(self, other: Any) -> R:
-        return _apply(linalg.matmul, other, self)
+        return UFUNCS[np.matmul](other, self)
 
     def __neg__(self) -> R:
-        return _apply(arithmetic.neg, self)
+        return UFUNCS[np.negative](self)
 
     def __pos__(self) -> R:
-        return _apply(arithmetic.identity, self)
+        return UFUNCS[np.positive](self)
 
     def __abs__(self) -> R:
-        return _apply(arithmetic.abs, self)
+        return UFUNCS[np.absolute](self)
 
     def __and__(self, other: Any) -> R:
-        return _apply(comparison.bitwise_and, self, other)
+        return UFUNCS[np.bitwise_and](self, other)
 
     def __rand__(self, other: Any) -> R:
-        return _apply(comparison.bitwise_and, other, self)
+        return UFUNCS[np.bitwise_and](other, self)
 
     def __or__(self, other: Any) -> R:
-        return _apply(comparison.bitwise_or, self, other)
+        return UFUNCS[np.bitwise_or](self, other)
 
     def __ror__(self, other: Any) -> R:
-        return _apply(comparison.bitwise_or, other, self)
+        return UFUNCS[np.bitwise_or](other, self)
 
     def __xor__(self, other: Any) -> R:
-        return _apply(comparison.bitwise_xor, self, other)
+        return UFUNCS[np.bitwise_xor](self, other)
 
     def __rxor__(self, other: Any) -> R:
-        return _apply(comparison.bitwise_xor, other, self)
+        return UFUNCS[np.bitwise_xor](other, self)
 
     def __invert__(self) -> R:
-        return _apply(comparison.bitwise_not, self)
+        return UFUNCS[np.invert](self)
 
     def __lt__(self, other: Any) -> R:
-        return _apply(comparison.less, self, other)
+        return UFUNCS[np.less](self, other)
 
     def __le__(self, other: Any) -> R:
-        return _apply(comparison.less_equal, self, other)
+        return UFUNCS[np.less_equal](self, other)
 
     def __gt__(self, other: Any) -> R:
-        return _apply(comparison.greater, self, other)
+        return UFUNCS[np.greater](self, other)
 
     def __ge__(self, other: Any) -> R:
-        return _apply(comparison.greater_equal, self, other)
+        return UFUNCS[np.greater_equal](self, other)
 
     def __getitem__(self, index: Any) -> R:
-        return _apply(indexing.getitem, self, index)
+        return OPS[getitem](self, index)
 
     def __setitem__(self, index: Any, value: Any) -> NoReturn:
         raise MutationError(
@@ -131,32 +128,32 @@ class Operators(Generic[R]):
     @property
     def T(self) -> R:
         """All axes in reverse order."""
-        return _apply(shaping.transpose, self)
+        return OPS[np.transpose](self)
 
     def reshape(self, *shape: Any) -> R:
         """The same elements in another shape."""
-        return _apply(shaping.reshape, self, shape[0] if len(shape) == 1 else shape)
+        return OPS[np.reshape](self, shape[0] if len(shape) == 1 else shape)
 
     def transpose(self, *axes: Any) -> R:
         """The axes in another order; all reversed by default."""
-        return _apply(shaping.transpose, self, (axes[0] if len(axes) == 1 else axes) if axes else None)
+        return OPS[np.transpose](self, (axes[0] if len(axes) == 1 else axes) if axes else None)
 
     def flatten(self) -> R:
         """All elements along one axis."""
-        return _apply(shaping.flatten, self)
+        return OPS[np.ravel](self)
 
     def sum(self, axis: Any = None, keepdims: bool = False) -> R:
         """The sum over one, several or all axes."""
-        return _apply(reductions.sum, self, axis=axis, keepdims=keepdims)
+        return OPS[np.sum](self, axis=axis, keepdims=keepdims)
 
     def mean(self, axis: Any = None, keepdims: bool = False) -> R:
         """The mean over one, several or all axes."""
-        return _apply(reductions.mean, self, axis=axis, keepdims=keepdims)
+        return OPS[np.mean](self, axis=axis, keepdims=keepdims)
 
     def max(self, axis: Any = None, keepdims: bool = False) -> R:
         """The greatest element over one, several or all axes."""
-        return _apply(reductions.max, self, axis=axis, keepdims=keepdims)
+        return OPS[np.max](self, axis=axis, keepdims=keepdims)
 
     def min(self, axis: Any = None, keepdims: bool = False) -> R:
         """The least element over one, several or all axes."""
-        return _apply(reductions.min, self, axis=axis, keepdims=keepdims)
+        return OPS[np.min](self, axis=axis, keepdims=keepdims)

@@ -13,13 +13,13 @@ import numpy as np
 
 from tapem.core.context import WORK
 from tapem.core.node import NOTHING, ShapeDtype, constant
+from tapem.core.structure import identity
 from tapem.core.tree import tree_flatten, tree_unflatten
 from tapem.doors.direct.recorder import Recorder
 from tapem.doors.direct.tracer import Tracer
 from tapem.doors.monadic.programs import lift, to_tracers
 from tapem.doors.monadic.step import TapeM, drive
 from tapem.errors import ArgumentError, DTypeError, NotScalarError
-from tapem.ops.arithmetic import identity
 from tapem.transforms.arguments import short
 from tapem.transforms.derivatives import differentiable
 from tapem.transforms.tracing import monadic

@@ -15,9 +15,10 @@ from typing import Any, cast
 import numpy as np
 from jaxtyping import Shaped
 
+from tapem.core import structure
 from tapem.core.primitive import Primitive
 from tapem.ops.casting import in_dtype_of
-from tapem.ops.declare import batch_elementwise, elementwise, primitive
+from tapem.ops.declare import Unary, batch_elementwise, elementwise, primitive
 from tapem.tangents import Zero
 from tapem.types.signature import Tensor
 
@@ -29,17 +30,7 @@ __all__ = [
 T = Shaped[Tensor, "*#shape"]
 Out = Shaped[Tensor, "*shape"]
 
-
-@elementwise(lambda g, y, x: g, numpy=[np.positive, np.copy])
-def identity(x: T) -> Out:
-    """The value itself, as a node of its own: Shaped "*shape" -> Shaped "*shape".
-
-    >>> identity(np.array([1.0, 2.0]))
-    array([1., 2.])
-    """
-    value = cast("Any", x)
-    # A Python number stays one, and so stays weak under promotion.
-    return value.copy() if type(value) is np.ndarray else value
+identity = cast("Unary[[]]", structure.identity)
 
 
 @elementwise(lambda g, y, a, b: g, lambda g, y, a, b: g, numpy=[np.add])

@@ -11,15 +11,14 @@ from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Protocol
 
 import numpy as np
 
+from tapem.core.names import enter
 from tapem.core.node import Array, Scalar, is_several
 from tapem.core.primitive import GivenRule, Primitive, Rules
+from tapem.doors.monadic.step import TapeM
+from tapem.doors.pure.ref import Ref
 from tapem.errors import ArgumentError
 from tapem.ops.halves import in_float32
 from tapem.types.signature import Signature
-
-if TYPE_CHECKING:  # the types that ops promise; the doors behind them are registered from above
-    from tapem.doors.monadic.step import TapeM
-    from tapem.doors.pure.ref import Ref
 
 P = ParamSpec("P")
 
@@ -133,6 +132,7 @@ def declare(implementation: Callable[..., Any], *, name: str | None = None, **fi
     if kind is Ternary and signature.operands[1].optional:
         kind = Biased
     op = kind(implementation, signature, **fields)
+    enter(op)
     for what in ("rrule", "frule"):
         given = fields.get(what)
         if is_several(given) and fixed and len(given) > op.arity:

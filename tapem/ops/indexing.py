@@ -12,12 +12,14 @@ To take and to put are each other's transpose, so the ops come in pairs (`getite
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias, overload
 
 import numpy as np
 from jaxtyping import Bool, Integer, Shaped
 
+from tapem.core.names import OPS
 from tapem.core.node import Array, Shape, ShapeDtype
 from tapem.core.primitive import Primitive
 from tapem.errors import ConcretizationError
@@ -162,6 +164,9 @@ def getitem(x: Any, index: Any) -> Any:
         return gather(x, at=Index((index,)))
     at, arrays = take_apart(index)
     return gather(x, *arrays, at=at)
+
+
+OPS[operator.getitem] = getitem
 
 
 # -- along one axis ------------------------------------------------------------------------------------------------

@@ -15,7 +15,6 @@ from tapem.core.context import WORK
 from tapem.core.node import LEAF, Node
 from tapem.core.structure import pick
 from tapem.errors import ConcretizationError
-from tapem.ops.joining import stack
 
 
 class Batched(NamedTuple):
@@ -83,8 +82,8 @@ def one_by_one(node: Node, size: int, operands: Sequence[Batched]) -> Any:
         for example in range(size)
     ]
     if isinstance(results[0], tuple):
-        return tuple(stack(list(part)) for part in zip(*results, strict=True))
-    return stack(results)
+        return tuple(np.stack(part) for part in zip(*results, strict=True))
+    return np.stack(results)
 
 
 def to_front(value: Any, axis: int) -> Any:

@@ -23,7 +23,7 @@ import numpy as np
 from tapem.core.boundary import shorten
 from tapem.core.context import WORK, run, working
 from tapem.core.node import LEAF, NOTHING, Node, ShapeDtype, new_node
-from tapem.core.structure import detach, pick
+from tapem.core.structure import detach, identity, pick
 from tapem.core.tree import NO_LEAF, ONE_LEAF, Structure, tree_flatten, tree_unflatten
 from tapem.doors.direct.recorder import Recorder, at_work, new_recorder, opened, put_to_work
 from tapem.doors.direct.tracer import Tracer, home
@@ -31,7 +31,6 @@ from tapem.doors.monadic.programs import lift
 from tapem.doors.monadic.step import TapeM, drive
 from tapem.doors.pure.tape import Ref
 from tapem.errors import DTypeError, NotScalarError
-from tapem.ops.arithmetic import identity
 from tapem.sweeps.reverse import View, reached
 
 R = TypeVar("R")

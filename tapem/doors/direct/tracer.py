@@ -19,13 +19,13 @@ import numpy as np
 
 from tapem.core.context import WORK
 from tapem.core.hints import ATTRIBUTES, instead
+from tapem.core.names import FUNCTIONS, METHODS, UFUNCS, name_of
 from tapem.core.node import NOTHING, NUMBERS, Handle, Node, ShapeDtype, Static, new_node
 from tapem.core.primitive import Primitive, has_door, register_door
 from tapem.core.structure import detach, pick, unstack
 from tapem.doors.direct.recorder import Recorder, at_work
 from tapem.doors.operators import Operators
 from tapem.errors import ConcretizationError, EscapedTracerError, MutationError, NoRuleError
-from tapem.ops.numpy.table import FUNCTIONS, REDUCTIONS, UFUNCS, name_of
 from tapem.tangents import Tangent
 from tapem.types.foreign import own, refuse_meeting
 from tapem.types.location import user_assigns_item, users_line
@@ -179,7 +179,7 @@ class Tracer(Handle, Operators["Tracer"]):
             if op is not None and not options:
                 return op(*inputs)
         else:
-            reduction = REDUCTIONS.get((ufunc, method))
+            reduction = METHODS.get((ufunc, method))
             if reduction is not None:
                 return reduction(*inputs, **options)
             op = None

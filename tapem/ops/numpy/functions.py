@@ -1,7 +1,7 @@
 """NumPy's functions that are no op of their own, made of those that are: a few lines each, with NumPy's arguments.
 
 Each is written in NumPy's own terms, so it runs on tracers and arrays alike, and is differentiated, batched and
-recorded as what it is made of. Options that a function here lacks are refused by name (see `numpy_api.adapted`).
+recorded as what it is made of. Options that a function here lacks are refused by name (see `core.names`).
 """
 
 # These run on arrays and on tracers alike, which NumPy's own annotations do not say.
@@ -20,13 +20,11 @@ from typing import Any, TypeVar
 import numpy as np
 
 from tapem.core import structure
+from tapem.core.names import enter_function, enter_method, enter_refusal, enter_ufunc
 from tapem.errors import ArgumentError, ConcretizationError
-from tapem.ops import arithmetic, casting, indexing, joining, selection
+from tapem.ops import casting, indexing, joining, selection
 from tapem.ops.axes import axes_of
 from tapem.ops.einsum import einsum
-
-ADAPTERS: dict[Callable[..., Any], Callable[..., Any]] = {}
-"""The NumPy functions that this file makes, and after it `numpy_numerics` and `numpy_linalg`, by identity."""
 
 MISSING: Any = inspect.signature(np.diff).parameters["prepend"].default
 """What NumPy has as default where None would mean something."""
@@ -38,7 +36,8 @@ def equals(*functions: Callable[..., Any]) -> Callable[[F], F]:
     """Enter the decorated function as what these NumPy functions do, called with their arguments."""
 
     def enter(adapter: F) -> F:
-        ADAPTERS.update(dict.fromkeys(functions, adapter))
+        for function in functions:
+            enter_function(function, adapter)
         return adapter
 
     return enter
@@ -350,8 +349,8 @@ def _float_power(a: Any, b: Any) -> Any:
     return np.power(casting.astype(a, dtype), casting.astype(b, dtype))
 
 
-UFUNCS: Mapping[np.ufunc, Callable[..., Any]] = {
-    np.conjugate: arithmetic.identity,
+_UFUNCS: Mapping[np.ufunc, Callable[..., Any]] = {
+    np.conjugate: structure.identity,
     np.float_power: _float_power,
     np.vecdot: lambda a, b: np.sum(a * b, axis=-1),
     np.matvec: lambda a, b: np.squeeze(np.matmul(a, np.expand_dims(b, -1)), -1),
@@ -366,7 +365,7 @@ def _reduce(function: Callable[..., Any]) -> Callable[..., Any]:
     return lambda array, axis=0, keepdims=False: function(array, axis=axis, keepdims=keepdims)
 
 
-REDUCTIONS: Mapping[tuple[np.ufunc, str], Callable[..., Any]] = {
+_METHODS: Mapping[tuple[np.ufunc, str], Callable[..., Any]] = {
     (np.add, "reduce"): _reduce(np.sum),
     (np.multiply, "reduce"): _reduce(np.prod),
     (np.maximum, "reduce"): _reduce(np.max),
@@ -387,3 +386,10 @@ IN_PLACE: Mapping[Callable[..., Any], str] = {
     np.fill_diagonal: "np.where(np.eye(n, dtype=bool), value, x)",
 }
 """The functions that write into their argument, and what to write instead."""
+
+for _ufunc, _handler in _UFUNCS.items():
+    enter_ufunc(_ufunc, _handler)
+for (_ufunc, _name), _handler in _METHODS.items():
+    enter_method(_ufunc, _name, _handler)
+for _function, _instead in IN_PLACE.items():
+    enter_refusal(_function, _instead)

@@ -1,4 +1,4 @@
-"""The functions of `np.linalg` that are made of others, with NumPy's arguments; see `numpy_functions`."""
+"""The functions of `np.linalg` that are made of others, with NumPy's arguments; see `functions`."""
 
 # These run on arrays and on tracers alike, which NumPy's own annotations do not say.
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
@@ -13,7 +13,7 @@ import numpy as np
 from tapem.errors import ArgumentError
 from tapem.ops import decompositions, norms, solving, spectral
 from tapem.ops.axes import axes_of
-from tapem.ops.numpy.functions import ADAPTERS, equals
+from tapem.ops.numpy.functions import equals
 
 # -- products ------------------------------------------------------------------------------------------------------
 
@@ -132,6 +132,3 @@ def qr(a: Any, mode: Any = "reduced") -> Any:
 def svd(a: Any, full_matrices: bool = True, compute_uv: bool = True) -> Any:
     """Singular vectors and values; only the latter without `compute_uv`."""
     return _SVDResult(*spectral.svd(a, full_matrices)) if compute_uv else spectral.svdvals(a)
-
-
-__all__ = ["ADAPTERS"]

@@ -1,4 +1,4 @@
-"""NumPy's functions of the calculus of arrays: differences, integrals, interpolation; see `numpy_functions`."""
+"""NumPy's functions of the calculus of arrays: differences, integrals, interpolation; see `functions`."""
 
 # These run on arrays and on tracers alike, which NumPy's own annotations do not say.
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
@@ -15,7 +15,7 @@ from tapem.core.node import ShapeDtype
 from tapem.errors import ArgumentError, ShapeError
 from tapem.ops import indexing
 from tapem.ops.axes import axes_of
-from tapem.ops.numpy.functions import ADAPTERS, MISSING, equals
+from tapem.ops.numpy.functions import MISSING, equals
 
 # -- differences and sums ------------------------------------------------------------------------------------------
 
@@ -115,6 +115,3 @@ def linspace(start: Any, stop: Any, num: int = 50, endpoint: bool = True, *, axi
     shape = np.broadcast_shapes(np.shape(start), np.shape(stop))
     along = np.reshape(steps.astype(np.result_type(start, stop, np.float16)), (num, *(1,) * len(shape)))
     return np.moveaxis(start * (1.0 - along) + stop * along, 0, axis)
-
-
-__all__ = ["ADAPTERS"]

@@ -1,4 +1,4 @@
-"""NumPy's order statistics and averages that are made of ops; see `numpy_functions`.
+"""NumPy's order statistics and averages that are made of ops; see `functions`.
 
 What NumPy says of NaN and infinities is said here too, with its warnings: a line with a NaN has no order statistics but
 NaN, and no interpolation is made where none is needed.
@@ -20,7 +20,7 @@ from tapem.core import structure
 from tapem.errors import ArgumentError
 from tapem.ops import indexing
 from tapem.ops.axes import axes_of, normal_axes
-from tapem.ops.numpy.functions import ADAPTERS, equals
+from tapem.ops.numpy.functions import equals
 
 
 def _in_order(function: str, a: Any, axis: Any) -> Any:
@@ -139,5 +139,3 @@ def _ignoring_nan(function: Callable[..., Any], neutral: float) -> Callable[...,
 
 equals(np.nansum)(_ignoring_nan(np.sum, 0.0))
 equals(np.nanprod)(_ignoring_nan(np.prod, 1.0))
-
-__all__ = ["ADAPTERS"]

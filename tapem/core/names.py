@@ -1,0 +1,188 @@
+"""What NumPy's names stand for: the table by which the doors find the ops that stand above them.
+
+The tables are empty here. An op enters itself as it is declared, under the NumPy functions that it equals; what is made
+of several ops is entered by `ops.numpy`. So a tracer, and Python's operators on it, can reach the ops without knowing
+one of them.
+
+Arguments are matched as NumPy names them, and an option that nobody here knows is refused by name, never ignored.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+
+from tapem.core.hints import scipys
+from tapem.core.primitive import Primitive
+from tapem.errors import ArgumentError, MutationError, NoRuleError
+
+Handler: TypeAlias = Callable[..., Any]
+
+OPS: dict[Callable[..., Any], Handler] = {}
+"""NumPy's function, or Python's operator, and the op that equals it: called with the op's own arguments."""
+
+UFUNCS: dict[np.ufunc, Handler] = {}
+"""NumPy's ufunc, and what computes it: an op, or a function made of ops."""
+
+METHODS: dict[tuple[np.ufunc, str], Handler] = {}
+"""The methods of ufuncs, such as `(np.add, "reduce")`."""
+
+FUNCTIONS: dict[Callable[..., Any], Handler] = {}
+"""NumPy's other functions, and what computes them: called with NumPy's arguments."""
+
+
+def name_of(function: Callable[..., Any]) -> str:
+    """A function of NumPy, or a ufunc of SciPy, as users write it.
+
+    >>> name_of(np.linalg.norm), name_of(np.add)
+    ('np.linalg.norm', 'np.add')
+    """
+    if isinstance(function, np.ufunc):
+        return f"{'scipy.special' if scipys(function) else 'np'}.{function.__name__}"
+    module = getattr(function, "__module__", None) or "numpy"
+    return f"{module.replace('numpy', 'np', 1)}.{function.__name__}"
+
+
+def enter(op: Primitive) -> None:
+    """Enter an op under the NumPy functions that it equals.
+
+    Raises ArgumentError if another op stands there.
+    """
+    for function in op.numpy:
+        if OPS.get(function, op) is not op:
+            raise ArgumentError(f"{op.name}: {name_of(function)} stands for another op already.")
+        OPS[function] = op
+        if isinstance(function, np.ufunc):
+            enter_ufunc(function, op)
+        else:
+            FUNCTIONS[function] = Adapted(function, op)
+
+
+def enter_ufunc(ufunc: np.ufunc, handler: Handler) -> None:
+    """Enter what computes a ufunc, and with it the methods that every ufunc has."""
+    UFUNCS[ufunc] = handler
+    METHODS[ufunc, "at"] = refusing(ufunc.at, "tm.scatter_add(x, indices, updates, axis)")
+    if ufunc.nin == 2 and ufunc.signature is None:
+        METHODS[ufunc, "outer"] = functools.partial(_every_pair, handler)
+
+
+def enter_method(ufunc: np.ufunc, name: str, handler: Handler) -> None:
+    """Enter what computes a ufunc's method; an option that it lacks may be None, and is refused otherwise."""
+    ours = inspect.signature(handler).parameters
+
+    def method(*arguments: Any, **options: Any) -> Any:
+        for option, value in options.items():
+            if option not in ours and value is not None:
+                raise NoRuleError(f"{name_of(ufunc)}.{name} with {option}=... has no rule in tapem; call it without.")
+        return handler(*arguments, **{option: value for option, value in options.items() if option in ours})
+
+    METHODS[ufunc, name] = method
+
+
+def enter_function(function: Callable[..., Any], handler: Handler) -> None:
+    """Enter what computes a function, called with NumPy's arguments; it replaces what an op entered."""
+    FUNCTIONS[function] = Adapted(function, handler)
+
+
+def enter_refusal(function: Callable[..., Any], instead: str) -> None:
+    """Enter a function that writes into its argument: it is refused, and the error says what to write instead."""
+    FUNCTIONS[function] = refusing(function, instead)
+
+
+def refusing(function: Callable[..., Any], instead: str) -> Handler:
+    """A handler that says why a function that writes into its argument cannot be used, and what to write instead."""
+
+    def refuse(*_: Any, **__: Any) -> Any:
+        raise MutationError(f"{name_of(function)} would change a tracer in place. Build a new value: {instead}.")
+
+    return refuse
+
+
+def _every_pair(handler: Handler, a: Any, b: Any) -> Any:
+    """`ufunc.outer`: every element of `a` with every element of `b`."""
+    return handler(np.reshape(a, (*np.shape(a), *(1,) * np.ndim(b))), b)
+
+
+class Plan(NamedTuple):
+    """How the arguments of a NumPy function become those of its handler.
+
+    The first `direct` positional arguments mean the same to both; `renamed` are their names. `open_ended` says whether
+    the NumPy function takes any keyword.
+    """
+
+    theirs: Mapping[str, inspect.Parameter]
+    ours: Mapping[str, inspect.Parameter]
+    direct: int
+    renamed: Mapping[str, str]
+    open_ended: bool
+
+
+class Adapted:
+    """A handler, called with the arguments of a NumPy function.
+
+    Arguments are matched by name, but operands and positional-only parameters by position. An option that the handler
+    lacks may be given NumPy's default for it.
+
+    Raises NoRuleError, naming function and option, for any other value.
+
+    >>> total = Adapted(np.sum, lambda a, axis=None: np.sum(a, axis))
+    >>> total(np.ones((2, 3)), axis=0, out=None)
+    array([2., 2., 2.])
+    >>> total(np.ones(3), None, np.float32)
+    Traceback (most recent call last):
+    tapem.errors.NoRuleError: np.sum with dtype=... has no rule in tapem; call it without.
+    """
+
+    def __init__(self, function: Callable[..., Any], handler: Handler) -> None:
+        """Adapt a handler to a NumPy function; how, is found out at the first call."""
+        self.function = function
+        self.handler = handler
+
+    @functools.cached_property
+    def plan(self) -> Plan:
+        """How arguments are passed on."""
+        theirs, ours = inspect.signature(self.function).parameters, inspect.signature(self.handler).parameters
+        direct = _direct(list(theirs.values()), list(ours.values()), self.handler)
+        renamed = dict(zip(list(theirs)[:direct], ours, strict=False))
+        open_ended = any(parameter.kind is parameter.VAR_KEYWORD for parameter in theirs.values())
+        return Plan(theirs, ours, direct, renamed, open_ended)
+
+    def __call__(self, *arguments: Any, **options: Any) -> Any:
+        """Compute what the NumPy function would."""
+        theirs, ours, direct, renamed, open_ended = self.plan
+        if not options and len(arguments) <= direct:
+            return self.handler(*arguments)
+        given = {**dict(zip(list(theirs)[direct:], arguments[direct:], strict=False)), **options}
+        keywords: dict[str, Any] = {}
+        for name, value in given.items():
+            own_name = renamed.get(name, name)
+            if own_name in ours:
+                keywords[own_name] = value
+            elif name not in theirs and not open_ended:
+                raise TypeError(f"{name_of(self.function)} has no argument {name!r}")
+            elif name not in theirs or not _is_default(value, theirs[name].default):
+                raise NoRuleError(f"{name_of(self.function)} with {name}=... has no rule in tapem; call it without.")
+        return self.handler(*arguments[:direct], **keywords)
+
+
+def _direct(theirs: list[inspect.Parameter], ours: list[inspect.Parameter], handler: Handler) -> int:
+    """How many positional arguments mean the same to both."""
+    if any(parameter.kind is parameter.VAR_POSITIONAL for parameter in (*theirs, *ours)):
+        return sys.maxsize
+    operands: list[str] = handler.operand_names if isinstance(handler, Primitive) else []
+    count = 0
+    for a, b in zip(theirs, ours, strict=False):
+        alike = a.name == b.name or b.name in operands or b.kind is b.POSITIONAL_ONLY
+        if not alike or b.kind is b.KEYWORD_ONLY:
+            break
+        count += 1
+    return count
+
+
+def _is_default(value: Any, default: Any) -> bool:
+    return value is default or (isinstance(value, str | bool | int) and value == default)
