@@ -16,10 +16,11 @@ The packages `layers` and `losses` build on this one; `tm.model` holds what one 
 """
 
 from tapem import model, optim, random, testing
-from tapem.core.node import Node, ShapeDtype
-from tapem.core.primitive import Primitive
-from tapem.core.tree import tree_flatten, tree_leaves, tree_map, tree_unflatten
-from tapem.doors.monadic.programs import (
+from tapem.core import Node, Primitive, ShapeDtype, tree_flatten, tree_leaves, tree_map, tree_unflatten
+from tapem.doors.monadic import (
+    Err,
+    Ok,
+    TapeM,
     backward,
     backward_scalar,
     const,
@@ -35,9 +36,7 @@ from tapem.doors.monadic.programs import (
     set_tape,
     traverse,
 )
-from tapem.doors.monadic.step import Err, Ok, TapeM
-from tapem.doors.pure.gradients import Gradients
-from tapem.doors.pure.tape import Ref, Tape
+from tapem.doors.pure import Gradients, Ref, Tape
 from tapem.errors import (
     ArgumentError,
     ConcretizationError,
@@ -57,90 +56,13 @@ from tapem.errors import (
     TreeError,
     UnknownRefError,
 )
-from tapem.ops.activations import elu, erf, gelu, leaky_relu, relu, sigmoid, silu, softplus
-from tapem.ops.arithmetic import (
+from tapem.ops import (
+    Declaration,
     abs,
     add,
-    copysign,
-    div,
-    fabs,
-    fmod,
-    hypot,
-    identity,
-    inv,
-    mul,
-    neg,
-    power,
-    reciprocal,
-    remainder,
-    scale,
-    sign,
-    sqrt,
-    square,
-    sub,
-)
-from tapem.ops.axes import all_mapped
-from tapem.ops.casting import astype
-from tapem.ops.comparison import (
-    bitwise_and,
-    bitwise_not,
-    bitwise_or,
-    bitwise_xor,
-    ceil,
-    equal,
-    floor,
-    floor_divide,
-    greater,
-    greater_equal,
-    heaviside,
-    isclose,
-    isfinite,
-    isinf,
-    isnan,
-    less,
-    less_equal,
-    logical_and,
-    logical_not,
-    logical_or,
-    logical_xor,
-    not_equal,
-    rint,
-    round,
-    signbit,
-    trunc,
-)
-from tapem.ops.cumulative import cumprod, cumsum, sort
-from tapem.ops.declare import Declaration, elementwise, primitive
-from tapem.ops.decompositions import cholesky, qr
-from tapem.ops.diagonals import diag, diagonal, trace, tril, triu
-from tapem.ops.einsum import einsum
-from tapem.ops.exponential import cbrt, exp, exp2, expm1, log, log1p, log2, log10, logaddexp, logaddexp2, safe_log
-from tapem.ops.indexing import getitem, scatter_add, scatter_set, take, take_along_axis
-from tapem.ops.joining import concat, concat_vectors, split, stack
-from tapem.ops.linalg import bmm, dot, inner, kron, matmul, outer, tensordot, vdot
-from tapem.ops.norms import norm
-from tapem.ops.padding import pad
-from tapem.ops.reductions import logsumexp, max, mean, min, prod, std, sum, var
-from tapem.ops.searching import all, any, argmax, argmin, argsort, count_nonzero
-from tapem.ops.selection import clamp, fmax, fmin, maximum, minimum, where
-from tapem.ops.shaping import (
-    broadcast_to,
-    expand_dims,
-    flatten,
-    flip,
-    moveaxis,
-    repeat,
-    reshape,
-    roll,
-    squeeze,
-    swapaxes,
-    tile,
-    transpose,
-)
-from tapem.ops.softmax import log_softmax, softmax
-from tapem.ops.solving import det, linalg_inv, slogdet, solve
-from tapem.ops.spectral import eigh, eigvalsh, svd, svdvals
-from tapem.ops.trigonometry import (
+    all,
+    all_mapped,
+    any,
     arccos,
     arccosh,
     arcsin,
@@ -148,17 +70,152 @@ from tapem.ops.trigonometry import (
     arctan,
     arctan2,
     arctanh,
+    argmax,
+    argmin,
+    argsort,
+    astype,
+    bitwise_and,
+    bitwise_not,
+    bitwise_or,
+    bitwise_xor,
+    bmm,
+    broadcast_to,
+    cbrt,
+    ceil,
+    cholesky,
+    clamp,
+    concat,
+    concat_vectors,
+    copysign,
     cos,
     cosh,
+    count_nonzero,
+    cumprod,
+    cumsum,
     deg2rad,
+    det,
+    diag,
+    diagonal,
+    div,
+    dot,
+    eigh,
+    eigvalsh,
+    einsum,
+    elementwise,
+    elu,
+    equal,
+    erf,
+    exp,
+    exp2,
+    expand_dims,
+    expm1,
+    fabs,
+    flatten,
+    flip,
+    floor,
+    floor_divide,
+    fmax,
+    fmin,
+    fmod,
+    gelu,
+    getitem,
+    greater,
+    greater_equal,
+    heaviside,
+    hypot,
+    identity,
+    inner,
+    inv,
+    isclose,
+    isfinite,
+    isinf,
+    isnan,
+    kron,
+    leaky_relu,
+    less,
+    less_equal,
+    linalg_inv,
+    log,
+    log1p,
+    log2,
+    log10,
+    log_softmax,
+    logaddexp,
+    logaddexp2,
+    logical_and,
+    logical_not,
+    logical_or,
+    logical_xor,
+    logsumexp,
+    matmul,
+    max,
+    maximum,
+    mean,
+    min,
+    minimum,
+    moveaxis,
+    mul,
+    neg,
+    norm,
+    not_equal,
+    outer,
+    pad,
+    power,
+    primitive,
+    prod,
+    qr,
     rad2deg,
+    reciprocal,
+    relu,
+    remainder,
+    repeat,
+    reshape,
+    rint,
+    roll,
+    round,
+    safe_log,
+    scale,
+    scatter_add,
+    scatter_set,
+    sigmoid,
+    sign,
+    signbit,
+    silu,
     sin,
     sinc,
     sinh,
+    slogdet,
+    softmax,
+    softplus,
+    solve,
+    sort,
+    split,
+    sqrt,
+    square,
+    squeeze,
+    stack,
+    std,
+    sub,
+    sum,
+    svd,
+    svdvals,
+    swapaxes,
+    take,
+    take_along_axis,
     tan,
     tanh,
+    tensordot,
+    tile,
+    trace,
+    transpose,
+    tril,
+    triu,
+    trunc,
+    var,
+    vdot,
+    where,
 )
-from tapem.seeing.debugging import debug, debug_mode, explain
+from tapem.seeing import debug, debug_mode, explain
 from tapem.tangents import (
     NO_FIELDS,
     Composite,
@@ -174,27 +231,49 @@ from tapem.tangents import (
     thunk,
     unthunk,
 )
-from tapem.training.fitting import Best, FitState, Fitted, fit
-from tapem.training.memory import keep_freed_memory as _keep_freed_memory
-from tapem.training.raveling import ravel
-from tapem.training.saving import load, save
-from tapem.transforms.control import checkpoint, cond, eval_shape, fori_loop, scan, while_loop
-from tapem.transforms.custom import custom_jvp, custom_vjp, detach, no_grad, stop_gradient
-from tapem.transforms.derivatives import grad, jvp, linearize, value_and_grad, vjp
-from tapem.transforms.jacobians import hessian, hvp, jacfwd, jacobian, jacrev
-from tapem.transforms.rules import defbatch, deffrule, defrrule, frule, rrule, scalar_rule
-from tapem.transforms.vectorize import vmap
-from tapem.types.signature import Tensor
+from tapem.training import Best, FitState, Fitted, fit, load, ravel, save
+from tapem.training import keep_freed_memory as _keep_freed_memory
+from tapem.transforms import (
+    checkpoint,
+    cond,
+    custom_jvp,
+    custom_vjp,
+    defbatch,
+    deffrule,
+    defrrule,
+    detach,
+    eval_shape,
+    fori_loop,
+    frule,
+    grad,
+    hessian,
+    hvp,
+    jacfwd,
+    jacobian,
+    jacrev,
+    jvp,
+    linearize,
+    no_grad,
+    rrule,
+    scalar_rule,
+    scan,
+    stop_gradient,
+    value_and_grad,
+    vjp,
+    vmap,
+    while_loop,
+)
+from tapem.types import Tensor
 
 __all__ = [
     "NO_FIELDS", "ArgumentError", "Best", "Composite", "ConcretizationError", "DTypeError", "Declaration",
     "DoesNotExist", "Err", "EscapedTracerError", "FieldError", "FileFormatError", "FitState", "Fitted", "Gradients",
     "InplaceableThunk", "MissingGradientError", "MutationError", "NoRuleError", "NoTangent", "Node", "NonFiniteError",
     "NotScalarError", "Ok", "One", "Primitive", "Ref", "ShapeDtype", "ShapeError", "StepError", "TangentError", "Tape",
-    "TapeError", "TapeM", "Tensor", "Thunk", "TreeError", "UnknownRefError", "Zero", "ZeroTangent", "abs", "add",
-    "all", "all_mapped", "any", "arccos", "arccosh", "arcsin", "arcsinh", "arctan", "arctan2", "arctanh", "argmax",
-    "argmin", "argsort", "astype", "backward", "backward_scalar", "bitwise_and", "bitwise_not", "bitwise_or",
-    "bitwise_xor", "bmm", "broadcast_to", "canonicalize", "cbrt", "ceil", "checkpoint", "cholesky", "clamp", "concat",
+    "TapeError", "TapeM", "Tensor", "Thunk", "TreeError", "UnknownRefError", "Zero", "ZeroTangent", "abs", "add", "all",
+    "all_mapped", "any", "arccos", "arccosh", "arcsin", "arcsinh", "arctan", "arctan2", "arctanh", "argmax", "argmin",
+    "argsort", "astype", "backward", "backward_scalar", "bitwise_and", "bitwise_not", "bitwise_or", "bitwise_xor",
+    "bmm", "broadcast_to", "canonicalize", "cbrt", "ceil", "checkpoint", "cholesky", "clamp", "concat",
     "concat_vectors", "cond", "const", "copysign", "cos", "cosh", "count_nonzero", "cumprod", "cumsum", "custom_jvp",
     "custom_vjp", "debug", "debug_mode", "defbatch", "deffrule", "defrrule", "deg2rad", "det", "detach", "diag",
     "diagonal", "div", "do", "dot", "eigh", "eigvalsh", "einsum", "elementwise", "elu", "equal", "erf", "eval_shape",

@@ -20,10 +20,10 @@ import numpy as np
 import numpy.typing as npt
 from jaxtyping import Bool, Float, Int64, UInt64
 
-from tapem.core.node import ShapeDtype
+from tapem.core import ShapeDtype
 from tapem.errors import ArgumentError, DTypeError
-from tapem.ops.declare import Declaration, primitive
-from tapem.types.signature import Tensor
+from tapem.ops import Declaration, primitive
+from tapem.types import Tensor
 
 Key: TypeAlias = Annotated[
     UInt64[Tensor, "2"], "a key is made from an integer, tm.random.key(0), or from another key, tm.random.split(key)"

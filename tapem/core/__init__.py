@@ -1,1 +1,69 @@
 """A program as data: nodes, what an op is, and the table of NumPy's names. It knows no op and no door."""
+
+from tapem.core.boundary import boundary, shorten
+from tapem.core.context import WORK, Watcher, Work, new_work, quietly, run, set_back, working
+from tapem.core.hints import ATTRIBUTES, instead, note
+from tapem.core.immutable import Immutable, setter
+from tapem.core.listing import constant_text, listing, node_line, node_type
+from tapem.core.names import (
+    FUNCTIONS,
+    METHODS,
+    OPS,
+    UFUNCS,
+    enter,
+    enter_function,
+    enter_method,
+    enter_refusal,
+    enter_ufunc,
+    name_of,
+)
+from tapem.core.node import (
+    LEAF,
+    NOTHING,
+    NUMBERS,
+    Array,
+    DType,
+    Handle,
+    Node,
+    Scalar,
+    Shape,
+    ShapeDtype,
+    Static,
+    constant,
+    is_several,
+    new_node,
+    read_only,
+    snapshot,
+    taken,
+)
+from tapem.core.primitive import GivenRule, Primitive, Rule, Rules, has_door, linear_in_all, register_door
+from tapem.core.structure import detach, identity, pick, unstack
+from tapem.core.tree import (
+    NAMESPACE,
+    NO_LEAF,
+    ONE_LEAF,
+    Structure,
+    differences,
+    leaves_like,
+    leaves_or_none,
+    name_of,
+    names_of,
+    shapes_of,
+    shown,
+    tree_flatten,
+    tree_leaves,
+    tree_map,
+    tree_unflatten,
+)
+from tapem.core.wellformed import check
+
+__all__ = [
+    "ATTRIBUTES", "FUNCTIONS", "LEAF", "METHODS", "NAMESPACE", "NOTHING", "NO_LEAF", "NUMBERS", "ONE_LEAF", "OPS",
+    "UFUNCS", "WORK", "Array", "DType", "GivenRule", "Handle", "Immutable", "Node", "Primitive", "Rule", "Rules",
+    "Scalar", "Shape", "ShapeDtype", "Static", "Structure", "Watcher", "Work", "boundary", "check", "constant",
+    "constant_text", "detach", "differences", "enter", "enter_function", "enter_method", "enter_refusal", "enter_ufunc",
+    "has_door", "identity", "instead", "is_several", "leaves_like", "leaves_or_none", "linear_in_all", "listing",
+    "name_of", "names_of", "new_node", "new_work", "node_line", "node_type", "note", "pick", "quietly", "read_only",
+    "register_door", "run", "set_back", "setter", "shapes_of", "shorten", "shown", "snapshot", "taken", "tree_flatten",
+    "tree_leaves", "tree_map", "tree_unflatten", "unstack", "working",
+]  # fmt: skip

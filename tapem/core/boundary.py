@@ -16,7 +16,7 @@ from typing import ParamSpec, TypeVar
 from tapem.core.context import WORK
 from tapem.core.hints import add_hint
 from tapem.errors import TapeError
-from tapem.types.location import is_users
+from tapem.types import is_users
 
 P = ParamSpec("P")
 R = TypeVar("R")

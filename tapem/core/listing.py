@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from tapem.core.node import LEAF, Node
-from tapem.types.signature import type_text
+from tapem.types import type_text
 
 EDGE = 20
 """How many nodes a listing shows at each end of a long tape."""

@@ -13,8 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tapem.errors import ConcretizationError, MutationError
-from tapem.types.foreign import NUMBERS, NoArray, as_tensor
-from tapem.types.signature import type_text
+from tapem.types import NUMBERS, NoArray, as_tensor, type_text
 
 # Values of every dtype stand on a tape, so the dtype is Any.
 Array: TypeAlias = npt.NDArray[Any]

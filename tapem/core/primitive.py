@@ -39,7 +39,7 @@ from tapem.core.node import (
     snapshot,
 )
 from tapem.errors import ArgumentError, DTypeError, NoRuleError, ShapeError, TapeError
-from tapem.types.signature import Signature, type_text
+from tapem.types import Signature, type_text
 
 # Rules are called with as many operands and static arguments as their op has, so their parameters cannot be spelled.
 Rule: TypeAlias = Callable[..., Any]

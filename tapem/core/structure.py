@@ -13,7 +13,7 @@ from jaxtyping import Shaped
 
 from tapem.core.names import enter
 from tapem.core.primitive import GivenRule, Primitive, Rules, linear_in_all
-from tapem.types.signature import Signature, Tensor
+from tapem.types import Signature, Tensor
 
 
 def structural(

@@ -10,7 +10,7 @@ from typing import Any, Generic, NoReturn, TypeVar
 
 import numpy as np
 
-from tapem.core.names import OPS, UFUNCS
+from tapem.core import OPS, UFUNCS
 from tapem.errors import MutationError
 
 R = TypeVar("R")

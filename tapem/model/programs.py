@@ -11,18 +11,11 @@ from typing import Any, NamedTuple, Protocol, TypeAlias, cast
 
 import numpy as np
 
-from tapem.core.context import WORK
-from tapem.core.node import NOTHING, ShapeDtype, constant
-from tapem.core.structure import identity
-from tapem.core.tree import tree_flatten, tree_unflatten
-from tapem.doors.direct.recorder import Recorder
-from tapem.doors.direct.tracer import Tracer
-from tapem.doors.monadic.programs import lift, to_tracers
-from tapem.doors.monadic.step import TapeM, drive
+from tapem.core import NOTHING, WORK, ShapeDtype, constant, identity, tree_flatten, tree_unflatten
+from tapem.doors.direct import Recorder, Tracer
+from tapem.doors.monadic import TapeM, drive, lift, to_tracers
 from tapem.errors import ArgumentError, DTypeError, NotScalarError
-from tapem.transforms.arguments import short
-from tapem.transforms.derivatives import differentiable
-from tapem.transforms.tracing import monadic
+from tapem.transforms import differentiable, monadic, short
 
 Tree: TypeAlias = Any
 """Any nesting of dict, list, tuple, NamedTuple and dataclass of arrays, tracers or Refs."""

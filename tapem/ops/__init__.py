@@ -4,5 +4,122 @@ A folder of its own, `numpy`, makes of them NumPy's other functions.
 """
 
 from tapem.ops import numpy
+from tapem.ops.activations import elu, erf, gelu, leaky_relu, relu, sigmoid, silu, softplus
+from tapem.ops.arithmetic import (
+    abs,
+    add,
+    copysign,
+    div,
+    fabs,
+    fmod,
+    hypot,
+    identity,
+    inv,
+    mul,
+    neg,
+    power,
+    reciprocal,
+    remainder,
+    scale,
+    sign,
+    sqrt,
+    square,
+    sub,
+)
+from tapem.ops.axes import all_mapped
+from tapem.ops.casting import astype
+from tapem.ops.comparison import (
+    bitwise_and,
+    bitwise_not,
+    bitwise_or,
+    bitwise_xor,
+    ceil,
+    equal,
+    floor,
+    floor_divide,
+    greater,
+    greater_equal,
+    heaviside,
+    isclose,
+    isfinite,
+    isinf,
+    isnan,
+    less,
+    less_equal,
+    logical_and,
+    logical_not,
+    logical_or,
+    logical_xor,
+    not_equal,
+    rint,
+    round,
+    signbit,
+    trunc,
+)
+from tapem.ops.cumulative import cumprod, cumsum, sort
+from tapem.ops.declare import Declaration, batch_elementwise, declare, elementwise, primitive
+from tapem.ops.decompositions import cholesky, qr
+from tapem.ops.diagonals import diag, diagonal, trace, tril, triu
+from tapem.ops.einsum import einsum
+from tapem.ops.exponential import cbrt, exp, exp2, expm1, log, log1p, log2, log10, logaddexp, logaddexp2, safe_log
+from tapem.ops.indexing import getitem, scatter_add, scatter_set, take, take_along_axis
+from tapem.ops.joining import concat, concat_vectors, split, stack
+from tapem.ops.linalg import bmm, dot, inner, kron, matmul, outer, tensordot, vdot
+from tapem.ops.norms import norm
+from tapem.ops.padding import pad
+from tapem.ops.reductions import logsumexp, max, mean, min, prod, std, sum, var
+from tapem.ops.searching import all, any, argmax, argmin, argsort, count_nonzero
+from tapem.ops.selection import clamp, fmax, fmin, maximum, minimum, where
+from tapem.ops.shaping import (
+    broadcast_to,
+    expand_dims,
+    flatten,
+    flip,
+    moveaxis,
+    repeat,
+    reshape,
+    roll,
+    squeeze,
+    swapaxes,
+    tile,
+    transpose,
+)
+from tapem.ops.softmax import log_softmax, softmax
+from tapem.ops.solving import det, linalg_inv, slogdet, solve
+from tapem.ops.spectral import eigh, eigvalsh, svd, svdvals
+from tapem.ops.trigonometry import (
+    arccos,
+    arccosh,
+    arcsin,
+    arcsinh,
+    arctan,
+    arctan2,
+    arctanh,
+    cos,
+    cosh,
+    deg2rad,
+    rad2deg,
+    sin,
+    sinc,
+    sinh,
+    tan,
+    tanh,
+)
 
-__all__ = ["numpy"]
+__all__ = [
+    "Declaration", "abs", "add", "all", "all_mapped", "any", "arccos", "arccosh", "arcsin", "arcsinh", "arctan",
+    "arctan2", "arctanh", "argmax", "argmin", "argsort", "astype", "batch_elementwise", "bitwise_and", "bitwise_not",
+    "bitwise_or", "bitwise_xor", "bmm", "broadcast_to", "cbrt", "ceil", "cholesky", "clamp", "concat", "concat_vectors",
+    "copysign", "cos", "cosh", "count_nonzero", "cumprod", "cumsum", "declare", "deg2rad", "det", "diag", "diagonal",
+    "div", "dot", "eigh", "eigvalsh", "einsum", "elementwise", "elu", "equal", "erf", "exp", "exp2", "expand_dims",
+    "expm1", "fabs", "flatten", "flip", "floor", "floor_divide", "fmax", "fmin", "fmod", "gelu", "getitem", "greater",
+    "greater_equal", "heaviside", "hypot", "identity", "inner", "inv", "isclose", "isfinite", "isinf", "isnan", "kron",
+    "leaky_relu", "less", "less_equal", "linalg_inv", "log", "log1p", "log2", "log10", "log_softmax", "logaddexp",
+    "logaddexp2", "logical_and", "logical_not", "logical_or", "logical_xor", "logsumexp", "matmul", "max", "maximum",
+    "mean", "min", "minimum", "moveaxis", "mul", "neg", "norm", "not_equal", "numpy", "outer", "pad", "power",
+    "primitive", "prod", "qr", "rad2deg", "reciprocal", "relu", "remainder", "repeat", "reshape", "rint", "roll",
+    "round", "safe_log", "scale", "scatter_add", "scatter_set", "sigmoid", "sign", "signbit", "silu", "sin", "sinc",
+    "sinh", "slogdet", "softmax", "softplus", "solve", "sort", "split", "sqrt", "square", "squeeze", "stack", "std",
+    "sub", "sum", "svd", "svdvals", "swapaxes", "take", "take_along_axis", "tan", "tanh", "tensordot", "tile", "trace",
+    "transpose", "tril", "triu", "trunc", "var", "vdot", "where",
+]  # fmt: skip

@@ -15,7 +15,7 @@ from jaxtyping import Shaped
 from tapem.errors import ArgumentError
 from tapem.ops.declare import batch_elementwise, elementwise, primitive
 from tapem.ops.selection import masked
-from tapem.types.signature import Tensor
+from tapem.types import Tensor
 
 __all__ = ["elu", "erf", "gelu", "leaky_relu", "relu", "sigmoid", "silu", "softplus"]
 

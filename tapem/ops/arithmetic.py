@@ -15,12 +15,11 @@ from typing import Any, cast
 import numpy as np
 from jaxtyping import Shaped
 
-from tapem.core import structure
-from tapem.core.primitive import Primitive
+from tapem.core import Primitive, structure
 from tapem.ops.casting import in_dtype_of
 from tapem.ops.declare import Unary, batch_elementwise, elementwise, primitive
 from tapem.tangents import Zero
-from tapem.types.signature import Tensor
+from tapem.types import Tensor
 
 __all__ = [
     "abs", "add", "copysign", "div", "fabs", "fmod", "hypot", "identity", "inv", "mul", "neg", "power",

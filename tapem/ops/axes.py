@@ -7,7 +7,7 @@ from typing import Any, TypeAlias, cast
 
 import numpy as np
 
-from tapem.core.primitive import Primitive
+from tapem.core import Primitive
 from tapem.errors import ArgumentError
 
 Axis: TypeAlias = int | tuple[int, ...] | None

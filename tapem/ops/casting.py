@@ -8,11 +8,11 @@ import numpy as np
 import numpy.typing as npt
 from jaxtyping import Shaped
 
-from tapem.core.node import DType, ShapeDtype
-from tapem.core.structure import detach as detach
+from tapem.core import DType, ShapeDtype
+from tapem.core import detach as detach
 from tapem.errors import DTypeError
 from tapem.ops.declare import batch_elementwise, primitive
-from tapem.types.signature import Tensor
+from tapem.types import Tensor
 
 __all__ = ["astype"]
 

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Shaped
 
 from tapem.ops.declare import elementwise
-from tapem.types.signature import Tensor
+from tapem.types import Tensor
 
 __all__ = [
     "bitwise_and", "bitwise_not", "bitwise_or", "bitwise_xor", "ceil", "equal", "floor", "floor_divide", "greater",

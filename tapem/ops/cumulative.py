@@ -16,11 +16,10 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int, Shaped
 
-from tapem.core.node import ShapeDtype
-from tapem.core.primitive import Primitive, linear_in_all
+from tapem.core import Primitive, ShapeDtype, linear_in_all
 from tapem.ops.axes import batch_along, refuse_axis_of_scalar
 from tapem.ops.declare import primitive
-from tapem.types.signature import Tensor
+from tapem.types import Tensor
 
 T = Shaped[Tensor, "..."]
 Same = Shaped[Tensor, "*shape"]

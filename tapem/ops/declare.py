@@ -11,14 +11,12 @@ from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Protocol
 
 import numpy as np
 
-from tapem.core.names import enter
-from tapem.core.node import Array, Scalar, is_several
-from tapem.core.primitive import GivenRule, Primitive, Rules
-from tapem.doors.monadic.step import TapeM
-from tapem.doors.pure.ref import Ref
+from tapem.core import Array, GivenRule, Primitive, Rules, Scalar, enter, is_several
+from tapem.doors.monadic import TapeM
+from tapem.doors.pure import Ref
 from tapem.errors import ArgumentError
 from tapem.ops.halves import in_float32
-from tapem.types.signature import Signature
+from tapem.types import Signature
 
 P = ParamSpec("P")
 

@@ -21,12 +21,12 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 from jaxtyping import Float, Shaped
 
-from tapem.core.node import ShapeDtype
+from tapem.core import ShapeDtype
 from tapem.errors import ArgumentError
 from tapem.ops.declare import primitive
 from tapem.ops.linalg import transposed
 from tapem.ops.solving import FloatSquare, Square, batch_of_matrices, kind_of, solve, where_in
-from tapem.types.signature import Tensor
+from tapem.types import Tensor
 
 Matrix = Shaped[Tensor, "*batch m n"]
 Mode: TypeAlias = Literal["reduced", "complete"]

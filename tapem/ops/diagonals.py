@@ -12,11 +12,10 @@ from typing import Any
 import numpy as np
 from jaxtyping import Shaped
 
-from tapem.core.node import Shape, ShapeDtype
-from tapem.core.primitive import Primitive, linear_in_all
+from tapem.core import Primitive, Shape, ShapeDtype, linear_in_all
 from tapem.errors import ShapeError
 from tapem.ops.declare import primitive
-from tapem.types.signature import Tensor
+from tapem.types import Tensor
 
 T = Shaped[Tensor, "..."]
 Matrices = Shaped[Tensor, "*batch n m"]

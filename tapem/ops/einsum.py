@@ -20,12 +20,11 @@ from typing import Any, TypeAlias, overload
 import numpy as np
 from jaxtyping import Shaped
 
-from tapem.core.node import Array, Shape, ShapeDtype
-from tapem.core.primitive import Primitive
+from tapem.core import Array, Primitive, Shape, ShapeDtype
 from tapem.errors import ArgumentError
 from tapem.ops.declare import Numeric, Operand, Step, primitive
 from tapem.tangents import Thunk, Zero
-from tapem.types.signature import Tensor
+from tapem.types import Tensor
 
 T = Shaped[Tensor, "..."]
 Labels: TypeAlias = tuple[Hashable, ...]

@@ -15,7 +15,7 @@ from tapem.errors import ArgumentError
 from tapem.ops.activations import sigmoid, softplus
 from tapem.ops.casting import in_dtype_of
 from tapem.ops.declare import elementwise
-from tapem.types.signature import Tensor
+from tapem.types import Tensor
 
 __all__ = [
     "cbrt", "exp", "exp2", "expm1", "log", "log1p", "log2", "log10", "logaddexp", "logaddexp2", "safe_log",

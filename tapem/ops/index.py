@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, TypeAlias, cast, final
 import numpy as np
 
 from tapem.errors import ArgumentError, DTypeError
-from tapem.types.foreign import as_tensor
+from tapem.types import as_tensor
 
 
 class Slot(enum.Enum):

@@ -19,15 +19,13 @@ from typing import Any, TypeAlias, overload
 import numpy as np
 from jaxtyping import Bool, Integer, Shaped
 
-from tapem.core.names import OPS
-from tapem.core.node import Array, Shape, ShapeDtype
-from tapem.core.primitive import Primitive
+from tapem.core import OPS, Array, Primitive, Shape, ShapeDtype
 from tapem.errors import ConcretizationError
 from tapem.ops.axes import refuse_axis_of_scalar
 from tapem.ops.declare import Deferred, Numeric, Step, primitive
 from tapem.ops.index import ALL, ARRAY, Index, batched, take_apart
-from tapem.sweeps.broadcasting import unbroadcast
-from tapem.types.signature import Tensor, type_text
+from tapem.sweeps import unbroadcast
+from tapem.types import Tensor, type_text
 
 T = Shaped[Tensor, "..."]
 Whole: TypeAlias = Integer[Tensor, "..."]

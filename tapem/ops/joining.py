@@ -15,14 +15,13 @@ from typing import Any, overload
 import numpy as np
 from jaxtyping import Shaped
 
-from tapem.core.node import Array
-from tapem.core.primitive import Primitive, linear_in_all
+from tapem.core import Array, Primitive, linear_in_all
 from tapem.errors import ArgumentError
 from tapem.ops.axes import all_mapped, batch_along, behind_batch, normal_axes
 from tapem.ops.declare import Deferred, Numeric, Operand, Step, StepOfSeveral, primitive
 from tapem.ops.shaping import flatten
 from tapem.tangents import Thunk
-from tapem.types.signature import Tensor
+from tapem.types import Tensor
 
 T = Shaped[Tensor, "..."]
 

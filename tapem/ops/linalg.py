@@ -17,13 +17,12 @@ from typing import Any, TypeAlias
 import numpy as np
 from jaxtyping import Shaped
 
-from tapem.core.node import ShapeDtype
-from tapem.core.primitive import Primitive, Rule
+from tapem.core import Primitive, Rule, ShapeDtype
 from tapem.errors import ArgumentError
 from tapem.ops.declare import primitive
 from tapem.ops.einsum import Labels, batch_contraction, contraction, einsum, shape_of_contraction
-from tapem.sweeps.broadcasting import unbroadcast
-from tapem.types.signature import Tensor
+from tapem.sweeps import unbroadcast
+from tapem.types import Tensor
 
 T = Shaped[Tensor, "..."]
 Axes: TypeAlias = "int | tuple[int | Sequence[int], int | Sequence[int]]"

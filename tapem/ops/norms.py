@@ -17,7 +17,7 @@ from tapem.ops.axes import Axis, batch_reduction, refuse_axis_of_scalar, restore
 from tapem.ops.declare import elementwise, primitive
 from tapem.ops.reductions import ties
 from tapem.ops.scaling import at_scale
-from tapem.types.signature import Tensor
+from tapem.types import Tensor
 
 T = Shaped[Tensor, "..."]
 Real = Float[Tensor, "..."]

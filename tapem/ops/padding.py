@@ -11,10 +11,10 @@ from typing import Any, Literal, TypeAlias, cast, get_args
 import numpy as np
 from jaxtyping import Shaped
 
-from tapem.core.primitive import Primitive, linear_in_all
+from tapem.core import Primitive, linear_in_all
 from tapem.errors import ArgumentError
 from tapem.ops.declare import primitive
-from tapem.types.signature import Tensor
+from tapem.types import Tensor
 
 T = Shaped[Tensor, "..."]
 Mode: TypeAlias = Literal["constant", "edge", "reflect", "symmetric", "wrap"]

@@ -20,13 +20,13 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Shaped
 
-from tapem.core.primitive import linear_in_all
+from tapem.core import linear_in_all
 from tapem.ops.axes import Axis, batch_reduction, normal_axes, refuse_axis_of_scalar, restore
 from tapem.ops.cumulative import cumprod, shift
 from tapem.ops.declare import primitive
 from tapem.ops.scaling import at_scale
 from tapem.ops.softmax import as_float, softmax_or_zero
-from tapem.types.signature import Tensor
+from tapem.types import Tensor
 
 T = Shaped[Tensor, "..."]
 Real = Float[Tensor, "..."]

@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Int, Shaped
 
-from tapem.core.primitive import Primitive
+from tapem.core import Primitive
 from tapem.ops.axes import Axis, refuse_axis_of_scalar
 from tapem.ops.declare import primitive
-from tapem.types.signature import Tensor
+from tapem.types import Tensor
 
 __all__ = ["all", "any", "argmax", "argmin", "argsort", "count_nonzero"]
 

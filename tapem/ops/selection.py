@@ -13,7 +13,7 @@ from jaxtyping import Shaped
 
 from tapem.ops.declare import elementwise
 from tapem.tangents import DoesNotExist
-from tapem.types.signature import Tensor
+from tapem.types import Tensor
 
 __all__ = ["clamp", "fmax", "fmin", "maximum", "minimum", "where"]
 

@@ -17,7 +17,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from jaxtyping import Shaped
 
-from tapem.core.primitive import Primitive, linear_in_all
+from tapem.core import Primitive, linear_in_all
 from tapem.errors import ArgumentError
 from tapem.ops.axes import (
     Axis,
@@ -29,8 +29,8 @@ from tapem.ops.axes import (
     refuse_axis_of_scalar,
 )
 from tapem.ops.declare import primitive
-from tapem.sweeps.broadcasting import unbroadcast
-from tapem.types.signature import Tensor
+from tapem.sweeps import unbroadcast
+from tapem.types import Tensor
 
 T = Shaped[Tensor, "..."]
 ShapeLike: TypeAlias = int | Sequence[int]

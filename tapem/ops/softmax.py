@@ -12,7 +12,7 @@ from jaxtyping import Float, Shaped
 
 from tapem.ops.axes import Axis, batch_reduction, refuse_axis_of_scalar
 from tapem.ops.declare import primitive
-from tapem.types.signature import Tensor
+from tapem.types import Tensor
 
 # What np.sum and np.max call in the end: (x, axis, dtype, out, keepdims, initial).
 _add: Any = np.add.reduce

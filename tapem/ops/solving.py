@@ -19,15 +19,14 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Shaped
 
-from tapem.core.node import Array, ShapeDtype
-from tapem.core.primitive import Primitive
+from tapem.core import Array, Primitive, ShapeDtype
 from tapem.errors import ArgumentError
 from tapem.ops.declare import primitive
 from tapem.ops.einsum import einsum
 from tapem.ops.linalg import aligned, transposed
-from tapem.sweeps.broadcasting import unbroadcast
+from tapem.sweeps import unbroadcast
 from tapem.tangents import Thunk, Zero
-from tapem.types.signature import Tensor
+from tapem.types import Tensor
 
 Square = Shaped[Tensor, "*batch n n"]
 FloatSquare = Float[Tensor, "*batch n n"]

@@ -24,16 +24,16 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 from jaxtyping import Float
 
-from tapem.core.node import ShapeDtype
+from tapem.core import ShapeDtype
 from tapem.errors import ArgumentError
 from tapem.ops.declare import primitive
 from tapem.ops.decompositions import Matrix, folded, mirrored
 from tapem.ops.einsum import einsum
 from tapem.ops.linalg import transposed
 from tapem.ops.solving import FloatSquare, Square, batch_of_matrices, kind_of, where_in
-from tapem.sweeps.broadcasting import never_arrived
+from tapem.sweeps import never_arrived
 from tapem.tangents import Thunk
-from tapem.types.signature import Tensor
+from tapem.types import Tensor
 
 
 def as_columns(x: Any) -> Any:

@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Shaped
 
 from tapem.ops.declare import elementwise
-from tapem.types.signature import Tensor
+from tapem.types import Tensor
 
 __all__ = [
     "arccos", "arccosh", "arcsin", "arcsinh", "arctan", "arctan2", "arctanh", "cos", "cosh", "deg2rad", "rad2deg",

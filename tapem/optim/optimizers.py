@@ -11,9 +11,9 @@ from typing import Any, ClassVar, NoReturn, TypeAlias
 
 import numpy as np
 
-from tapem.core.tree import Structure, leaves_like, tree_flatten, tree_unflatten
+from tapem.core import Structure, leaves_like, tree_flatten, tree_unflatten
 from tapem.errors import ArgumentError, DTypeError, ShapeError, TreeError
-from tapem.ops.norms import norm
+from tapem.ops import norm
 from tapem.optim.schedules import Schedule, require
 
 # A learning rate: a number, or a function of the number of updates already made.

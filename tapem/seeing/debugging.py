@@ -8,18 +8,26 @@ from typing import Any
 
 import numpy as np
 
-from tapem.core.context import WORK, run, set_back, working
-from tapem.core.listing import node_line
-from tapem.core.node import LEAF, Node, ShapeDtype, is_several
-from tapem.core.tree import tree_flatten, tree_unflatten
-from tapem.doors.direct.recorder import Recorder, at_work, new_recorder, opened
-from tapem.doors.direct.tracer import Tracer
-from tapem.doors.pure.tape import Ref, Tape
+from tapem.core import (
+    LEAF,
+    WORK,
+    Node,
+    ShapeDtype,
+    is_several,
+    node_line,
+    run,
+    set_back,
+    tree_flatten,
+    tree_unflatten,
+    working,
+)
+from tapem.doors.direct import Recorder, Tracer, at_work, new_recorder, opened
+from tapem.doors.pure import Ref, Tape
 from tapem.errors import TapeError
-from tapem.ops.selection import where
-from tapem.sweeps.printer import Printer, value_text
+from tapem.ops import where
+from tapem.sweeps import Printer, value_text
 from tapem.tangents import Zero
-from tapem.transforms.tracing import plain_tree
+from tapem.transforms import plain_tree
 
 
 def debug(f: Callable[..., Any]) -> Callable[..., Any]:

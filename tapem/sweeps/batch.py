@@ -11,9 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tapem.core.context import WORK
-from tapem.core.node import LEAF, Node
-from tapem.core.structure import pick
+from tapem.core import LEAF, WORK, Node, pick
 from tapem.errors import ConcretizationError
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tapem.core.node import Array, DType, Shape, ShapeDtype
+from tapem.core import Array, DType, Shape, ShapeDtype
 
 
 def broadcasts_to(small: Shape, large: Shape) -> bool:

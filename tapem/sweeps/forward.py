@@ -14,10 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from tapem.core.context import Watcher
-from tapem.core.node import Node, ShapeDtype
-from tapem.core.primitive import linear_in_all
-from tapem.core.structure import pick
+from tapem.core import Node, ShapeDtype, Watcher, linear_in_all, pick
 from tapem.errors import DTypeError, ShapeError
 from tapem.sweeps.broadcasting import broadcasts_to, zeros_without_memory
 from tapem.sweeps.reverse import View, call_rule, fits, missing_rule, rule_failed, rule_text, settled

@@ -7,10 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from tapem.core.listing import node_line, node_type
-from tapem.core.node import Node, ShapeDtype, is_several
+from tapem.core import Node, ShapeDtype, is_several, node_line, node_type
 from tapem.tangents import Zero
-from tapem.types.signature import type_text
+from tapem.types import type_text
 
 
 def value_text(value: Any) -> str:

@@ -16,10 +16,7 @@ from typing import Any, NoReturn, TypeAlias
 
 import numpy as np
 
-from tapem.core.context import Watcher
-from tapem.core.node import Node, ShapeDtype
-from tapem.core.primitive import Primitive
-from tapem.core.structure import pick
+from tapem.core import Node, Primitive, ShapeDtype, Watcher, pick
 from tapem.errors import DTypeError, EscapedTracerError, NoRuleError, ShapeError, TapeError
 from tapem.sweeps.broadcasting import broadcasts_to, unbroadcast, zeros_without_memory
 from tapem.tangents import AbstractZero, InplaceableThunk, One, Thunk, accumulate, add

@@ -28,32 +28,13 @@ from tapem.tangents.symbols import (
     Tangent,
     Zero,
     ZeroTangent,
+    described,
     extern,
 )
 from tapem.tangents.thunks import InplaceableThunk, Thunk, thunk, unthunk
 
 __all__ = [
-    "NO_FIELDS",
-    "AbstractZero",
-    "Composite",
-    "DoesNotExist",
-    "FieldError",
-    "InplaceableThunk",
-    "NoTangent",
-    "One",
-    "Tangent",
-    "TangentError",
-    "Thunk",
-    "Zero",
-    "ZeroTangent",
-    "accumulate",
-    "add",
-    "backing",
-    "canonicalize",
-    "conj",
-    "extern",
-    "multiply",
-    "thunk",
-    "unthunk",
-    "zero",
-]
+    "NO_FIELDS", "AbstractZero", "Composite", "DoesNotExist", "FieldError", "InplaceableThunk", "NoTangent", "One",
+    "Tangent", "TangentError", "Thunk", "Zero", "ZeroTangent", "accumulate", "add", "backing", "canonicalize", "conj",
+    "described", "extern", "multiply", "thunk", "unthunk", "zero",
+]  # fmt: skip

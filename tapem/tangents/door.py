@@ -12,8 +12,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from tapem.core.node import Static
-from tapem.core.primitive import Primitive, linear_in_all, register_door
+from tapem.core import Primitive, Static, linear_in_all, register_door
 from tapem.tangents.algebra import add
 from tapem.tangents.composite import Composite
 from tapem.tangents.symbols import ALGEBRA, AbstractZero, DoesNotExist, One, Operand, Tangent, Zero, unanswered

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from tapem.errors import TangentError
-from tapem.types.foreign import NoArray
+from tapem.types import NoArray
 
 # A number, an array, a tracer, a tangent or, beside a Composite, its primal: told apart as the program runs.
 Operand: TypeAlias = Any

@@ -8,14 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from tapem.core.node import Array, ShapeDtype
-from tapem.core.tree import tree_flatten
+from tapem.core import Array, ShapeDtype, tree_flatten
 from tapem.errors import ConcretizationError, TapeError
 from tapem.testing.comparison import like, rounding
 from tapem.testing.findings import Finding, kind_of_difference
 from tapem.testing.flattening import first_line
-from tapem.transforms.derivatives import jvp, vjp
-from tapem.transforms.vectorize import vmap
+from tapem.transforms import jvp, vjp, vmap
 
 SIZE = 3
 

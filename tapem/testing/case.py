@@ -8,14 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from tapem.core.primitive import Primitive
-from tapem.core.tree import tree_flatten, tree_map
+from tapem.core import Primitive, tree_flatten, tree_map
 from tapem.errors import TapeError
 from tapem.testing.comparison import NAMES
 from tapem.testing.dtypes import operand_allows
 from tapem.testing.flattening import REFUSALS, Flat, argument_names, first_line, is_list, is_real
-from tapem.types.annotations import Operand
-from tapem.types.signature import Signature
+from tapem.types import Operand, Signature
 
 
 @dataclass

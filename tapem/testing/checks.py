@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from tapem.core.node import Array
+from tapem.core import Array
 from tapem.errors import ArgumentError
 from tapem.testing.comparison import Tolerance, all_orders, known_modes, like, reverse_map
 from tapem.testing.findings import Finding, GradientMismatch, number

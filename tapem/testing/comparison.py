@@ -12,13 +12,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tapem.core.node import Array, ShapeDtype
+from tapem.core import Array, ShapeDtype
 from tapem.errors import ArgumentError
 from tapem.testing.findings import Finding, worst_elements
 from tapem.testing.finite_differences import Difference, along, difference, element
 from tapem.testing.flattening import Flat, packed
 from tapem.testing.rounding import rounding_error
-from tapem.transforms.derivatives import jvp, linearize, vjp
+from tapem.transforms import jvp, linearize, vjp
 
 FULL = 100
 """Up to this many inputs and outputs the whole Jacobian is compared."""

@@ -14,13 +14,13 @@ from typing import Any
 
 import numpy as np
 
-from tapem.core.node import Array
+from tapem.core import Array
 from tapem.testing.comparison import NAMES, derivative, like, of_point_and_direction, random_direction, rounding
 from tapem.testing.findings import Finding
 from tapem.testing.flattening import Flat, Layout, packed
 from tapem.testing.purity import unequal
 from tapem.testing.rounding import rounding_error
-from tapem.transforms.derivatives import jvp, vjp
+from tapem.transforms import jvp, vjp
 
 EVERY_SUBSET = 4
 """Of up to this many operands every subset is held constant."""

@@ -7,16 +7,14 @@ from typing import Any, cast
 
 import numpy as np
 
-from tapem.core.node import ShapeDtype
-from tapem.core.primitive import Primitive
-from tapem.core.tree import tree_flatten, tree_unflatten
-from tapem.doors.direct.tracer import Tracer
-from tapem.doors.monadic.step import TapeM
-from tapem.doors.pure.tape import Tape
+from tapem.core import Primitive, ShapeDtype, tree_flatten, tree_unflatten
+from tapem.doors.direct import Tracer
+from tapem.doors.monadic import TapeM
+from tapem.doors.pure import Tape
 from tapem.errors import ConcretizationError
 from tapem.testing.findings import Finding, kind_of_difference
 from tapem.testing.flattening import as_tuple, first_line, is_array, settled
-from tapem.transforms.derivatives import vjp
+from tapem.transforms import vjp
 
 
 def three_doors(

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from tapem.types.annotations import Operand, allows_dtype
+from tapem.types import Operand, allows_dtype
 
 FLOATS = tuple(np.dtype(name) for name in ("float64", "float32", "float16"))
 """The dtypes of real numbers, the most precise first."""

@@ -8,7 +8,7 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
-from tapem.core.node import Array
+from tapem.core import Array
 from tapem.errors import DTypeError, ShapeError, TapeError
 from tapem.testing.flattening import Layout
 

@@ -14,8 +14,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from tapem.core.node import Array
-from tapem.core.tree import tree_unflatten
+from tapem.core import Array, tree_unflatten
 from tapem.errors import ArgumentError, NotScalarError, TapeError
 from tapem.testing.flattening import Flat, as_leaf, first_line, magnitude, packed, real_input
 

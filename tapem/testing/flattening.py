@@ -14,13 +14,12 @@ from typing import Any, TypeGuard, cast
 import numpy as np
 import optree
 
-from tapem.core.node import Array, Shape, ShapeDtype, constant
-from tapem.core.tree import NAMESPACE, tree_flatten, tree_unflatten
-from tapem.doors.direct.recorder import at_work
-from tapem.doors.monadic.step import TapeM, drive
-from tapem.doors.pure.tape import Ref
+from tapem.core import NAMESPACE, Array, Shape, ShapeDtype, constant, tree_flatten, tree_unflatten
+from tapem.doors.direct import at_work
+from tapem.doors.monadic import TapeM, drive
+from tapem.doors.pure import Ref
 from tapem.errors import DTypeError, TapeError
-from tapem.transforms.tracing import as_tracer
+from tapem.transforms import as_tracer
 
 REFUSALS = (TapeError, TypeError, ValueError, ArithmeticError, NotImplementedError)
 """What a program raises where it does not take what it is given."""

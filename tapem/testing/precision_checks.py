@@ -8,14 +8,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tapem.core.node import Array, ShapeDtype
-from tapem.core.primitive import Primitive
+from tapem.core import Array, Primitive, ShapeDtype
 from tapem.testing.case import Case, cast_reals
 from tapem.testing.comparison import like, of_point_and_direction
 from tapem.testing.findings import Finding
 from tapem.testing.flattening import Layout
 from tapem.testing.rounding import rounding_error
-from tapem.transforms.derivatives import jvp, vjp
+from tapem.transforms import jvp, vjp
 
 SINGLE, HALF = np.dtype(np.float32), np.dtype(np.float16)
 

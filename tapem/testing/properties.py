@@ -7,16 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from tapem.core.node import ShapeDtype
-from tapem.core.primitive import Primitive
-from tapem.core.tree import tree_flatten
+from tapem.core import Primitive, ShapeDtype, tree_flatten
 from tapem.errors import ArgumentError, DTypeError, ShapeError
 from tapem.testing.case import operand_names
 from tapem.testing.findings import GradientMismatch
 from tapem.testing.flattening import is_array, settled
 from tapem.testing.rule_checks import insist, rule_report
 from tapem.testing.strategies import hypothesis_modules, shaped
-from tapem.types.signature import Signature
+from tapem.types import Signature
 
 
 def check_op(

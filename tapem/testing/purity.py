@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tapem.core.node import Array
+from tapem.core import Array
 from tapem.testing.comparison import (
     NAMES,
     forward_map,

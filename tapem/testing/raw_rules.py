@@ -8,9 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from tapem.core.node import ShapeDtype
-from tapem.core.primitive import Primitive, linear_in_all
-from tapem.core.tree import tree_flatten, tree_map
+from tapem.core import Primitive, ShapeDtype, linear_in_all, tree_flatten, tree_map
 from tapem.tangents import AbstractZero, DoesNotExist, Thunk, Zero
 from tapem.testing.dtypes import only_discrete
 from tapem.testing.findings import Finding

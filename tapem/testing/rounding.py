@@ -22,10 +22,9 @@ from typing import Any
 
 import numpy as np
 
-from tapem.core.node import Array, Node, ShapeDtype
-from tapem.core.tree import tree_map
+from tapem.core import Array, Node, ShapeDtype, tree_map
 from tapem.testing.flattening import REFUSALS, Flat, as_leaf, magnitude, packed
-from tapem.transforms.tracing import Trace, trace
+from tapem.transforms import Trace, trace
 
 RUNS = 6
 SAFETY = 2.0

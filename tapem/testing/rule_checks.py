@@ -8,8 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from tapem.core.node import NOTHING
-from tapem.core.primitive import Primitive
+from tapem.core import NOTHING, Primitive
 from tapem.errors import ArgumentError
 from tapem.testing.batch_checks import batching
 from tapem.testing.case import Case, op_name

@@ -17,7 +17,7 @@ import numpy as np
 
 from tapem.errors import ArgumentError, TapeError
 from tapem.testing.dtypes import allows
-from tapem.types.signature import Operand, Signature
+from tapem.types import Operand, Signature
 
 if TYPE_CHECKING:
     from hypothesis.strategies import DrawFn, SearchStrategy

@@ -1,1 +1,8 @@
 """Training a model, and keeping what it learned."""
+
+from tapem.training.fitting import Best, FitState, Fitted, fit
+from tapem.training.memory import keep_freed_memory
+from tapem.training.raveling import ravel
+from tapem.training.saving import load, save
+
+__all__ = ["Best", "FitState", "Fitted", "fit", "keep_freed_memory", "load", "ravel", "save"]

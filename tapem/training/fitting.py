@@ -16,14 +16,13 @@ import numpy as np
 from tqdm import tqdm
 
 from tapem import random
-from tapem.core.tree import differences, shapes_of, tree_flatten, tree_map
-from tapem.doors.monadic.programs import lift
-from tapem.doors.pure.ref import Ref
+from tapem.core import differences, shapes_of, tree_flatten, tree_map
+from tapem.doors.monadic import lift
+from tapem.doors.pure import Ref
 from tapem.errors import ArgumentError, NonFiniteError, ShapeError, TreeError
-from tapem.model.gradients import value_and_grad_params
-from tapem.model.programs import Loss, Model, Setting, named, objective, refused_options, runner
+from tapem.model import Loss, Model, Setting, named, objective, refused_options, runner, value_and_grad_params
 from tapem.optim import Optimizer
-from tapem.types.foreign import as_tensor
+from tapem.types import as_tensor
 
 # Keys are arrays, or whatever stands for them, so a checker cannot follow what is drawn.
 split, fold_in, permutation = (cast(Any, draw) for draw in (random.split, random.fold_in, random.permutation))

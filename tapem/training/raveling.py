@@ -9,11 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from tapem.core.node import ShapeDtype, taken
-from tapem.core.tree import tree_flatten, tree_unflatten
-from tapem.doors.direct.tracer import Tracer
+from tapem.core import ShapeDtype, taken, tree_flatten, tree_unflatten
+from tapem.doors.direct import Tracer
 from tapem.errors import DTypeError, ShapeError
-from tapem.transforms.tracing import through_every_door
+from tapem.transforms import through_every_door
 
 
 @through_every_door

@@ -22,11 +22,10 @@ import optree
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save as serialized
 
-from tapem.core.node import ShapeDtype
-from tapem.core.tree import NAMESPACE, differences, name_of, names_of, tree_flatten, tree_unflatten
-from tapem.doors.direct.tracer import Tracer
-from tapem.doors.monadic.step import TapeM
-from tapem.doors.pure.ref import Ref
+from tapem.core import NAMESPACE, ShapeDtype, differences, name_of, names_of, tree_flatten, tree_unflatten
+from tapem.doors.direct import Tracer
+from tapem.doors.monadic import TapeM
+from tapem.doors.pure import Ref
 from tapem.errors import ConcretizationError, DTypeError, FileFormatError, TreeError
 
 # JSON: the kind of a leaf, None, or {"dict" | "list" | "tuple": the parts}.

@@ -6,9 +6,7 @@ import operator
 from collections.abc import Callable, Sequence
 from typing import Any, cast
 
-from tapem.core.hints import note
-from tapem.core.node import NUMBERS
-from tapem.core.tree import Structure, tree_flatten
+from tapem.core import NUMBERS, Structure, note, tree_flatten
 from tapem.errors import ArgumentError
 
 

@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tapem.core.node import ShapeDtype
-from tapem.doors.direct.tracer import Tracer
+from tapem.core import ShapeDtype
+from tapem.doors.direct import Tracer
 from tapem.transforms.calls import Program, batched
 from tapem.transforms.closure_conversion import linked
 

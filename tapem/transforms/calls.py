@@ -14,12 +14,9 @@ from typing import Any, ClassVar, Protocol, cast
 
 import numpy as np
 
-from tapem.core.context import run
-from tapem.core.node import ShapeDtype
-from tapem.core.primitive import Primitive
-from tapem.doors.direct.recorder import Recorder, new_recorder, opened, put_to_work
-from tapem.doors.direct.tracer import Tracer
-from tapem.ops.declare import primitive
+from tapem.core import Primitive, ShapeDtype, run
+from tapem.doors.direct import Recorder, Tracer, new_recorder, opened, put_to_work
+from tapem.ops import primitive
 from tapem.tangents import Zero
 from tapem.transforms.closure_conversion import union
 from tapem.transforms.derivatives import jvp, merge, vjp

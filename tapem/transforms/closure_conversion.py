@@ -12,13 +12,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import copy
 from typing import Any, NamedTuple, cast
 
-from tapem.core.node import LEAF, Node, ShapeDtype
-from tapem.core.primitive import Primitive
-from tapem.core.structure import pick
-from tapem.core.tree import Structure, tree_flatten
-from tapem.doors.direct.recorder import Recorder, at_work, new_recorder, opened
-from tapem.doors.direct.tracer import Tracer, home, resolved, results_of
-from tapem.doors.monadic.step import TapeM, drive
+from tapem.core import LEAF, Node, Primitive, ShapeDtype, Structure, pick, tree_flatten
+from tapem.doors.direct import Recorder, Tracer, at_work, home, new_recorder, opened, resolved, results_of
+from tapem.doors.monadic import TapeM, drive
 from tapem.transforms.tracing import as_tracer
 
 

@@ -17,14 +17,23 @@ from typing import Any, cast
 
 import numpy as np
 
-from tapem.core.boundary import boundary
-from tapem.core.context import WORK
-from tapem.core.node import NOTHING, ShapeDtype, taken
-from tapem.core.tree import Structure, leaves_like, shown, tree_flatten, tree_map, tree_unflatten
-from tapem.doors.direct.tracer import Tracer, home
-from tapem.doors.monadic.programs import lift
+from tapem.core import (
+    NOTHING,
+    WORK,
+    ShapeDtype,
+    Structure,
+    boundary,
+    leaves_like,
+    shown,
+    taken,
+    tree_flatten,
+    tree_map,
+    tree_unflatten,
+)
+from tapem.doors.direct import Tracer, home
+from tapem.doors.monadic import lift
 from tapem.errors import ArgumentError, DTypeError, ShapeError, TreeError
-from tapem.ops.joining import stack
+from tapem.ops import stack
 from tapem.transforms.arguments import as_function, as_pair, check_condition
 from tapem.transforms.branching import Cond, While
 from tapem.transforms.calls import call, call_abstractly

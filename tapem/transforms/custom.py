@@ -17,13 +17,21 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from tapem.core import (
+    WORK,
+    ShapeDtype,
+    Work,
+    leaves_or_none,
+    run,
+    set_back,
+    tree_flatten,
+    tree_map,
+    tree_unflatten,
+    working,
+)
 from tapem.core import structure as structure_ops
-from tapem.core.context import WORK, Work, run, set_back, working
-from tapem.core.node import ShapeDtype
-from tapem.core.tree import leaves_or_none, tree_flatten, tree_map, tree_unflatten
 from tapem.errors import ArgumentError, DTypeError, NoRuleError, ShapeError
-from tapem.tangents import DoesNotExist, Zero, add, extern
-from tapem.tangents.symbols import described
+from tapem.tangents import DoesNotExist, Zero, add, described, extern
 from tapem.transforms.custom_call import zeros_of
 from tapem.transforms.custom_function import Call, Custom
 from tapem.transforms.tracing import name_of

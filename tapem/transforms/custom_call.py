@@ -16,13 +16,10 @@ from typing import Any, Protocol, cast
 
 import numpy as np
 
-from tapem.core.context import run
-from tapem.core.node import NOTHING, ShapeDtype, constant, read_only, snapshot
-from tapem.core.primitive import Primitive
-from tapem.doors.direct.recorder import Recorder, new_recorder, opened, put_to_work
-from tapem.doors.direct.tracer import Tracer
+from tapem.core import NOTHING, Primitive, ShapeDtype, constant, read_only, run, snapshot
+from tapem.doors.direct import Recorder, Tracer, new_recorder, opened, put_to_work
 from tapem.errors import TapeError
-from tapem.ops.declare import primitive
+from tapem.ops import primitive
 from tapem.tangents import Zero
 from tapem.transforms.closure_conversion import close, is_tensor
 from tapem.transforms.derivatives import vjp

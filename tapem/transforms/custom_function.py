@@ -15,11 +15,9 @@ import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from tapem.core.hints import note
-from tapem.core.node import ShapeDtype, taken
-from tapem.core.tree import Structure, shown, tree_flatten, tree_unflatten
-from tapem.doors.direct.tracer import Tracer
-from tapem.doors.monadic.programs import lift
+from tapem.core import ShapeDtype, Structure, note, shown, taken, tree_flatten, tree_unflatten
+from tapem.doors.direct import Tracer
+from tapem.doors.monadic import lift
 from tapem.errors import DTypeError, TapeError, TreeError
 from tapem.transforms.custom_call import custom_call
 from tapem.transforms.derivatives import merge, position

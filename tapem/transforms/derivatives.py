@@ -12,16 +12,25 @@ from typing import Any, TypeVar, cast
 
 import numpy as np
 
-from tapem.core.boundary import boundary, shorten
-from tapem.core.context import WORK, quietly
-from tapem.core.node import NUMBERS, ShapeDtype, constant, taken
-from tapem.core.tree import Structure, leaves_like, shown, tree_flatten, tree_unflatten
-from tapem.doors.direct.tracer import Tracer
-from tapem.doors.monadic.programs import lift
-from tapem.doors.monadic.step import TapeM
+from tapem.core import (
+    NUMBERS,
+    WORK,
+    ShapeDtype,
+    Structure,
+    boundary,
+    constant,
+    leaves_like,
+    quietly,
+    shorten,
+    shown,
+    taken,
+    tree_flatten,
+    tree_unflatten,
+)
+from tapem.doors.direct import Tracer
+from tapem.doors.monadic import TapeM, lift
 from tapem.errors import ArgumentError, DTypeError, ShapeError, TreeError
-from tapem.sweeps.forward import forward
-from tapem.sweeps.reverse import reverse
+from tapem.sweeps import forward, reverse
 from tapem.transforms.arguments import as_argnums, as_function, hint_at_lists, leaf_name
 from tapem.transforms.tracing import Trace, monadic, scalar_output, through_every_door, trace
 

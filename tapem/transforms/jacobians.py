@@ -8,9 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from tapem.core.boundary import boundary
-from tapem.core.node import ShapeDtype
-from tapem.core.tree import tree_flatten, tree_map, tree_unflatten
+from tapem.core import ShapeDtype, boundary, tree_flatten, tree_map, tree_unflatten
 from tapem.errors import DTypeError
 from tapem.transforms.arguments import as_argnums, as_function
 from tapem.transforms.derivatives import as_arguments, differentiable, grad, jvp, pushforward, replace, select, vjp

@@ -12,13 +12,20 @@ from typing import Any, TypeVar, cast
 
 import numpy as np
 
-from tapem.core.names import FUNCTIONS, UFUNCS
-from tapem.core.node import ShapeDtype
-from tapem.core.primitive import GivenRule, Primitive, has_door
-from tapem.core.tree import leaves_like, tree_flatten, tree_unflatten
+from tapem.core import (
+    FUNCTIONS,
+    UFUNCS,
+    GivenRule,
+    Primitive,
+    ShapeDtype,
+    has_door,
+    leaves_like,
+    tree_flatten,
+    tree_unflatten,
+)
 from tapem.errors import ArgumentError, TapeError
-from tapem.ops.declare import batch_elementwise, declare
-from tapem.ops.numpy.functions import IN_PLACE
+from tapem.ops import batch_elementwise, declare
+from tapem.ops.numpy import IN_PLACE
 from tapem.tangents import NO_FIELDS, AbstractZero, DoesNotExist, One, Thunk, Zero, add, extern, multiply
 from tapem.transforms.derivatives import jvp, vjp
 

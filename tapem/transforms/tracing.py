@@ -20,18 +20,30 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
-from tapem.core.boundary import shorten
-from tapem.core.context import WORK, run, working
-from tapem.core.node import LEAF, NOTHING, Node, ShapeDtype, new_node
-from tapem.core.structure import detach, identity, pick
-from tapem.core.tree import NO_LEAF, ONE_LEAF, Structure, tree_flatten, tree_unflatten
-from tapem.doors.direct.recorder import Recorder, at_work, new_recorder, opened, put_to_work
-from tapem.doors.direct.tracer import Tracer, home
-from tapem.doors.monadic.programs import lift
-from tapem.doors.monadic.step import TapeM, drive
-from tapem.doors.pure.tape import Ref
+from tapem.core import (
+    LEAF,
+    NO_LEAF,
+    NOTHING,
+    ONE_LEAF,
+    WORK,
+    Node,
+    ShapeDtype,
+    Structure,
+    detach,
+    identity,
+    new_node,
+    pick,
+    run,
+    shorten,
+    tree_flatten,
+    tree_unflatten,
+    working,
+)
+from tapem.doors.direct import Recorder, Tracer, at_work, home, new_recorder, opened, put_to_work
+from tapem.doors.monadic import TapeM, drive, lift
+from tapem.doors.pure import Ref
 from tapem.errors import DTypeError, NotScalarError
-from tapem.sweeps.reverse import View, reached
+from tapem.sweeps import View, reached
 
 R = TypeVar("R")
 

@@ -9,13 +9,11 @@ from typing import Any, cast
 import numpy as np
 import optree
 
-from tapem.core.node import ShapeDtype, constant, is_several, taken
-from tapem.core.tree import NAMESPACE, Structure, tree_flatten, tree_unflatten
-from tapem.doors.direct.recorder import Recorder, new_recorder, opened
-from tapem.doors.direct.tracer import Tracer
-from tapem.doors.monadic.step import TapeM, drive
+from tapem.core import NAMESPACE, ShapeDtype, Structure, constant, is_several, taken, tree_flatten, tree_unflatten
+from tapem.doors.direct import Recorder, Tracer, new_recorder, opened
+from tapem.doors.monadic import TapeM, drive
 from tapem.errors import ArgumentError, ConcretizationError, ShapeError, TreeError
-from tapem.sweeps.batch import Batched, batch, from_front, to_front
+from tapem.sweeps import Batched, batch, from_front, to_front
 from tapem.transforms.arguments import as_function
 from tapem.transforms.tracing import as_tracer, through_every_door
 

@@ -10,9 +10,7 @@ from collections.abc import Callable
 from contextvars import Context
 from typing import Any, TypeVar, TypeVarTuple, Unpack
 
-from tapem.core.context import WORK, Work, new_work, run, working
-from tapem.core.node import Node, ShapeDtype, Static
-from tapem.core.primitive import Primitive
+from tapem.core import WORK, Node, Primitive, ShapeDtype, Static, Work, new_work, run, working
 from tapem.doors.pure.tape import Tape, leaf_node
 from tapem.errors import EscapedTracerError
 

@@ -17,19 +17,33 @@ from typing import Any, ClassVar, NoReturn
 
 import numpy as np
 
-from tapem.core.context import WORK
-from tapem.core.hints import ATTRIBUTES, instead
-from tapem.core.names import FUNCTIONS, METHODS, UFUNCS, name_of
-from tapem.core.node import NOTHING, NUMBERS, Handle, Node, ShapeDtype, Static, new_node
-from tapem.core.primitive import Primitive, has_door, register_door
-from tapem.core.structure import detach, pick, unstack
+from tapem.core import (
+    ATTRIBUTES,
+    FUNCTIONS,
+    METHODS,
+    NOTHING,
+    NUMBERS,
+    UFUNCS,
+    WORK,
+    Handle,
+    Node,
+    Primitive,
+    ShapeDtype,
+    Static,
+    detach,
+    has_door,
+    instead,
+    name_of,
+    new_node,
+    pick,
+    register_door,
+    unstack,
+)
 from tapem.doors.direct.recorder import Recorder, at_work
 from tapem.doors.operators import Operators
 from tapem.errors import ConcretizationError, EscapedTracerError, MutationError, NoRuleError
 from tapem.tangents import Tangent
-from tapem.types.foreign import own, refuse_meeting
-from tapem.types.location import user_assigns_item, users_line
-from tapem.types.signature import type_text
+from tapem.types import own, refuse_meeting, type_text, user_assigns_item, users_line
 
 
 class Tracer(Handle, Operators["Tracer"]):

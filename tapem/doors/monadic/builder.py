@@ -10,8 +10,7 @@ from collections.abc import Iterator
 from itertools import chain
 from typing import Any, cast
 
-from tapem.core.node import Node, Static
-from tapem.core.primitive import Primitive
+from tapem.core import Node, Primitive, Static
 from tapem.doors.direct.recorder import Recorder
 from tapem.doors.direct.tracer import Tracer
 from tapem.doors.pure.ref import Ref, unknown

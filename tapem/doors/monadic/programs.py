@@ -9,8 +9,7 @@ from typing import Any, ParamSpec, TypeVar, cast
 
 import numpy as np
 
-from tapem.core.context import WORK, run, working
-from tapem.core.tree import tree_flatten, tree_unflatten
+from tapem.core import WORK, run, tree_flatten, tree_unflatten, working
 from tapem.doors.direct.recorder import Recorder
 from tapem.doors.direct.tracer import Tracer
 from tapem.doors.monadic.builder import Builder, as_tape, as_tracer

@@ -14,14 +14,20 @@ from typing import Any, ClassVar, Generic, TypeVar, cast
 
 import numpy as np
 
-from tapem.core.boundary import boundary, shorten
-from tapem.core.context import WORK
-from tapem.core.immutable import setter
-from tapem.core.listing import constant_text
-from tapem.core.node import NOTHING, Static
-from tapem.core.primitive import Primitive, register_door
-from tapem.core.structure import detach
-from tapem.core.tree import tree_flatten, tree_unflatten
+from tapem.core import (
+    NOTHING,
+    WORK,
+    Primitive,
+    Static,
+    boundary,
+    constant_text,
+    detach,
+    register_door,
+    setter,
+    shorten,
+    tree_flatten,
+    tree_unflatten,
+)
 from tapem.doors.direct.recorder import Recorder
 from tapem.doors.monadic.builder import Builder, as_tape, place
 from tapem.doors.monadic.outcome import Err, Ok

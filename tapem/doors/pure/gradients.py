@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from tapem.core.immutable import Immutable, setter
-from tapem.core.node import Array, read_only
+from tapem.core import Array, Immutable, read_only, setter
 from tapem.errors import MissingGradientError, TapeError, UnknownRefError
 from tapem.tangents import add
 

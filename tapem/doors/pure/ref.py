@@ -7,12 +7,10 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 
 import numpy as np
 
-from tapem.core.immutable import Immutable, setter
-from tapem.core.node import Handle, Node
+from tapem.core import Handle, Immutable, Node, setter
 from tapem.doors.operators import Operators
 from tapem.errors import ConcretizationError, UnknownRefError
-from tapem.types.foreign import NoArray, refuse_meeting
-from tapem.types.signature import type_text
+from tapem.types import NoArray, refuse_meeting, type_text
 
 if TYPE_CHECKING:  # only the type of what operators build: steps stand above this file
     from tapem.doors.monadic.step import TapeM

@@ -13,20 +13,33 @@ from typing import Any
 
 import numpy as np
 
-from tapem.core.boundary import boundary, shorten
-from tapem.core.context import WORK, Watcher
-from tapem.core.immutable import Immutable, setter
-from tapem.core.listing import listing
-from tapem.core.node import LEAF, NOTHING, NUMBERS, Array, Handle, Node, ShapeDtype, Static, constant, new_node
-from tapem.core.primitive import Primitive
-from tapem.core.structure import detach, pick
-from tapem.core.wellformed import check
+from tapem.core import (
+    LEAF,
+    NOTHING,
+    NUMBERS,
+    WORK,
+    Array,
+    Handle,
+    Immutable,
+    Node,
+    Primitive,
+    ShapeDtype,
+    Static,
+    Watcher,
+    boundary,
+    check,
+    constant,
+    detach,
+    listing,
+    new_node,
+    pick,
+    setter,
+    shorten,
+)
 from tapem.doors.pure.gradients import Gradients
 from tapem.doors.pure.ref import Deferred, Ref, unknown
 from tapem.errors import ArgumentError, DTypeError, NotScalarError, ShapeError, StepError
-from tapem.sweeps.broadcasting import zeros_without_memory
-from tapem.sweeps.printer import Printer
-from tapem.sweeps.reverse import reverse
+from tapem.sweeps import Printer, reverse, zeros_without_memory
 
 
 class Tape(Immutable):

@@ -4,5 +4,6 @@ Importing this folder enters them in `core.names`, where a tracer looks them up.
 """
 
 from tapem.ops.numpy import functions, linalg, numerics, statistics
+from tapem.ops.numpy.functions import IN_PLACE
 
-__all__ = ["functions", "linalg", "numerics", "statistics"]
+__all__ = ["IN_PLACE", "functions", "linalg", "numerics", "statistics"]

@@ -19,8 +19,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from tapem.core import structure
-from tapem.core.names import enter_function, enter_method, enter_refusal, enter_ufunc
+from tapem.core import enter_function, enter_method, enter_refusal, enter_ufunc, structure
 from tapem.errors import ArgumentError, ConcretizationError
 from tapem.ops import casting, indexing, joining, selection
 from tapem.ops.axes import axes_of

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from tapem.core.node import ShapeDtype
+from tapem.core import ShapeDtype
 from tapem.errors import ArgumentError, ShapeError
 from tapem.ops import indexing
 from tapem.ops.axes import axes_of
