@@ -215,7 +215,7 @@ from tapem.ops import (
     vdot,
     where,
 )
-from tapem.seeing import debug, debug_mode, explain
+from tapem.seeing import debug, debug_mode, explain, rule_table
 from tapem.tangents import (
     NO_FIELDS,
     Composite,

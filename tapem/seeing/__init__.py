@@ -1,5 +1,6 @@
 """Seeing what a program and its sweeps do."""
 
 from tapem.seeing.debugging import debug, debug_mode, explain
+from tapem.seeing.rule_table import OpRules, RuleTable, rule_table
 
-__all__ = ["debug", "debug_mode", "explain"]
+__all__ = ["OpRules", "RuleTable", "debug", "debug_mode", "explain", "rule_table"]

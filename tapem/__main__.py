@@ -1,0 +1,21 @@
+"""What tapem does from the command line: `python -m tapem rules` prints every op's rules."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+
+from tapem.seeing import rule_table
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Do what the arguments say; argparse tells whoever writes something else."""
+    parser = argparse.ArgumentParser(prog="python -m tapem", description="Functional automatic differentiation.")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="command")
+    commands.add_parser("rules", help="print the table of every op's rules")
+    parser.parse_args(arguments)
+    print(rule_table())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,145 @@
+"""All of calculus on one page: every op with its rules, as its declaration says them."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pkgutil
+import re
+import textwrap
+from collections.abc import Iterator
+from types import ModuleType
+from typing import NamedTuple
+
+from tapem import ops
+from tapem.core import Primitive, is_several, name_of
+from tapem.seeing.rule_source import source_of
+
+
+class OpRules(NamedTuple):
+    """One op of the table: its typed signature, the source of its rules, its kinks, and NumPy's names for it.
+
+    `reverse` and `forward` have one entry per operand, or a single one for all of them together.
+
+    >>> import tapem as tm
+    >>> next(row for row in tm.rule_table() if row.name == "tanh").reverse
+    ('g * (1 - y * y)',)
+    """
+
+    name: str
+    operands: tuple[str, ...]
+    signature: str
+    elementwise: bool
+    reverse: tuple[str, ...]
+    forward: tuple[str, ...]
+    batch: str
+    kinks: str
+    numpy: tuple[str, ...]
+
+    @classmethod
+    def of(cls, op: Primitive) -> OpRules:
+        """The rules of one op."""
+        signature = op.signature
+        return cls(
+            op.name,
+            tuple("*" * operand.variadic + operand.name for operand in signature.operands),
+            repr(signature),
+            op.elementwise and op.rrule is op.frule,
+            _sources(op.rrule) if op.differentiable else (),
+            _sources(op.frule) if op.differentiable else (),
+            source_of(op.batch),
+            _kinks(op),
+            tuple(dict.fromkeys(name_of(function) for function in op.numpy)),
+        )
+
+    @property
+    def usage(self) -> str:
+        """The op and the names of its operands: `mul(a, b)`."""
+        return f"{self.name}({', '.join(self.operands)})"
+
+    def line(self, width: int) -> str:
+        """An elementwise op in one line, the rules of its operands one after the other."""
+        return f"  {self.usage:{width}}  {'   |   '.join(self.reverse)}".rstrip()
+
+    def block(self) -> str:
+        """Any other op, a line for each thing that there is to say."""
+        rows = [*self._rows("reverse", self.reverse), *self._rows("forward", self.forward), ("batch", self.batch)]
+        rows += [("kinks", self.kinks)] if self.kinks else []
+        rows += [("NumPy", ", ".join(self.numpy))] if self.numpy else []
+        lines = [_filled(f"    {title:14}", text) for title, text in rows]
+        return "\n".join([_filled("  ", self.signature), *lines])
+
+    def _rows(self, mode: str, sources: tuple[str, ...]) -> list[tuple[str, str]]:
+        if len(sources) != len(self.operands) or len(sources) == 1:
+            return [(mode, source) for source in sources]
+        return [(f"{mode} {name}", source) for name, source in zip(self.operands, sources, strict=True)]
+
+
+class RuleTable(tuple[OpRules, ...]):
+    """The rules of many ops, whose `str` is the table.
+
+    >>> import tapem as tm
+    >>> print(str(tm.rule_table()).splitlines()[0])
+    Elementwise ops. The partial derivative of y = op(x) times g, a cotangent or a tangent: one rule for both modes.
+    """
+
+    __slots__ = ()
+
+    @property
+    def elementwise(self) -> str:
+        """The part of the table that fits on one screen: the differentiable elementwise ops, a line each."""
+        rows = [row for row in self if row.elementwise and row.reverse]
+        width = max((len(row.usage) for row in rows), default=0)
+        return "\n".join(row.line(width) for row in rows)
+
+    def __str__(self) -> str:
+        others = [row.block() for row in self if not row.elementwise and row.reverse]
+        constant = [row.usage for row in self if not row.reverse]
+        parts = [
+            "Elementwise ops. The partial derivative of y = op(x) times g, a cotangent or a tangent: one rule for both "
+            "modes.",
+            self.elementwise,
+            "Other ops. g is the cotangent of y, t the tangent of an operand.",
+            "\n\n".join(others),
+            "Ops without a derivative: what comes out is constant.",
+            textwrap.fill(", ".join(constant), 116, initial_indent="  ", subsequent_indent="  "),
+        ]
+        return "\n\n".join(part for part in parts if part)
+
+
+def rule_table(*packages: ModuleType) -> RuleTable:
+    """The table of every op's rules, made from the declarations' own source; of tapem's ops, or of other packages'.
+
+    >>> import tapem as tm
+    >>> [row.reverse for row in tm.rule_table() if row.name in ("exp", "mul")]
+    [('g * b', 'g * a'), ('g * y',)]
+    """
+    return RuleTable(map(OpRules.of, ops_of(*(packages or (ops,)))))
+
+
+def ops_of(*packages: ModuleType) -> Iterator[Primitive]:
+    """Every op that the modules of some packages declare, once, in the order of the files."""
+    seen: set[int] = set()
+    for package in packages:
+        names = [module.name for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}.")]
+        for module in map(importlib.import_module, [*names, package.__name__]):
+            for value in vars(module).values():
+                if isinstance(value, Primitive) and id(value) not in seen:
+                    seen.add(id(value))
+                    yield value
+
+
+def _sources(rules: object) -> tuple[str, ...]:
+    return tuple(map(source_of, rules)) if is_several(rules) else (source_of(rules),)  # type: ignore[arg-type]
+
+
+def _kinks(op: Primitive) -> str:
+    """What the docstring says of kinks."""
+    found = re.search(r"^Kinks?: (.*?)(?=\n\n|\n>>>|\Z)", inspect.getdoc(op) or "", re.DOTALL | re.MULTILINE)
+    return " ".join(found[1].split()) if found else ""
+
+
+def _filled(start: str, text: str) -> str:
+    return textwrap.fill(
+        text, 120, initial_indent=start, subsequent_indent=" " * (len(start) + 2), break_long_words=False
+    )
