@@ -94,3 +94,6 @@ from layers.summary import count_parameters as count_parameters
 from layers.summary import summary as summary
 from layers.transformer import MultiHeadAttention as MultiHeadAttention
 from layers.transformer import TransformerBlock as TransformerBlock
+from tapem import renamed_names
+
+__getattr__ = renamed_names(__name__, initialisers="initializers")

@@ -16,7 +16,17 @@ The packages `layers` and `losses` build on this one; `tm.model` holds what one 
 """
 
 from tapem import model, optim, random, testing
-from tapem.core import Node, Primitive, ShapeDtype, tree_flatten, tree_leaves, tree_map, tree_unflatten
+from tapem.core import (
+    Node,
+    Primitive,
+    ShapeDtype,
+    renamed_names,
+    renamed_parameters,
+    tree_flatten,
+    tree_leaves,
+    tree_map,
+    tree_unflatten,
+)
 from tapem.doors.monadic import (
     Err,
     Ok,
@@ -285,16 +295,21 @@ __all__ = [
     "logaddexp", "logaddexp2", "logical_and", "logical_not", "logical_or", "logical_xor", "logsumexp", "matmul", "max",
     "maximum", "mean", "min", "minimum", "model", "moveaxis", "mul", "neg", "no_grad", "norm", "not_equal", "optim",
     "outer", "pad", "param", "power", "primitive", "prod", "pure", "qr", "rad2deg", "random", "ravel", "reciprocal",
-    "relu", "remainder", "repeat", "reshape", "rint", "roll", "round", "rrule", "safe_log", "save", "scalar_rule",
-    "scale", "scan", "scatter_add", "scatter_set", "sequence", "set_tape", "sigmoid", "sign", "signbit", "silu", "sin",
-    "sinc", "sinh", "slogdet", "softmax", "softplus", "solve", "sort", "split", "sqrt", "square", "squeeze", "stack",
-    "std", "stop_gradient", "sub", "sum", "svd", "svdvals", "swapaxes", "take", "take_along_axis", "tan", "tanh",
-    "tensordot", "testing", "thunk", "tile", "trace", "transpose", "traverse", "tree_flatten", "tree_leaves",
-    "tree_map", "tree_unflatten", "tril", "triu", "trunc", "unthunk", "value_and_grad", "var", "vdot", "vjp", "vmap",
-    "where", "while_loop",
+    "relu", "remainder", "renamed_parameters", "repeat", "reshape", "rint", "roll", "round", "rrule", "rule_table",
+    "safe_log", "save", "scalar_rule", "scale", "scan", "scatter_add", "scatter_set", "sequence", "set_tape",
+    "sigmoid", "sign", "signbit", "silu", "sin", "sinc", "sinh", "slogdet", "softmax", "softplus", "solve", "sort",
+    "split", "sqrt", "square", "squeeze", "stack", "std", "stop_gradient", "sub", "sum", "svd", "svdvals", "swapaxes",
+    "take", "take_along_axis", "tan", "tanh", "tensordot", "testing", "thunk", "tile", "trace", "transpose",
+    "traverse", "tree_flatten", "tree_leaves", "tree_map", "tree_unflatten", "tril", "triu", "trunc", "unthunk",
+    "value_and_grad", "var", "vdot", "vjp", "vmap", "where", "while_loop",
 ]  # fmt: skip
 
+__version__ = "0.2.0"
+
 _keep_freed_memory()
+
+
+__getattr__ = renamed_names(__name__, Abstract="ShapeDtype")
 
 
 def __dir__() -> list[str]:

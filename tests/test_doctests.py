@@ -70,7 +70,7 @@ def public(package: ModuleType, path: str) -> Iterator[tuple[str, Any]]:
 
     A name that stands for an annotation (`Params`) or a constant has no docstring of its own, and none is asked for.
     """
-    for name in names_of(package):
+    for name in leaf_names(package):
         value = getattr(package, name)
         if isinstance(value, ModuleType):
             yield from public(value, f"{path}.{name}")
@@ -78,7 +78,7 @@ def public(package: ModuleType, path: str) -> Iterator[tuple[str, Any]]:
             yield f"{path}.{name}", value
 
 
-def names_of(package: ModuleType) -> list[str]:
+def leaf_names(package: ModuleType) -> list[str]:
     """What a package offers: its `__all__`, or what it imports on purpose, `from there import name as name`."""
     if hasattr(package, "__all__"):
         return list(package.__all__)

@@ -2,6 +2,7 @@
 
 from tapem.core.boundary import boundary, shorten
 from tapem.core.context import WORK, Watcher, Work, new_work, quietly, run, set_back, working
+from tapem.core.deprecation import renamed_names, renamed_parameters
 from tapem.core.hints import ATTRIBUTES, instead, note
 from tapem.core.immutable import Immutable, setter
 from tapem.core.listing import constant_text, listing, node_line, node_type
@@ -44,10 +45,10 @@ from tapem.core.tree import (
     ONE_LEAF,
     Structure,
     differences,
+    leaf_name,
+    leaf_names,
     leaves_like,
     leaves_or_none,
-    name_of,
-    names_of,
     shapes_of,
     shown,
     tree_flatten,
@@ -61,9 +62,10 @@ __all__ = [
     "ATTRIBUTES", "FUNCTIONS", "LEAF", "METHODS", "NAMESPACE", "NOTHING", "NO_LEAF", "NUMBERS", "ONE_LEAF", "OPS",
     "UFUNCS", "WORK", "Array", "DType", "GivenRule", "Handle", "Immutable", "Node", "Primitive", "Rule", "Rules",
     "Scalar", "Shape", "ShapeDtype", "Static", "Structure", "Watcher", "Work", "boundary", "check", "constant",
-    "constant_text", "detach", "differences", "enter", "enter_function", "enter_method", "enter_refusal", "enter_ufunc",
-    "has_door", "identity", "instead", "is_several", "leaves_like", "leaves_or_none", "linear_in_all", "listing",
-    "name_of", "names_of", "new_node", "new_work", "node_line", "node_type", "note", "pick", "quietly", "read_only",
-    "register_door", "run", "set_back", "setter", "shapes_of", "shorten", "shown", "snapshot", "taken", "tree_flatten",
-    "tree_leaves", "tree_map", "tree_unflatten", "unstack", "working",
+    "constant_text", "detach", "differences", "enter", "enter_function", "enter_method", "enter_refusal",
+    "enter_ufunc", "has_door", "identity", "instead", "is_several", "leaf_name", "leaf_names", "leaves_like",
+    "leaves_or_none", "linear_in_all", "listing", "name_of", "new_node", "new_work", "node_line", "node_type", "note",
+    "pick", "quietly", "read_only", "register_door", "renamed_names", "renamed_parameters", "run", "set_back",
+    "setter", "shapes_of", "shorten", "shown", "snapshot", "taken", "tree_flatten", "tree_leaves", "tree_map",
+    "tree_unflatten", "unstack", "working",
 ]  # fmt: skip

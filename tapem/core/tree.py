@@ -134,25 +134,25 @@ ROOT = "value"
 """The name of a leaf that is a whole tree by itself."""
 
 
-def name_of(way: tuple[str, ...]) -> str:
+def leaf_name(way: tuple[str, ...]) -> str:
     """The name of a leaf: the way to it, joined by dots as in torch's `state_dict`."""
     return ".".join(way) if way else ROOT
 
 
-def names_of(tree: Any, way: tuple[str, ...] = ()) -> Iterator[str]:
+def leaf_names(tree: Any, way: tuple[str, ...] = ()) -> Iterator[str]:
     """The names of the leaves of a tree, in the order of `flatten`.
 
-    >>> list(names_of({"w": 1.0, "b": (2.0, None)}))
+    >>> list(leaf_names({"w": 1.0, "b": (2.0, None)}))
     ['b.0', 'w']
     """
     if tree is None:
         return
     if optree.tree_is_leaf(tree, namespace=NAMESPACE):
-        yield name_of(way)
+        yield leaf_name(way)
         return
     parts, _, entries, _ = optree.tree_flatten_one_level(tree, namespace=NAMESPACE)
     for key, part in zip(getattr(tree, "_fields", entries), parts, strict=True):
-        yield from names_of(part, (*way, str(key)))
+        yield from leaf_names(part, (*way, str(key)))
 
 
 class Form(NamedTuple):
@@ -174,7 +174,7 @@ def form_of(tree: Any) -> Form:
 
 def shapes_of(tree: Any) -> dict[str, tuple[int, ...]]:
     """The shapes of the leaves of a tree, by their names."""
-    return dict(zip(names_of(tree), form_of(tree).shapes, strict=True))
+    return dict(zip(leaf_names(tree), form_of(tree).shapes, strict=True))
 
 
 def differences(found: Mapping[str, object], wanted: Mapping[str, object]) -> list[str]:

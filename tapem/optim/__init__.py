@@ -9,6 +9,7 @@ is saved and loaded as parameters are. The semantics, default values included, a
     params, state = optimizer.update(grads, state, params)
 """
 
+from tapem.core import renamed_names
 from tapem.optim.optimizers import Optimizer as Optimizer
 from tapem.optim.optimizers import adagrad as adagrad
 from tapem.optim.optimizers import adam as adam
@@ -23,3 +24,5 @@ from tapem.optim.schedules import cosine as cosine
 from tapem.optim.schedules import exponential as exponential
 from tapem.optim.schedules import step as step
 from tapem.optim.schedules import warmup_cosine as warmup_cosine
+
+__getattr__ = renamed_names(__name__, Optimiser="Optimizer")

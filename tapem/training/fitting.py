@@ -16,7 +16,7 @@ import numpy as np
 from tqdm import tqdm
 
 from tapem import random
-from tapem.core import differences, shapes_of, tree_flatten, tree_map
+from tapem.core import differences, renamed_parameters, shapes_of, tree_flatten, tree_map
 from tapem.doors.monadic import lift
 from tapem.doors.pure import Ref
 from tapem.errors import ArgumentError, NonFiniteError, ShapeError, TreeError
@@ -95,6 +95,7 @@ class Fitted(NamedTuple):
         return self.state.best if self.state.best and self.state.best.epoch else None
 
 
+@renamed_parameters(optimiser="optimizer")
 def fit(
     model: Model,
     loss: Loss,

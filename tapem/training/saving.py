@@ -22,7 +22,7 @@ import optree
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save as serialized
 
-from tapem.core import NAMESPACE, ShapeDtype, differences, name_of, names_of, tree_flatten, tree_unflatten
+from tapem.core import NAMESPACE, ShapeDtype, differences, leaf_name, leaf_names, tree_flatten, tree_unflatten
 from tapem.doors.direct import Tracer
 from tapem.doors.monadic import TapeM
 from tapem.doors.pure import Ref
@@ -125,7 +125,7 @@ def taken_apart(tree: Any) -> tuple[Arrays, Outline]:
         if node is None:
             return None
         if optree.tree_is_leaf(node, namespace=NAMESPACE):
-            name = name_of(way)
+            name = leaf_name(way)
             if name in arrays:
                 raise TreeError(f"save: two leaves would have the name {name!r}, so they could not be told apart.")
             if name == "__metadata__":
@@ -150,7 +150,7 @@ def parts_of(node: Any, way: tuple[str, ...]) -> Iterator[tuple[str | int, Any]]
     keys: list[Any] = list(cast("Mapping[Any, Any]", node) if isinstance(node, Mapping) else found)
     for key in keys:
         if not is_key(key):
-            raise TreeError(f"save: {name_of(way)} has the key {key!r}, but keys must be strings or ints.")
+            raise TreeError(f"save: {leaf_name(way)} has the key {key!r}, but keys must be strings or ints.")
         yield key, found[key]
 
 
@@ -198,7 +198,7 @@ def built(outline: Outline, arrays: Arrays) -> Any:
         if outline is None:
             return None
         if isinstance(outline, str):
-            return leaf_of(outline, unused.pop(name_of(way)))
+            return leaf_of(outline, unused.pop(leaf_name(way)))
         [(kind, parts)] = outline.items()
         if type(parts) is not list:
             raise TypeError(f"the parts of a {kind} are {parts!r}, not a list")
@@ -209,7 +209,7 @@ def built(outline: Outline, arrays: Arrays) -> Any:
         for key, part in cast(list[Outline], parts):
             if not is_key(key) or key in tree:
                 raise ValueError(
-                    f"{name_of(way)} has the key {key!r}, " + ("twice" if is_key(key) else "no str or int")
+                    f"{leaf_name(way)} has the key {key!r}, " + ("twice" if is_key(key) else "no str or int")
                 )
             tree[key] = tree_of(part, (*way, str(key)))
         return tree
@@ -233,7 +233,7 @@ def leaf_of(kind: str, array: npt.NDArray[Any]) -> Any:
 def restored(like: Any, arrays: Arrays, complaint: str) -> Any:
     """A tree of the same type as `like` made of named arrays; TreeError, beginning with `complaint`, if they differ."""
     leaves, structure = tree_flatten(like)
-    names = list(names_of(like))
+    names = list(leaf_names(like))
     kinds = {name: in_native_order(ShapeDtype.of(leaf)) for name, leaf in zip(names, leaves, strict=True)}
     if len(kinds) < len(names):
         twice = next(name for name in names if names.count(name) > 1)

@@ -15,7 +15,7 @@ import pytest
 import layers
 import tapem as tm
 from layers import Layer
-from tapem.core.tree import names_of, tree_flatten, tree_map
+from tapem.core.tree import leaf_names, tree_flatten, tree_map
 
 KEY = tm.random.key(0)
 
@@ -193,7 +193,7 @@ def other_shapes(shape: tuple[int, ...]) -> set[tuple[int, ...]]:
 @every_layer
 def test_every_leaf_of_another_shape_is_refused_by_name(layer: Layer, shape: tuple[int, ...]) -> None:
     first, x = (layer.init(KEY), layer.init_state()), batch_for(layer, shape)
-    names, (leaves, structure) = list(names_of(first)), tree_flatten(first)
+    names, (leaves, structure) = list(leaf_names(first)), tree_flatten(first)
     for train in (False, True):
         run(layer, *first[:1], x, first[1], key=KEY, train=train)
     for at, (name, leaf) in enumerate(zip(names, leaves, strict=True)):

@@ -2,6 +2,6 @@
 
 from tapem.doors.pure.gradients import Gradients
 from tapem.doors.pure.ref import Ref
-from tapem.doors.pure.tape import Ref, Tape
+from tapem.doors.pure.tape import Tape
 
 __all__ = ["Gradients", "Ref", "Tape"]

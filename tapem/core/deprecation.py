@@ -1,0 +1,64 @@
+"""Names that changed: the old one works for one release, and says what to write instead."""
+
+from __future__ import annotations
+
+import functools
+import sys
+import warnings
+from collections.abc import Callable
+from typing import Any, ParamSpec, TypeVar
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def renamed_parameters(**names: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Let a function take keyword arguments by their old names, each with a DeprecationWarning.
+
+    `names` maps the old names to the new ones. Raises TypeError where both are given.
+
+    >>> @renamed_parameters(colour="color")
+    ... def paint(color):
+    ...     return color
+    >>> with warnings.catch_warnings(record=True) as caught:
+    ...     warnings.simplefilter("always")
+    ...     paint(colour="red"), str(caught[0].message)
+    ('red', "paint: the parameter 'colour' is called 'color' now.")
+    """
+
+    def decorate(function: Callable[P, R]) -> Callable[P, R]:
+        @functools.wraps(function)
+        def call(*arguments: P.args, **options: P.kwargs) -> R:
+            given: dict[str, Any] = options
+            for old, new in names.items():
+                if old in given:
+                    if new in given:
+                        raise TypeError(f"{function.__name__} got {new!r} twice, once as {old!r}")
+                    message = f"{function.__name__}: the parameter {old!r} is called {new!r} now."
+                    warnings.warn(message, DeprecationWarning, stacklevel=2)
+                    given[new] = given.pop(old)
+            return function(*arguments, **given)
+
+        return call
+
+    return decorate
+
+
+def renamed_names(module: str, **names: str) -> Callable[[str], Any]:
+    """A module's `__getattr__`, by which its old names lead to the new ones, each with a DeprecationWarning.
+
+    `module` is the module's `__name__`, and `names` maps the old names to the new ones.
+
+    >>> renamed_names("math", tau_halved="pi")("other")
+    Traceback (most recent call last):
+    AttributeError: module 'math' has no attribute 'other'
+    """
+
+    def get(name: str) -> Any:
+        new = names.get(name)
+        if new is None:
+            raise AttributeError(f"module {module!r} has no attribute {name!r}")
+        warnings.warn(f"{module}.{name} is called {module}.{new} now.", DeprecationWarning, stacklevel=2)
+        return getattr(sys.modules[module], new)
+
+    return get
