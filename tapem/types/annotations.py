@@ -12,10 +12,9 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple, Union, cast, get_args, get_origin
 
 import numpy as np
-from beartype.door import is_bearable
 from jaxtyping import AbstractArray, AbstractDtype, Bool, Complex, Float, Int
 
-__all__ = ["Operand", "allows_dtype", "annotation_text", "expand", "is_jaxtyping", "names_in_braces", "results_of"]
+__all__ = ["Operand", "allows_dtype", "annotation_text", "expand", "is_jaxtyping", "names_in_braces", "results_of", "satisfies"]
 
 _NUMBER_KINDS: dict[object, Any] = {bool: Bool, int: Int, float: Float, complex: Complex}
 
@@ -137,10 +136,17 @@ def annotation_text(annotation: Any) -> str:
     return getattr(annotation, "__name__", str(annotation))
 
 
+def satisfies(value: object, annotation: Any) -> bool:
+    """Ask beartype whether a value is what an annotation says; it is imported when it is asked for the first time."""
+    from beartype.door import is_bearable
+
+    return is_bearable(value, annotation)
+
+
 def allows_dtype(leaf: Any, dtype: np.dtype[Any]) -> bool:
     """Ask about a dtype alone: the same kinds, any shape."""
     if not is_jaxtyping(leaf):
-        return is_bearable(np.zeros((), dtype), leaf)
+        return satisfies(np.zeros((), dtype), leaf)
 
     class Kind(AbstractDtype):
         dtypes = leaf.dtypes

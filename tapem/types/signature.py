@@ -15,11 +15,10 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import zip_longest
 from typing import Any, Union, cast
 
-from beartype.door import is_bearable
 from jaxtyping import jaxtyped as _jaxtyped  # pyright: ignore[reportUnknownVariableType]
 
 from tapem.errors import TapeError
-from tapem.types.annotations import Operand, annotation_text, expand, results_of
+from tapem.types.annotations import Operand, annotation_text, expand, results_of, satisfies
 from tapem.types.refusal import Slot, refusal
 from tapem.types.tensor import Tensor, shape_and_dtype, stand_in, type_text
 
@@ -215,4 +214,4 @@ def _fits(slot: Slot) -> bool:
     if slot.value is None:
         return slot.operand.optional and slot.given is None
     leaves = slot.operand.leaves
-    return not leaves or is_bearable(slot.value, cast("Any", Union)[leaves])
+    return not leaves or satisfies(slot.value, cast("Any", Union)[leaves])
