@@ -296,12 +296,12 @@ __all__ = [
     "maximum", "mean", "min", "minimum", "model", "moveaxis", "mul", "neg", "no_grad", "norm", "not_equal", "optim",
     "outer", "pad", "param", "power", "primitive", "prod", "pure", "qr", "rad2deg", "random", "ravel", "reciprocal",
     "relu", "remainder", "renamed_parameters", "repeat", "reshape", "rint", "roll", "round", "rrule", "rule_table",
-    "safe_log", "save", "scalar_rule", "scale", "scan", "scatter_add", "scatter_set", "sequence", "set_tape",
-    "sigmoid", "sign", "signbit", "silu", "sin", "sinc", "sinh", "slogdet", "softmax", "softplus", "solve", "sort",
-    "split", "sqrt", "square", "squeeze", "stack", "std", "stop_gradient", "sub", "sum", "svd", "svdvals", "swapaxes",
-    "take", "take_along_axis", "tan", "tanh", "tensordot", "testing", "thunk", "tile", "trace", "transpose",
-    "traverse", "tree_flatten", "tree_leaves", "tree_map", "tree_unflatten", "tril", "triu", "trunc", "unthunk",
-    "value_and_grad", "var", "vdot", "vjp", "vmap", "where", "while_loop",
+    "safe_log", "save", "scalar_rule", "scale", "scan", "scatter_add", "scatter_set", "sequence", "set_tape", "sigmoid",
+    "sign", "signbit", "silu", "sin", "sinc", "sinh", "slogdet", "softmax", "softplus", "solve", "sort", "split",
+    "sqrt", "square", "squeeze", "stack", "std", "stop_gradient", "sub", "sum", "svd", "svdvals", "swapaxes", "take",
+    "take_along_axis", "tan", "tanh", "tensordot", "testing", "thunk", "tile", "trace", "transpose", "traverse",
+    "tree_flatten", "tree_leaves", "tree_map", "tree_unflatten", "tril", "triu", "trunc", "unthunk", "value_and_grad",
+    "var", "vdot", "vjp", "vmap", "where", "while_loop",
 ]  # fmt: skip
 
 __version__ = "0.2.0"

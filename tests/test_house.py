@@ -16,15 +16,15 @@ ROOT = Path(__file__).parents[1]
 HOUSE = """\
 errors      <-  nothing
 types       <-  errors
-tangents    <-  errors
-core        <-  types
-sweeps      <-  core, tangents
+tangents    <-  types
+core        <-  tangents
+sweeps      <-  core
 doors       <-  sweeps
 ops         <-  doors
 random      <-  ops
 transforms  <-  ops
 model       <-  transforms
-optim       <-  core
+optim       <-  ops
 seeing      <-  transforms
 testing     <-  transforms
 training    <-  model, optim, random

@@ -10,9 +10,9 @@ from typing import Any, ParamSpec, Protocol, TypeVar, cast, overload
 import numpy as np
 
 import tapem as tm
+from tapem.core.halves import all_half, narrow, wide
 from tapem.core.node import taken
 from tapem.core.tree import tree_flatten
-from tapem.ops.halves import all_half, narrow, wide
 from tapem.transforms.tracing import monadic
 from tapem.types.signature import Signature
 

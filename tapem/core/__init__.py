@@ -3,6 +3,7 @@
 from tapem.core.boundary import boundary, shorten
 from tapem.core.context import WORK, Watcher, Work, new_work, quietly, run, set_back, working
 from tapem.core.deprecation import renamed_names, renamed_parameters
+from tapem.core.halves import all_half, in_float32, narrow, wide
 from tapem.core.hints import ATTRIBUTES, instead, note
 from tapem.core.immutable import Immutable, setter
 from tapem.core.listing import constant_text, listing, node_line, node_type
@@ -39,6 +40,7 @@ from tapem.core.node import (
 )
 from tapem.core.primitive import GivenRule, Primitive, Rule, Rules, has_door, linear_in_all, register_door
 from tapem.core.structure import detach, identity, pick, unstack
+from tapem.core.tangent_door import TangentDoor
 from tapem.core.tree import (
     NAMESPACE,
     NO_LEAF,
@@ -61,11 +63,11 @@ from tapem.core.wellformed import check
 __all__ = [
     "ATTRIBUTES", "FUNCTIONS", "LEAF", "METHODS", "NAMESPACE", "NOTHING", "NO_LEAF", "NUMBERS", "ONE_LEAF", "OPS",
     "UFUNCS", "WORK", "Array", "DType", "GivenRule", "Handle", "Immutable", "Node", "Primitive", "Rule", "Rules",
-    "Scalar", "Shape", "ShapeDtype", "Static", "Structure", "Watcher", "Work", "boundary", "check", "constant",
-    "constant_text", "detach", "differences", "enter", "enter_function", "enter_method", "enter_refusal",
-    "enter_ufunc", "has_door", "identity", "instead", "is_several", "leaf_name", "leaf_names", "leaves_like",
-    "leaves_or_none", "linear_in_all", "listing", "name_of", "new_node", "new_work", "node_line", "node_type", "note",
-    "pick", "quietly", "read_only", "register_door", "renamed_names", "renamed_parameters", "run", "set_back",
-    "setter", "shapes_of", "shorten", "shown", "snapshot", "taken", "tree_flatten", "tree_leaves", "tree_map",
-    "tree_unflatten", "unstack", "working",
+    "Scalar", "Shape", "ShapeDtype", "Static", "Structure", "TangentDoor", "Watcher", "Work", "all_half", "boundary",
+    "check", "constant", "constant_text", "detach", "differences", "enter", "enter_function", "enter_method",
+    "enter_refusal", "enter_ufunc", "has_door", "identity", "in_float32", "instead", "is_several", "leaf_name",
+    "leaf_names", "leaves_like", "leaves_or_none", "linear_in_all", "listing", "name_of", "narrow", "new_node",
+    "new_work", "node_line", "node_type", "note", "pick", "quietly", "read_only", "register_door", "renamed_names",
+    "renamed_parameters", "run", "set_back", "setter", "shapes_of", "shorten", "shown", "snapshot", "taken",
+    "tree_flatten", "tree_leaves", "tree_map", "tree_unflatten", "unstack", "wide", "working",
 ]  # fmt: skip

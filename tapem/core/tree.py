@@ -72,7 +72,12 @@ def tree_leaves(tree: Any) -> list[Any]:
 
 
 def tree_unflatten(structure: Structure, leaves: Sequence[Any]) -> Any:
-    """The tree of this structure with these leaves."""
+    """The tree of this structure with these leaves.
+
+    >>> leaves, structure = tree_flatten({"b": 1, "a": (2, 3)})
+    >>> tree_unflatten(structure, [leaf * 10 for leaf in leaves])
+    {'b': 10, 'a': (20, 30)}
+    """
     return structure.unflatten(leaves)
 
 

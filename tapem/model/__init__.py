@@ -25,10 +25,15 @@ from tapem.model.gradients import (
     value_and_grad_target,
     value_and_grad_x,
 )
-from tapem.model.programs import Applicable, Loss, Model, Setting, named, objective, refused_options, runner
+from tapem.model.programs import Applicable, Loss, Model
+from tapem.model.programs import Setting as Setting  # this and the following are for `tapem.training`
+from tapem.model.programs import named as named
+from tapem.model.programs import objective as objective
+from tapem.model.programs import refused_options as refused_options
+from tapem.model.programs import runner as runner
 
 __all__ = [
-    "Applicable", "Loss", "Model", "Setting", "ValueAndGrad", "grad_inputs", "grad_params", "grad_target", "grad_x",
-    "hvp", "jacrev", "jacrev_input", "jvp", "named", "objective", "refused_options", "runner", "value_and_grad",
-    "value_and_grad_params", "value_and_grad_target", "value_and_grad_x", "vjp_input", "vjp_params",
+    "Applicable", "Loss", "Model", "ValueAndGrad", "grad_inputs", "grad_params", "grad_target", "grad_x", "hvp",
+    "jacrev", "jacrev_input", "jvp", "value_and_grad", "value_and_grad_params", "value_and_grad_target",
+    "value_and_grad_x", "vjp_input", "vjp_params",
 ]  # fmt: skip

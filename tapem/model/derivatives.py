@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from tapem import transforms
 from tapem.model.programs import Loss, Model, Setting, Tree, at, check_floats, objective, prediction
-from tapem.transforms import derivatives as transforms
-from tapem.transforms import jacobians
 
 
 def vjp_params(
@@ -64,7 +63,7 @@ def jacrev(model: Model, params: Tree, x: Tree, *, key: Tree = None, train: bool
 
     def body(setting: Setting, params: Tree, x: Tree) -> tuple[Any, Any]:
         check_floats(params, "params")
-        return jacobians.jacrev(prediction(model, setting), 0, has_aux=True)(params, x)
+        return transforms.jacrev(prediction(model, setting), 0, has_aux=True)(params, x)
 
     return at(Setting(key, train, state), body, params, x)
 
@@ -83,7 +82,7 @@ def jacrev_input(
 
     def body(setting: Setting, params: Tree, x: Tree) -> tuple[Any, Any]:
         check_floats(x, "x")
-        return jacobians.jacrev(prediction(model, setting), 1, has_aux=True)(params, x)
+        return transforms.jacrev(prediction(model, setting), 1, has_aux=True)(params, x)
 
     return at(Setting(key, train, state), body, params, x)
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from tapem import transforms
 from tapem.model.programs import Loss, Model, Setting, Tree, at, check_floats, objective
-from tapem.transforms import derivatives as transforms
 
 PARAMS, X, TARGET = range(3)
 

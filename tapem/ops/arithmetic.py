@@ -15,7 +15,8 @@ from typing import Any, cast
 import numpy as np
 from jaxtyping import Shaped
 
-from tapem.core import Primitive, structure
+from tapem import core
+from tapem.core import Primitive
 from tapem.ops.casting import in_dtype_of
 from tapem.ops.declare import Unary, batch_elementwise, elementwise, primitive
 from tapem.tangents import Zero
@@ -29,7 +30,7 @@ __all__ = [
 T = Shaped[Tensor, "*#shape"]
 Out = Shaped[Tensor, "*shape"]
 
-identity = cast("Unary[[]]", structure.identity)
+identity = cast("Unary[[]]", core.identity)
 
 
 @elementwise(lambda g, y, a, b: g, lambda g, y, a, b: g, numpy=[np.add])

@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Protocol
 
 import numpy as np
 
-from tapem.core import Array, GivenRule, Primitive, Rules, Scalar, enter, is_several
+from tapem.core import Array, GivenRule, Primitive, Rules, Scalar, enter, in_float32, is_several
 from tapem.doors.monadic import TapeM
 from tapem.doors.pure import Ref
 from tapem.errors import ArgumentError
-from tapem.ops.halves import in_float32
 from tapem.types import Signature
 
 P = ParamSpec("P")

@@ -15,26 +15,28 @@ answer is taken and the docstring says so.
 """
 
 from tapem.errors import FieldError, TangentError
-from tapem.tangents import door as door
 from tapem.tangents import functions as functions
 from tapem.tangents.algebra import accumulate, add, conj, multiply, zero
 from tapem.tangents.composite import Composite, backing, canonicalize
 from tapem.tangents.symbols import (
+    ALGEBRA,
     NO_FIELDS,
     AbstractZero,
     DoesNotExist,
     NoTangent,
     One,
+    Operand,
     Tangent,
     Zero,
     ZeroTangent,
     described,
     extern,
+    unanswered,
 )
-from tapem.tangents.thunks import InplaceableThunk, Thunk, thunk, unthunk
+from tapem.tangents.thunks import InplaceableThunk, Thunk, force, thunk, unthunk
 
 __all__ = [
-    "NO_FIELDS", "AbstractZero", "Composite", "DoesNotExist", "FieldError", "InplaceableThunk", "NoTangent", "One",
-    "Tangent", "TangentError", "Thunk", "Zero", "ZeroTangent", "accumulate", "add", "backing", "canonicalize", "conj",
-    "described", "extern", "multiply", "thunk", "unthunk", "zero",
+    "ALGEBRA", "NO_FIELDS", "AbstractZero", "Composite", "DoesNotExist", "FieldError", "InplaceableThunk", "NoTangent",
+    "One", "Operand", "Tangent", "TangentError", "Thunk", "Zero", "ZeroTangent", "accumulate", "add", "backing",
+    "canonicalize", "conj", "described", "extern", "force", "multiply", "thunk", "unanswered", "unthunk", "zero",
 ]  # fmt: skip

@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from tapem import core
 from tapem.core import (
     WORK,
     ShapeDtype,
@@ -29,7 +30,6 @@ from tapem.core import (
     tree_unflatten,
     working,
 )
-from tapem.core import structure as structure_ops
 from tapem.errors import ArgumentError, DTypeError, NoRuleError, ShapeError
 from tapem.tangents import DoesNotExist, Zero, add, described, extern
 from tapem.transforms.custom_call import zeros_of
@@ -253,8 +253,8 @@ def detach(x: Any) -> Any:
     """
     leaves = tree_flatten(x)[0]
     if len(leaves) == 1 and leaves[0] is x:
-        return structure_ops.detach(x)
-    return tree_map(structure_ops.detach, x)
+        return core.detach(x)
+    return tree_map(core.detach, x)
 
 
 stop_gradient = detach

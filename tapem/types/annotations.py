@@ -14,7 +14,10 @@ from typing import Any, NamedTuple, Union, cast, get_args, get_origin
 import numpy as np
 from jaxtyping import AbstractArray, AbstractDtype, Bool, Complex, Float, Int
 
-__all__ = ["Operand", "allows_dtype", "annotation_text", "expand", "is_jaxtyping", "names_in_braces", "results_of", "satisfies"]
+__all__ = [
+    "Operand", "allows_dtype", "annotation_text", "expand", "is_jaxtyping", "names_in_braces", "results_of",
+    "satisfies",
+]  # fmt: skip
 
 _NUMBER_KINDS: dict[object, Any] = {bool: Bool, int: Int, float: Float, complex: Complex}
 

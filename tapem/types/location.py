@@ -10,7 +10,6 @@ import os
 import sys
 from types import FrameType
 
-import beartype
 import jaxtyping
 import numpy
 import optree
@@ -18,8 +17,10 @@ import optree
 _ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 _OURS = [os.path.join(_ROOT, name) + os.sep for name in ("tapem", "layers", "losses")]
 _SITE = os.path.dirname(os.path.dirname(numpy.__file__))
-_BESIDE = [os.path.join(_SITE, name) + os.sep for name in ("scipy", "matplotlib")]  # which call a tracer's methods
-_CALLED = [os.path.dirname(str(module.__file__)) + os.sep for module in (numpy, optree, beartype, jaxtyping)]
+_BESIDE = [
+    os.path.join(_SITE, name) + os.sep for name in ("scipy", "matplotlib", "beartype")
+]  # not to be imported for this
+_CALLED = [os.path.dirname(str(module.__file__)) + os.sep for module in (numpy, optree, jaxtyping)]
 # How the files begin of our frames, and of those that lie between ours and the user's.
 _INSIDE = (*_OURS, *_CALLED, *_BESIDE, functools.__file__, contextlib.__file__)
 

@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from tapem.core import enter_function, enter_method, enter_refusal, enter_ufunc, structure
+from tapem.core import detach, enter_function, enter_method, enter_refusal, enter_ufunc, identity
 from tapem.errors import ArgumentError, ConcretizationError
 from tapem.ops import casting, indexing, joining, selection
 from tapem.ops.axes import axes_of
@@ -44,7 +44,7 @@ def equals(*functions: Callable[..., Any]) -> Callable[[F], F]:
 
 def values_of(x: Any, what: str) -> Any:
     """The plain values of `x`; ConcretizationError where only its shape is known."""
-    plain = structure.detach(x)
+    plain = detach(x)
     if not isinstance(plain, np.ndarray | np.generic | float | int):
         raise ConcretizationError(
             f"{what} has a result whose shape depends on the values of {x!r}, which are not known inside vmap, "
@@ -349,7 +349,7 @@ def _float_power(a: Any, b: Any) -> Any:
 
 
 _UFUNCS: Mapping[np.ufunc, Callable[..., Any]] = {
-    np.conjugate: structure.identity,
+    np.conjugate: identity,
     np.float_power: _float_power,
     np.vecdot: lambda a, b: np.sum(a * b, axis=-1),
     np.matvec: lambda a, b: np.squeeze(np.matmul(a, np.expand_dims(b, -1)), -1),

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from tapem.core import structure
+from tapem.core import detach
 from tapem.errors import ArgumentError
 from tapem.ops import indexing
 from tapem.ops.axes import axes_of, normal_axes
@@ -55,7 +55,7 @@ def median(a: Any, axis: Any = None, *, keepdims: bool = False) -> Any:
 
 
 def _require_share(q: Any, function: str, most: float) -> None:
-    plain = structure.detach(q)
+    plain = detach(q)
     if isinstance(plain, np.ndarray | np.generic | float | int):
         shares = np.asarray(plain, np.float64)
         if not np.all((shares >= 0) & (shares <= most)):

@@ -12,11 +12,23 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from tapem.core import Primitive, Static, linear_in_all, register_door
-from tapem.tangents.algebra import add
-from tapem.tangents.composite import Composite
-from tapem.tangents.symbols import ALGEBRA, AbstractZero, DoesNotExist, One, Operand, Tangent, Zero, unanswered
-from tapem.tangents.thunks import InplaceableThunk, Thunk, force
+from tapem.core.node import Static
+from tapem.core.primitive import Primitive, linear_in_all, register_door
+from tapem.tangents import (
+    ALGEBRA,
+    AbstractZero,
+    Composite,
+    DoesNotExist,
+    InplaceableThunk,
+    One,
+    Operand,
+    Tangent,
+    Thunk,
+    Zero,
+    add,
+    force,
+    unanswered,
+)
 
 # Ops that are NumPy functions in all but their arguments.
 ALIKE: Mapping[str, Callable[..., Any]] = {"einsum": np.einsum, "bmm": np.matmul, "take": np.take, "getitem": np.take}
