@@ -46,7 +46,7 @@ class Case:
         """The op, with its static arguments."""
         return self.op(*operands, **self.static)
 
-    def tree_flatten(self, operands: tuple[Any, ...]) -> Flat:
+    def flatten(self, operands: tuple[Any, ...]) -> Flat:
         """The op as a function of its real operands."""
         return Flat(self.call, operands, self.names)
 
