@@ -29,7 +29,7 @@ from tests.tables import Row
 # Primitives that no row can call by themselves, and where they are checked instead.
 INDIRECT = {
     "pick": "its operand is the tuple of an op with several results (qr, eigh, slogdet ...), whose rows go through it",
-    "unstack": "it stands behind iteration over a tracer only, which tests/test_doors.py differentiates",
+    "unstack": "it stands behind iteration over a tracer only, which tests/doors/test_doors.py differentiates",
 }
 
 # Operands whose rules hand on nothing, so that there is nothing to be wrong with them.

@@ -129,7 +129,7 @@ WINDOWS = "its window must fit the spatial axes, which no annotation says; tests
 
 NOT_DRAWN = {
     "second_cofactors": "of two rows it is linear in `a`, and its second derivative all rounding; cofactors are drawn",
-    "einsum": "its subscripts must fit the ranks: tests/test_linalg.py draws both together",
+    "einsum": "its subscripts must fit the ranks: tests/ops/test_linalg.py draws both together",
     "scatter": "its static shape must be that of an array; it is the derivative of getitem, which is drawn",
     "from_diagonal": "its static shape must fit; it is the derivative of diag and diagonal, which are drawn",
     "unpad": "it wants one pair of widths for each axis; it is the derivative of pad, which is drawn",

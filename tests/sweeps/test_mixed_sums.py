@@ -13,8 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tapem as tm
-
-from .judges import close, complex_jacobian, difference_hessian, loop
+from tests.transforms.judges import close, complex_jacobian, difference_hessian, loop
 
 WEIGHTS = np.array([0.5, -1.0, 2.0, 0.25])
 X = np.array([0.4, -0.7, 1.2, 0.3])
