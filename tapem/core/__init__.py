@@ -1,4 +1,4 @@
-"""A program as data: nodes, what an op is, and the table of NumPy's names. It knows no op and no door."""
+"""A program as data: nodes, primitives and the table of NumPy's names. It imports no ops and no doors."""
 
 from tapem.core.boundary import boundary, shorten
 from tapem.core.context import WORK, Watcher, Work, new_work, quietly, run, set_back, working

@@ -1,9 +1,9 @@
-"""The boundary: where an error leaves tapem, its traceback is cut down to what the user wrote.
+"""The boundary: when an error leaves tapem, its traceback is cut down to the user's own code.
 
-Between the user's call of a transform and the line of the user's function that went wrong lie many frames of tapem and
-of NumPy, about which a user can do nothing. They are taken out of the traceback where it leaves the outermost
-transform or op, so that plain Python, pytest, debuggers and notebooks all show the same: the call, one frame of the
-boundary, and the user's own frames. Under `debug_mode` (or `debug`) nothing is left out.
+Many frames of tapem and NumPy lie between the user's call of a transform and the user's line that failed. A user can
+do nothing about them. The outermost transform or op removes them from the traceback, so plain Python, pytest, debuggers
+and notebooks all show the same: the call, one frame of the boundary, and the user's own frames. `debug_mode` and
+`debug` keep all frames.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ R = TypeVar("R")
 
 
 def boundary(function: Callable[P, R]) -> Callable[P, R]:
-    """The function, whose errors show the user's code and leave out tapem's.
+    """Wrap a function so that its errors show the user's code and leave out tapem's.
 
     >>> import traceback, numpy as np, tapem as tm
     >>> try:
@@ -36,7 +36,7 @@ def boundary(function: Callable[P, R]) -> Callable[P, R]:
     @functools.wraps(function)
     def through_tapem(*arguments: P.args, **options: P.kwargs) -> R:
         try:
-            return function(*arguments, **options)  # tapem's frames are left out here: tm.debug_mode shows them
+            return function(*arguments, **options)  # tapem's frames are hidden here: tm.debug_mode shows them
         except Exception as error:
             shorten(error)
             raise
@@ -45,10 +45,10 @@ def boundary(function: Callable[P, R]) -> Callable[P, R]:
 
 
 def shorten(error: Exception) -> None:
-    """Leave tapem's frames out of an error that is being handled, and of those that led to it.
+    """Remove tapem's frames from an error that is being handled, and from the errors that caused it.
 
-    The first frame stays, which is the one that handles it. What led to an error of ours within NumPy or tapem is left
-    out as a whole, since the error says it better. A hint is added where there is one.
+    The first frame stays: it is the one that handles the error. A cause that lies within NumPy or tapem is removed
+    whole if tapem raised the error, since the error says it better. If there is a hint, it is added.
     """
     add_hint(error)
     if WORK.get().watcher is not None:
@@ -69,15 +69,15 @@ def shorten(error: Exception) -> None:
             leave_out(first)
             reason.__traceback__ = first
         elif isinstance(later, TapeError):
-            later.__cause__ = None  # which hides the context, too; it stays in `__context__`
+            later.__cause__ = None  # this hides the context too; it stays in `__context__`
             return
         elif isinstance(reason, TapeError):
-            reason.__traceback__ = None  # NumPy wrapped it in an error of its own, whose traceback tells the line
+            reason.__traceback__ = None  # NumPy wrapped it in its own error, whose traceback shows the line
         later = reason
 
 
 def leave_out(first: TracebackType) -> None:
-    """Take tapem's frames out of what follows in a traceback."""
+    """Remove tapem's frames from a traceback, but keep its first frame."""
     kept = first
     while kept.tb_next is not None:
         following = kept.tb_next

@@ -1,9 +1,8 @@
-"""The one context variable: what is at work in this thread or task, and how code is run with something else at work.
+"""The one context variable: the recorder, no_grad and watcher of this thread or task, and how to run code with others.
 
-A block that sets a variable and sets it back leaves a gap: an exception that arrives between two instructions (Ctrl-C)
-can end it before it has begun to guard itself, and the variable stays as it was set. So a transform does not set the
-variable. It prepares a copy of the context, and has the interpreter enter and leave that: there is no instruction in
-between, and what was set in the copy goes with the copy.
+A block that sets a variable and sets it back leaves a gap: Ctrl-C can arrive between setting the variable and entering
+the `try`, and then the variable is never set back. So a transform does not set the variable. It sets it in a copy of
+the context and lets the interpreter run the code in that copy: there is no gap, and the copy is thrown away.
 """
 
 from __future__ import annotations
@@ -22,25 +21,25 @@ R = TypeVar("R")
 
 
 class Watcher(Protocol):
-    """Someone who looks on as ops are recorded, tangents pushed on, cotangents handed back: `debug`, `debug_mode`."""
+    """An observer of recorded ops, pushed tangents and contributed cotangents, as `debug` and `debug_mode` are."""
 
     def recorded(self, node: Node) -> None:
-        """Called with every node, once its value is known."""
+        """See a new node, once its value is known."""
         ...
 
     def pushed(self, node: Node, tangent: Any, nodes: Sequence[Node]) -> None:
-        """Called with the tangent of every node that a forward sweep reaches, and all the nodes of the tape."""
+        """See the tangent of a node that a forward sweep reaches; `nodes` are all nodes of the tape."""
         ...
 
     def contributed(self, node: Node, cotangent: Any, position: int, contribution: Any, nodes: Sequence[Node]) -> None:
-        """Called with every contribution of a node to the cotangent of one of its parents."""
+        """See what a node contributes to the cotangent of its parent at this position."""
         ...
 
 
 class Work(NamedTuple):
-    """What is at work: the recorder, if any; how many no_grad blocks are in force; and who is watching.
+    """The recorder, if any; the number of no_grad blocks around the code; and the watcher, if any.
 
-    The recorder is a `tapem.doors.direct.recorder.Recorder`, which stands above this file.
+    The recorder is a `tapem.doors.direct.recorder.Recorder`, which this file may not import.
     """
 
     recorder: Any = None
@@ -48,22 +47,25 @@ class Work(NamedTuple):
     watcher: Watcher | None = None
 
     def usual(self) -> Work:
-        """The same, as the very object that tells an op in one comparison that nothing is the matter, if that is so."""
+        """The recorder's own `usual` object if neither no_grad nor a watcher is active, else this one.
+
+        With it an op needs one comparison to know that it can take the fast way.
+        """
         known: Work | None = None if self.recorder is None else self.recorder.usual
         return self if known is None or self.constant or self.watcher is not None else known
 
 
 new_work: Callable[[tuple[Any, int, Watcher | None]], Work] = functools.partial(tuple.__new__, Work)  # pyright: ignore[reportUnknownMemberType]
-"""A Work from the tuple of its fields, at half the price of calling the class; it is paid once per transform."""
+"""A Work from the tuple of its fields; this costs half of calling the class, and happens once per transform."""
 
 WORK: ContextVar[Work] = ContextVar("tapem_work", default=Work())  # noqa: B039  # a Work is immutable
 
 
 def set_back(token: Token[Work], change: Callable[[Work, Work], Work]) -> None:
-    """End a block that began with `token = WORK.set(...)`: `change(now, before)` is at work from here on.
+    """End a block that began with `token = WORK.set(...)`, and set WORK to `change(now, before)`.
 
-    In another context than that of the token there is nothing to set back. A generator gets there that was left inside
-    the block, and is closed when its transform has ended.
+    In another context than the token's there is nothing to set back. This happens when a generator is suspended inside
+    the block and closed after its transform has ended.
     """
     now = WORK.get()
     try:
@@ -74,19 +76,18 @@ def set_back(token: Token[Work], change: Callable[[Work, Work], Work]) -> None:
 
 
 def working(work: Work) -> Context:
-    """A copy of the context in which this is at work."""
+    """Copy the context and set WORK in the copy."""
     context = copy_context()
     context.run(WORK.set, work)
     return context
 
 
 def run(context: Context, function: Callable[[Unpack[Ts]], R], *arguments: *Ts) -> R:
-    """Call the function in a context that was prepared for it.
+    """Call a function in a prepared copy of the context.
 
-    What the function sets in context variables of its user is set in the user's own context when it returns or raises
-    an error, as if it had been called there; after an interrupt (KeyboardInterrupt and the like) nothing is. A token
-    belongs to the context in which it was made, so a variable that was set outside is not reset inside, nor the other
-    way round.
+    When the function returns or raises an Exception, the context variables that it set are set in the caller's context
+    too. After an interrupt, such as KeyboardInterrupt, they are not. A token belongs to the context that made it, so a
+    variable that was set outside cannot be reset inside, nor the other way round.
     """
     try:
         result = context.run(function, *arguments)
@@ -98,16 +99,16 @@ def run(context: Context, function: Callable[[Unpack[Ts]], R], *arguments: *Ts) 
 
 
 def carry(context: Context) -> None:
-    """Set in this context what its user set in another, which was a copy of it."""
+    """Set in this context all variables but WORK that were set in the other one, a copy of this."""
     for variable, value in context.items():
         if variable is not WORK and variable.get(context) is not value:
             variable.set(value)
 
 
 def quietly(function: Callable[[], R]) -> R:
-    """Call the function while NumPy says nothing of divisions by zero, and of what comes of them.
+    """Call a function without NumPy's warnings of division by zero and of invalid values.
 
-    This is for sweeps, which call rules only: what a rule sets in context variables is gone afterwards.
+    This is for sweeps, which call only rules: context variables that a rule sets are lost afterwards.
     """
     context = copy_context()
     context.run(np.errstate(divide="ignore", invalid="ignore").__enter__)

@@ -1,4 +1,4 @@
-"""Names that changed: the old one works for one release, and says what to write instead."""
+"""Names that changed: the old name works for one release, and its warning tells the new one."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ R = TypeVar("R")
 def renamed_parameters(**names: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Let a function take keyword arguments by their old names, each with a DeprecationWarning.
 
-    `names` maps the old names to the new ones. Raises TypeError where both are given.
+    `names` maps the old names to the new ones. Raises TypeError if both are given.
 
     >>> @renamed_parameters(colour="color")
     ... def paint(color):
@@ -45,7 +45,7 @@ def renamed_parameters(**names: str) -> Callable[[Callable[P, R]], Callable[P, R
 
 
 def renamed_names(module: str, **names: str) -> Callable[[str], Any]:
-    """A module's `__getattr__`, by which its old names lead to the new ones, each with a DeprecationWarning.
+    """Make a module's `__getattr__` that gives the new names for the old ones, each with a DeprecationWarning.
 
     `module` is the module's `__name__`, and `names` maps the old names to the new ones.
 

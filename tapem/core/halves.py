@@ -1,10 +1,10 @@
-"""float16 computed in float32: what the ops do that are declared as `wide`.
+"""float16 computed in float32: how an op that is declared as `wide` works.
 
-Sums, squares and exponentials leave the range of float16 long before what is made of them does, and 1 - y is 0 for
-most y near 1. So such an op is given float32 in place of float16, its rules are too, and their results are rounded.
+Sums, squares and exponentials overflow float16 even where the final result does not, and 1 - y is 0 for most y near 1.
+So the op and its rules get float32 in place of float16, and their results are rounded to float16.
 """
 
-# Rules run on arrays and on tracers alike, so their operands have no type that a checker could follow.
+# Rules run on arrays and on tracers, so a type checker cannot follow the types of their operands.
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ import numpy as np
 
 from tapem.tangents import Thunk
 
-# A rule or an implementation, called with arrays and with tracers alike.
+# A rule or an implementation, called with arrays or with tracers.
 Function = Callable[..., Any]
 
 _HALF = np.dtype(np.float16)
 
 
 def wide(x: Any) -> Any:
-    """float32 in place of float16, also in a tuple; all else as it is.
+    """Convert float16 to float32, also inside a tuple; return everything else unchanged.
 
     >>> wide(np.ones(2, np.float16)).dtype, wide(3)
     (dtype('float32'), 3)
@@ -35,7 +35,7 @@ def wide(x: Any) -> Any:
 
 
 def narrow(x: Any) -> Any:
-    """float16 in place of float32, also in a tuple and once a thunk is called; all else as it is.
+    """Convert float32 to float16, also inside a tuple and in the result of a thunk; return everything else unchanged.
 
     >>> narrow((np.ones(2, np.float32), None))[0].dtype
     dtype('float16')
@@ -48,7 +48,7 @@ def narrow(x: Any) -> Any:
 
 
 def all_half(operands: Sequence[Any]) -> bool:
-    """Whether there is float16 among the operands, and no other float: then the result is float16 as well."""
+    """Whether float16 is the only float dtype among the operands, so that the result is float16 too."""
     found = False
     for x in operands:
         dtype = getattr(x, "dtype", None)
@@ -71,7 +71,7 @@ def _implementation(function: Function, residuals: bool) -> Function:
 
 
 def _rule(rule: Function, given: int) -> Function:
-    """The rule, before whose operands stand so many arguments: the change, the value and perhaps the residuals."""
+    """Make a rule wide; `given` arguments precede its operands: the change, the value and perhaps the residuals."""
 
     def in_float32(*arguments: Any, **static: Any) -> Any:
         if not all_half(arguments[given:]):
@@ -91,7 +91,7 @@ def _batch(rule: Function) -> Function:
 
 
 def in_float32(implementation: Function, fields: Mapping[str, Any]) -> tuple[Function, dict[str, Any]]:
-    """An implementation and the fields of its op, whose rules are one per operand or joint, made wide."""
+    """Make an op wide: return its implementation and fields, with every rule (one per operand, or joint) wrapped."""
     residuals: bool = fields["residuals"]
     given = 2 + residuals
 

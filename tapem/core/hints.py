@@ -1,4 +1,4 @@
-"""Hints: what is written in other libraries, or by mistake, and what to write here. Errors quote them."""
+"""Hints for errors: what to write in tapem for a name of another library."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ ATTRIBUTES: Mapping[str, str] = {
     "norm": "Write np.linalg.norm(x).",
     **{name: f"Write tm.{name}(x)." for name in ("sigmoid", "relu", "softmax", "log_softmax", "logsumexp", "erf")},
 }
-"""For an attribute of torch's or JAX's arrays that a tracer lacks: what to write instead."""
+"""What to write instead of an attribute that torch's or JAX's arrays have and a tracer does not."""
 
 _ARGUMENTS: Mapping[str, str] = {"dim": "axis", "dims": "axis", "keepdim": "keepdims"}
 
@@ -70,7 +70,7 @@ _ACCUMULATE = "np.concatenate([x[:1], tm.scan(lambda last, x: (np.{0}(last, x),)
 
 
 def instead(name: str) -> str:
-    """What to write for a function that tapem has no rule for, or nothing.
+    """What to write for a function that has no rule in tapem; "" if nothing is known.
 
     >>> instead("scipy.special.expit")
     'tm.sigmoid(x)'
@@ -82,7 +82,7 @@ def instead(name: str) -> str:
 
 
 def scipys(ufunc: np.ufunc) -> bool:
-    """Whether a ufunc is one of SciPy's, which has been imported if it is.
+    """Whether a ufunc is SciPy's. SciPy is not imported for this: a ufunc of its own exists only after its import.
 
     >>> scipys(np.sin)
     False
@@ -92,7 +92,7 @@ def scipys(ufunc: np.ufunc) -> bool:
 
 
 def add_hint(error: Exception) -> None:
-    """Add to an error about an argument what NumPy and tapem call it."""
+    """Add a note with NumPy's name of the argument to an error that names an argument as torch does."""
     if isinstance(error, TypeError):
         for name in re.findall(r"argument '(\w+)'", str(error)):
             if name in _ARGUMENTS:
@@ -100,6 +100,6 @@ def add_hint(error: Exception) -> None:
 
 
 def note(error: Exception, text: str) -> None:
-    """Add a note to an error, unless it has it already."""
+    """Add a note to an error that does not have it yet."""
     if text not in getattr(error, "__notes__", ()):
         error.add_note(text)

@@ -1,4 +1,4 @@
-"""Immutable: instances that nobody can change, and the one way past the guard, for constructors."""
+"""Immutable: a base class for instances that cannot change, and the setter by which constructors fill their slots."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tapem.errors import MutationError
 
 
 class Immutable:
-    """The base of classes whose attributes cannot be set or deleted; they keep them in `__slots__`.
+    """The base of classes whose attributes, kept in `__slots__`, cannot be set or deleted.
 
     >>> import tapem as tm
     >>> x, _ = tm.Tape().leaf(1.0)
@@ -33,9 +33,9 @@ class Immutable:
 
 
 def setter(cls: type, name: str) -> Callable[[Any, Any], None]:
-    """What a constructor fills a slot with: the slot's own setter.
+    """The setter of a slot, for constructors: it passes by the guard.
 
-    The guard does not see it, and it costs half of `object.__setattr__`; it is called several times per op.
+    It costs half of `object.__setattr__`, and an op calls it several times.
     """
     return cls.__dict__[name].__set__
 

@@ -1,4 +1,4 @@
-"""How a tape is printed: one line per node, in SSA form, with shapes; elided in the middle when it is long."""
+"""The listing of a tape: one line per node, in SSA form, with shapes; the middle of a long tape is left out."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from tapem.core.node import LEAF, Node
 from tapem.types import type_text
 
 EDGE = 20
-"""How many nodes a listing shows at each end of a long tape."""
+"""The number of nodes that a listing shows at each end of a long tape."""
 
 
 class Listed(Iterable[Node], Sized, Protocol):
-    """What a listing needs of a tape."""
+    """What a listing needs from a tape."""
 
     def __getitem__(self, key: int, /) -> Node: ...
 
 
 def listing(tape: Listed) -> str:
-    """The tape as text: id, type, op, operands, static arguments and names, one node a line."""
+    """The tape as text: one line per node with id, type, op, operands, static arguments and name."""
     count = len(tape)
     head = f"Tape of {count} node{'' if count == 1 else 's'}"
     shown = range(count) if count <= 2 * EDGE + 1 else [*range(EDGE), *range(count - EDGE, count)]
@@ -39,7 +39,7 @@ def listing(tape: Listed) -> str:
 
 
 def node_type(node: Node) -> str:
-    """The type of a node's value, or of its values."""
+    """The type of a node's value; of an op with several results, their types in parentheses."""
     if type(node.output) is tuple:
         return "(" + ", ".join(type_text(s, d) for s, d in zip(node.shape, node.dtype, strict=True)) + ")"
     return type_text(node.shape, node.dtype)
@@ -66,6 +66,6 @@ def constant_text(value: Any) -> str:
 
 
 def static_text(value: Any) -> str:
-    """A static argument, at most a few words of it."""
+    """The text of a static argument, cut to 40 characters."""
     text = getattr(value, "__name__", None) or repr(value)
     return text if len(text) <= 40 else f"{text[:37]}..."

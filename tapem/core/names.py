@@ -1,10 +1,9 @@
-"""What NumPy's names stand for: the table by which the doors find the ops that stand above them.
+"""The table from NumPy's functions to ops: through it the doors find ops that they may not import.
 
-The tables are empty here. An op enters itself as it is declared, under the NumPy functions that it equals; what is made
-of several ops is entered by `ops.numpy`. So a tracer, and Python's operators on it, can reach the ops without knowing
-one of them.
+The tables are empty here. A declared op enters itself under the NumPy functions that it equals; `ops.numpy`
+enters the functions that are made of several ops. So a tracer and its operators reach the ops without importing them.
 
-Arguments are matched as NumPy names them, and an option that nobody here knows is refused by name, never ignored.
+Arguments are matched by NumPy's names for them. An option that is not known here raises NoRuleError, which names it.
 """
 
 from __future__ import annotations
@@ -24,20 +23,20 @@ from tapem.errors import ArgumentError, MutationError, NoRuleError
 Handler: TypeAlias = Callable[..., Any]
 
 OPS: dict[Callable[..., Any], Handler] = {}
-"""NumPy's function, or Python's operator, and the op that equals it: called with the op's own arguments."""
+"""From a NumPy function to the op that equals it; the op is called with its own arguments."""
 
 UFUNCS: dict[np.ufunc, Handler] = {}
-"""NumPy's ufunc, and what computes it: an op, or a function made of ops."""
+"""From a NumPy ufunc to its handler: an op, or a function made of ops."""
 
 METHODS: dict[tuple[np.ufunc, str], Handler] = {}
-"""The methods of ufuncs, such as `(np.add, "reduce")`."""
+"""From a method of a ufunc, such as `(np.add, "reduce")`, to its handler."""
 
 FUNCTIONS: dict[Callable[..., Any], Handler] = {}
-"""NumPy's other functions, and what computes them: called with NumPy's arguments."""
+"""From any other NumPy function to its handler, which is called with NumPy's arguments."""
 
 
 def name_of(function: Callable[..., Any]) -> str:
-    """A function of NumPy, or a ufunc of SciPy, as users write it.
+    """The name of a NumPy function or of a SciPy ufunc, as users write it.
 
     >>> name_of(np.linalg.norm), name_of(np.add)
     ('np.linalg.norm', 'np.add')
@@ -51,7 +50,7 @@ def name_of(function: Callable[..., Any]) -> str:
 def enter(op: Primitive) -> None:
     """Enter an op under the NumPy functions that it equals.
 
-    Raises ArgumentError if another op stands there.
+    Raises ArgumentError if another op is already there.
     """
     for function in op.numpy:
         if OPS.get(function, op) is not op:
@@ -64,7 +63,7 @@ def enter(op: Primitive) -> None:
 
 
 def enter_ufunc(ufunc: np.ufunc, handler: Handler) -> None:
-    """Enter what computes a ufunc, and with it the methods that every ufunc has."""
+    """Enter the handler of a ufunc, and with it the methods that every ufunc has."""
     UFUNCS[ufunc] = handler
     METHODS[ufunc, "at"] = refusing(ufunc.at, "tm.scatter_add(x, indices, updates, axis)")
     if ufunc.nin == 2 and ufunc.signature is None:
@@ -72,7 +71,7 @@ def enter_ufunc(ufunc: np.ufunc, handler: Handler) -> None:
 
 
 def enter_method(ufunc: np.ufunc, name: str, handler: Handler) -> None:
-    """Enter what computes a ufunc's method; an option that it lacks may be None, and is refused otherwise."""
+    """Enter the handler of a ufunc's method; an option that the handler does not have must be None."""
     ours = inspect.signature(handler).parameters
 
     def method(*arguments: Any, **options: Any) -> Any:
@@ -85,17 +84,17 @@ def enter_method(ufunc: np.ufunc, name: str, handler: Handler) -> None:
 
 
 def enter_function(function: Callable[..., Any], handler: Handler) -> None:
-    """Enter what computes a function, called with NumPy's arguments; it replaces what an op entered."""
+    """Enter the handler of a function, called with NumPy's arguments; it replaces an op's own entry."""
     FUNCTIONS[function] = Adapted(function, handler)
 
 
 def enter_refusal(function: Callable[..., Any], instead: str) -> None:
-    """Enter a function that writes into its argument: it is refused, and the error says what to write instead."""
+    """Enter a function that writes into its argument: a call raises MutationError, which says what to write instead."""
     FUNCTIONS[function] = refusing(function, instead)
 
 
 def refusing(function: Callable[..., Any], instead: str) -> Handler:
-    """A handler that says why a function that writes into its argument cannot be used, and what to write instead."""
+    """Make a handler that raises MutationError, for a function that writes into its argument."""
 
     def refuse(*_: Any, **__: Any) -> Any:
         raise MutationError(f"{name_of(function)} would change a tracer in place. Build a new value: {instead}.")
@@ -104,15 +103,15 @@ def refusing(function: Callable[..., Any], instead: str) -> Handler:
 
 
 def _every_pair(handler: Handler, a: Any, b: Any) -> Any:
-    """`ufunc.outer`: every element of `a` with every element of `b`."""
+    """Compute `ufunc.outer`: every element of `a` with every element of `b`."""
     return handler(np.reshape(a, (*np.shape(a), *(1,) * np.ndim(b))), b)
 
 
 class Plan(NamedTuple):
     """How the arguments of a NumPy function become those of its handler.
 
-    The first `direct` positional arguments mean the same to both; `renamed` are their names. `open_ended` says whether
-    the NumPy function takes any keyword.
+    `theirs` are NumPy's parameters, `ours` the handler's. The first `direct` positional arguments mean the same to
+    both; `renamed` maps NumPy's names of them to ours. `open_ended` says whether the NumPy function takes any keyword.
     """
 
     theirs: Mapping[str, inspect.Parameter]
@@ -125,10 +124,10 @@ class Plan(NamedTuple):
 class Adapted:
     """A handler, called with the arguments of a NumPy function.
 
-    Arguments are matched by name, but operands and positional-only parameters by position. An option that the handler
-    lacks may be given NumPy's default for it.
+    Operands and positional-only parameters are matched by position, the others by name. An option that the handler does
+    not have may have NumPy's default value.
 
-    Raises NoRuleError, naming function and option, for any other value.
+    Raises NoRuleError, which names function and option, for any other value.
 
     >>> total = Adapted(np.sum, lambda a, axis=None: np.sum(a, axis))
     >>> total(np.ones((2, 3)), axis=0, out=None)
@@ -139,13 +138,13 @@ class Adapted:
     """
 
     def __init__(self, function: Callable[..., Any], handler: Handler) -> None:
-        """Adapt a handler to a NumPy function; how, is found out at the first call."""
+        """Adapt a handler to a NumPy function; the first call makes the plan."""
         self.function = function
         self.handler = handler
 
     @functools.cached_property
     def plan(self) -> Plan:
-        """How arguments are passed on."""
+        """How arguments are passed to the handler."""
         theirs, ours = inspect.signature(self.function).parameters, inspect.signature(self.handler).parameters
         direct = _direct(list(theirs.values()), list(ours.values()), self.handler)
         renamed = dict(zip(list(theirs)[:direct], ours, strict=False))
@@ -153,7 +152,7 @@ class Adapted:
         return Plan(theirs, ours, direct, renamed, open_ended)
 
     def __call__(self, *arguments: Any, **options: Any) -> Any:
-        """Compute what the NumPy function would."""
+        """Call the handler with the arguments of the NumPy function."""
         theirs, ours, direct, renamed, open_ended = self.plan
         if not options and len(arguments) <= direct:
             return self.handler(*arguments)
@@ -171,7 +170,7 @@ class Adapted:
 
 
 def _direct(theirs: list[inspect.Parameter], ours: list[inspect.Parameter], handler: Handler) -> int:
-    """How many positional arguments mean the same to both."""
+    """Count the leading positional arguments that mean the same to both."""
     if any(parameter.kind is parameter.VAR_POSITIONAL for parameter in (*theirs, *ours)):
         return sys.maxsize
     operands: list[str] = handler.operand_names if isinstance(handler, Primitive) else []

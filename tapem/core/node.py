@@ -1,7 +1,7 @@
 """Node: one line of a tape, as data; and ShapeDtype, a value of which only shape and dtype are known.
 
-This file is the ground floor. It knows no op, no rule and no door: a Node only says which op was applied to which
-earlier nodes, and what came out. That is what makes a tape printable, picklable, batchable and compilable.
+This file imports no ops, no rules and no doors: a Node only says which op was applied to which earlier nodes, and what
+the value is. So a tape can be printed, pickled, batched and compiled.
 """
 
 import functools
@@ -27,7 +27,7 @@ def _refuse(self: object, *_: object, **__: object) -> NoReturn:
 
 
 class Static(dict[str, Any]):
-    """The static arguments of a node: a dict that cannot be changed, and costs no more than one to pass on.
+    """The static arguments of a node: a dict that cannot be changed. Passing it on costs no more than a dict.
 
     >>> Static(axis=0)["axis"]
     0
@@ -42,7 +42,7 @@ class Static(dict[str, Any]):
 
 
 NOTHING = Static()
-"""No static arguments: one empty mapping, shared by every node that has none."""
+"""The empty Static, shared by every node without static arguments."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ class ShapeDtype:
 
     @staticmethod
     def of(value: Any) -> "ShapeDtype":
-        """Shape and dtype of anything that has them; Python scalars count as NumPy counts them.
+        """Shape and dtype of an array, a handle or a number; a Python number has the dtype that NumPy gives it.
 
         >>> ShapeDtype.of(2.0)
         ShapeDtype(shape=(), dtype=dtype('float64'))
@@ -83,7 +83,7 @@ class ShapeDtype:
 
 
 def is_several(output: Any) -> TypeGuard[tuple[Any, ...]]:
-    """Whether an output is that of an op with several results.
+    """Whether an output belongs to an op with several results.
 
     >>> is_several((1.0, 2.0)), is_several(np.ones(2))
     (True, False)
@@ -92,7 +92,7 @@ def is_several(output: Any) -> TypeGuard[tuple[Any, ...]]:
 
 
 class Op(Protocol):
-    """What a Node needs to know of its op: a name."""
+    """What a Node needs from its op: a name."""
 
     @property
     def name(self) -> str:
@@ -101,7 +101,7 @@ class Op(Protocol):
 
 
 class Leaf:
-    """The op of a node that has no parents: its value was given, not computed."""
+    """The op of a node without parents, whose value is given, not computed."""
 
     name = "leaf"
 
@@ -116,11 +116,11 @@ LEAF = Leaf()
 
 
 class Node(NamedTuple):
-    """One step of a straight-line program: an op, the earlier nodes it was applied to, and its value.
+    """One line of a straight-line program: an op, the earlier nodes it is applied to, and its value.
 
-    `parents` has one entry per operand: the id of an earlier node, or None where the operand was a constant. `inputs`
-    are the operands' values, constants included, so that a rule can be called without looking anything up. A node
-    with several results (`qr`, `eigh`, `scan`) holds a tuple of them.
+    `parents` has one entry per operand: the id of an earlier node, or None for a constant. `inputs` are the operands'
+    values, constants included, so a rule can be called without a look-up. A node with several results (`qr`, `eigh`,
+    `scan`) holds a tuple of them.
 
     >>> import tapem as tm
     >>> x, tape = tm.Tape().leaf(np.array([1.0, 2.0]), name="x")
@@ -131,25 +131,25 @@ class Node(NamedTuple):
     """
 
     id: int
-    """Its position on the tape."""
+    """The node's position on the tape."""
     op: Op
-    """The op that was applied; `LEAF` if the value was given."""
+    """The op; `LEAF` if the value is given."""
     parents: tuple[int | None, ...]
     """For each operand the id of an earlier node, or None for a constant."""
     inputs: tuple[Any, ...]
-    """The operands' values, as the rules are given them."""
+    """The operands' values, as the rules get them."""
     static: Static
     """The static arguments: axes, shapes and the like."""
     output: Any
-    """The value as the op gave it; an ShapeDtype on an abstract tape. `value` shows it read-only."""
+    """The value as the op returns it; a ShapeDtype on an abstract tape. `value` is the read-only view of it."""
     residuals: Any
-    """What the op keeps for its derivative rules; None for most."""
+    """What the op keeps for its derivative rules; None for most ops."""
     requires_grad: bool
-    """Whether a reverse sweep visits it: inferred from its parents, given for a leaf."""
+    """Whether a reverse sweep visits the node: inferred from the parents, given for a leaf."""
     name: str | None
-    """The name that was given to it, if any."""
+    """The name that the user gave, if any."""
 
-    # A node is a thing of its own, not the tuple of its fields: comparing fields would compare arrays.
+    # Nodes compare by identity: comparing the fields of the tuple would compare arrays.
     __eq__ = object.__eq__
     __hash__ = object.__hash__
 
@@ -165,7 +165,7 @@ class Node(NamedTuple):
 
     @property
     def shape(self) -> Any:
-        """The shape of the value; a tuple of shapes where there are several results."""
+        """The shape of the value; a tuple of shapes for several results."""
         try:
             return self.output.shape
         except AttributeError:  # several results, or a Python number
@@ -173,7 +173,7 @@ class Node(NamedTuple):
 
     @property
     def dtype(self) -> Any:
-        """The dtype of the value; a tuple of dtypes where there are several results."""
+        """The dtype of the value; a tuple of dtypes for several results."""
         try:
             return self.output.dtype
         except AttributeError:  # several results, or a Python number
@@ -186,16 +186,16 @@ class Node(NamedTuple):
         return f"<Node {self.label()}: {self.op.name}{list(self.parents)}>"
 
     def label(self) -> str:
-        """How errors and listings call this node: its id, and its name if it has one."""
+        """The node in errors and listings: its id, and its name if it has one."""
         return f"node {self.id}" if self.name is None else f"node {self.id} {self.name!r}"
 
 
 new_node: Callable[[tuple[Any, ...]], Node] = functools.partial(tuple.__new__, Node)  # pyright: ignore[reportUnknownMemberType]
-"""A Node from the tuple of its fields, at half the price of calling the class; it is paid once per op."""
+"""A Node from the tuple of its fields; this costs half of calling the class, and happens once per op."""
 
 
 class Handle(NoArray):
-    """What stands for a node of one result, a Ref or a tracer: it has the shape and the dtype of the node's value."""
+    """The base of Ref and Tracer, which stand for a node with one result: shape and dtype are those of its value."""
 
     __slots__ = ()
 
@@ -223,7 +223,7 @@ class Handle(NoArray):
 
 
 def read_only(value: Any, node: Node | None = None) -> Array:
-    """The value as an array that cannot be written to, sharing its memory; an error if there is no value."""
+    """View a value as an array that cannot be written to. Raises ConcretizationError if the tape is abstract."""
     if type(value) is ShapeDtype:
         where = "" if node is None else f" of {node.label()} ({node.op.name})"
         raise ConcretizationError(
@@ -236,20 +236,20 @@ def read_only(value: Any, node: Node | None = None) -> Array:
 
 
 def snapshot(array: Array) -> Array:
-    """The array as it is now: a copy, whose time and memory are the price of a tape that never changes.
+    """Copy an array, so that the tape never changes.
 
-    A caller who changes an array later would otherwise change gradients without a word. An array that cannot be
-    written to is copied too: its owner can make it writeable again, and a view may show memory of somebody else.
+    Otherwise a caller who changes the array later would silently change gradients. A read-only array is copied too: its
+    owner can make it writeable again, and a view may show memory that another array writes to.
     """
     return array.copy()
 
 
 def constant(value: Any, *, op: str = "leaf", argument: str = "its value") -> Any:
-    """A value as a tape may hold it: never changed afterwards by whoever else holds the array.
+    """A value as a tape may hold it: a copy, if it is an array, so that nobody else can change it.
 
     Python scalars stay as they are (and so stay weak under NumPy's promotion). Lists of numbers become arrays.
 
-    Raises DTypeError for whatever is no real-valued tensor: strings, None, ragged lists, objects, complex numbers.
+    Raises DTypeError for anything that is not a real-valued tensor: strings, None, ragged lists, complex numbers.
 
     >>> constant([1, 2])
     array([1, 2])
@@ -263,9 +263,9 @@ def constant(value: Any, *, op: str = "leaf", argument: str = "its value") -> An
 
 
 def taken(value: Any, *, op: str, argument: str) -> Any:
-    """A value as it is, if it needs no second look (an array, a number, a Handle, a shape), else as an array.
+    """Return an array, a number, a Handle or a ShapeDtype as it is, and anything else as an array.
 
-    Raises DTypeError for what `as_tensor` refuses.
+    Raises DTypeError for a value that `as_tensor` refuses.
     """
     known = (
         type(value) is np.ndarray or type(value) is ShapeDtype or isinstance(value, Handle | np.generic | int | float)

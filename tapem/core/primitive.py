@@ -1,16 +1,15 @@
-"""Primitive: one op as one record, its NumPy implementation and every rule side by side.
+"""Primitive: one op as one record, with its NumPy implementation and all its rules.
 
-A primitive is declared by decorating its NumPy implementation. The implementation's annotations are its typed
-signature, its docstring is the op's documentation, and the decorator's arguments are its rules. To add an op is to
-write one such declaration.
+A decorator on the NumPy implementation declares the primitive. The implementation's annotations are the op's typed
+signature, its docstring is the op's documentation, and the decorator's arguments are the op's rules.
 
-A call looks at what it is given. If some operand has a *door* (a Ref, a step, a tracer), that door decides what
-becomes of the op; if none has, the operands are arrays and the result is computed at once. Doors are registered by
-the files that define those classes, so this file knows none of them.
+A call looks at its operands. If one of them has a *door* (a Ref, a step, a tracer), that door applies the op. If none
+has, the operands are arrays, and the result is computed at once. The files that define Ref, step and tracer register
+their doors, so this file imports none of them.
 """
 
-# What a value is, an array, a tracer, a step or a tuple of them, is told apart as the program runs: to a checker it is
-# Any, and what a test makes of that Unknown.
+# A value is an array, a tracer, a step or a tuple of them, which is known only at run time: to a type checker it is
+# Any, and the result of an isinstance test on it Unknown.
 # pyright: reportUnknownArgumentType=false, reportUnknownMemberType=false, reportUnknownVariableType=false
 
 from __future__ import annotations
@@ -41,9 +40,9 @@ from tapem.core.node import (
 from tapem.errors import ArgumentError, DTypeError, NoRuleError, ShapeError, TapeError
 from tapem.types import Signature, type_text
 
-# Rules are called with as many operands and static arguments as their op has, so their parameters cannot be spelled.
+# A rule has as many parameters as its op has operands and static arguments, so their types cannot be written here.
 Rule: TypeAlias = Callable[..., Any]
-# Where one is given, it may have any number of parameters: from these a checker knows that those of a lambda are Any.
+# From these a type checker infers that the parameters of a lambda are Any.
 GivenRule: TypeAlias = (
     Callable[[Any], Any]
     | Callable[[Any, Any], Any]
@@ -58,7 +57,7 @@ Rules: TypeAlias = "tuple[GivenRule | None, ...] | GivenRule | None"
 
 
 class Door(Protocol):
-    """What becomes of an op that meets an operand of a certain class; of several doors the highest rank decides."""
+    """How an op is applied to operands of a certain class; among several doors the highest rank decides."""
 
     rank: ClassVar[int]
 
@@ -69,24 +68,24 @@ class Door(Protocol):
 
 
 _EMPTY = inspect.Parameter.empty
-# What is of these types can be neither missing, nor changed, nor traced.
+# A value of these types cannot be missing, mutable or a tracer.
 _PLAIN_STATIC = frozenset({bool, int, float, str, tuple, type(None)})
 
 _DOORS: dict[type, type[Door]] = {}
 
 
 def register_door(operand_type: type, door: type[Door]) -> None:
-    """Say what becomes of an op that is given an operand of this class; called once, where the class is defined."""
+    """Register the door of a class of operands; the file that defines the class calls this once."""
     _DOORS[operand_type] = door
 
 
 def has_door(operand: Any) -> bool:
-    """Whether an operand decides what becomes of an op, as arrays and numbers do not."""
+    """Whether an operand's class has a door; arrays and numbers have none."""
     return type(operand) in _DOORS
 
 
 def linear_in_all(*tangents: Any, **_: Any) -> Any:
-    """Mark an op that is linear in all its operands together: its tangent is the op itself, of the tangents."""
+    """Mark an op as linear in all its operands together: its tangent is the op applied to the tangents."""
     raise AssertionError("a mark, never called")
 
 
@@ -97,36 +96,36 @@ def _shape_and_dtype_if_given(x: Any) -> Any:
     return None if x is None else (x.shape, x.dtype)
 
 
-# The exceptions by which NumPy says that operands do not fit.
-# An implementation that asks a Python number for its `.T` or `.dtype` meets an AttributeError.
+# The exceptions that NumPy raises when operands do not fit.
+# AttributeError is raised where an implementation asks a Python number for its `.T` or `.dtype`.
 _REFUSALS = (TypeError, ValueError, IndexError, AttributeError, np.linalg.LinAlgError, OverflowError)
 
 
 class Primitive:
     """One op: a NumPy implementation and the rules by which every transformation treats it.
 
-    Rules are plain NumPy. With `residuals`, the implementation returns `(value, residuals)` and every derivative rule
-    is given the residuals after the value: below, `...` stands for `value, [residuals,] *operands, **static`.
+    Rules are plain NumPy. With `residuals`, the implementation returns `(value, residuals)`, and every derivative rule
+    gets the residuals after the value: below, `...` stands for `value, [residuals,] *operands, **static`.
 
-    - `rrule`: one function `(cotangent, ...) -> cotangent of that operand` per operand (None where an operand cannot
+    - `rrule`: one function `(cotangent, ...) -> cotangent of that operand` per operand (None if the operand cannot
       be perturbed, such as an index), or a single function that returns all of them as a tuple of arrays or thunks.
     - `frule`: one function `(tangent, ...) -> tangent` per operand, whose results are summed; or a single function
       `(tangents, ...) -> tangent`; or `linear_in_all`.
-    - `batch`: `(op, size, inputs, mapped, static) -> value`, where the inputs that are mapped have their batch axis
-      first, as the result must.
-    - `abstract`: `(*inputs, **static) -> ShapeDtype` (or a tuple of them); by default the implementation is tried on
+    - `batch`: `(op, size, inputs, mapped, static) -> value`; mapped inputs have their batch axis first, and so must the
+      value.
+    - `abstract`: `(*inputs, **static) -> ShapeDtype` (or a tuple of them); by default the implementation runs on
       stand-ins.
 
-    Instances are made by the decorator `primitive`, and are callables through all three doors.
+    The decorator `primitive` makes instances. They can be called through all three doors.
 
     >>> import tapem as tm
     >>> isinstance(tm.sum, Primitive), tm.sum.name, tm.sum.usage()
     (True, 'sum', 'sum(x)')
     """
 
-    # What an implementation raises when operands do not fit; an op that runs a user's function raises what that does.
+    # The exceptions that an implementation raises when operands do not fit; () for an op that runs a user's function.
     refusals: tuple[type[Exception], ...] = _REFUSALS
-    # Whether the rrule of an op with several results is given zeros, or else None, for those that nobody used.
+    # Whether the rrule of an op with several results gets zeros (else None) as the cotangents of unused results.
     whole_cotangent: bool = True
 
     def __init__(
@@ -143,10 +142,10 @@ class Primitive:
         differentiable: bool = True,
         numpy: Sequence[Callable[..., Any]] = (),
     ) -> None:
-        """Put the record together; users call `primitive`."""
+        """Make the record; users call `primitive`."""
         functools.update_wrapper(self, implementation)
         self.name = signature.name
-        # A NumPy ufunc that needs no help is called without a Python frame in between.
+        # An op that is just a NumPy ufunc calls it without a Python frame in between.
         direct = elementwise and len(numpy) == 1 and isinstance(numpy[0], np.ufunc)
         self.implementation = numpy[0] if direct else implementation
         self.rrule = rrule
@@ -164,7 +163,7 @@ class Primitive:
         self.optional = sum(operand.optional for operand in self.signature.operands)
         self.defaults: Mapping[str, Any] = MappingProxyType(dict(self.signature.static))
         self.arity = len(names)
-        # A call with this many positional arguments and nothing else needs no binding of names: all else is as usual.
+        # A call with exactly this many positional arguments needs no binding; its static arguments are `usual_static`.
         complete = not self.variadic and all(value is not _EMPTY for value in self.defaults.values())
         self.plain_arity = self.arity if complete else -1
         self.usual_static = self.bind(tuple(names), {})[1] if complete else NOTHING
@@ -175,12 +174,12 @@ class Primitive:
         self.accepted = signature.accepted
 
     def __call__(self, *operands: Any, **given: Any) -> Any:
-        """Apply the op: a step, a tracer or an array comes back, as the operands' doors decide."""
+        """Apply the op and return a step, a tracer or an array, as the operands' doors decide."""
         try:
             static = self.usual_static
             if given or len(operands) != self.plain_arity:
                 operands, static = self.bind(operands, given)
-            # Nearly always the first door is the only one; a door that meets another calls `dispatch`.
+            # Nearly always there is one door; a door that meets another one calls `dispatch`.
             for operand in operands:
                 door = _DOORS.get(type(operand))
                 if door is not None:
@@ -196,7 +195,7 @@ class Primitive:
         return max(doors, key=lambda door: door.rank).apply(self, operands, static)
 
     def bind(self, operands: tuple[Any, ...], given: Mapping[str, Any]) -> tuple[tuple[Any, ...], Static]:
-        """Sort a call's arguments into operands and static arguments, as Python itself would; fill in defaults."""
+        """Split a call's arguments into operands and static arguments, as Python binds them; fill in defaults."""
         static = {**self.defaults, **given}
         if not self.variadic and len(operands) > self.arity:
             extra = operands[self.arity :]
@@ -230,7 +229,7 @@ class Primitive:
             if type(value) is list:
                 static[name] = tuple(value)
             elif type(value) is np.ndarray:
-                # As a tuple it can be compared, and cannot be changed by whoever else holds the array.
+                # A tuple can be compared, and nobody can change it.
                 static[name] = tuple(value.tolist()) if value.ndim == 1 else snapshot(value)
             elif isinstance(value, np.ndarray):
                 static[name] = as_tensor(value, op=self.usage(), argument=f"argument {name!r}").copy()
@@ -242,16 +241,16 @@ class Primitive:
         return operands, Static(static) if static else NOTHING
 
     def usage(self) -> str:
-        """The op as an error names it: `linear(weight, bias, x)`."""
+        """The op as errors show it: `linear(weight, bias, x)`."""
         return f"{self.name}({', '.join(self.operand_names)})"
 
     def compute(self, operands: tuple[Any, ...], static: Static) -> Any:
-        """The array door: the value for arrays and numbers only."""
+        """Compute the value from arrays and numbers; nothing is recorded."""
         inputs = [self.as_input(position, operand) for position, operand in enumerate(operands)]
         return self.evaluate(inputs, static, operands)[0]
 
     def as_input(self, position: int, operand: Any) -> Any:
-        """An operand without a door, as the implementation takes it: an array, a number, or None if that is allowed."""
+        """An operand without a door as the implementation gets it: an array, a number, or None if that is allowed."""
         if (type(operand) is np.ndarray and operand.dtype.kind in "fiubc") or type(operand) in NUMBERS:
             return operand
         if operand is None and self.accepts_none(position):
@@ -267,20 +266,20 @@ class Primitive:
         return constant(operand, op=self.usage(), argument=self.argument(position))
 
     def accepts_none(self, position: int) -> bool:
-        """Whether the operand at this position is declared optional."""
+        """Whether the operand at this position may be None."""
         return not self.variadic and self.signature.operands[position].optional
 
     def operand_name(self, position: int) -> str:
         """The name of the operand at this position."""
-        first = self.arity - self.variadic  # of those that the last parameter, `*xs`, stands for
+        first = self.arity - self.variadic  # the position of the first operand of `*xs`, if there is one
         return self.operand_names[position] if position < first else f"{self.operand_names[-1]}[{position - first}]"
 
     def argument(self, position: int) -> str:
-        """The operand at this position, as the sentence of an error speaks of it."""
+        """The operand at this position as errors show it: `argument 'x'`."""
         return f"argument {self.operand_name(position)!r}"
 
     def evaluate(self, inputs: Sequence[Any], static: Static, operands: Sequence[Any] = ()) -> tuple[Any, Any]:
-        """The value and the residuals for concrete inputs, with the signature enforced; `operands` label errors."""
+        """Compute value and residuals from concrete inputs and check the signature; errors show `operands`' nodes."""
         try:
             output = self.implementation(*inputs, **static) if static else self.implementation(*inputs)
         except TapeError:
@@ -295,7 +294,7 @@ class Primitive:
         return output, residuals
 
     def check(self, inputs: Sequence[Any], output: Any, static: Static, operands: Sequence[Any]) -> None:
-        """Enforce the typed signature: one set look-up for a combination of shapes and dtypes that was seen before."""
+        """Check the typed signature; a combination of shapes and dtypes that was seen before costs one set look-up."""
         try:
             if tuple(map(self.key_part, (*inputs, output))) in self.accepted:
                 return
@@ -304,7 +303,7 @@ class Primitive:
         self.signature.verify(inputs, output, static=static, labels=labels_of(operands))
 
     def refusal(self, inputs: Sequence[Any], static: Static, operands: Sequence[Any], error: Exception) -> TapeError:
-        """The error of ours for inputs that the implementation refused: jaxtyping's verdict if it has one."""
+        """The TapeError for inputs that the implementation refused: the signature's own, if it refuses them too."""
         labels = labels_of(operands)
         try:
             self.signature.verify(inputs, static=static, labels=labels)
@@ -326,7 +325,7 @@ class Primitive:
         return (ShapeError if isinstance(error, ValueError) and len(inputs) > 1 else ArgumentError)(message)
 
     def abstract(self, inputs: tuple[Any, ...], static: Static, operands: Sequence[Any] = ()) -> Any:
-        """Shape and dtype of the result, without computing it: an ShapeDtype, or a tuple of them."""
+        """Shape and dtype of the result, without computing it: a ShapeDtype, or a tuple of them."""
         known = tuple(self.kind_of(value) for value in inputs)
         if self.abstract_rule is not None:
             try:
@@ -337,7 +336,7 @@ class Primitive:
                 raise self.refusal(known, static, operands, error) from error
         else:
             try:
-                types = tuple(map(type, (*known, *static.values())))  # equal numbers of other types promote otherwise
+                types = tuple(map(type, (*known, *static.values())))  # 1 == 1.0, but they promote differently
                 key: Any = (known, types, tuple(static.items()))
                 result = self._seen_abstract.get(key)
             except TypeError:  # a static argument that cannot be hashed
@@ -354,7 +353,7 @@ class Primitive:
 
     @staticmethod
     def kind_of(value: Any) -> Any:
-        """What abstract evaluation may know of an input: shape and dtype, or the number itself."""
+        """What abstract evaluation may know of an input: shape and dtype, or the Python number itself."""
         if type(value) is tuple or value is None or type(value) in NUMBERS:
             return value
         return ShapeDtype.of(value)
@@ -364,9 +363,9 @@ class Primitive:
         return {}
 
     def try_on_stand_ins(self, known: tuple[Any, ...], static: Static, operands: Sequence[Any]) -> Any:
-        """Find shape and dtype by running the implementation on arrays of ones that own no memory."""
+        """Find shape and dtype by running the implementation on arrays of ones that take no memory."""
         if self.elementwise:
-            # One element tells the dtype; broadcasting tells the shape.
+            # One element gives the dtype; broadcasting gives the shape.
             ones = tuple(np.ones((), value.dtype) if type(value) is ShapeDtype else value for value in known)
             try:
                 shape = np.broadcast_shapes(*(value.shape for value in known if type(value) is ShapeDtype))
@@ -430,7 +429,7 @@ class Primitive:
 
 
 def labels_of(operands: Sequence[Any]) -> list[str | None]:
-    """How errors call each operand: by its node, where it has one."""
+    """The labels of the operands' nodes for errors; None for an operand without a node."""
     nodes = [getattr(operand, "node", None) for operand in operands]
     return [node.label() if isinstance(node, Node) else None for node in nodes]
 

@@ -1,6 +1,6 @@
-"""The structural ops, of which the engine itself is made: a node of its own, cutting off, taking apart.
+"""The structural ops, which the engine itself needs: identity, detach, unstack and pick.
 
-They move no numbers. All other ops stand above the doors; these stand here, because sweeps and doors need them.
+They compute nothing. All other ops are declared in `ops`; these are declared here, because sweeps and doors need them.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def structural(
     elementwise: bool = False,
     numpy: Sequence[Callable[..., Any]] = (),
 ) -> Callable[[Callable[..., Any]], Primitive]:
-    """Declare an op here, below `ops.declare`, whose types speak of the doors."""
+    """Declare an op in core, which may not import `ops.declare`, since its types name the doors."""
 
     def declare(implementation: Callable[..., Any]) -> Primitive:
         op = Primitive(
@@ -59,25 +59,25 @@ def _batch_unary(
     numpy=[np.positive, np.copy],
 )
 def identity(x: Shaped[Tensor, "*#shape"]) -> Shaped[Tensor, "*shape"]:
-    """The value itself, as a node of its own: Shaped "*shape" -> Shaped "*shape".
+    """The value itself, as a new node: Shaped "*shape" -> Shaped "*shape".
 
     >>> identity(np.array([1.0, 2.0]))
     array([1., 2.])
     """
     value = cast("Any", x)
-    # A Python number stays one, and so stays weak under promotion.
+    # A Python number stays a Python number, so that it stays weak under promotion.
     return value.copy() if type(value) is np.ndarray else value
 
 
 @structural(batch=_batch_unary)
 def detach(x: Shaped[Tensor, "..."]) -> Shaped[Tensor, "..."]:
-    """The value itself, cut off from its derivative: zero in both modes.
+    """The value itself, as a constant: its derivative is zero in both modes.
 
     >>> detach(2.0)
     2.0
     """
     value = cast("Any", x)
-    return value.copy() if type(value) is np.ndarray else value  # a tape's own array must not leave it
+    return value.copy() if type(value) is np.ndarray else value  # a tape's own array must not reach the user
 
 
 @structural(
@@ -86,9 +86,9 @@ def detach(x: Shaped[Tensor, "..."]) -> Shaped[Tensor, "..."]:
     batch=lambda op, size, inputs, mapped, static: op(np.moveaxis(inputs[0], 0, 1)),
 )
 def unstack(x: Shaped[Tensor, "n *shape"]) -> Any:
-    """The slices along the first axis, all at once: one node, whose cotangent is one stack.
+    """The slices along the first axis as a tuple, in one node.
 
-    Indexing slice by slice would cost a zero-padded cotangent of the whole array for each slice.
+    Its cotangent is one stack. Indexing slice by slice would make a zero-padded cotangent of the whole array per slice.
     """
     return tuple(x)
 
@@ -105,9 +105,9 @@ def _batch_pick(
     abstract=lambda parts, index: parts[index],
 )
 def pick(parts, *, index: int) -> Any:  # pyright: ignore  # the operand is a tuple of tensors, which no annotation says
-    """One of the several results of an op such as `qr`; the reverse sweep puts its cotangent in the op's tuple."""
+    """Pick one result of an op with several, such as `qr`; the reverse sweep puts its cotangent in the op's tuple."""
     return parts[index]  # pyright: ignore[reportUnknownVariableType]
 
 
-# A tuple has neither shape nor dtype to check.
+# The operand is a tuple, which has no shape and no dtype to check.
 pick.checked = False

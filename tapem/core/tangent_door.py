@@ -1,9 +1,10 @@
-"""What becomes of an op of tapem's that meets a tangent: the algebra answers, for the NumPy function that the op is.
+"""The door of tangents: an op that gets a symbolic tangent is computed by the tangents' algebra.
 
-A rule that runs on tracers meets the tangents of constants as it meets them on arrays, on either side of an operator.
+The algebra is keyed by NumPy functions, so this works for ops that equal a NumPy function. A rule that runs on tracers
+gets the symbolic tangents of constants too, on either side of an operator.
 """
 
-# Which of its functions NumPy knows by which types, a checker cannot follow.
+# The overloads of NumPy's functions are more than a type checker can follow.
 # pyright: reportUnknownArgumentType=false, reportUnknownMemberType=false, reportUnknownVariableType=false
 
 import functools
@@ -30,7 +31,7 @@ from tapem.tangents import (
     unanswered,
 )
 
-# Ops that are NumPy functions in all but their arguments.
+# Ops that compute a NumPy function, but take other arguments.
 ALIKE: Mapping[str, Callable[..., Any]] = {"einsum": np.einsum, "bmm": np.matmul, "take": np.take, "getitem": np.take}
 
 
@@ -41,7 +42,7 @@ class TangentDoor:
 
     @staticmethod
     def apply(op: Primitive, operands: tuple[Operand, ...], static: Static) -> Operand:
-        """What the algebra makes of it; TangentError if that is nothing."""
+        """Apply the op by the algebra. Raises TangentError if the algebra has no meaning for it."""
         meaning = next((ALGEBRA[known] for known in (*op.numpy, ALIKE.get(op.name)) if known in ALGEBRA), None)
         if meaning is not None and any(isinstance(x, AbstractZero) for x in operands):
             return meaning(*operands, **static)

@@ -1,4 +1,4 @@
-"""Trees of arrays: optree's, with dataclasses taken apart without having to be registered by hand."""
+"""Trees of arrays: optree's, in which every dataclass is a node without being registered by hand."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ONE_LEAF: Structure = optree.tree_structure(cast("Any", 0.0), namespace=NAMESPAC
 NO_LEAF: Structure = optree.tree_structure(cast("Any", None), namespace=NAMESPACE)
 """The structure of None."""
 
-# Leaves of these types need no second look.
+# Values of these types are leaves.
 _PLAIN = frozenset({ShapeDtype, np.ndarray, float, int, bool, np.float64, np.float32, np.int64})
 
 
@@ -44,7 +44,7 @@ def tree_flatten(tree: Any) -> tuple[list[Any], Structure]:
 
 
 def register_dataclass(cls: type[Any]) -> None:
-    """Teach optree to take a dataclass apart, field by field; it stays known for the life of the process."""
+    """Register a dataclass with optree, field by field, for the life of the process."""
     names = tuple(field.name for field in dataclasses.fields(cls))
 
     def take_apart(value: Any) -> tuple[tuple[Any, ...], tuple[str, ...], tuple[str, ...]]:
@@ -72,7 +72,7 @@ def tree_leaves(tree: Any) -> list[Any]:
 
 
 def tree_unflatten(structure: Structure, leaves: Sequence[Any]) -> Any:
-    """The tree of this structure with these leaves.
+    """Make the tree of this structure with these leaves.
 
     >>> leaves, structure = tree_flatten({"b": 1, "a": (2, 3)})
     >>> tree_unflatten(structure, [leaf * 10 for leaf in leaves])
@@ -81,71 +81,76 @@ def tree_unflatten(structure: Structure, leaves: Sequence[Any]) -> Any:
     return structure.unflatten(leaves)
 
 
-def tree_map(f: Callable[[Any], Any] | Callable[[Any, Any], Any], tree: Any, *others: Any, what: str = "trees") -> Any:
-    """Apply a function leaf by leaf; TreeError if the other trees have another structure.
+def tree_map(
+    f: Callable[[Any], Any] | Callable[[Any, Any], Any], tree: Any, *others: Any, caller: str = "trees"
+) -> Any:
+    """Apply a function leaf by leaf. `caller` is the name shown in errors.
+
+    Raises TreeError if the other trees have another structure.
 
     >>> tree_map(lambda a, b: a + b, {"x": 1}, {"x": 10})
     {'x': 11}
     """
     leaves, structure = tree_flatten(tree)
-    rest = [leaves_like(structure, other, what) for other in others]
+    rest = [leaves_like(structure, other, caller) for other in others]
     return tree_unflatten(structure, [f(*row) for row in zip(leaves, *rest, strict=True)])
 
 
-def leaves_like(structure: Structure, tree: Any, what: str) -> list[Any]:
-    """The leaves of a tree that must have this structure; TreeError, naming `what`, if it has not."""
+def leaves_like(structure: Structure, tree: Any, caller: str) -> list[Any]:
+    """The leaves of a tree that must have this structure. Raises TreeError, which names `caller`, if it has not."""
     leaves, own = tree_flatten(tree)
     if own != structure:
-        raise TreeError(f"{what}: the structures differ: {shown(structure)} and {shown(own)}.")
+        raise TreeError(f"{caller}: the structures differ: {shown(structure)} and {shown(own)}.")
     return leaves
 
 
-def leaves_or_none(structure: Structure, tree: Any, what: str, nothing: tuple[type, ...]) -> list[Any]:
-    """The leaves of a tree that must have this structure, but may be nothing at any place, which gives None there.
+def leaves_or_none(structure: Structure, tree: Any, caller: str, nothing: tuple[type, ...]) -> list[Any]:
+    """The leaves of a tree that must have this structure, except that a subtree may be missing.
 
-    None is nothing, and what is of the types `nothing`. Raises TreeError, naming `what`, for any other structure.
+    A missing subtree is None or an instance of the types `nothing`; each of its leaves becomes None. Raises TreeError,
+    which names `caller`, for any other structure.
     """
 
     def is_nothing(value: Any) -> bool:
         return value is None or isinstance(value, nothing)
 
-    tree_flatten(tree)  # teaches optree the dataclasses in it
+    tree_flatten(tree)  # registers the dataclasses in it with optree
     parts, own = optree.tree_flatten(tree, is_nothing, namespace=NAMESPACE)
     full = structure.unflatten(range(structure.num_leaves))
     try:
         below = own.flatten_up_to(full)
     except ValueError:
-        raise TreeError(f"{what}: the structures differ: {shown(structure)} and {shown(own)}.") from None
+        raise TreeError(f"{caller}: the structures differ: {shown(structure)} and {shown(own)}.") from None
     leaves: list[Any] = []
     for part, subtree in zip(parts, below, strict=True):
         places = optree.tree_structure(subtree, namespace=NAMESPACE)
         if is_nothing(part):
             leaves.extend([None] * places.num_leaves)
         elif places != ONE_LEAF:
-            raise TreeError(f"{what}: the structures differ: {shown(structure)} and {shown(own)}.")
+            raise TreeError(f"{caller}: the structures differ: {shown(structure)} and {shown(own)}.")
         else:
             leaves.append(part)
     return leaves
 
 
 def shown(structure: Structure) -> str:
-    """A structure as an error quotes it."""
+    """A structure as errors show it."""
     return str(structure).removeprefix("PyTreeSpec(").removesuffix(")").removesuffix(", namespace='tapem'")
 
 
 # Names and shapes -----------------------------------------------------------------------------------------------------
 
 ROOT = "value"
-"""The name of a leaf that is a whole tree by itself."""
+"""The name of a leaf that is the whole tree."""
 
 
 def leaf_name(way: tuple[str, ...]) -> str:
-    """The name of a leaf: the way to it, joined by dots as in torch's `state_dict`."""
+    """The name of a leaf: the keys on the way to it, joined by dots as in torch's `state_dict`."""
     return ".".join(way) if way else ROOT
 
 
 def leaf_names(tree: Any, way: tuple[str, ...] = ()) -> Iterator[str]:
-    """The names of the leaves of a tree, in the order of `flatten`.
+    """The names of the leaves of a tree, in the order of `tree_flatten`.
 
     >>> list(leaf_names({"w": 1.0, "b": (2.0, None)}))
     ['b.0', 'w']
@@ -161,7 +166,7 @@ def leaf_names(tree: Any, way: tuple[str, ...] = ()) -> Iterator[str]:
 
 
 class Form(NamedTuple):
-    """What two trees share that can stand for each other: the structure, and the shape of every leaf.
+    """The structure of a tree and the shapes of its leaves; two trees of equal form can replace each other.
 
     >>> form_of({"w": np.ones((2, 3))}) == form_of({"w": np.zeros((2, 3))})
     True
@@ -172,7 +177,7 @@ class Form(NamedTuple):
 
 
 def form_of(tree: Any) -> Form:
-    """The form of a tree; a leaf without a shape is a number."""
+    """The form of a tree; a leaf without a shape counts as a number, of shape ()."""
     leaves, structure = tree_flatten(tree)
     return Form(structure, tuple([getattr(leaf, "shape", ()) for leaf in leaves]))
 
@@ -183,7 +188,7 @@ def shapes_of(tree: Any) -> dict[str, tuple[int, ...]]:
 
 
 def differences(found: Mapping[str, object], wanted: Mapping[str, object]) -> list[str]:
-    """What is missing, unexpected or other among things with names (shapes, or kinds of arrays), one line for each.
+    """The names that are missing, unexpected or have another value (a shape or a ShapeDtype), one line for each.
 
     >>> differences({"w": (2, 3)}, {"w": (3, 3), "b": (3,)})
     ['missing: b (3,)', 'w: is (2, 3), but must be (3, 3)']

@@ -1,4 +1,4 @@
-"""The spec of a well-formed tape, sentence by sentence: what every sweep relies on."""
+"""The spec of a well-formed tape, sentence by sentence; every sweep relies on it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tapem.core.structure import detach, identity
 from tapem.errors import TapeError
 
 Sentence = Callable[[Node, Sequence[Node]], bool]
-"""Whether a node keeps to it, given the nodes before it."""
+"""Whether a node satisfies a sentence of the spec, given the nodes before it."""
 
 
 def has_a_type(node: Node, before: Sequence[Node]) -> bool:
@@ -21,7 +21,7 @@ def has_a_type(node: Node, before: Sequence[Node]) -> bool:
 
 
 def holds_values_of_parents(node: Node, before: Sequence[Node]) -> bool:
-    """Whether every input that has a parent is the parent's value."""
+    """Whether every input with a parent is the parent's value."""
     return all(
         parent is None or same(value, before[parent].output)
         for parent, value in zip(node.parents, node.inputs, strict=True)
@@ -29,7 +29,7 @@ def holds_values_of_parents(node: Node, before: Sequence[Node]) -> bool:
 
 
 def requires_what_its_parents_do(node: Node, before: Sequence[Node]) -> bool:
-    """Whether the mark agrees with the parents' marks; at `identity` and `detach` a transform may begin or end it."""
+    """Whether requires_grad agrees with the parents'; `identity` and `detach` may have either value."""
     if node.op is LEAF:
         return not node.requires_grad or ShapeDtype.of(node.output).dtype.kind == "f"
     if node.op in (identity, detach):
@@ -47,11 +47,11 @@ SPEC: tuple[tuple[str, Sentence], ...] = (
     ("its inputs are its parents' values", holds_values_of_parents),
     ("it requires a gradient when its op has one and a parent requires one", requires_what_its_parents_do),
 )
-"""In the order in which they are checked: later ones rely on earlier ones."""
+"""The sentences in the order in which they are checked: later ones rely on earlier ones."""
 
 
 def check(nodes: Iterable[Node]) -> None:
-    """TapeError if a node breaks a sentence of the spec; it names the first such node and the sentence."""
+    """Raise TapeError if a node breaks a sentence of the spec; it names the first such node and the sentence."""
     before: list[Node] = []
     for node in nodes:
         for words, sentence in SPEC:
@@ -61,13 +61,13 @@ def check(nodes: Iterable[Node]) -> None:
 
 
 def results(node: Node) -> tuple[Any, ...]:
-    """The node's result, or its several results."""
+    """The results of a node as a tuple."""
     output: Any = node.output
     return cast(tuple[Any, ...], output) if type(output) is tuple else (output,)
 
 
 def same(one: Any, other: Any) -> bool:
-    """Whether two values are one; numbers, of which pickle makes two, are compared."""
+    """Whether two values are the same object; numbers are compared, since pickle may make two of one."""
     kind = one.__class__
     if one is other or kind is not other.__class__:
         return one is other

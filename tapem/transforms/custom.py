@@ -180,7 +180,7 @@ class custom_jvp(Custom):
                 )
             y = self(*primals)
             parts = [one(t, y, *primals) for one, t in zip(rules, tangents, strict=True) if one is not None]
-            dy = functools.reduce(lambda a, b: tree_map(add, a, b, what=f"the rules of {self.__name__}"), parts)
+            dy = functools.reduce(lambda a, b: tree_map(add, a, b, caller=f"the rules of {self.__name__}"), parts)
             return y, dy
 
         self.rule = rule
