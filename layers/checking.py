@@ -16,8 +16,6 @@ from typing import Any, NamedTuple, Protocol, TypeAlias
 
 import tapem as tm
 from tapem import ArgumentError, ShapeError, TapeError
-from tapem.core.tree import Form, Structure, differences, form_of, shapes_of
-from tapem.core.tree import shown as structure_shown
 
 Shapes: TypeAlias = Mapping[str, tuple[int, ...]]
 
@@ -36,6 +34,19 @@ class Begins(Protocol):
         ...
 
 
+class Form(NamedTuple):
+    """What two trees share that can stand for each other: the containers, and the shape of every leaf."""
+
+    structure: Any
+    shapes: tuple[tuple[int, ...], ...]
+
+
+def form_of(tree: Any) -> Form:
+    """The form of a tree; a leaf without a shape is a number."""
+    leaves, structure = tm.tree_flatten(tree)
+    return Form(structure, tuple([getattr(leaf, "shape", ()) for leaf in leaves]))
+
+
 class Beginnings(NamedTuple):
     """What a layer's first parameters and first state look like; the first two are None if init minds the input.
 
@@ -50,13 +61,13 @@ class Beginnings(NamedTuple):
     params: Shapes | None
     state: Shapes
 
-    def have_form(self, leaves: list[Any], structure: Structure) -> bool:
+    def have_form(self, leaves: list[Any], structure: Any) -> bool:
         """Whether this is the pair of the parameters and the state of such a layer, taken apart."""
         return self.form is not None and self.form == (structure, tuple([getattr(x, "shape", ()) for x in leaves]))
 
     def have_shapes(self, params: Any, state: Any) -> bool:
         """The same by the names of the leaves: a list may stand for a tuple."""
-        return shapes_of(params) == self.params and shapes_of(state) == self.state
+        return tm.tree_shapes(params) == self.params and tm.tree_shapes(state) == self.state
 
 
 def beginnings_of(layer: Begins, input_shape: tuple[int, ...] | None = None) -> Beginnings:
@@ -75,9 +86,9 @@ def asked(layer: Begins, input_shape: tuple[int, ...] | None) -> Beginnings:
         params = first_params(layer)
     except (TapeError, TypeError):
         if input_shape is None:
-            return Beginnings(None, None, shapes_of(state))
+            return Beginnings(None, None, tm.tree_shapes(state))
         params = first_params(layer, input_shape)
-    return Beginnings(form_of((params, state)), shapes_of(params), shapes_of(state))
+    return Beginnings(form_of((params, state)), tm.tree_shapes(params), tm.tree_shapes(state))
 
 
 def first_params(layer: Begins, input_shape: tuple[int, ...] | None = None) -> Any:
@@ -100,10 +111,9 @@ def check_trees(layer: Any, params: Any, state: Any, x: Any) -> None:
     # What the layer begins with is asked for anew: nobody is refused on account of what was true before.
     wants = first_params(layer, shape)
     for name, given, wanted in (("params", params, wants), ("state", state, layer.init_state())):
-        found, needed = shapes_of(given), shapes_of(wanted)
-        if found.keys() != needed.keys():
+        if tm.tree_shapes(given).keys() != tm.tree_shapes(wanted).keys():
             refuse_structure(layer, name, given, wanted)
-        if problems := differences(found, needed):
+        if problems := tm.tree_differences(given, wanted):
             raise ShapeError("\n  ".join([f"{complaint(layer, name)}: shapes differ", *problems]))
 
 
@@ -116,8 +126,17 @@ def refuse_other_structures(layer: Begins, params: Any, state: Any) -> None:
 
 def refuse_structure(layer: Begins, name: str, given: Any, wanted: Any) -> None:
     """Raise the ArgumentError for trees with other leaves."""
-    has, needs = (structure_shown(form_of(tree).structure) for tree in (given, wanted))
-    raise ArgumentError(f"{complaint(layer, name)}: it has the structure {has}, not {needs}.")
+    raise ArgumentError(f"{complaint(layer, name)}: it has the structure {outline(given)}, not {outline(wanted)}.")
+
+
+def outline(tree: Any) -> str:
+    """The containers of a tree, with a star for every leaf.
+
+    >>> outline({"w": 1.0, "b": (2.0, None)})
+    "{'b': (*, None), 'w': *}"
+    """
+    _, structure = tm.tree_flatten(tree)
+    return str(structure).removeprefix("PyTreeSpec(").removesuffix(")").removesuffix(", namespace='tapem'")
 
 
 def complaint(layer: Begins, name: str) -> str:

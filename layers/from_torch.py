@@ -22,7 +22,6 @@ from layers.norms import BatchNorm, Normalization
 from layers.residual import Residual
 from layers.transformer import MultiHeadAttention
 from tapem import ArgumentError, ShapeDtype, TreeError
-from tapem.core.tree import tree_flatten
 
 # The name that torch has for what is called otherwise here; weight and bias are weight and bias.
 NAMES = {"gamma": "weight", "beta": "bias", "table": "weight", "mean": "running_mean", "var": "running_var"}
@@ -111,7 +110,7 @@ def taken(layer: Layer, source: Source, start: str) -> tuple[Any, Any]:
         return attention(params, source, start), state
     if isinstance(layer, Linear | Convolutional | Normalization | Embedding):
         return renamed(params, source, start), renamed(state, source, start) if isinstance(layer, BatchNorm) else state
-    if tree_flatten((params, state))[0]:
+    if tm.tree_flatten((params, state))[0]:
         raise ArgumentError(
             f"from_torch: what {layer!r} is in torch is not known here. Build its parameters from the tensors by hand."
         )

@@ -22,7 +22,6 @@ from layers.checking import Beginnings, beginnings_of, check_trees, refuse_other
 from layers.overriding import adapt
 from layers.shapes import ANY, Pattern, check_pattern, misfit, shown
 from tapem import ArgumentError, Ref, ShapeError, TapeError, TapeM
-from tapem.core.tree import tree_flatten
 
 Array: TypeAlias = npt.NDArray[Any]
 # A tree of arrays: what `init` gives, and what optimizers and `tm.grad` take and give back.
@@ -179,10 +178,10 @@ class Layer:
     def entered(self, body: Callable[..., Any], params: Any, x: Any, state: Any, options: dict[str, Any]) -> Any:
         """What `apply` gives, if `body` computes it, through the door that its arguments ask for."""
         given = EMPTY if state is None else state
-        leaves, structure = tree_flatten((params, given))
-        every = leaves + tree_flatten(x)[0]
+        leaves, structure = tm.tree_flatten((params, given))
+        every = leaves + tm.tree_flatten(x)[0]
         for value in options.values():
-            every += tree_flatten(value)[0]
+            every += tm.tree_flatten(value)[0]
         if any([isinstance(leaf, MONADIC) for leaf in every]):
             return tm.lift(functools.partial(self.entered, body))(params, x, state, options)
         if not self.beginnings.have_form(leaves, structure):

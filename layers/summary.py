@@ -11,7 +11,6 @@ import numpy as np
 import tapem as tm
 from layers.module import Layer, Params, Part, Sequential
 from layers.shapes import Pattern, shown
-from tapem.core.tree import tree_flatten
 
 
 def count_parameters(params: Params) -> int:
@@ -20,7 +19,7 @@ def count_parameters(params: Params) -> int:
     >>> count_parameters({"weight": np.ones((2, 3)), "bias": np.ones(2)})
     8
     """
-    return sum(np.size(leaf) for leaf in tree_flatten(params)[0])
+    return sum(np.size(leaf) for leaf in tm.tree_flatten(params)[0])
 
 
 def summary(model: Layer, input_shape: Pattern, *, file: TextIO | None = None) -> None:

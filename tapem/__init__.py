@@ -20,11 +20,14 @@ from tapem.core import (
     Node,
     Primitive,
     ShapeDtype,
+    linear_in_all,
     renamed_names,
     renamed_parameters,
+    tree_differences,
     tree_flatten,
     tree_leaves,
     tree_map,
+    tree_shapes,
     tree_unflatten,
 )
 from tapem.doors.monadic import (
@@ -68,6 +71,10 @@ from tapem.errors import (
 )
 from tapem.ops import (
     Declaration,
+    Deferred,
+    Numeric,
+    Operand,
+    Step,
     abs,
     add,
     all,
@@ -226,6 +233,7 @@ from tapem.ops import (
     where,
 )
 from tapem.seeing import debug, debug_mode, explain, rule_table
+from tapem.sweeps import unbroadcast
 from tapem.tangents import (
     NO_FIELDS,
     Composite,
@@ -245,6 +253,7 @@ from tapem.training import Best, FitState, Fitted, fit, load, ravel, save
 from tapem.training import keep_freed_memory as _keep_freed_memory
 from tapem.transforms import (
     checkpoint,
+    composed,
     cond,
     custom_jvp,
     custom_vjp,
@@ -276,32 +285,33 @@ from tapem.transforms import (
 from tapem.types import Tensor
 
 __all__ = [
-    "NO_FIELDS", "ArgumentError", "Best", "Composite", "ConcretizationError", "DTypeError", "Declaration",
+    "NO_FIELDS", "ArgumentError", "Best", "Composite", "ConcretizationError", "DTypeError", "Declaration", "Deferred",
     "DoesNotExist", "Err", "EscapedTracerError", "FieldError", "FileFormatError", "FitState", "Fitted", "Gradients",
     "InplaceableThunk", "MissingGradientError", "MutationError", "NoRuleError", "NoTangent", "Node", "NonFiniteError",
-    "NotScalarError", "Ok", "One", "Primitive", "Ref", "ShapeDtype", "ShapeError", "StepError", "TangentError", "Tape",
-    "TapeError", "TapeM", "Tensor", "Thunk", "TreeError", "UnknownRefError", "Zero", "ZeroTangent", "abs", "add", "all",
-    "all_mapped", "any", "arccos", "arccosh", "arcsin", "arcsinh", "arctan", "arctan2", "arctanh", "argmax", "argmin",
-    "argsort", "astype", "backward", "backward_scalar", "bitwise_and", "bitwise_not", "bitwise_or", "bitwise_xor",
-    "bmm", "broadcast_to", "canonicalize", "cbrt", "ceil", "checkpoint", "cholesky", "clamp", "concat",
-    "concat_vectors", "cond", "const", "copysign", "cos", "cosh", "count_nonzero", "cumprod", "cumsum", "custom_jvp",
-    "custom_vjp", "debug", "debug_mode", "defbatch", "deffrule", "defrrule", "deg2rad", "det", "detach", "diag",
-    "diagonal", "div", "do", "dot", "eigh", "eigvalsh", "einsum", "elementwise", "elu", "equal", "erf", "eval_shape",
-    "exp", "exp2", "expand_dims", "explain", "expm1", "extern", "fabs", "fail", "fit", "flatten", "flip", "floor",
-    "floor_divide", "fmax", "fmin", "fmod", "fold", "fori_loop", "frule", "gelu", "get_tape", "getitem", "grad",
-    "greater", "greater_equal", "heaviside", "hessian", "hvp", "hypot", "identity", "inner", "inv", "isclose",
-    "isfinite", "isinf", "isnan", "jacfwd", "jacobian", "jacrev", "jvp", "kron", "leaf", "leaky_relu", "less",
-    "less_equal", "lift", "linalg_inv", "linearize", "load", "log", "log1p", "log2", "log10", "log_softmax",
-    "logaddexp", "logaddexp2", "logical_and", "logical_not", "logical_or", "logical_xor", "logsumexp", "matmul", "max",
-    "maximum", "mean", "min", "minimum", "model", "moveaxis", "mul", "neg", "no_grad", "norm", "not_equal", "optim",
-    "outer", "pad", "param", "power", "primitive", "prod", "pure", "qr", "rad2deg", "random", "ravel", "reciprocal",
-    "relu", "remainder", "renamed_parameters", "repeat", "reshape", "rint", "roll", "round", "rrule", "rule_table",
-    "safe_log", "save", "scalar_rule", "scale", "scan", "scatter_add", "scatter_set", "sequence", "set_tape", "sigmoid",
-    "sign", "signbit", "silu", "sin", "sinc", "sinh", "slogdet", "softmax", "softplus", "solve", "sort", "split",
-    "sqrt", "square", "squeeze", "stack", "std", "stop_gradient", "sub", "sum", "svd", "svdvals", "swapaxes", "take",
-    "take_along_axis", "tan", "tanh", "tensordot", "testing", "thunk", "tile", "trace", "transpose", "traverse",
-    "tree_flatten", "tree_leaves", "tree_map", "tree_unflatten", "tril", "triu", "trunc", "unthunk", "value_and_grad",
-    "var", "vdot", "vjp", "vmap", "where", "while_loop",
+    "NotScalarError", "Numeric", "Ok", "One", "Operand", "Primitive", "Ref", "ShapeDtype", "ShapeError", "Step",
+    "StepError", "TangentError", "Tape", "TapeError", "TapeM", "Tensor", "Thunk", "TreeError", "UnknownRefError",
+    "Zero", "ZeroTangent", "abs", "add", "all", "all_mapped", "any", "arccos", "arccosh", "arcsin", "arcsinh",
+    "arctan", "arctan2", "arctanh", "argmax", "argmin", "argsort", "astype", "backward", "backward_scalar",
+    "bitwise_and", "bitwise_not", "bitwise_or", "bitwise_xor", "bmm", "broadcast_to", "canonicalize", "cbrt", "ceil",
+    "checkpoint", "cholesky", "clamp", "composed", "concat", "concat_vectors", "cond", "const", "copysign", "cos",
+    "cosh", "count_nonzero", "cumprod", "cumsum", "custom_jvp", "custom_vjp", "debug", "debug_mode", "defbatch",
+    "deffrule", "defrrule", "deg2rad", "det", "detach", "diag", "diagonal", "div", "do", "dot", "eigh", "eigvalsh",
+    "einsum", "elementwise", "elu", "equal", "erf", "eval_shape", "exp", "exp2", "expand_dims", "explain", "expm1",
+    "extern", "fabs", "fail", "fit", "flatten", "flip", "floor", "floor_divide", "fmax", "fmin", "fmod", "fold",
+    "fori_loop", "frule", "gelu", "get_tape", "getitem", "grad", "greater", "greater_equal", "heaviside", "hessian",
+    "hvp", "hypot", "identity", "inner", "inv", "isclose", "isfinite", "isinf", "isnan", "jacfwd", "jacobian",
+    "jacrev", "jvp", "kron", "leaf", "leaky_relu", "less", "less_equal", "lift", "linalg_inv", "linear_in_all",
+    "linearize", "load", "log", "log1p", "log2", "log10", "log_softmax", "logaddexp", "logaddexp2", "logical_and",
+    "logical_not", "logical_or", "logical_xor", "logsumexp", "matmul", "max", "maximum", "mean", "min", "minimum",
+    "model", "moveaxis", "mul", "neg", "no_grad", "norm", "not_equal", "optim", "outer", "pad", "param", "power",
+    "primitive", "prod", "pure", "qr", "rad2deg", "random", "ravel", "reciprocal", "relu", "remainder",
+    "renamed_parameters", "repeat", "reshape", "rint", "roll", "round", "rrule", "rule_table", "safe_log", "save",
+    "scalar_rule", "scale", "scan", "scatter_add", "scatter_set", "sequence", "set_tape", "sigmoid", "sign", "signbit",
+    "silu", "sin", "sinc", "sinh", "slogdet", "softmax", "softplus", "solve", "sort", "split", "sqrt", "square",
+    "squeeze", "stack", "std", "stop_gradient", "sub", "sum", "svd", "svdvals", "swapaxes", "take", "take_along_axis",
+    "tan", "tanh", "tensordot", "testing", "thunk", "tile", "trace", "transpose", "traverse", "tree_differences",
+    "tree_flatten", "tree_leaves", "tree_map", "tree_shapes", "tree_unflatten", "tril", "triu", "trunc", "unbroadcast",
+    "unthunk", "value_and_grad", "var", "vdot", "vjp", "vmap", "where", "while_loop",
 ]  # fmt: skip
 
 __version__ = "0.2.0"

@@ -25,8 +25,7 @@ from layers.ops.pool_windows import (
     windows_on,
 )
 from layers.ops.windows import Geometry, Padding, PerAxis
-from tapem import ShapeError, Tensor, primitive
-from tapem.core.primitive import linear_in_all
+from tapem import ShapeError, Tensor, linear_in_all, primitive
 
 
 @primitive(

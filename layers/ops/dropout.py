@@ -10,12 +10,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any, overload
 
 import numpy as np
+import numpy.typing as npt
 from jaxtyping import Float
 
 from layers.ops.arguments import is_number
-from tapem import ArgumentError, ShapeDtype, Tensor, primitive, random
-from tapem.core.node import Array
-from tapem.ops.declare import Deferred, Numeric, Operand, Step
+from tapem import ArgumentError, Deferred, Numeric, Operand, ShapeDtype, Step, Tensor, primitive, random
 from tapem.random import Key
 
 
@@ -67,7 +66,7 @@ def masked(x: Float[Tensor, "*shape"], key: Key, *, rate: float) -> Float[Tensor
 
 
 @overload
-def dropout(x: Numeric, rate: float, key: Numeric) -> Array: ...
+def dropout(x: Numeric, rate: float, key: Numeric) -> npt.NDArray[Any]: ...
 @overload
 def dropout(x: Deferred, rate: float, key: Operand) -> Step: ...
 @overload

@@ -12,15 +12,10 @@ from typing import Any, TypeAlias
 import numpy as np
 from jaxtyping import Float, Integer
 
+import tapem as tm
 from tapem import ArgumentError, ShapeDtype, Tensor, primitive
-from tapem.ops.declare import batch_elementwise
-from tapem.ops.index import ARRAY, Index
-from tapem.ops.indexing import scatter
 
 Ids: TypeAlias = Integer[Tensor, "*ids"]
-
-# How an array selects whole rows: `table[ids]`.
-_ROWS = Index((ARRAY,))
 
 
 def _known(ids: Any, vocabulary: int) -> Any:
@@ -35,7 +30,11 @@ def _known(ids: Any, vocabulary: int) -> Any:
     return ids
 
 
-@primitive(differentiable=False, batch=batch_elementwise, abstract=lambda ids, vocabulary: ShapeDtype.of(ids))
+def _batch_checked(op: Any, size: int, inputs: Sequence[Any], mapped: Sequence[bool], static: Mapping[str, Any]) -> Any:
+    return op(*inputs, **static)
+
+
+@primitive(differentiable=False, batch=_batch_checked, abstract=lambda ids, vocabulary: ShapeDtype.of(ids))
 def checked_ids(ids: Ids, *, vocabulary: int) -> Ids:
     """The ids as they are: Integer "*ids" -> Integer "*ids". ArgumentError for one below 0 or beyond the vocabulary.
 
@@ -65,8 +64,14 @@ def _batch_embedding(
     return np.moveaxis(np.reshape(embedding(wide, ids), (*np.shape(ids), size, dim)), -2, 0)
 
 
+def _pull(g: Any, y: Any, table: Any, ids: Any) -> Any:
+    """Every row of g added to the row of the table that it was taken from."""
+    rows = np.reshape(g, (-1, table.shape[1]))
+    return tm.scatter_add(np.zeros(table.shape, g.dtype), np.reshape(ids, (-1, 1)), rows, axis=0)
+
+
 @primitive(
-    rrule=(lambda g, y, table, ids: scatter(g, ids, at=_ROWS, shape=table.shape), None),
+    rrule=(_pull, None),
     frule=(lambda t, y, table, ids: embedding(t, ids), None),
     batch=_batch_embedding,
     abstract=lambda table, ids: ShapeDtype((*np.shape(ids), table.shape[1]), table.dtype),

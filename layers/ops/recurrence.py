@@ -18,9 +18,8 @@ from jaxtyping import Float
 
 import tapem as tm
 from layers.ops.cells import check_gates, gru_cell, lstm_cell
-from layers.ops.composed import composed
 from layers.ops.linear import linear, times
-from tapem import ArgumentError, Tensor
+from tapem import ArgumentError, Tensor, composed
 
 Nonlinearity: TypeAlias = Literal["tanh", "relu"]
 Sequences: TypeAlias = Float[Tensor, "*batch time in"]

@@ -19,8 +19,7 @@ import tapem as tm
 from layers.ops.arguments import is_number
 from layers.ops.pool_windows import Signal, batch_pool, batch_windows, leading, meetings_of, reduced, windows_on
 from layers.ops.windows import Geometry, Padding, PerAxis
-from tapem import ArgumentError, Tensor, primitive
-from tapem.core.primitive import linear_in_all
+from tapem import ArgumentError, Tensor, linear_in_all, primitive
 
 
 @primitive(

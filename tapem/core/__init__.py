@@ -51,11 +51,12 @@ from tapem.core.tree import (
     leaf_names,
     leaves_like,
     leaves_or_none,
-    shapes_of,
     shown,
+    tree_differences,
     tree_flatten,
     tree_leaves,
     tree_map,
+    tree_shapes,
     tree_unflatten,
 )
 from tapem.core.wellformed import check
@@ -68,6 +69,6 @@ __all__ = [
     "enter_refusal", "enter_ufunc", "has_door", "identity", "in_float32", "instead", "is_several", "leaf_name",
     "leaf_names", "leaves_like", "leaves_or_none", "linear_in_all", "listing", "name_of", "narrow", "new_node",
     "new_work", "node_line", "node_type", "note", "pick", "quietly", "read_only", "register_door", "renamed_names",
-    "renamed_parameters", "run", "set_back", "setter", "shapes_of", "shorten", "shown", "snapshot", "taken",
-    "tree_flatten", "tree_leaves", "tree_map", "tree_unflatten", "unstack", "wide", "working",
+    "renamed_parameters", "run", "set_back", "setter", "shorten", "shown", "snapshot", "taken", "tree_differences",
+    "tree_flatten", "tree_leaves", "tree_map", "tree_shapes", "tree_unflatten", "unstack", "wide", "working",
 ]  # fmt: skip

@@ -85,7 +85,15 @@ def has_door(operand: Any) -> bool:
 
 
 def linear_in_all(*tangents: Any, **_: Any) -> Any:
-    """Mark an op as linear in all its operands together: its tangent is the op applied to the tangents."""
+    """Mark an op as linear in all its operands together: its tangent is the op applied to the tangents.
+
+    >>> import tapem as tm
+    >>> @tm.primitive(rrule=(lambda g, y, x: np.flip(g),), frule=linear_in_all)
+    ... def mirrored(x):
+    ...     return np.flip(x)
+    >>> tm.jvp(mirrored, (np.ones(2),), (np.array([1.0, 2.0]),))[1]
+    array([2., 1.])
+    """
     raise AssertionError("a mark, never called")
 
 

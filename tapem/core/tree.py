@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, cast
 import numpy as np
 import optree
 
-from tapem.core.node import Handle, ShapeDtype
+from tapem.core.node import Handle, Shape, ShapeDtype
 from tapem.errors import TreeError
 
 NAMESPACE = "tapem"
@@ -182,9 +182,24 @@ def form_of(tree: Any) -> Form:
     return Form(structure, tuple([getattr(leaf, "shape", ()) for leaf in leaves]))
 
 
-def shapes_of(tree: Any) -> dict[str, tuple[int, ...]]:
-    """The shapes of the leaves of a tree, by their names."""
+def tree_shapes(tree: Any) -> dict[str, Shape]:
+    """The shapes of the leaves of a tree, by their names; a leaf without a shape is a number.
+
+    A name is the way to the leaf, joined by dots as in torch's `state_dict`.
+
+    >>> tree_shapes({"w": np.ones((2, 3)), "b": (0.5, None)})
+    {'b.0': (), 'w': (2, 3)}
+    """
     return dict(zip(leaf_names(tree), form_of(tree).shapes, strict=True))
+
+
+def tree_differences(found: Any, wanted: Any) -> list[str]:
+    """The leaves that are missing in a tree, unexpected there, or of another shape than wanted: one line for each.
+
+    >>> tree_differences({"w": np.ones((2, 3))}, {"w": np.ones((3, 3)), "b": np.ones(3)})
+    ['missing: b (3,)', 'w: is (2, 3), but must be (3, 3)']
+    """
+    return differences(tree_shapes(found), tree_shapes(wanted))
 
 
 def differences(found: Mapping[str, object], wanted: Mapping[str, object]) -> list[str]:

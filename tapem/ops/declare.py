@@ -19,11 +19,29 @@ from tapem.types import Signature
 
 P = ParamSpec("P")
 
-Numeric: TypeAlias = "Array | Scalar | Sequence[Any]"
-Deferred: TypeAlias = "Ref | TapeM[Ref]"
-Operand: TypeAlias = "Deferred | Numeric"
-Step: TypeAlias = "TapeM[Ref]"
-StepOfSeveral: TypeAlias = "TapeM[tuple[Ref, ...]]"
+# What stands before and behind an op; a function of several ops is annotated with these, one overload for each door:
+#
+#     @overload
+#     def hat(x: Numeric) -> npt.NDArray[Any]: ...
+#     @overload
+#     def hat(x: Deferred) -> Step: ...
+#     def hat(x: Any) -> Any:
+#         return tm.relu(1 - tm.abs(x))
+
+Numeric: TypeAlias = Array | Scalar | Sequence[Any]
+"""An operand that is computed with at once: an array, a number, or a nested list of numbers."""
+
+Deferred: TypeAlias = Ref | TapeM[Ref]
+"""An operand that makes the result a step: a Ref, or a step whose result is a Ref."""
+
+Operand: TypeAlias = Deferred | Numeric
+"""Whatever an op takes."""
+
+Step: TypeAlias = TapeM[Ref]
+"""What an op gives where an operand is Deferred."""
+
+StepOfSeveral: TypeAlias = TapeM[tuple[Ref, ...]]
+"""The same for an op of several results."""
 
 
 class Unary(Primitive, Generic[P]):

@@ -16,7 +16,7 @@ import numpy as np
 from tqdm import tqdm
 
 from tapem import random
-from tapem.core import differences, renamed_parameters, shapes_of, tree_flatten, tree_map
+from tapem.core import renamed_parameters, tree_differences, tree_flatten, tree_map, tree_shapes
 from tapem.doors.monadic import lift
 from tapem.doors.pure import Ref
 from tapem.errors import ArgumentError, NonFiniteError, ShapeError, TreeError
@@ -305,9 +305,8 @@ def check_state(model: Any, optimizer: Optimizer, state: FitState, key: Any, wha
 
 def check_like(what: str, given: Tree, wanted: Tree, source: str) -> None:
     """ShapeError or TreeError for a tree with other leaves than are wanted."""
-    found, needed = shapes_of(given), shapes_of(wanted)
-    if problems := differences(found, needed):
-        kind = ShapeError if found.keys() == needed.keys() else TreeError
+    if problems := tree_differences(given, wanted):
+        kind = ShapeError if tree_shapes(given).keys() == tree_shapes(wanted).keys() else TreeError
         raise kind("\n  ".join([f"fit: {what} is not like {source}", *problems]))
 
 

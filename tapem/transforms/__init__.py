@@ -1,6 +1,7 @@
 """Transforms: derivatives, batching, custom rules and control flow, each a fold over what was traced."""
 
 from tapem.transforms.arguments import short
+from tapem.transforms.composed import composed
 from tapem.transforms.control import checkpoint, cond, eval_shape, fori_loop, scan, while_loop
 from tapem.transforms.custom import custom_jvp, custom_vjp, detach, no_grad, stop_gradient
 from tapem.transforms.derivatives import differentiable, grad, jvp, linearize, value_and_grad, vjp
@@ -10,8 +11,8 @@ from tapem.transforms.tracing import Trace, as_tracer, monadic, plain_tree, thro
 from tapem.transforms.vectorize import vmap
 
 __all__ = [
-    "Trace", "as_tracer", "checkpoint", "cond", "custom_jvp", "custom_vjp", "defbatch", "deffrule", "defrrule",
-    "detach", "differentiable", "eval_shape", "fori_loop", "frule", "grad", "hessian", "hvp", "jacfwd", "jacobian",
-    "jacrev", "jvp", "linearize", "monadic", "no_grad", "plain_tree", "rrule", "scalar_rule", "scan", "short",
-    "stop_gradient", "through_every_door", "trace", "value_and_grad", "vjp", "vmap", "while_loop",
+    "Trace", "as_tracer", "checkpoint", "composed", "cond", "custom_jvp", "custom_vjp", "defbatch", "deffrule",
+    "defrrule", "detach", "differentiable", "eval_shape", "fori_loop", "frule", "grad", "hessian", "hvp", "jacfwd",
+    "jacobian", "jacrev", "jvp", "linearize", "monadic", "no_grad", "plain_tree", "rrule", "scalar_rule", "scan",
+    "short", "stop_gradient", "through_every_door", "trace", "value_and_grad", "vjp", "vmap", "while_loop",
 ]  # fmt: skip

@@ -443,7 +443,7 @@ def test_a_state_of_another_training_is_refused(epochs: int) -> None:
 def test_every_leaf_of_a_state_is_compared_with_what_it_must_be() -> None:
     for model in (STATEFUL, Affine(3)):
         state = fit(model, validation=VALIDATION, epochs=1).state
-        names, (leaves, structure) = list(tm.tree.leaf_names(state)), tm.tree_flatten(state)
+        names, (leaves, structure) = list(tm.tree_shapes(state)), tm.tree_flatten(state)
         for at, (name, leaf) in enumerate(zip(names, leaves, strict=True)):
             if name in ("epoch", "seen", "total", "best.score", "best.epoch"):
                 continue

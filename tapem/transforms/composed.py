@@ -1,4 +1,4 @@
-"""Ops that are compositions of others: what their annotations say is enforced too, and they go through every door."""
+"""Ops that are compositions of others: their annotations are enforced too, and they work through every door."""
 
 from __future__ import annotations
 
@@ -9,12 +9,10 @@ from typing import Any, ParamSpec, Protocol, TypeVar, cast, overload
 
 import numpy as np
 
-import tapem as tm
-from tapem.core.halves import all_half, narrow, wide
-from tapem.core.node import taken
-from tapem.core.tree import tree_flatten
+from tapem.core import all_half, narrow, taken, tree_flatten, wide
+from tapem.doors.monadic import TapeM, lift
 from tapem.transforms.tracing import monadic
-from tapem.types.signature import Signature
+from tapem.types import Signature
 
 P = ParamSpec("P")
 R = TypeVar("R", covariant=True)
@@ -26,17 +24,20 @@ class Composed(Protocol[P, R]):
     @overload
     def __call__(self, *arguments: P.args, **options: P.kwargs) -> R: ...
     @overload
-    def __call__(self, *arguments: Any, **options: Any) -> tm.TapeM[Any]: ...
+    def __call__(self, *arguments: Any, **options: Any) -> TapeM[Any]: ...
     def __call__(self, *arguments: Any, **options: Any) -> Any: ...  # noqa: D102
 
 
 def composed(f: Callable[P, R]) -> Composed[P, R]:
     """Make an op of a function that is written with ops: its annotations become its typed signature.
 
-    The derivatives and batch rules are those of the ops that it is made of. Given Refs or steps it becomes a step.
-    float16 is computed in float32, from the first op to the last.
+    Parameters annotated with a jaxtyping type are the tensors; the function gets them as arrays or tracers. The
+    derivatives and the batch rule are those of the ops that the function calls. Given Refs or steps, the result is a
+    step. float16 is computed in float32, from the first op to the last.
 
-    >>> import numpy as np
+    Raises ShapeError or DTypeError for tensors that do not fit the annotations.
+
+    >>> import numpy as np, tapem as tm
     >>> from jaxtyping import Float
     >>> @composed
     ... def energy(v: Float[tm.Tensor, "n"], w: Float[tm.Tensor, "n"]) -> Float[tm.Tensor, ""]:
@@ -55,7 +56,7 @@ def composed(f: Callable[P, R]) -> Composed[P, R]:
     @functools.wraps(f)
     def call(*arguments: Any, **options: Any) -> Any:
         if monadic(tree_flatten((arguments, options))[0]):
-            return tm.lift(call)(*arguments, **options)
+            return lift(call)(*arguments, **options)
         bound = parameters.bind(*arguments, **options)
         bound.apply_defaults()
         given = bound.arguments
@@ -71,6 +72,3 @@ def composed(f: Callable[P, R]) -> Composed[P, R]:
         return narrow(f(*bound.args, **bound.kwargs))
 
     return cast("Composed[P, R]", call)
-
-
-__all__ = ["Composed", "composed"]
