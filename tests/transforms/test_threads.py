@@ -2,6 +2,7 @@
 
 import asyncio
 import contextvars
+import functools
 import gc
 import threading
 import weakref
@@ -376,3 +377,40 @@ def test_a_closure_in_a_thread_differentiates_or_is_refused_in_words(name):
     if expected is not None:  # the remedy that the message names
         copied = total(lambda work: in_a_thread(contextvars.copy_context().run, work))
         close((tm.grad(copied)(X), tm.hessian(copied)(X)), expected)
+
+
+# -- a worker's transform of its own values, which closes over a tracer ------------------------------------------------
+
+OWN = {
+    "grad": lambda y: tm.grad(lambda z: np.sum(np.sin(z) * y))(np.ones(3)),
+    "jvp": lambda y: tm.jvp(lambda z: np.sin(z) * y, (np.ones(3),), (np.ones(3),))[1],
+    "vmap": lambda y: tm.vmap(lambda z: np.sin(z) * y)(np.ones(3)),
+    "jacfwd": lambda y: tm.jacfwd(lambda z: np.sin(z) * y)(np.ones(3)),
+}
+AROUND = {
+    "grad": lambda f: tm.grad(f)(X),
+    "vmap": lambda f: tm.vmap(f)(np.stack([X, 2 * X])),
+    "vmap of grad": lambda f: tm.vmap(tm.grad(f))(np.stack([X, 2 * X])),
+    "vmap of vmap": lambda f: tm.vmap(tm.vmap(f))(np.stack([X, 2 * X])[None]),
+    "checkpoint": lambda f: tm.grad(tm.checkpoint(f))(X),
+    "vmap of checkpoint": lambda f: tm.vmap(tm.grad(tm.checkpoint(f)))(np.stack([X, 2 * X])),
+    "hessian": lambda f: tm.hessian(f)(X),
+}
+
+
+@pytest.mark.parametrize("around", AROUND)
+@pytest.mark.parametrize("own", OWN)
+def test_a_worker_that_mixes_traces_is_refused_however_deep_they_are(own, around):
+    """However deep either trace is nested: neither stands on the other. In the context of f they are one."""
+
+    def f(y):
+        return np.sum(OWN[own](y) ** 2)
+
+    def in_worker(work):
+        with ThreadPoolExecutor(1) as pool:
+            return pool.submit(work).result()
+
+    expected = AROUND[around](f)
+    with pytest.raises(tm.EscapedTracerError, match=r"copy_context\(\)\.run\(work\)"):
+        AROUND[around](lambda y: in_worker(lambda: f(y)))
+    close(AROUND[around](lambda y: in_worker(functools.partial(contextvars.copy_context().run, f, y))), expected)

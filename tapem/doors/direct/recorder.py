@@ -21,17 +21,17 @@ R = TypeVar("R")
 class Recorder:
     """A growing tape that direct code writes to.
 
-    `level` says how deep the recorder is nested: an op records on the highest of its operands' recorders. An
-    `abstract` recorder knows shapes only. A `closing` recorder makes an input of every tracer of a lower level that it
-    meets, and keeps both in `captures`; `closing` is the recorder of the program that is being closed here, itself or
-    one further down: what is computed inside belongs to the program, of whatever it is computed. When the transform
-    that opened it ends, `alive` becomes False.
+    `level` says how deep the recorder is nested, and `below` on which other: an op records on the highest of its
+    operands' recorders. An `abstract` recorder knows shapes only. A `closing` recorder makes an input of every tracer
+    of a lower level that it meets, and keeps both in `captures`; `closing` is the recorder of the program that is being
+    closed here, itself or one further down: what is computed inside belongs to the program, of whatever it is computed.
+    When the transform that opened it ends, `alive` becomes False.
 
     `usual` is what the context variable holds while this recorder is at work and nothing else is the matter: it knows
     values, no_grad is not in force and nobody is watching. One comparison with it tells all this to an op.
     """
 
-    __slots__ = ("__weakref__", "abstract", "alive", "captures", "closing", "level", "nodes", "usual")
+    __slots__ = ("__weakref__", "abstract", "alive", "below", "captures", "closing", "level", "nodes", "usual")
 
     def __init__(
         self, *, level: int = 0, abstract: bool = False, closing: bool = False, below: Recorder | None = None
@@ -39,6 +39,7 @@ class Recorder:
         """Start on an empty tape."""
         self.nodes: list[Node] = []
         self.level = level
+        self.below = below
         self.abstract = abstract
         self.alive = True
         # node of the captured tracer (kept alive by the tracer) -> (tracer, input that stands for it)
@@ -90,6 +91,13 @@ class Recorder:
             return tracer.node
         return None if self.captures is None else self.capture(tracer)
 
+    def stands_on(self, other: Recorder) -> bool:
+        """Whether it is the other, or was opened while the other was at work, at whatever distance."""
+        below: Recorder | None = self
+        while below is not None and below is not other:
+            below = below.below
+        return below is other
+
     def tape(self) -> Tape:
         """What was recorded so far, as a value: a copy, since tracers go on recording here."""
         return Tape.of(self.nodes.copy(), len(self.nodes))
@@ -104,7 +112,9 @@ class Recorder:
     def end(self) -> None:
         """The transform that opened this recorder is done: what escaped from it is dead."""
         self.alive = False
-        self.usual = self.closing = None  # and with them go the only circles, so that the tape is freed at once
+        self.usual = self.closing = self.below = (
+            None  # and with them go the only circles, so that the tape is freed at once
+        )
 
     def check_alive(self) -> None:
         """EscapedTracerError if the transform that opened this recorder has ended."""

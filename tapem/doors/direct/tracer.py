@@ -383,16 +383,16 @@ def apart(value: Any, operands: tuple[Any, ...]) -> Any:
 def highest(values: Sequence[Any], start: Recorder | None, what: Callable[[], str]) -> Any:
     """The highest recorder among `start` and those of the tracers; None if there is none.
 
-    Raises EscapedTracerError if one has ended, or if two of one level are mixed; `what` says where.
+    Raises EscapedTracerError if one has ended, or if neither of two stands on the other; `what` says where.
     """
     found = start
     for value in values:
         if type(value) is Tracer and value.recorder is not found:
             own: Recorder = value.recorder
             own.check_alive()
-            if found is None or own.level > found.level:
+            if found is None or own.stands_on(found):
                 found = own
-            elif own.level == found.level:
+            elif not found.stands_on(own):
                 raise EscapedTracerError(
                     f"{what()} mixes values of two traces that know nothing of each other, such as those of two "
                     "threads. Pass the values as arguments of one function, or start the thread in the context of the "
