@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+import math
+import zlib
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn
 
 import numpy as np
 
 from tapem.core import Primitive, ShapeDtype, tree_flatten
 from tapem.errors import ArgumentError, DTypeError, ShapeError
-from tapem.testing.case import operand_names
+from tapem.testing.case import op_name, operand_names
+from tapem.testing.comparison import known_modes
+from tapem.testing.dtypes import FLOATS, only_discrete, operand_allows
 from tapem.testing.findings import GradientMismatch
-from tapem.testing.flattening import is_array, settled
+from tapem.testing.flattening import settled
+from tapem.testing.replay import array_text, call_text
 from tapem.testing.rule_checks import insist, rule_report
-from tapem.testing.strategies import hypothesis_modules, shaped
+from tapem.testing.strategies import REACH, hypothesis_modules, shaped
 from tapem.types import Signature
 
 
@@ -23,10 +28,13 @@ def check_op(
     *,
     elements: Any = None,
     prepare: Callable[..., tuple[Any, ...]] | None = None,
-    max_examples: int = 25,
+    dtypes: Sequence[Any] | None = None,
+    modes: Sequence[str] = ("fwd", "rev"),
+    order: int = 2,
+    batch: bool = True,
+    max_examples: int | None = None,
     max_side: int = 3,
     max_axes: int = 2,
-    order: int = 2,
     rtol: float | None = None,
     atol: float | None = None,
     seed: int | None = None,
@@ -37,17 +45,24 @@ def check_op(
     Shapes come from the jaxtyping annotations, as `shaped` reads them; numbers are drawn away from zero, from integers
     and from each other, where kinks usually are. Every example undergoes all of `check_rule`: both modes and their
     nestings against finite differences, batch rule, dtypes, doors, side effects. A failure is shrunk to a small
-    example, which the error shows.
+    example, which the error shows, with the calls that repeat the run and the example.
 
     - `elements`: strategies for the numbers, as for `shaped`.
     - `prepare`: a function that turns the drawn arguments into a tuple of valid ones, such as
       `lambda a: (a @ a.T + np.eye(len(a)),)` for an op that wants a positive definite matrix.
+    - `dtypes`: the dtypes to try. Numbers are drawn in the most precise one of reals, and every example is tried in the
+      others too; by default float64, float32 and float16, as far as the annotations allow them. What the op itself
+      refuses, as LAPACK does float16, is no finding.
+    - `modes`, `order`, `batch`: which derivatives to check, up to which order, and whether under `vmap`. A rule that
+      calls what only takes arrays, such as a function of SciPy's, wants `order=1, batch=False`.
     - `static`: static arguments of the op; Hypothesis strategies among them are drawn from.
-    - `seed` makes the run reproducible; otherwise every run draws afresh.
+    - `seed` repeats a run. `max_examples`, the database of examples that failed, and all else is as Hypothesis' profile
+      says, where nothing is given here.
 
     Examples that the op refuses in words, and those at which its value is not finite, are drawn again.
 
-    Raises GradientMismatch with every finding and the smallest failing example, MissingExtraError without Hypothesis.
+    Raises GradientMismatch with every finding and the smallest failing example, MissingExtraError without Hypothesis,
+    ArgumentError for a function that fails on what is drawn for want of annotations.
 
     >>> import tapem as tm
     >>> from jaxtyping import Float
@@ -58,68 +73,116 @@ def check_op(
     >>> check_op(logistic, max_examples=5)
     """
     hypothesis, st = hypothesis_modules()
-    drawn = {name: value for name, value in static.items() if isinstance(value, st.SearchStrategy)}
-    fixed = {name: value for name, value in static.items() if name not in drawn}
+    name = op_name(fn)
+    drawn = {key: value for key, value in static.items() if isinstance(value, st.SearchStrategy)}
+    fixed = {key: value for key, value in static.items() if key not in drawn}
     signature = Signature.of(fn)
+    kinds = None if dtypes is None else [np.dtype(dtype) for dtype in dtypes]
     # Axis sizes may be named by a static argument; those that are drawn are not known yet.
     arguments = shaped(
         fn,
         elements=elements,
-        dtypes=[np.float64, np.int64, np.bool_],
+        dtypes=dtypes_to_draw(signature, kinds),
         max_side=max_side,
         max_axes=max_axes,
         static=fixed,
     )
-    names: list[str] = []
-    example: tuple[Any, ...] = ()
+    asked: dict[str, Any] = {"dtypes": dtypes, "modes": known_modes("check_op", modes), "order": order, "batch": batch}
+    asked |= {"rtol": rtol, "atol": atol}
+    example: list[tuple[tuple[Any, ...], dict[str, Any], int]] = []
 
     def property_of(values: tuple[Any, ...], options: dict[str, Any], direction_seed: int) -> None:
-        nonlocal example
-        values = separated(values) if elements is None else values
+        values = separated(values, direction_seed) if elements is None else values
         values = tuple(prepare(*values)) if prepare is not None else values
-        names[:] = operand_names(fn, len(values))
         given = {**fixed, **options}
-        example = (*values, given)
+        example[:] = [(values, given, direction_seed)]
         result: Any = None
         try:
             with np.errstate(all="ignore"):
                 result = settled(fn(*values, **given))
-        except ArgumentError:
+        except (ArgumentError, np.linalg.LinAlgError):
             hypothesis.reject()
         except (ShapeError, DTypeError) as error:
-            if error.__context__ is None:  # it is the result that does not fit
+            if error.__context__ is None:  # NumPy refused nothing: it is the result that does not fit
                 raise
             hypothesis.reject()
+        except Exception as error:
+            if not isinstance(fn, Primitive) and not any(operand.leaves for operand in signature.operands):
+                refuse_unannotated(name, operand_names(fn, len(values)), values, error)
+            raise
         hypothesis.assume(all(np.isfinite(leaf).all() for leaf in tree_flatten(result)[0]))
         if not isinstance(fn, Primitive):
             signature.verify(values, result, static=given)
-        insist(rule_report(fn, values, given, order=order, rtol=rtol, atol=atol, seed=direction_seed, brief=True))
+        insist(rule_report(fn, values, given, seed=direction_seed, brief=True, **asked))
 
+    profile, forced = hypothesis.settings.default, hypothesis.core.global_force_seed
+    if seed is None:
+        fresh = zlib.crc32(name.encode()) if profile.derandomize else np.random.SeedSequence().generate_state(1)[0]
+        seed = int(fresh if forced is None else forced)
     run: Any = hypothesis.given(arguments, st.fixed_dictionaries(drawn), st.integers(0, 2**32 - 1))(property_of)
-    settings = hypothesis.settings(
-        max_examples=max_examples,
+    run = hypothesis.seed(seed)(run)  # before the settings, since it takes the database away
+    run = hypothesis.settings(
+        max_examples=profile.max_examples if max_examples is None else max_examples,
         deadline=None,
-        database=None,
         report_multiple_bugs=False,
         print_blob=False,
-        phases=[hypothesis.Phase.generate, hypothesis.Phase.shrink],
+        phases=[phase for phase in profile.phases if phase is not hypothesis.Phase.explain],
         suppress_health_check=list(hypothesis.HealthCheck),
-    )
-    run = settings(run)
-    if seed is not None:
-        run = hypothesis.seed(seed)(run)
+    )(run)
+    if forced is None:  # otherwise Hypothesis was asked not to look at what it knows
+        run._hypothesis_internal_database_key = f"tapem.check_op {getattr(fn, '__module__', '')}.{name}".encode()
+    options: dict[str, Any] = {**asked, "elements": elements, "prepare": prepare, "max_examples": max_examples}
+    options |= {"max_side": max_side, "max_axes": max_axes, **static, "seed": seed}
+    again = f"  the same again: {call_text(check_op, name, options)}"
     try:
         run()
     except GradientMismatch as error:
-        whole = rule_report(fn, example[:-1], example[-1], order=order, rtol=rtol, atol=atol)
-        shown = [f"{name} = {array_text(value)}" for name, value in zip(names, example, strict=False)]
-        shown += [f"{name} = {value!r}" for name, value in example[-1].items()]
-        note = "\n".join(["  the smallest example that fails:", *(f"    {line}" for line in shown)])
-        raise GradientMismatch(error.what, whole.findings or error.findings, note) from None
+        values, given, direction_seed = example[0]
+        whole = rule_report(fn, values, given, seed=direction_seed, **asked)
+        shown = [
+            f"{key} = {array_text(value)}" for key, value in zip(operand_names(fn, len(values)), values, strict=True)
+        ]
+        shown += [f"{key} = {value!r}" for key, value in given.items()]
+        single = call_text(rule_report, name, {**asked, "seed": direction_seed}, values, given)
+        note = [
+            "  the smallest example that fails:",
+            *(f"    {line}" for line in shown),
+            again,
+            f"  this example again: {single}",
+        ]
+        raise GradientMismatch(error.what, whole.findings or error.findings, "\n".join(note)) from None
+    except Exception as error:
+        error.add_note(again.strip())
+        raise
 
 
-def separated(values: tuple[Any, ...]) -> tuple[Any, ...]:
-    """The same arguments with their real numbers moved off kinks and ties: no zeros, no integers, no two alike."""
+def dtypes_to_draw(signature: Signature, kinds: Sequence[np.dtype[Any]] | None) -> list[np.dtype[Any]]:
+    """One dtype of reals, the most precise that is asked for and allowed, and those of other numbers."""
+    wanted = [*FLOATS, np.dtype(np.int64), np.dtype(np.bool_)] if kinds is None else kinds
+    reals = [dtype for dtype in FLOATS if dtype in wanted]
+    real_operands = [operand for operand in signature.operands if not only_discrete(operand)]
+    allowed = [dtype for dtype in reals if all(operand_allows(operand, dtype) for operand in real_operands)]
+    others = [dtype for dtype in wanted if dtype not in FLOATS]
+    return [*(allowed or reals)[:1], *(others or [np.dtype(np.int64), np.dtype(np.bool_)])]
+
+
+def refuse_unannotated(name: str, names: Sequence[str], values: Sequence[Any], error: Exception) -> NoReturn:
+    """ArgumentError for a function that says nothing of its arguments, and fails on arrays that broadcast together."""
+    shown = ", ".join(f"{key} of shape {np.shape(value)}" for key, value in zip(names, values, strict=True))
+    raise ArgumentError(
+        f"check_op: {name}({', '.join(names)}) has no annotations, so arrays that broadcast together were drawn; for "
+        f"{shown} it raised {type(error).__name__}: {str(error).rstrip('.')}. Annotate what it takes, as in "
+        f"{names[0]}: Float[tm.Tensor, 'n m'], or check it at a point of your own, with tm.testing.check_grads."
+    ) from error
+
+
+def separated(values: tuple[Any, ...], seed: int) -> tuple[Any, ...]:
+    """The same arguments with their real numbers moved off kinks and ties: no zeros, no integers, no two alike.
+
+    Hypothesis likes some numbers better than others. With an odd seed all are moved on, round the end, by a part of the
+    range that belongs to the seed, so that no range of numbers is forgotten.
+    """
+    onward = 2 * REACH * math.modf(GOLDEN * seed)[0] if seed % 2 else 0.0
     position = 0
     moved: list[Any] = []
     for value in values:
@@ -127,18 +190,15 @@ def separated(values: tuple[Any, ...]) -> tuple[Any, ...]:
             moved.append(value)
             continue
         size = np.size(value)
+        there = (np.asarray(value, np.float64) + REACH + onward) % (2 * REACH) - REACH
         # Between two multiples of 1/8, each element at a place of its own.
-        places = np.modf(0.6180339887 * np.arange(position + 1, position + size + 1))[0].reshape(np.shape(value))
-        moved.append((np.floor(8 * value) + 0.2 + 0.6 * places) / 8)
+        places = np.modf(GOLDEN * np.arange(position + 1, position + size + 1))[0].reshape(np.shape(value))
+        moved.append(((np.floor(8 * there) + 0.2 + 0.6 * places) / 8).astype(ShapeDtype.of(value).dtype))
         position += size
     return tuple(moved)
 
 
-def array_text(value: Any) -> str:
-    """An argument as the error shows it."""
-    text = np.array2string(value, separator=", ", precision=6) if is_array(value) else repr(value)
-    kind = f"  {value.dtype}{list(value.shape)}" if is_array(value) else ""
-    return text.replace("\n", "\n      ") + kind
-
+GOLDEN = 0.6180339887
+"""Multiples of it, without their whole part, lie evenly between 0 and 1, however many they are."""
 
 __all__ = ["check_op"]

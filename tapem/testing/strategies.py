@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import ast
 import inspect
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, cast
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, is_dataclass
+from typing import TYPE_CHECKING, Any, cast, get_origin
 
 import numpy as np
 
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 # What the annotations Float, Shaped, Int, Bool ... may stand for; of those that fit, the first is the simplest.
 DTYPES = [np.dtype(name) for name in "float64 float32 int64 int32 bool uint8 complex128 complex64".split()]
+REACH = 5
+"""How far from 0 the floats are that are drawn where nothing else is asked for."""
 _OTHERS = [np.dtype(name) for name in "float16 int16 int8 uint16 uint32 uint64".split()]
 
 
@@ -68,7 +70,7 @@ def shaped(
 
     - `elements`: a strategy for the numbers in the arrays, or a mapping from parameter names to strategies; in place of
       a strategy a function of the axis sizes may stand: `{"labels": lambda axes: st.integers(0, axes["classes"] - 1)}`.
-      By default floats in [-3, 3], integers in [-8, 8] (from 0 if unsigned).
+      By default floats in [-5, 5], integers in [-8, 8] (from 0 if unsigned).
     - `dtypes`: which dtypes to draw where the annotation leaves a choice; by default float64, float32, int64 and bool.
       All floats of one example have the same dtype.
     - `min_side`, `max_side`: the sizes of named axes; `max_axes`: how many axes a `*name` stands for.
@@ -110,13 +112,22 @@ def shaped(
 
 def callable_by_position(fn: Callable[..., Any], signature: Signature) -> None:
     """ArgumentError unless the function can be called with its tensors alone, by position."""
+    parameters = inspect.signature(getattr(fn, "__wrapped__", fn), eval_str=True).parameters
+    for name, parameter in parameters.items():
+        if parameter.default is parameter.empty and is_tree(parameter.annotation):
+            raise ArgumentError(
+                f"shaped: {signature.name} takes {parameter}, which is a tree; only parameters annotated as tensors "
+                "are drawn. Close over it, with lambda or functools.partial, or check the function at a point of your "
+                f"own: tm.testing.check_grads({signature.name}, ({name}, ...))."
+            )
     if not signature.operands:
         raise ArgumentError(
-            f"shaped: {signature.name} has no parameter annotated as a tensor, such as Float[Tensor, 'n']."
+            f"shaped: {signature.name} has no parameter annotated as a tensor, such as x: Float[Tensor, 'n'], so there "
+            "is nothing to draw."
         )
     tensors = {operand.name for operand in signature.operands}
     last = signature.operands[-1].name
-    for name, parameter in inspect.signature(getattr(fn, "__wrapped__", fn)).parameters.items():
+    for name, parameter in parameters.items():
         if name == last:
             return
         if name not in tensors:
@@ -124,6 +135,17 @@ def callable_by_position(fn: Callable[..., Any], signature: Signature) -> None:
                 f"shaped: {signature.name} takes {parameter} before its tensor {last!r}; close over it, as in "
                 f"lambda, or with functools.partial({signature.name}, {name}=...), so that tensors come first."
             )
+
+
+def is_tree(annotation: Any) -> bool:
+    """Whether a parameter is annotated as a container, or a class with fields, rather than as one tensor or number."""
+    origin: Any = get_origin(annotation) or annotation
+    if not isinstance(origin, type) or origin in PLAIN:
+        return False
+    return is_dataclass(origin) or issubclass(cast("type[Any]", origin), Collection)
+
+
+PLAIN = (str, bytes, np.ndarray)
 
 
 @dataclass
@@ -226,7 +248,7 @@ def default_elements(dtype: np.dtype[Any]) -> Any:
         return st.booleans()
     if dtype.kind in "iu":
         return st.integers(0 if dtype.kind == "u" else -8, 8)
-    floats = st.floats(-3, 3, width=min(64, 8 * dtype.itemsize))
+    floats = st.floats(-REACH, REACH, width=min(64, 8 * dtype.itemsize))
     return floats if dtype.kind == "f" else st.builds(complex, floats, floats)
 
 
@@ -252,4 +274,4 @@ def leaf_is_open(leaf: Any) -> bool:
     return leaf is None or allows(leaf, np.dtype(bool))
 
 
-__all__ = ["MissingExtraError", "hypothesis_modules", "shaped"]
+__all__ = ["REACH", "MissingExtraError", "hypothesis_modules", "shaped"]
