@@ -1,4 +1,4 @@
-"""What tapem does from the command line: `python -m tapem rules` prints every op's rules."""
+"""The command line of tapem: `python -m tapem rules` prints every op's rules."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tapem.seeing import rule_table
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Do what the arguments say; argparse tells whoever writes something else."""
+    """Run the command that the arguments name."""
     parser = argparse.ArgumentParser(prog="python -m tapem", description="Functional automatic differentiation.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="command")
     commands.add_parser("rules", help="print the table of every op's rules")

@@ -1,4 +1,4 @@
-"""Every error that tapem raises: a `TapeError` and, at once, the built-in error that fits.
+"""Every error that tapem raises: each is a `TapeError` and also the built-in error that fits.
 
 >>> issubclass(ShapeError, ValueError) and issubclass(ShapeError, TapeError)
 True
@@ -31,7 +31,7 @@ class ShapeError(TapeError, ValueError):
 
 
 class DTypeError(TapeError, TypeError):
-    """A dtype that does not fit, or something that is no tensor at all (a string, None, a ragged list).
+    """A dtype that does not fit, or a value that is not a tensor (a string, None, a ragged list).
 
     >>> import tapem as tm
     >>> tm.Tape().leaf("one")
@@ -42,7 +42,7 @@ class DTypeError(TapeError, TypeError):
 
 
 class ArgumentError(TapeError, ValueError):
-    """A static argument (an axis, a stride, a rate ...) outside of what the op allows.
+    """A static argument (an axis, a stride, a rate ...) that the op does not allow.
 
     >>> import numpy as np, tapem as tm
     >>> tm.sum(np.ones(2), axis=1)  # doctest: +ELLIPSIS
@@ -65,7 +65,7 @@ class UnknownRefError(TapeError, KeyError):
 
 
 class NotScalarError(TapeError, ValueError):
-    """An output that had to be a scalar of shape () and is not.
+    """An output that is not a scalar of shape (), but must be.
 
     >>> import numpy as np, tapem as tm
     >>> tm.grad(lambda x: x * 2)(np.ones(3))  # doctest: +ELLIPSIS
@@ -76,7 +76,7 @@ class NotScalarError(TapeError, ValueError):
 
 
 class NoRuleError(TapeError, NotImplementedError):
-    """An op, or a NumPy function, for which the rule that was needed does not exist.
+    """An op or a NumPy function that does not have the rule that a transform needs.
 
     >>> import numpy as np, tapem as tm
     >>> tm.grad(lambda x: np.sum(np.i0(x)))(np.ones(3))  # doctest: +ELLIPSIS
@@ -87,7 +87,7 @@ class NoRuleError(TapeError, NotImplementedError):
 
 
 class ConcretizationError(TapeError, TypeError):
-    """A value was asked for where only a shape is known, or a tracer where only a number would do.
+    """A value was requested where only its shape is known, or a number where there is a tracer.
 
     >>> import math, tapem as tm
     >>> tm.grad(math.sin)(1.0)  # doctest: +ELLIPSIS
@@ -112,7 +112,7 @@ class MissingGradientError(TapeError, KeyError):
 
 
 class EscapedTracerError(TapeError, RuntimeError):
-    """A tracer that was used after the transform that made it had ended.
+    """A tracer that is used after the end of the transform that made it.
 
     >>> import numpy as np, tapem as tm
     >>> kept = []
@@ -125,7 +125,7 @@ class EscapedTracerError(TapeError, RuntimeError):
 
 
 class MutationError(TapeError, TypeError):
-    """An attempt to change in place what is immutable: a tracer, a node, a tape.
+    """An attempt to change an immutable value in place: a tracer, a node, a tape.
 
     >>> import numpy as np, tapem as tm
     >>> def zero_first(x):
@@ -139,7 +139,7 @@ class MutationError(TapeError, TypeError):
 
 
 class StepError(TapeError, TypeError):
-    """A program yielded, or was given, something that is neither a step nor a tensor.
+    """A program yields or gets a value that is neither a step nor a tensor.
 
     >>> import tapem as tm
     >>> @tm.do
@@ -153,7 +153,7 @@ class StepError(TapeError, TypeError):
 
 
 class TreeError(TapeError, ValueError):
-    """Two trees whose structures should agree and do not.
+    """Two trees whose structures differ, but must agree.
 
     >>> import tapem as tm
     >>> tm.jvp(lambda x: x, (1.0,), (1.0, 2.0))  # doctest: +ELLIPSIS
@@ -164,7 +164,7 @@ class TreeError(TapeError, ValueError):
 
 
 class FileFormatError(TapeError, ValueError):
-    """A file that is not what it should be: of another format, cut short, or with contents that contradict each other.
+    """A file that cannot be read: it has another format, is cut short, or contradicts itself.
 
     >>> import pathlib, tempfile, tapem as tm
     >>> path = pathlib.Path(tempfile.mkdtemp()) / "notes.txt"
@@ -172,15 +172,15 @@ class FileFormatError(TapeError, ValueError):
     >>> tm.load(path)  # doctest: +ELLIPSIS
     Traceback (most recent call last):
         ...
-    tapem.errors.FileFormatError: load: ... is no safetensors file, or only a part of one: ...
+    tapem.errors.FileFormatError: load: ... is not a safetensors file, or only a part of one: ...
     """
 
 
 class NonFiniteError(TapeError, ArithmeticError):
-    """A training whose loss, or whose parameters, became NaN or infinite; `result` is what was reached before.
+    """A training whose loss or parameters became NaN or infinite.
 
-    It is a `tm.Fitted`: `error.result.params` are the last good parameters, `error.result.state` is what `tm.fit` can
-    resume from.
+    `error.result` is the `tm.Fitted` from before: its `params` are the last finite parameters, and `tm.fit` can resume
+    from its `state`.
 
     >>> import numpy as np, tapem as tm
     >>> data = np.array([1.0, -1.0]), np.zeros(2)
@@ -194,7 +194,7 @@ class NonFiniteError(TapeError, ArithmeticError):
     """
 
     def __init__(self, message: str, result: Any = None) -> None:
-        """The message, and what was reached before."""
+        """Keep the message and the result from before."""
         super().__init__(message, result)
         self.result = result
 

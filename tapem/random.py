@@ -1,14 +1,14 @@
-"""Random numbers as pure functions of a key: the same key gives the same numbers, on every machine.
+"""Random numbers as pure functions of a key: the same key gives the same numbers on every machine.
 
-A key is an array of two uint64, so it can be saved, be part of a tree and be mapped over by `vmap`. Use each key once:
-`split` makes as many new ones as are needed. The generator is NumPy's counter-based Philox 4x64 (Salmon et al. 2011),
-whose every key starts a stream of its own.
+A key is an array of two uint64, so it can be saved, be part of a tree, and be mapped over by `vmap`. Use each key only
+once: `split` makes new keys from it. The generator is NumPy's counter-based Philox 4x64 (Salmon et al. 2011), in which
+every key starts its own stream.
 
     key = tm.random.key(0)
     params_key, data_key = tm.random.split(key)
     noise = tm.random.normal(data_key, (32, 64), dtype=np.float32)
 
-All functions go through all three doors, and nothing passes through them to be differentiated.
+All functions work through all three doors. None of them has a derivative.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ Key: TypeAlias = Annotated[
 ]
 ShapeLike: TypeAlias = int | Sequence[int]
 
-# Philox counts in four words. What is drawn from a key lies at counters below 2^192, what is split off from it above.
+# Philox's counter has four words. Numbers are drawn at counters below 2^192; keys are split off at counters above.
 _SPLIT = (0, 0, 0, 1)
 _ANY_KEY = np.zeros(2, np.uint64)
 
@@ -43,12 +43,12 @@ def _one_by_one(op: Any, size: int, inputs: Sequence[Any], mapped: Sequence[bool
     return np.stack([op(inputs[0][index], **static) for index in range(size)])
 
 
-# NumPy's own streams take no tracers, so a batch of keys is drawn from one key at a time.
+# NumPy's generators take one key, so a batch of keys is a loop.
 _drawing = primitive(differentiable=False, batch=_one_by_one)
 
 
 def _drawing_shapes(function: Callable[..., Any]) -> Any:
-    """Declare an op that draws an array of a given shape; where only its shape is asked for, it draws one number."""
+    """Declare an op that draws an array of a given shape; its abstract rule draws only one number, for the dtype."""
 
     def abstract(key: Any, *, shape: ShapeLike = (), **static: Any) -> ShapeDtype:
         return ShapeDtype(_shape(shape), np.asarray(function(_ANY_KEY, **static)).dtype)
@@ -71,9 +71,9 @@ def _float(dtype: npt.DTypeLike) -> Any:
 
 
 def key(seed: int) -> npt.NDArray[Any]:
-    """The key of a seed, a non-negative integer of any size. Seeds that differ little give keys that differ altogether.
+    """Make a key from a seed, a non-negative integer of any size. Similar seeds give unrelated keys.
 
-    Raises ArgumentError for a negative seed or one that is not an integer.
+    Raises ArgumentError if the seed is negative or not an integer.
 
     >>> key(0)
     array([15793235383387715774, 12390638538380655177], dtype=uint64)
@@ -85,9 +85,9 @@ def key(seed: int) -> npt.NDArray[Any]:
 
 @_drawing
 def split(key: Key, num: int = 2) -> UInt64[Tensor, "{num} 2"]:
-    """New keys made from one, `num` of them as the rows of an array: UInt64 "2" -> UInt64 "num 2".
+    """Make `num` new keys from one, as the rows of an array: UInt64 "2" -> UInt64 "num 2".
 
-    The key that was split should not be used again.
+    Do not use the old key again.
 
     >>> first, second = split(key(0))
     >>> float(uniform(first)) == float(uniform(second))
@@ -100,7 +100,7 @@ def split(key: Key, num: int = 2) -> UInt64[Tensor, "{num} 2"]:
 
 @_drawing
 def fold_in(key: Key, data: int) -> UInt64[Tensor, "2"]:
-    """A new key made from a key and a non-negative integer below 2^63, such as the number of a step.
+    """Make a new key from a key and a non-negative integer below 2^63, such as the number of a step.
 
     >>> keys = [fold_in(key(0), step) for step in range(3)]
     >>> len({tuple(k.tolist()) for k in keys})
@@ -115,7 +115,7 @@ def fold_in(key: Key, data: int) -> UInt64[Tensor, "2"]:
 def uniform(
     key: Key, shape: ShapeLike = (), low: float = 0.0, high: float = 1.0, dtype: npt.DTypeLike = np.float64
 ) -> Float[Tensor, "..."]:
-    """Numbers drawn evenly from [low, high): UInt64 "2" -> Float "*shape", of float32 or float64.
+    """Draw numbers evenly from [low, high): UInt64 "2" -> Float "*shape", of float32 or float64.
 
     Raises ArgumentError if `low` is above `high`.
 
@@ -137,7 +137,7 @@ def uniform(
 def normal(
     key: Key, shape: ShapeLike = (), mean: float = 0.0, scale: float = 1.0, dtype: npt.DTypeLike = np.float64
 ) -> Float[Tensor, "..."]:
-    """Numbers drawn from the normal distribution with this mean and standard deviation, `scale`.
+    """Draw numbers from the normal distribution with this mean and this standard deviation, `scale`.
 
     UInt64 "2" -> Float "*shape", of float32 or float64. Raises ArgumentError for a negative scale.
 
@@ -152,9 +152,9 @@ def normal(
 
 @cast(Declaration, _drawing_shapes)
 def bernoulli(key: Key, p: float = 0.5, shape: ShapeLike = ()) -> Bool[Tensor, "..."]:
-    """Bools that are True with probability p: UInt64 "2" -> Bool "*shape".
+    """Draw bools that are True with probability p: UInt64 "2" -> Bool "*shape".
 
-    Raises ArgumentError for p outside [0, 1].
+    Raises ArgumentError if p is outside [0, 1].
 
     >>> bernoulli(key(0), 0.0, 3), bernoulli(key(0), 1.0, 3)
     (array([False, False, False]), array([ True,  True,  True]))
@@ -166,15 +166,15 @@ def bernoulli(key: Key, p: float = 0.5, shape: ShapeLike = ()) -> Bool[Tensor, "
 
 @cast(Declaration, _drawing_shapes)
 def integers(key: Key, shape: ShapeLike = (), low: int = 0, high: int = 2) -> Int64[Tensor, "..."]:
-    """Integers drawn evenly from low, low + 1, ..., high - 1: UInt64 "2" -> Int64 "*shape".
+    """Draw integers evenly from low, low + 1, ..., high - 1: UInt64 "2" -> Int64 "*shape".
 
-    Raises ArgumentError if there are none.
+    Raises ArgumentError if there are no such integers.
 
     >>> bool((integers(key(0), 100, 0, 3) < 3).all())
     True
     """
     if not low < high:
-        raise ArgumentError(f"random.integers: there is no integer from {low} up to, but without, {high}.")
+        raise ArgumentError(f"random.integers: low is {low} and high is {high}, but low must be below high.")
     return _generator(key).integers(low, high, _shape(shape))
 
 
@@ -182,12 +182,12 @@ def integers(key: Key, shape: ShapeLike = (), low: int = 0, high: int = 2) -> In
 def _permutation(key: Key, n: int) -> Int64[Tensor, "{n}"]:
     """The numbers 0 to n - 1 in random order."""
     if n < 0:
-        raise ArgumentError(f"random.permutation: there are no permutations of {n} things.")
+        raise ArgumentError(f"random.permutation: x is {n}, but cannot be negative.")
     return _generator(key).permutation(n)
 
 
 def permutation(key: Any, x: Any) -> Any:
-    """A random order of the integers below x, if x is an int; or of the rows of x, its first axis, if x is an array.
+    """Put the integers 0 to x - 1 in random order, if x is an int; if x is an array, its rows (along its first axis).
 
     UInt64 "2", int n -> Int64 "n"; UInt64 "2", Shaped "n ..." -> Shaped "n ...".
 
@@ -200,7 +200,7 @@ def permutation(key: Any, x: Any) -> Any:
     if isinstance(x, int | np.integer):
         return order(key, int(cast(int, x)))
     if not np.shape(x):
-        raise ArgumentError("random.permutation: x is a scalar, so it has no rows to be put in another order.")
+        raise ArgumentError("random.permutation: x is a scalar array, so it has no rows. Pass an int or an array.")
     return np.take(x, order(key, np.shape(x)[0]), axis=0)
 
 

@@ -1,4 +1,4 @@
-"""Seeing what a program and its sweeps do."""
+"""Show what a program and its sweeps do."""
 
 from tapem.seeing.debugging import debug, debug_mode, explain
 from tapem.seeing.rule_table import OpRules, RuleTable, rule_table

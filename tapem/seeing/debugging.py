@@ -1,4 +1,4 @@
-"""Seeing: ops as they happen, the reverse sweep step by step, and the first value that is not finite."""
+"""Debugging: print ops as they run, explain the reverse sweep step by step, find the first value that is not finite."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ from tapem.transforms import plain_tree
 
 
 def debug(f: Callable[..., Any]) -> Callable[..., Any]:
-    """The function `f`, printing every op with its inputs and outputs as it happens.
+    """Wrap f so that it prints every op with its inputs and outputs as it runs; the results stay the same.
 
-    Inside a transform the ops of its sweeps are printed too. The results are those of f.
+    Inside a transform the ops of its sweeps are printed too.
 
     >>> import numpy as np
     >>> float(debug(lambda x: np.sin(x) * 2.0)(0.0))
@@ -60,13 +60,13 @@ def debug(f: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def traced(recorder: Recorder, value: Any) -> Any:
-    """A value on the recorder, if it is a tensor of floats; anything else as it is."""
+    """A tracer for a value that is a float or an array of floats; any other value unchanged."""
     is_float = isinstance(value, float) or (type(value) is np.ndarray and value.dtype.kind == "f")
     return Tracer(recorder, recorder.leaf(value)) if is_float else value
 
 
 class FiniteGuard:
-    """Raises at the first value or cotangent that is not finite."""
+    """A watcher that raises TapeError at the first value, tangent or cotangent that is not finite."""
 
     def recorded(self, node: Node) -> None:
         """Check the value of a node."""
@@ -81,7 +81,7 @@ class FiniteGuard:
                 raise not_finite(node, f"the frule of {node.op.name}", "a tangent", part, discarded(node, part, nodes))
 
     def contributed(self, node: Node, cotangent: Any, position: int, contribution: Any, nodes: Sequence[Node]) -> None:
-        """Check what a node hands back."""
+        """Check a contribution to a parent's cotangent."""
         if not is_finite(contribution):
             op: Any = node.op
             raise not_finite(
@@ -94,7 +94,7 @@ class FiniteGuard:
 
 
 def not_finite(node: Node, who: str, what: str, value: Any, why: str) -> TapeError:
-    """The error for a value that is not finite: who gave it, to what inputs, and why."""
+    """The error for a value that is not finite: what gave it, for which inputs, and why."""
     return TapeError(
         f"debug_mode: {who} ({node.label()}) gave {what} that is not finite: {value_text(value)}\n"
         f"  {node_line(node)}\n  inputs: {', '.join(map(value_text, node.inputs))}{why}"
@@ -106,7 +106,7 @@ IF_DISCARDED = f"\n  If a where discards it later, its derivative is NaN all the
 
 
 def discarded(node: Node, derivative: Any, nodes: Sequence[Node]) -> str:
-    """Which `where` discards the value of a node whose derivative is not finite, and what to write; or nothing."""
+    """Name the `where` that discards the value of a node with a derivative that is not finite; "" if there is none."""
     after = {node.id}
     for index in range(node.id + 1, len(nodes)):
         later = nodes[index]
@@ -125,17 +125,17 @@ def discarded(node: Node, derivative: Any, nodes: Sequence[Node]) -> str:
 
 
 def is_finite(value: Any) -> bool:
-    """Whether all elements are finite numbers; integers and bools always are, and what is not known may be."""
+    """Whether all elements are finite; an unknown value counts as finite."""
     return type(value) in (ShapeDtype, Tracer, Zero) or bool(np.all(np.isfinite(value)))
 
 
 class debug_mode:
-    """Check values as they are computed: the first value, tangent or cotangent that is not finite is a TapeError.
+    """Raise TapeError at the first value, tangent or cotangent that is not finite.
 
-    `debug_mode(True)` switches it on for this thread or task, `debug_mode(False)` off; as a `with` block it is switched
-    back at the end. Values are checked where ops are recorded: on a tape, or inside a transform. Inside a transform it
-    ends with the transform at the latest. Outside, an interrupt (Ctrl-C) that arrives between the call and the start of
-    the `with` block leaves it on, since Python has not begun to guard the block.
+    `debug_mode(True)` switches the checks on for this thread or task, `debug_mode(False)` off; a `with` block switches
+    back at its end. Values are checked where ops are recorded: on a tape, or inside a transform. A `debug_mode` that is
+    switched on inside a transform ends with the transform at the latest. Outside, Ctrl-C between the call and the start
+    of the `with` block leaves it on.
 
     >>> import numpy as np, tapem as tm
     >>> with debug_mode(True), np.errstate(divide="ignore"):
@@ -161,23 +161,23 @@ class debug_mode:
 
 
 class Teller:
-    """Writes down the reverse sweep: every node, what arrives, and what it hands to each parent."""
+    """A watcher that writes down the reverse sweep: every node, its cotangent, and its contribution to each parent."""
 
     def __init__(self, tape: Tape) -> None:
-        """Of the sweep over this tape."""
+        """Watch the sweep over this tape."""
         self.tape = tape
         self.lines: list[str] = []
         self.sums: dict[int, Any] = {}
         self.current: int | None = None
 
     def recorded(self, node: Node) -> None:
-        """Nothing is recorded by a sweep over arrays."""
+        """Do nothing: a sweep over arrays records nothing."""
 
     def pushed(self, node: Node, tangent: Any, nodes: Sequence[Node]) -> None:
-        """Nothing is pushed by a reverse sweep."""
+        """Do nothing: a reverse sweep pushes no tangents."""
 
     def contributed(self, node: Node, cotangent: Any, position: int, contribution: Any, nodes: Sequence[Node]) -> None:
-        """Tell one contribution, under the heading of its node."""
+        """Write down one contribution, under the heading of its node."""
         if node.id != self.current:
             self.current = node.id
             self.lines.append(f"%{node.id} = {node_line(node)}   value {value_text(node.output)}")
@@ -192,11 +192,11 @@ class Teller:
 
 
 def explain(tape: Tape, out: Ref) -> str:
-    """Tell the reverse sweep from a scalar step by step, so that it can be followed by hand.
+    """Describe the reverse sweep from a scalar step by step, so that a reader can follow it by hand.
 
-    For every node, from the last to the first: its op, its value, the cotangent that has arrived, the contribution that
-    its rule makes to each parent, and the running sum there. The last lines give the gradients of the leaves, which are
-    those of `tape.backward_scalar(out)`.
+    For every node, from the last to the first: its op, its value, its cotangent, the contribution that its rule makes
+    to each parent, and the running sum there. The last lines give the gradients of the leaves, as
+    `tape.backward_scalar(out)` gives them.
 
     Raises NotScalarError as `backward_scalar` does.
 

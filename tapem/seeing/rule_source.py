@@ -1,4 +1,4 @@
-"""The source of a rule: what stands in an op's declaration, read from the file in which it was written."""
+"""The source of a rule, read from the file of its op's declaration."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Written: TypeAlias = "ast.Lambda | ast.FunctionDef"
 
 
 def source_of(rule: Callable[..., Any] | None) -> str:
-    """A rule as a reader sees it: the expression that it returns; for one of several statements, its call.
+    """The text of a rule: the expression that it returns; for a rule of several statements, a call of it.
 
     >>> import tapem as tm
     >>> source_of(tm.tanh.rrule[0])
@@ -43,7 +43,7 @@ def source_of(rule: Callable[..., Any] | None) -> str:
 
 
 def written_as(function: Callable[..., Any]) -> Written | None:
-    """The lambda or `def` that made a function; None where there is no file to read it in."""
+    """The lambda or `def` that made a function; None if there is no file to read."""
     code = getattr(function, "__code__", None)
     module = inspect.getmodule(function)
     if code is None or module is None:
@@ -67,7 +67,7 @@ def _is_docstring(line: ast.stmt) -> bool:
 
 @functools.lru_cache(maxsize=256)
 def _functions(module: str, filename: str) -> tuple[Written, ...]:
-    """Every lambda and `def` of a file; the module's name makes the cache know an edited notebook cell anew."""
+    """Every lambda and `def` of a file; the module's name is part of the cache's key."""
     try:
         with open(filename, encoding="utf-8") as file:
             tree = ast.parse(file.read())
@@ -77,14 +77,14 @@ def _functions(module: str, filename: str) -> tuple[Written, ...]:
 
 
 def _spans(node: Written, code: Any) -> bool:
-    """Whether all that the code was compiled from lies within what was written."""
+    """Whether the source positions of the code all lie within the node."""
     name = "<lambda>" if isinstance(node, ast.Lambda) else node.name
     return name == code.co_name and all(_within(node, place) for place in _places(code))
 
 
 def _places(code: Any) -> Iterator[tuple[int, int]]:
     for line, _, column, _ in code.co_positions():
-        if line is not None and column:  # column 0 is where the function as a whole is said to be
+        if line is not None and column:  # column 0 is the position of the function as a whole
             yield line, column
 
 

@@ -1,4 +1,4 @@
-"""All of calculus on one page: every op with its rules, as its declaration says them."""
+"""All of calculus on one page: every op with its rules, as its declaration has them."""
 
 from __future__ import annotations
 
@@ -58,11 +58,11 @@ class OpRules(NamedTuple):
         return f"{self.name}({', '.join(self.operands)})"
 
     def line(self, width: int) -> str:
-        """An elementwise op in one line, the rules of its operands one after the other."""
+        """The line of an elementwise op: the rules of its operands one after the other."""
         return f"  {self.usage:{width}}  {'   |   '.join(self.reverse)}".rstrip()
 
     def block(self) -> str:
-        """Any other op, a line for each thing that there is to say."""
+        """The lines of any other op: one for its signature, each rule, its kinks and its NumPy names."""
         rows = [*self._rows("reverse", self.reverse), *self._rows("forward", self.forward), ("batch", self.batch)]
         rows += [("kinks", self.kinks)] if self.kinks else []
         rows += [("NumPy", ", ".join(self.numpy))] if self.numpy else []
@@ -87,7 +87,7 @@ class RuleTable(tuple[OpRules, ...]):
 
     @property
     def elementwise(self) -> str:
-        """The part of the table that fits on one screen: the differentiable elementwise ops, a line each."""
+        """The part of the table that fits on one screen: the differentiable elementwise ops, one line each."""
         rows = [row for row in self if row.elementwise and row.reverse]
         width = max((len(row.usage) for row in rows), default=0)
         return "\n".join(row.line(width) for row in rows)
@@ -108,7 +108,7 @@ class RuleTable(tuple[OpRules, ...]):
 
 
 def rule_table(*packages: ModuleType) -> RuleTable:
-    """The table of every op's rules, made from the declarations' own source; of tapem's ops, or of other packages'.
+    """The table of the rules of tapem's ops, or of other packages' ops, made from the declarations' own source.
 
     >>> import tapem as tm
     >>> [row.reverse for row in tm.rule_table() if row.name in ("exp", "mul")]
@@ -118,7 +118,7 @@ def rule_table(*packages: ModuleType) -> RuleTable:
 
 
 def ops_of(*packages: ModuleType) -> Iterator[Primitive]:
-    """Every op that the modules of some packages declare, once, in the order of the files."""
+    """Yield every op that the modules of some packages declare, once, in the order of the files."""
     seen: set[int] = set()
     for package in packages:
         names = [module.name for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}.")]
@@ -134,7 +134,7 @@ def _sources(rules: object) -> tuple[str, ...]:
 
 
 def _kinks(op: Primitive) -> str:
-    """What the docstring says of kinks."""
+    """The docstring's paragraph about kinks, in one line."""
     found = re.search(r"^Kinks?: (.*?)(?=\n\n|\n>>>|\Z)", inspect.getdoc(op) or "", re.DOTALL | re.MULTILINE)
     return " ".join(found[1].split()) if found else ""
 

@@ -1,4 +1,4 @@
-"""Training a model, and keeping what it learned."""
+"""Train a model, and save and load its parameters."""
 
 from tapem.training.fitting import Best, FitState, Fitted, fit
 from tapem.training.memory import keep_freed_memory

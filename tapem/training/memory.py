@@ -1,9 +1,9 @@
-"""Memory that every step needs again is kept between steps.
+"""Keep freed memory in the process between training steps.
 
-A training step makes arrays and, at its end, frees them all. glibc's malloc then gives their memory back to the system:
-arrays above a threshold at once, and the end of its heap when more than twice that much is free there. The next step
-fetches it again, page by page, which was seen to take half a millisecond per MB: longer than computing with it. The
-threshold is 128 KB at first, and rises to the size of whatever is freed above it; see mallopt(3), M_MMAP_THRESHOLD.
+A training step makes arrays and frees them all at its end. glibc's malloc then returns their memory to the system:
+arrays above a threshold at once, and the end of its heap when more than twice the threshold is free there. The next
+step gets it back page by page, which takes half a millisecond per MB (measured): longer than computing with it. The
+threshold starts at 128 KB and rises to the size of any larger array that is freed; see mallopt(3), M_MMAP_THRESHOLD.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ import numpy as np
 
 
 def keep_freed_memory(size: int = 1 << 24) -> None:
-    """Free an array of that many bytes, so that twice as many free ones may stay in the process from now on.
+    """Free an array of `size` bytes, so that from now on twice as many free bytes may stay in the process.
 
-    The array is never touched, so that it takes microseconds and no memory. A program that frees such arrays anyway is
-    in the same state. More than 32 MB, or another allocator than glibc's, and nothing changes.
+    The array is never touched, so this takes microseconds and no memory. A program that frees such arrays anyway is in
+    the same state. A size above 32 MB, or an allocator other than glibc's, changes nothing.
 
     >>> keep_freed_memory()
     """

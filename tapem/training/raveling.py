@@ -1,4 +1,4 @@
-"""Trees of floats as one vector and back: how optimizers that know only vectors, such as SciPy's, are given a model."""
+"""Trees of floats as one vector and back, for optimizers that work on vectors only, such as SciPy's."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from tapem.transforms import through_every_door
 
 @through_every_door
 def ravel(tree: Any) -> tuple[Any, Callable[[Any], Any]]:
-    """All numbers of a tree of floats in one vector, and the function that makes such a tree of such a vector.
+    """Return all numbers of a tree of floats in one vector, and `unravel`, which makes such a tree from such a vector.
 
-    The leaves follow each other as in the tree, the entries of a dict by sorted keys, each in row-major order. The
-    vector has the dtype to which NumPy promotes those of the leaves (float32 and float64 give float64), and float64 if
-    there are none. `unravel` restores structure, shapes and dtypes, whatever float dtype its vector has, and shares no
-    memory with it. Both are differentiable, and go through every door.
+    The leaves follow each other as in the tree (the entries of a dict by sorted keys), each in row-major order. NumPy's
+    promotion of the leaves' dtypes gives the vector's dtype (float32 and float64 give float64); without leaves it is
+    float64. `unravel` restores structure, shapes and dtypes from a vector of any float dtype, and the tree shares no
+    memory with the vector. Both functions are differentiable and work through every door.
 
-    Raises DTypeError for a leaf of integers or bools: rounded back from what an optimizer makes of them, they would
-    not be what they were. `unravel` raises ShapeError for a vector of another length.
+    Raises DTypeError for a leaf of integers or bools, since an optimizer would change them to floats that rounding does
+    not restore. `unravel` raises ShapeError for a vector of another length.
 
     >>> vector, unravel = ravel({"w": np.array([[1.0, 2.0], [3.0, 4.0]]), "b": np.array([5.0], np.float32)})
     >>> vector
@@ -42,7 +42,7 @@ def ravel(tree: Any) -> tuple[Any, Callable[[Any], Any]]:
 
     @through_every_door
     def unravel(vector: Any) -> Any:
-        """The tree whose numbers, one after another, are those of the vector."""
+        """Make the tree whose numbers, one after another, are those of the vector."""
         vector = taken(vector, op="unravel", argument="the vector")
         given = ShapeDtype.of(vector)
         if given.shape != (bounds[-1],):
@@ -63,7 +63,7 @@ def ravel(tree: Any) -> tuple[Any, Callable[[Any], Any]]:
 
 
 def kind_of(leaf: Any, position: int) -> ShapeDtype:
-    """Shape and dtype of a leaf; DTypeError if it does not hold floats."""
+    """Shape and dtype of a leaf. Raises DTypeError if it does not hold floats."""
     kind = ShapeDtype.of(leaf)
     if kind.dtype.kind != "f":
         raise DTypeError(

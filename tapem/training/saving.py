@@ -1,7 +1,7 @@
-"""Trees of arrays in safetensors files: `save(path, tree)`, and `load(path)` gives the tree back.
+"""Trees of arrays in safetensors files: `save(path, tree)` writes a tree, and `load(path)` reads it.
 
-A file holds every array under a name, the way to it joined by dots as in torch's `state_dict` (`0.weight`), and in its
-metadata an outline of the tree. Files from elsewhere have no outline: they load as they are, a dict of names.
+A file holds every array under a name, which is its keys joined by dots as in torch's `state_dict` (`0.weight`), and an
+outline of the tree in its metadata. A file of another program has no outline: it loads as a dict from names to arrays.
 """
 
 from __future__ import annotations
@@ -44,15 +44,15 @@ DTYPES = {
 def save(path: str | os.PathLike[str], tree: Any) -> None:
     """Write a tree of arrays and numbers to a safetensors file: parameters, the state of an optimizer, steps, keys.
 
-    The tree is any nesting of dict, list, tuple, NamedTuple, dataclass and None, with leaves of any shape and of the
-    dtypes float16 to float64, int8 to uint64 and bool; Python's bools, ints and floats come back as such. Files of the
-    same tree are equal to the byte, and other programs that read safetensors find the arrays under their names.
+    The tree is any nesting of dict, list, tuple, NamedTuple, dataclass and None. Its leaves are arrays of any shape and
+    of the dtypes float16 to float64, int8 to uint64 and bool, or Python's bools, ints and floats, which `load` restores
+    as such. Equal trees give equal bytes, and other programs that read safetensors find the arrays under their names.
 
-    The file appears complete or not at all: it is written beside its place, and moved there when it is on the disk. A
-    file that was there before is replaced by one of the same mode (who may read and write it).
+    The file appears complete or not at all: it is written under another name in the same directory, and renamed when it
+    is on the disk. It keeps the mode (the permissions) of a file that it replaces.
 
-    Raises DTypeError for a leaf that is no such array or number, ConcretizationError for one that is a tracer, and
-    TreeError for a dict with keys that are neither strings nor ints, or if two leaves would have the same name.
+    Raises DTypeError for a leaf that is not such an array or number, ConcretizationError for a tracer, and TreeError if
+    a dict has keys that are neither strings nor ints or if two leaves would have the same name.
 
     >>> import tempfile
     >>> path = Path(tempfile.mkdtemp()) / "model.safetensors"
@@ -69,16 +69,16 @@ def save(path: str | os.PathLike[str], tree: Any) -> None:
 def load(path: str | os.PathLike[str], like: Any = None) -> Any:
     """Read a tree that `save` wrote, or the arrays of any safetensors file.
 
-    Without `like`, dicts, lists and tuples come back as they were, a NamedTuple or dataclass as a dict of its fields,
-    and a file that was not written by `save`, such as a `state_dict` of torch, as a dict of its names.
+    Without `like`, dicts, lists and tuples are restored, a NamedTuple or dataclass becomes a dict of its fields, and a
+    file that `save` did not write, such as a `state_dict` of torch, becomes a dict from names to arrays.
 
     With `like`, a tree such as `model.init(key)` or `optimizer.init(params)`, the result is a tree of exactly that
-    type. Names, shapes and dtypes must be those of `like`; its numbers do not matter, and nothing is ever written into
-    it.
+    type. Names, shapes and dtypes must be those of `like`; its numbers do not matter, and it is never written to.
 
-    Raises TreeError, listing what is missing, unexpected, or of another shape or dtype, if the file does not hold such
-    a tree; FileFormatError for what is no whole safetensors file (a pipe or a device is none), has a dtype that tapem
-    lacks (bfloat16), or describes a tree that `save` does not write; FileNotFoundError if there is no file.
+    Raises TreeError if the file does not hold the tree of `like`, with a list of what is missing, unexpected, or has
+    another shape or dtype. Raises FileFormatError if the file is not a whole safetensors file (a pipe or a device is
+    not), has a dtype that tapem does not have (bfloat16), or describes a tree that `save` does not write. Raises
+    FileNotFoundError if there is no file.
 
     >>> import tempfile
     >>> path = Path(tempfile.mkdtemp()) / "state.safetensors"
@@ -108,8 +108,8 @@ def load(path: str | os.PathLike[str], like: Any = None) -> Any:
         if isinstance(error, FileFormatError):
             raise
         raise FileFormatError(
-            f"load: {os.fspath(path)} describes a tree that its arrays do not form ({error!r}). They can be loaded "
-            "with like=."
+            f"load: {os.fspath(path)} describes a tree that does not fit its arrays ({error!r}). Load the arrays with "
+            "like=."
         ) from error
 
 
@@ -117,8 +117,8 @@ def load(path: str | os.PathLike[str], like: Any = None) -> Any:
 
 
 def taken_apart(tree: Any) -> tuple[Arrays, Outline]:
-    """The arrays of a tree by their names, and what else there is to know about it."""
-    tree_flatten(tree)  # makes dataclasses known
+    """Split a tree into its arrays, by their names, and its outline."""
+    tree_flatten(tree)  # registers the dataclasses in it with optree
     arrays: Arrays = {}
 
     def outline_of(node: Any, way: tuple[str, ...]) -> Outline:
@@ -129,9 +129,9 @@ def taken_apart(tree: Any) -> tuple[Arrays, Outline]:
             if name in arrays:
                 raise TreeError(f"save: two leaves would have the name {name!r}, so they could not be told apart.")
             if name == "__metadata__":
-                raise TreeError("save: the name '__metadata__' means something else in safetensors files.")
+                raise TreeError("save: the name '__metadata__' is reserved in safetensors files. Rename the leaf.")
             if name.encode(errors="replace").decode() != name:
-                raise TreeError(f"save: the name {name!r} cannot be written in UTF-8, which files have.")
+                raise TreeError(f"save: the name {name!r} cannot be written in UTF-8, as safetensors files need.")
             arrays[name] = storable(node, name)
             return "array" if isinstance(node, np.ndarray) else kind_of(node)
         parts = [[key, outline_of(part, (*way, str(key)))] for key, part in parts_of(node, way)]
@@ -144,7 +144,7 @@ def taken_apart(tree: Any) -> tuple[Arrays, Outline]:
 
 
 def parts_of(node: Any, way: tuple[str, ...]) -> Iterator[tuple[str | int, Any]]:
-    """The parts of an inner node with their keys, in its own order; TreeError for keys that could not be saved."""
+    """Yield the parts of an inner node with their keys, in its own order. Raises TreeError for keys that JSON lacks."""
     parts, _, entries, _ = optree.tree_flatten_one_level(node, namespace=NAMESPACE)
     found = dict(zip(getattr(node, "_fields", entries), parts, strict=True))
     keys: list[Any] = list(cast("Mapping[Any, Any]", node) if isinstance(node, Mapping) else found)
@@ -155,17 +155,17 @@ def parts_of(node: Any, way: tuple[str, ...]) -> Iterator[tuple[str | int, Any]]
 
 
 def is_key(key: Any) -> bool:
-    """Whether a dict with such a key can be saved: JSON knows strings and ints."""
+    """Whether a dict with this key can be saved: JSON has strings and ints."""
     return isinstance(key, str) or type(key) is int
 
 
 def kind_of(number: Any) -> str:
-    """What a number that is no array is to be when it comes back."""
+    """The kind under which a number that is not an array is saved: its Python type, or "scalar" for NumPy's."""
     return type(number).__name__ if type(number) in (bool, int, float) else "scalar"
 
 
 def storable(leaf: Any, name: str) -> npt.NDArray[Any]:
-    """A leaf as a contiguous array in memory that safetensors can take; DTypeError if it is none."""
+    """Convert a leaf to a contiguous array that safetensors can write. Raises DTypeError if that is impossible."""
     if isinstance(leaf, Tracer):
         raise ConcretizationError(
             f"save: {name} is {leaf!r}, which stands for a number while a transform runs. Save what the transform "
@@ -186,12 +186,15 @@ def storable(leaf: Any, name: str) -> npt.NDArray[Any]:
         raise DTypeError(
             f"save: {name} holds {array.dtype} values, but only {', '.join(DTYPES.values())} can be saved."
         )
-    # The file has the order of C and the bytes of a little-endian machine. A 0-d array is to stay one.
+    # The file is row-major and little-endian. `reshape` keeps a 0-d array 0-d.
     return np.ascontiguousarray(array, array.dtype.newbyteorder("<")).reshape(array.shape)
 
 
 def built(outline: Outline, arrays: Arrays) -> Any:
-    """The tree of an outline, with these arrays; KeyError, TypeError or ValueError for what `save` does not write."""
+    """Make the tree of an outline with these arrays.
+
+    Raises KeyError, TypeError or ValueError for an outline that `save` does not write.
+    """
     unused = dict(arrays)
 
     def tree_of(outline: Outline, way: tuple[str, ...]) -> Any:
@@ -209,7 +212,7 @@ def built(outline: Outline, arrays: Arrays) -> Any:
         for key, part in cast(list[Outline], parts):
             if not is_key(key) or key in tree:
                 raise ValueError(
-                    f"{leaf_name(way)} has the key {key!r}, " + ("twice" if is_key(key) else "no str or int")
+                    f"{leaf_name(way)} has the key {key!r}, " + ("twice" if is_key(key) else "not a str or int")
                 )
             tree[key] = tree_of(part, (*way, str(key)))
         return tree
@@ -221,17 +224,20 @@ def built(outline: Outline, arrays: Arrays) -> Any:
 
 
 def leaf_of(kind: str, array: npt.NDArray[Any]) -> Any:
-    """An array from a file as the leaf that an outline says it was; KeyError or ValueError if it cannot have been."""
+    """Convert an array from a file to the kind of leaf that the outline names.
+
+    Raises KeyError for an unknown kind, ValueError if the array does not fit it.
+    """
     if kind == "array":
         return array
     dtypes = {"bool": "bool", "int": "int64", "float": "float64", "scalar": array.dtype.name}
     if array.shape or array.dtype.name != dtypes[kind]:
-        raise ValueError(f"{ShapeDtype.of(array)} is no {kind}")
+        raise ValueError(f"{ShapeDtype.of(array)} is not a {kind}")
     return array[()] if kind == "scalar" else array.item()
 
 
 def restored(like: Any, arrays: Arrays, complaint: str) -> Any:
-    """A tree of the same type as `like` made of named arrays; TreeError, beginning with `complaint`, if they differ."""
+    """Make a tree of the type of `like` from named arrays; if they do not fit, raise TreeError with this complaint."""
     leaves, structure = tree_flatten(like)
     names = list(leaf_names(like))
     kinds = {name: in_native_order(ShapeDtype.of(leaf)) for name, leaf in zip(names, leaves, strict=True)}
@@ -245,12 +251,12 @@ def restored(like: Any, arrays: Arrays, complaint: str) -> Any:
 
 
 def in_native_order(kind: ShapeDtype) -> ShapeDtype:
-    """The same with the machine's order of bytes, which all that was loaded has."""
+    """The same kind in the machine's byte order, which loaded arrays have."""
     return ShapeDtype(kind.shape, kind.dtype.newbyteorder("="))
 
 
 def as_like(leaf: Any, array: npt.NDArray[Any]) -> Any:
-    """An array from a file as the Python number or NumPy scalar that stands in `like` in its place."""
+    """Convert an array from a file to a Python number or NumPy scalar if the leaf of `like` is one."""
     if type(leaf) in (bool, int, float):
         return array.item()
     return array[()] if isinstance(leaf, np.generic) else array
@@ -260,16 +266,16 @@ def as_like(leaf: Any, array: npt.NDArray[Any]) -> Any:
 
 
 def write(path: Path, content: bytes) -> None:
-    """Put a file in its place at once: whoever opens it, at any time, finds the old one or the new one."""
-    path = path.resolve()  # a link stays one
+    """Write a file atomically: a reader sees the old file or the new one, at any time."""
+    path = path.resolve()  # a link stays a link
     if not path.parent.is_dir():
         raise FileNotFoundError(f"save: there is no directory {path.parent} to write {path.name} in.")
     if path.exists() and not path.is_file():  # a directory, a pipe, or a device such as /dev/null
-        raise FileExistsError(f"save: {path} exists and is no file, so it is not replaced.")
+        raise FileExistsError(f"save: {path} exists and is not a file, so it is not replaced.")
     beside = path.with_name(f".{path.name:.40}.{secrets.token_hex(8)}")
     mode = stat.S_IMODE(path.stat().st_mode) if path.exists() else None
     try:
-        # What few may read is readable by no more while it is written, nor afterwards.
+        # The new file never has wider permissions than the old one, not even while it is written.
         with open(beside, "xb", opener=functools.partial(os.open, mode=0o666 if mode is None else mode)) as file:
             file.write(content)
             file.flush()
@@ -284,15 +290,14 @@ def write(path: Path, content: bytes) -> None:
 
 
 def read(path: Path) -> tuple[Arrays, dict[str, str]]:
-    """All arrays of a safetensors file by their names, and its metadata; FileFormatError if it is none."""
+    """Read the arrays of a safetensors file by their names, and its metadata. Raises FileFormatError for others."""
     if path.is_dir():
         raise IsADirectoryError(f"load: {path} is a directory, not a file.")
     if path.exists() and not path.is_file():
         raise FileFormatError(
-            f"load: {path} is a pipe or a device, which would have to be read from its beginning to an end that may "
-            "never come. Write what comes from it to a file, and load that."
+            f"load: {path} is a pipe or a device, which may have no end. Write its contents to a file, and load that."
         )
-    open(path, "rb").close()  # says what is the matter; safetensors would say that there is no such file
+    open(path, "rb").close()  # raises the right error; safetensors would always say that there is no such file
     try:
         with cast(Any, safe_open)(path, framework="np") as file:
             names = sorted(file.keys())
@@ -306,14 +311,12 @@ def read(path: Path) -> tuple[Arrays, dict[str, str]]:
             arrays: Arrays = {name: file.get_tensor(name) for name in names}
             for name, array in arrays.items():
                 if array.dtype == bool and np.any(array.view(np.uint8) > 1):
-                    raise FileFormatError(
-                        f"load: {name} in {path} holds BOOL values, but has bytes other than 0 and 1, so they are none."
-                    )
+                    raise FileFormatError(f"load: {name} in {path} has dtype BOOL, but has bytes other than 0 and 1.")
             return arrays, file.metadata() or {}
-    except (SafetensorError, ValueError) as error:  # the second is NumPy's, for shapes that it cannot have
+    except (SafetensorError, ValueError) as error:  # NumPy raises ValueError for shapes that it cannot have
         if isinstance(error, FileFormatError):
             raise
-        raise FileFormatError(f"load: {path} is no safetensors file, or only a part of one: {error}.") from error
+        raise FileFormatError(f"load: {path} is not a safetensors file, or only a part of one: {error}.") from error
 
 
 __all__ = ["load", "save"]

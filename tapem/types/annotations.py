@@ -1,6 +1,6 @@
-"""Annotations: what a jaxtyping annotation allows, taken apart and written out again.
+"""Annotations: parse a jaxtyping annotation into its alternatives, and write it as text.
 
-What an annotation means is for jaxtyping to say, with a stand-in array that owns no memory; nothing here decides.
+Only jaxtyping decides what an annotation allows, by checking a stand-in array; nothing here decides it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _NUMBER_KINDS: dict[object, Any] = {bool: Bool, int: Int, float: Float, complex:
 class Operand(NamedTuple):
     """A tensor parameter of an op: `optional` if it may be None or left out, `variadic` for `*xs`.
 
-    `leaves` are the array types that the annotation allows, as jaxtyping is asked about them; none if it says nothing.
+    `leaves` are the array types that the annotation allows, in the form that jaxtyping checks; () if it is open.
 
     >>> Operand.of("ys", Any, variadic=True)
     Operand(name='ys', annotation=typing.Any, optional=False, text='Tensor', variadic=True, leaves=())
@@ -40,7 +40,7 @@ class Operand(NamedTuple):
 
     @classmethod
     def of(cls, name: str, annotation: Any, optional: bool = False, variadic: bool = False) -> Operand:
-        """Read an operand off its annotation, of which `X | None` makes it optional too.
+        """Make an operand from its annotation; `X | None` makes it optional too.
 
         >>> Operand.of("mask", Bool[np.ndarray, "n"] | None).optional
         True
@@ -50,12 +50,12 @@ class Operand(NamedTuple):
 
     @property
     def names(self) -> set[str]:
-        """The names that its dimension strings refer to, as `"{heads}"` does."""
+        """The static arguments that the dimension strings name, such as heads in `"{heads}"`."""
         return {name for leaf in self.leaves if is_jaxtyping(leaf) for name in names_in_braces(leaf.dim_str)}
 
 
 def results_of(annotation: Any) -> list[Operand]:
-    """Take a return annotation apart: the parts of a tuple are named result[0], result[1] and so on."""
+    """List the tensors of a return annotation; the parts of a tuple are named result[0], result[1] and so on."""
     origin, args = get_origin(annotation), get_args(annotation)
     if hasattr(annotation, "_fields"):  # a NamedTuple
         origin, args = tuple, tuple(typing.get_type_hints(annotation, include_extras=True).values())
@@ -74,7 +74,7 @@ def expand(operands: Sequence[Operand], count: int) -> list[Operand]:
 
 
 def _alternatives(annotation: Any) -> list[Any]:
-    """List what a Union, Optional, Annotated or type alias stands for."""
+    """List the alternatives of a Union, Optional, Annotated or type alias."""
     if hasattr(annotation, "__value__"):  # an alias, such as NumPy's NDArray[...] from 2.5 on
         value, arguments = annotation.__value__, get_args(annotation)
         return _alternatives(value[arguments] if arguments else value)
@@ -86,7 +86,7 @@ def _alternatives(annotation: Any) -> list[Any]:
 
 
 def is_jaxtyping(annotation: object) -> bool:
-    """Tell whether an annotation is an array type of jaxtyping's."""
+    """Whether an annotation is an array type of jaxtyping's."""
     return isinstance(annotation, type) and issubclass(annotation, AbstractArray)
 
 
@@ -95,7 +95,7 @@ def _is_numpy(annotation: object) -> bool:
 
 
 def _array_types(annotation: Any) -> tuple[Any, ...]:
-    """List the array types in an annotation; numbers count as such, but only beside a real one."""
+    """List the array types in an annotation; number types count as 0-d arrays, but only beside an array type."""
     leaves: list[Any] = []
     alternatives = _alternatives(annotation)
     if not any(is_jaxtyping(a) or _is_numpy(a) for a in alternatives):
@@ -104,7 +104,7 @@ def _array_types(annotation: Any) -> tuple[Any, ...]:
         if a in _NUMBER_KINDS:
             leaves.append(_NUMBER_KINDS[a][np.ndarray, ""])
         elif is_jaxtyping(a) and a.array_type not in (Any, np.ndarray):
-            # Which container stands there (Ref, jax.Array) is not the question: ask about the stand-in's.
+            # The stand-in is a NumPy array, so the container in the annotation (Ref, jax.Array) is replaced.
             leaves.append(a.dtype[np.ndarray, a.dim_str])
         elif is_jaxtyping(a) or _is_numpy(a):
             leaves.append(a)
@@ -112,13 +112,13 @@ def _array_types(annotation: Any) -> tuple[Any, ...]:
 
 
 def names_in_braces(dim_str: str) -> list[str]:
-    """List the names that an f-string such as "{heads}*d" refers to."""
+    """List the names in braces in a dimension string such as "{heads}*d"."""
     nodes = ast.walk(ast.parse(f"f'{dim_str}'")) if "{" in dim_str else ()
     return [node.id for node in nodes if isinstance(node, ast.Name)]
 
 
 def annotation_text(annotation: Any) -> str:
-    """Write an annotation as it stands in source."""
+    """Write an annotation as in source code."""
     alternatives = _alternatives(annotation)
     if len(alternatives) > 1:
         return " | ".join(map(annotation_text, alternatives))
@@ -140,14 +140,14 @@ def annotation_text(annotation: Any) -> str:
 
 
 def satisfies(value: object, annotation: Any) -> bool:
-    """Ask beartype whether a value is what an annotation says; it is imported when it is asked for the first time."""
+    """Ask beartype whether a value fits an annotation; the first call imports beartype."""
     from beartype.door import is_bearable
 
     return is_bearable(value, annotation)
 
 
 def allows_dtype(leaf: Any, dtype: np.dtype[Any]) -> bool:
-    """Ask about a dtype alone: the same kinds, any shape."""
+    """Whether an array type allows a dtype, whatever the shape."""
     if not is_jaxtyping(leaf):
         return satisfies(np.zeros((), dtype), leaf)
 

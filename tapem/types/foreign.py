@@ -1,18 +1,18 @@
-"""What tapem takes for an array, in which order, and what it refuses: written once, for every door and every place.
+"""Which values tapem accepts as arrays, and which it refuses: one definition for all doors.
 
-NumPy would turn anything with an `__array__` into numbers. What such a thing stood for, the mask of a masked array, the
-product of a matrix, the bounds of an interval, would be lost without a word. So tapem takes, in this order,
+NumPy would turn anything with an `__array__` into numbers, and silently lose the rest: the mask of a masked array, the
+product of a matrix, the bounds of an interval. So tapem accepts, in this order,
 
-1. an ndarray (not of a subclass), a NumPy scalar, a Python number;
-2. a memmap, as the ndarray that it is; no other subclass of ndarray;
-3. a list of what is taken, a tuple, a range;
-4. what has a `__dlpack__` on the CPU, as the arrays of torch and JAX do;
+1. an ndarray (not a subclass), a NumPy scalar, a Python number;
+2. a memmap, but no other subclass of ndarray;
+3. a list or tuple of accepted values, a range;
+4. an array with a `__dlpack__` on the CPU, as torch's and JAX's have;
 5. a pandas Series or DataFrame whose dtypes are NumPy's own, by value;
 
-and refuses everything else by name, with the remedy.
+and refuses everything else with an error that names it and says what to pass instead.
 """
 
-# What is foreign has no type here, and pandas is only looked up if the program has imported it.
+# Foreign values have no static type here. pandas is used only if the program has imported it.
 # pyright: reportUnknownArgumentType=false, reportUnknownMemberType=false, reportUnknownVariableType=false
 
 from __future__ import annotations
@@ -30,21 +30,21 @@ from tapem.types.location import users_line
 
 NUMBERS = frozenset({bool, int, float, np.float64, np.float32, np.float16, np.int64, np.int32, np.bool_})
 
-_PLAIN = NUMBERS | {np.ndarray, str, slice, type(None)}  # what needs no second look
+_PLAIN = NUMBERS | {np.ndarray, str, slice, type(None)}  # never foreign
 _NUMBER_CLASSES = (bool, int, float, complex, np.generic)
 _DLPACK_CPU = 1  # kDLCPU in dlpack.h
 
 
 class NoArray:
-    """Base of tapem's own classes that are no arrays: their `__array__` says so, or (a Thunk's) gives the value."""
+    """The base of tapem's classes that are not arrays: their `__array__` raises, or (a Thunk's) gives the value."""
 
     __slots__ = ()
 
 
 def as_tensor(value: Any, *, op: str, argument: str) -> npt.NDArray[Any]:
-    """Whatever stands for a real-valued array, as an ndarray (not copied).
+    """Convert a value that stands for a real-valued array to an ndarray, without a copy.
 
-    Raises DTypeError, naming `op` and `argument`, for everything else.
+    Raises DTypeError, which names `op` and `argument`, for every other value.
 
     >>> as_tensor(np.float32(2), op="f(x)", argument="argument 'x'")
     array(2., dtype=float32)
@@ -52,31 +52,35 @@ def as_tensor(value: Any, *, op: str, argument: str) -> npt.NDArray[Any]:
     Traceback (most recent call last):
     tapem.errors.DTypeError: f(x): argument 'x' is a numpy.ma.MaskedArray, whose mask would be lost. Pass x.filled(0)...
     """
-    what = f"{op}: {argument}"
+    subject = f"{op}: {argument}"
     if type(value) is np.ndarray:
         array = value
     elif isinstance(value, _NUMBER_CLASSES) or type(value) is np.memmap:
         array = np.asarray(value)
     elif value is None or isinstance(value, str | bytes):
-        raise DTypeError(f"{what} is {_shown(value)}, which is not a tensor. Pass a NumPy array, a number, or a Ref.")
+        raise DTypeError(
+            f"{subject} is {_shown(value)}, which is not a tensor. Pass a NumPy array, a number, or a Ref."
+        )
     elif isinstance(value, list | tuple | range):
         array = _of_sequence(value, op, argument)
     elif isinstance(value, NoArray):
         array = np.asarray(value)
     else:
-        array = _by_value(value, what)
+        array = _by_value(value, subject)
     if array.dtype.kind in "fiub":
         return array
     if array.dtype.kind == "c":
-        raise DTypeError(f"{what} is complex ({array.dtype}). tapem differentiates real values: split it into parts.")
+        raise DTypeError(
+            f"{subject} is complex ({array.dtype}). tapem differentiates real values: split it into parts."
+        )
     raise DTypeError(
-        f"{what} is {_shown(value)}, an array of dtype {array.dtype}, which is not a tensor of numbers. "
+        f"{subject} is {_shown(value)}, an array of dtype {array.dtype}, which is not a tensor of numbers. "
         "Pass a NumPy array of floats, integers or bools."
     )
 
 
 def _of_sequence(value: Sequence[Any], op: str, argument: str) -> npt.NDArray[Any]:
-    """The array of a list, of which every item is taken for itself: a list of masked arrays has masks, too."""
+    """Convert a list item by item, so that a list of masked arrays is refused too."""
     items = value
     if not NUMBERS.issuperset(map(type, value)):
         items = [as_tensor(item, op=op, argument=f"{argument}[{i}]") for i, item in enumerate(value)]
@@ -88,28 +92,28 @@ def _of_sequence(value: Sequence[Any], op: str, argument: str) -> npt.NDArray[An
         ) from error
 
 
-def _by_value(value: Any, what: str) -> npt.NDArray[Any]:
-    """The numbers of another library's array, if it is one of those that are taken."""
+def _by_value(value: Any, subject: str) -> npt.NDArray[Any]:
+    """Convert an array of another library, or raise DTypeError."""
     if not isinstance(value, np.ndarray):
         if hasattr(type(value), "__dlpack__"):
-            return _from_dlpack(value, what)
+            return _from_dlpack(value, subject)
         if _is_pandas(value):
-            return _from_pandas(value, what)
-    raise DTypeError(f"{what} is {_refused(value)}")
+            return _from_pandas(value, subject)
+    raise DTypeError(f"{subject} is {_refused(value)}")
 
 
-def _from_dlpack(value: Any, what: str) -> npt.NDArray[Any]:
+def _from_dlpack(value: Any, subject: str) -> npt.NDArray[Any]:
     device = value.__dlpack_device__()
     if device[0] != _DLPACK_CPU:
         raise DTypeError(
-            f"{what} is a {_kind(value)} that lies on the device {tuple(map(int, device))} and not on the CPU. "
+            f"{subject} is a {_kind(value)} that lies on the device {tuple(map(int, device))} and not on the CPU. "
             "Bring it there first: x.cpu() in torch, jax.device_get(x) in JAX."
         )
     try:
         return np.from_dlpack(value)
     except (BufferError, RuntimeError, TypeError, ValueError, AttributeError) as error:
         raise DTypeError(
-            f"{what} is a {_kind(value)} that does not hand out its numbers: {error}. "
+            f"{subject} is a {_kind(value)} that does not hand out its numbers: {error}. "
             "Convert it to a NumPy array first, after x.detach() in torch."
         ) from error
 
@@ -119,14 +123,14 @@ def _is_pandas(value: Any) -> bool:
     return pandas is not None and isinstance(value, (pandas.Series, pandas.DataFrame))
 
 
-def _from_pandas(value: Any, what: str) -> npt.NDArray[Any]:
-    """The values of a Series or a DataFrame; which rows belong together is for the caller to say."""
+def _from_pandas(value: Any, subject: str) -> npt.NDArray[Any]:
+    """The values of a Series or a DataFrame, without its index."""
     columns = {"its values": value.dtype} if value.ndim == 1 else dict(zip(value.columns, value.dtypes, strict=True))
     for name, dtype in columns.items():
         if not (isinstance(dtype, np.dtype) and dtype.kind in "fiub"):
             where = name if value.ndim == 1 else f"its column {name!r}"
             raise DTypeError(
-                f"{what} is a {_kind(value)}, and {where} have dtype {dtype}, which is not one of NumPy's numbers. "
+                f"{subject} is a {_kind(value)}, and {where} have dtype {dtype}, which is not one of NumPy's numbers. "
                 "Pass x.to_numpy(np.float64, na_value=np.nan)."
             )
     array = value.to_numpy()
@@ -134,12 +138,13 @@ def _from_pandas(value: Any, what: str) -> npt.NDArray[Any]:
         return array
     dtypes = ", ".join(dict.fromkeys(map(str, columns.values())))
     raise DTypeError(
-        f"{what} is a {_kind(value)} with columns of {dtypes}, which have no common dtype. Pass x.to_numpy(np.float64)."
+        f"{subject} is a {_kind(value)} with columns of {dtypes}, which have no common dtype. "
+        "Pass x.to_numpy(np.float64)."
     )
 
 
 def own(value: Any, *, op: str, argument: str) -> Any:
-    """An argument of a NumPy function, in which foreign arrays are as `as_tensor` takes them; all else is as it is."""
+    """Convert the foreign arrays in an argument of a NumPy function by `as_tensor`; return all else unchanged."""
     if type(value) in _PLAIN:
         return value
     if type(value) is list or type(value) is tuple:
@@ -149,9 +154,9 @@ def own(value: Any, *, op: str, argument: str) -> Any:
 
 
 def refuse_meeting(one: object) -> None:
-    """DTypeError if it is a foreign array that is asking `one` of ours for its numbers, to compute with them itself.
+    """Raise DTypeError if an operator of a foreign array is converting `one`, a value of tapem's, to an array.
 
-    NumPy's masked arrays, matrices and their like do so in their own operators, before any operator of ours is asked.
+    NumPy's masked arrays and matrices do so in their own operators, before Python calls an operator of tapem's.
     """
     frame: FrameType | None = sys._getframe(2)  # pyright: ignore[reportPrivateUsage]
     for _ in range(8):
@@ -165,14 +170,14 @@ def refuse_meeting(one: object) -> None:
 
 
 def _is_foreign(value: object) -> bool:
-    """Whether this is an array, or what becomes one, that is neither NumPy's own nor tapem's."""
+    """Whether a value is an array, or can become one, and belongs neither to NumPy nor to tapem."""
     if isinstance(value, (NoArray, type, *_NUMBER_CLASSES)) or type(value) in (np.ndarray, np.memmap):
         return False
     return isinstance(value, np.ndarray) or any(hasattr(type(value), name) for name in ("__array__", "__dlpack__"))
 
 
 def _refused(value: Any) -> str:
-    """What a foreign value is, why it is not taken, and what to pass instead."""
+    """Say what a foreign value is, why it is refused, and what to pass instead."""
     kind = _kind(value)
     if isinstance(value, np.ma.MaskedArray):
         remedy = "x.filled(0), or x.data, and choose with np.where(x.mask, ...)"
@@ -184,23 +189,23 @@ def _refused(value: Any) -> str:
         return f"a {kind}, which holds several fields. Pass one of them: np.asarray(x[{field!r}])."
     if isinstance(value, np.ndarray):
         return (
-            f"a {kind}, a subclass of ndarray: what it adds to an array would be lost. Pass np.asarray(x) if its "
-            "numbers alone are meant."
+            f"a {kind}, a subclass of ndarray: what it adds to an array would be lost. Pass np.asarray(x) for its "
+            "numbers alone."
         )
     if hasattr(type(value), "to_numpy") or _is_foreign(value):
         remedy = "x.to_numpy()" if hasattr(type(value), "to_numpy") else "np.asarray(x)"
-        return f"a {kind}, which is more than its numbers, and would lose the rest. Pass {remedy} if they are meant."
+        return f"a {kind}, which is more than its numbers, and the rest would be lost. Pass {remedy} for its numbers."
     return f"a {kind} ({_shown(value)}), which is not a tensor. Pass a NumPy array, a number, or a Ref."
 
 
 def _kind(value: object) -> str:
-    """The class of a value, with the package that it is from."""
+    """The name of a value's class, with its module."""
     kind = type(value)
     return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
 
 
 def _shown(value: Any) -> str:
-    """A value as an error quotes it: at most a line."""
+    """The repr of a value, cut to 60 characters."""
     text = repr(value)
     return text if len(text) <= 60 else f"{text[:57]}..."
 

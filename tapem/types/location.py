@@ -1,4 +1,4 @@
-"""Where the user's code is running: what an error that happens far inside of tapem quotes, and what it leaves out."""
+"""Find the user's line: errors from deep inside tapem show it, and tracebacks leave out the frames below it."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ _OURS = [os.path.join(_ROOT, name) + os.sep for name in ("tapem", "layers", "los
 _SITE = os.path.dirname(os.path.dirname(numpy.__file__))
 _BESIDE = [
     os.path.join(_SITE, name) + os.sep for name in ("scipy", "matplotlib", "beartype")
-]  # not to be imported for this
+]  # found without importing them
 _CALLED = [os.path.dirname(str(module.__file__)) + os.sep for module in (numpy, optree, jaxtyping)]
-# How the files begin of our frames, and of those that lie between ours and the user's.
+# The beginnings of file names of tapem's frames, and of the frames between tapem's and the user's.
 _INSIDE = (*_OURS, *_CALLED, *_BESIDE, functools.__file__, contextlib.__file__)
 
 
 def is_users(frame: FrameType) -> bool:
-    """Whether a frame runs code that is neither tapem's, nor of a library that tapem calls.
+    """Whether a frame runs code that is not tapem's and not of a library that tapem calls.
 
     >>> is_users(sys._getframe())
     True
@@ -35,7 +35,7 @@ def is_users(frame: FrameType) -> bool:
 
 
 def users_frame() -> FrameType | None:
-    """The innermost frame of the user's that is running."""
+    """The innermost running frame of the user's code."""
     frame: FrameType | None = sys._getframe(1)  # pyright: ignore[reportPrivateUsage]
     while frame is not None and not is_users(frame):
         frame = frame.f_back
@@ -43,7 +43,7 @@ def users_frame() -> FrameType | None:
 
 
 def users_line() -> str:
-    """The innermost line that is running outside of tapem and NumPy: its file, its number and its text.
+    """The innermost running line of the user's code: its file, number and text.
 
     >>> compiled = compile("where = users_line()", "model.py", "exec")
     >>> exec(compiled, names := {"users_line": users_line})
@@ -59,7 +59,7 @@ def users_line() -> str:
 
 
 def user_assigns_item() -> bool:
-    """Whether the user's innermost line is at an assignment to an element, `a[i] = ...`, at this moment."""
+    """Whether the user's innermost line is now assigning to an element, `a[i] = ...`."""
     frame = users_frame()
     return frame is not None and dis.opname[frame.f_code.co_code[frame.f_lasti]] in _ASSIGNMENTS
 

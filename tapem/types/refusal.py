@@ -1,7 +1,7 @@
-"""Refusals: how a call that its signature does not allow is explained.
+"""Refusals: explain a call that does not fit its signature.
 
-jaxtyping has decided that something does not fit. Here its dimension strings are read once more, to say which axis of
-which tensor it is, what bound that axis before, and what to do about it.
+jaxtyping has decided that a tensor does not fit. This file reads the dimension strings again to say which axis of which
+tensor does not fit, which tensor bound that axis before, and what to do about it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _COMMON = [np.dtype(name) for name in "float32 float64 int64 bool int32 uint8 fl
 
 
 class Slot(NamedTuple):
-    """One tensor and the operand it stands for; `value` is its stand-in, None if it is not a tensor at all."""
+    """A given value and its operand; `value` is the stand-in, None if the given value is not a tensor."""
 
     operand: Operand
     given: object
@@ -34,7 +34,7 @@ class Slot(NamedTuple):
 
     @property
     def name(self) -> str:
-        """The name of the operand, as messages give it."""
+        """The name of the operand."""
         return self.operand.name
 
     @property
@@ -51,7 +51,10 @@ def refusal(
     scope: Mapping[str, object],
     first_misfit: Callable[[Sequence[Slot], Mapping[str, object]], int | None],
 ) -> TapeError:
-    """Explain why slot `misfit` does not fit, given those before it; the first `inputs` slots are the operands."""
+    """Make the error that explains why slot `misfit` does not fit those before it.
+
+    The first `inputs` slots are the operands, the others the results.
+    """
     bound: _Bound = {}
     for earlier in slots[:misfit]:
         _complaint(earlier, bound, scope)
@@ -71,7 +74,7 @@ def refusal(
     rows = [(f"{s.name}:", s.operand.text, _found(s), s.label or "") for s in slots[: max(inputs, misfit + 1)]]
     a, b, c = (max(map(len, column)) for column in list(zip(*rows, strict=True))[:3])
     lines = [f"  {name:{a}} {text:{b}}  {found:{c}}  {label}".rstrip() for name, text, found, label in rows]
-    if len(lines) > 12:  # a long variadic call: the first tensors and the neighbors of the misfit tell enough
+    if len(lines) > 12:  # a long variadic call: show the first tensors and the neighbors of the misfit
         lines = [line for i, line in enumerate(lines) if i < 3 or abs(i - misfit) < 3]
         lines.append(f"  ({len(rows)} tensors in all)")
     if hint:
@@ -91,14 +94,14 @@ def _found(slot: Slot) -> str:
 
 
 def _advice(annotation: Any) -> str:
-    """What an annotation says itself, `Annotated[X, "advice"]`, about how to get what it asks for."""
+    """The advice in an annotation `Annotated[X, "advice"]`; empty if it has none."""
     if get_origin(annotation) is not Annotated:
         return ""
     return next((note for note in get_args(annotation)[1:] if isinstance(note, str)), "")
 
 
 def _exchange(slots: list[Slot], fit: Callable[[list[Slot]], bool]) -> str:
-    """Advise to exchange two operands, if all would then fit; empty if there are no such two."""
+    """Advise to exchange two operands with which all would fit; empty if there is no such pair."""
     for first, second in itertools.combinations(slots[:5], 2):
         if first.value is None or second.value is None:
             continue
@@ -113,7 +116,7 @@ def _exchange(slots: list[Slot], fit: Callable[[list[Slot]], bool]) -> str:
 
 
 def _conversion(slot: Slot, slots: list[Slot]) -> str:
-    """Advise how to get a dtype that fits; empty if it is not obvious."""
+    """Advise how to convert to a dtype that fits; empty if that is not obvious."""
     if slot.value is None:
         return f"use np.asarray({slot.name})" if isinstance(slot.given, list) else ""
     fitting = [dtype for dtype in _COMMON if any(allows_dtype(leaf, dtype) for leaf in slot.operand.leaves)]
@@ -121,7 +124,7 @@ def _conversion(slot: Slot, slots: list[Slot]) -> str:
         return next((f"use {t.__name__}({slot.name})" for t, dtype in NUMBER_DTYPES.items() if dtype in fitting), "")
     if np.real(slot.value).dtype in fitting:
         return f"use {slot.name}.real"
-    # A dtype that another operand has, or one as wide as what was given.
+    # Prefer a dtype that another operand has, then one at least as wide as the given one.
     others = [other.value.dtype for other in slots if other.value is not None]
     wide = [dtype for dtype in fitting if dtype.itemsize >= slot.value.dtype.itemsize]
     best = [*(dtype for dtype in fitting if dtype in others), *wide, *fitting]
@@ -129,7 +132,7 @@ def _conversion(slot: Slot, slots: list[Slot]) -> str:
 
 
 def _transposition(slots: list[Slot], misfit: int, fit: Callable[[list[Slot]], bool]) -> str:
-    """Advise to transpose the operand with which all would then fit, the misfit first; empty if there is none."""
+    """Advise to transpose an operand, the misfit first, so that all fit; empty if there is none."""
     candidates = [slot for slot in [slots[misfit], *slots] if slot.value is not None and slot.value.ndim >= 2]
     for slot in candidates[:8]:
         swapped = slot._replace(value=np.swapaxes(cast("Tensor", slot.value), -1, -2))
@@ -142,7 +145,7 @@ def _transposition(slots: list[Slot], misfit: int, fit: Callable[[list[Slot]], b
 
 
 def _complaint(slot: Slot, bound: _Bound, scope: Mapping[str, object]) -> tuple[type[TapeError], str]:
-    """Say what does not fit; where the tensor does, say nothing of use and note in `bound` what its axes bind."""
+    """Say what does not fit. For a tensor that fits, only note in `bound` what its axes bind."""
     leaves = slot.operand.leaves
     if slot.value is None:
         return DTypeError, f"{slot.name} is {_found(slot)}, where {slot.operand.text} is required"
@@ -162,7 +165,7 @@ def _complaint(slot: Slot, bound: _Bound, scope: Mapping[str, object]) -> tuple[
 
 
 def _fault(dim_str: str, slot: Slot, bound: _Bound, scope: Mapping[str, object]) -> str:
-    """Find the first axis that does not fit, noting in `bound` what those before it bind; empty if none is found."""
+    """Describe the first axis that does not fit, and note in `bound` what the others bind; empty if all fit."""
     axes, shape = dim_str.split(), cast("Tensor", slot.value).shape
     many = next((i for i, axis in enumerate(axes) if axis == "..." or axis.lstrip("#").startswith("*")), len(axes))
     single = len(axes) - (many < len(axes))
@@ -173,7 +176,7 @@ def _fault(dim_str: str, slot: Slot, bound: _Bound, scope: Mapping[str, object])
         fault = _axis_fault(axes[i], i, shape[i], slot.who, bound, scope)
         if fault:
             return fault
-    # The batch axes come last, as they do for jaxtyping.
+    # The axes of `*name` come last, as in jaxtyping.
     batch = shape[many : len(shape) - (single - many)]
     return _batch_fault(axes[many], batch, slot.who, bound) if many < len(axes) else ""
 

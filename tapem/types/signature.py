@@ -1,8 +1,8 @@
-"""The typed signature of an op: what its jaxtyping annotations say, with every verdict remembered.
+"""The typed signature of an op: its jaxtyping annotations, and a cache of the calls that satisfy them.
 
-Whether a call satisfies its annotations depends only on shapes and dtypes. jaxtyping (through beartype) is therefore
-asked once about each combination, with stand-in arrays that own no memory; a set look-up answers from then on.
-jaxtyping is the only judge: what tapem.refusal reads in dimension strings explains a verdict, and never decides one.
+Whether a call satisfies its annotations depends only on shapes and dtypes. So jaxtyping (through beartype) checks each
+combination once, with stand-in arrays that take no memory; afterwards a set look-up is enough. Only jaxtyping decides:
+tapem.types.refusal explains its verdict, but never makes one.
 """
 
 from __future__ import annotations
@@ -31,15 +31,15 @@ _NO_STATIC: Mapping[str, object] = types.MappingProxyType({})
 
 
 class Signature:
-    """What an op takes and gives, read off the annotations of a Python function.
+    """The operands and results of an op, read from the annotations of a Python function.
 
     The tensor operands are the parameters annotated with a jaxtyping array type or `np.ndarray`, also within Optional
-    and Union; the others are static. Where no parameter is annotated as a tensor, the operands are the unannotated
+    and Union; the others are static. If no parameter is annotated as a tensor, the operands are the unannotated
     positional ones without a default.
 
-    `accepted` holds the keys (`key_of`) of the combinations that were verified; it is a pure cache, the only one of
-    these verdicts, and bounded. `static_names` are the static parameters that annotations refer to, as `"{heads}"`
-    does; if there are any (`uses_static`), a key holds their values.
+    `accepted` holds the keys (`key_of`) of the combinations that fit; it is a pure, bounded cache, and the only one of
+    these verdicts. `static_names` are the static parameters that annotations name, as `"{heads}"` does; if there are
+    any (`uses_static`), a key holds their values.
 
     >>> from jaxtyping import Float
     >>> def linear(weight: Float[Tensor, "out in"], x: Float[Tensor, "*b in"]) -> Float[Tensor, "*b out"]: ...
@@ -50,7 +50,7 @@ class Signature:
     __slots__ = ("_results", "accepted", "name", "operands", "result", "static", "static_names", "uses_static")
 
     def __init__(self, name: str, operands: Sequence[Operand], static: Mapping[str, object], result: object) -> None:
-        """Make a signature from its parts; `Signature.of` reads them off a function."""
+        """Make a signature from its parts; `Signature.of` makes one from a function."""
         self.name = name
         self.operands = tuple(operands)
         self.static: Mapping[str, object] = types.MappingProxyType(dict(static))
@@ -65,7 +65,7 @@ class Signature:
     def of(cls, function: Callable[..., object], *, name: str | None = None) -> Signature:
         """Read the signature of a function.
 
-        Raises `TapeError` if the function shows no parameters, or an annotation cannot be evaluated.
+        Raises TapeError if the parameters cannot be read or an annotation cannot be evaluated.
 
         >>> from jaxtyping import Float
         >>> def scale(x: Float[Tensor, "..."], c: float = 2.0) -> Float[Tensor, "..."]: ...
@@ -74,7 +74,7 @@ class Signature:
         """
         name = name or str(getattr(function, "__name__", type(function).__name__))
         source: Any = function.func if isinstance(function, functools.partial) else inspect.unwrap(function)
-        annotated = getattr(source, "__annotations__", None)  # a ufunc has none, and get_type_hints minds
+        annotated = getattr(source, "__annotations__", None)  # a ufunc has none, and get_type_hints would raise
         try:
             parameters = inspect.signature(cast("Any", function)).parameters.values()
             hints = typing.get_type_hints(source, include_extras=True) if annotated else {}
@@ -93,21 +93,21 @@ class Signature:
         return cls(name, operands, static, hints.get("return", Any))
 
     def __repr__(self) -> str:
-        """Give the whole signature, annotations included."""
+        """The whole signature, with annotations."""
         operands = ", ".join(f"{'*' * o.variadic}{o.name}: {o.text}" for o in self.operands)
         return f"{self.name}({operands}) -> {annotation_text(self.result)}"
 
     def __str__(self) -> str:
-        """Give the op and the names of its operands: the beginning of every message."""
+        """The op and the names of its operands, with which every error message begins."""
         return f"{self.name}({', '.join('*' * o.variadic + o.name for o in self.operands)})"
 
     def key_of(
         self, inputs: Sequence[object], result: object | None = None, *, static: Mapping[str, object] = _NO_STATIC
     ) -> tuple[object, ...]:
-        """Give what a verdict depends on: the pair of shape and dtype of every input, then that of the result.
+        """The key of a verdict: the pair of shape and dtype of every input, then that of the result.
 
-        None contributes None, as an input and as a result that is not there yet; a tuple result contributes one tuple
-        of pairs. If `uses_static`, one tuple with the types and values of `static_names` follows.
+        The entry of None is None, both for an input and for a result that is not known yet; the entry of a tuple is a
+        tuple of pairs. If `uses_static`, a tuple with the types and values of `static_names` follows.
 
         >>> Signature.of(lambda x: x, name="f").key_of([np.zeros(3)], (1.0,))
         (((3,), dtype('float64')), (((), dtype('float64')),))
@@ -118,7 +118,7 @@ class Signature:
         if not self.uses_static:
             return key
         values = [static.get(name, self.static[name]) for name in self.static_names]
-        return *key, tuple((type(value), value) for value in values)  # 2, 2.0 and True are written differently
+        return *key, tuple((type(value), value) for value in values)  # 2, 2.0 and True are equal, but not alike
 
     def verify(
         self,
@@ -128,13 +128,13 @@ class Signature:
         static: Mapping[str, object] = _NO_STATIC,
         labels: Sequence[str | None] = (),
     ) -> None:
-        """Ask jaxtyping, once for each key, whether the inputs and the result (unless it is None) fit.
+        """Check that the inputs and the result (unless it is None) fit; jaxtyping is asked once for each key.
 
-        An input is anything with a shape and a dtype, a Python number, or None for an optional operand. Values are
-        never looked at. `labels` say in messages where each input comes from, such as "node 3 'w1'".
+        An input is anything with a shape and a dtype, a Python number, or None for an optional operand. Values do not
+        matter. `labels` name the origin of each input in error messages, such as "node 3 'w1'".
 
-        Raises `ShapeError` or `DTypeError` for what does not fit, and `TapeError` if the number of inputs is wrong or
-        an annotation cannot be evaluated.
+        Raises ShapeError or DTypeError if a tensor does not fit, and TapeError if the number of inputs is wrong or an
+        annotation cannot be evaluated.
 
         >>> from jaxtyping import Float
         >>> def dot(x: Float[Tensor, "n"], y: Float[Tensor, "n"]) -> Float[Tensor, ""]: ...
@@ -148,7 +148,7 @@ class Signature:
         try:
             if key in self.accepted:
                 return
-        except TypeError:  # a static value that cannot be hashed: such a call is asked about every time
+        except TypeError:  # a static value that cannot be hashed: such a call is checked every time
             key = None
         operands = self._operand_slots(inputs, labels)
         slots = operands if result is None else operands + self._result_slots(result)
@@ -157,14 +157,14 @@ class Signature:
         misfit = self._first_misfit(slots, scope)
         if misfit is not None:
             raise refusal(str(self), slots, misfit, len(operands), scope, self._first_misfit)
-        # No lock: every step on the set is atomic, and what two threads lose between them is only asked again.
+        # No lock: every operation on the set is atomic, and a lost key is only checked again.
         if len(self.accepted) >= _CACHE_LIMIT:
             self.accepted.clear()
         if key is not None:
             self.accepted.add(key)
 
     def _operand_slots(self, inputs: Sequence[object], labels: Sequence[str | None]) -> list[Slot]:
-        """Pair every input with the operand it stands for; optional operands left out at the end are None."""
+        """Pair every input with its operand; optional operands left out at the end are None."""
         expected = expand(self.operands, len(inputs))
         if not sum(not operand.optional for operand in expected) <= len(inputs) <= len(expected):
             raise TapeError(f"{self!r}: got {len(inputs)} tensor{'s' * (len(inputs) != 1)}")
@@ -172,7 +172,7 @@ class Signature:
         return [Slot(operand, x, stand_in(x), label) for operand, x, label in rows]
 
     def _result_slots(self, result: object) -> list[Slot]:
-        """Pair every tensor of the result with its annotation: beartype would only sample a tuple."""
+        """Pair every tensor of the result with its annotation; of a tuple, beartype would check only one item."""
         if not any(part.leaves for part in self._results):
             return []
         several = isinstance(result, (tuple, list))
@@ -184,7 +184,7 @@ class Signature:
         return [Slot(part, x, stand_in(x), None) for part, x in rows if part.leaves]
 
     def _first_misfit(self, slots: Sequence[Slot], scope: Mapping[str, object]) -> int | None:
-        """Find the first slot that jaxtyping refuses, all of them sharing one scope of axis names."""
+        """Find the first slot that jaxtyping refuses; all slots share one scope of axis names."""
         at = 0
 
         def ask(**_: object) -> int | None:
@@ -194,7 +194,7 @@ class Signature:
                     return at
             return None
 
-        # jaxtyping looks "{name}" up among the arguments of the function it decorates: give it one that has them.
+        # jaxtyping looks "{name}" up in the arguments of the function that it decorates, so `judge` has them all.
         judge: Any = ask
         judge.__signature__ = inspect.Signature([inspect.Parameter(n, inspect.Parameter.KEYWORD_ONLY) for n in scope])
         try:
@@ -206,7 +206,7 @@ class Signature:
 
 
 def _part(x: object) -> object:
-    """What one tensor contributes to a key; None only for None, so that nothing else is taken for one left out."""
+    """The entry of one tensor in a key; it is None only for None, so nothing else looks like a missing operand."""
     return None if x is None else shape_and_dtype(x)
 
 

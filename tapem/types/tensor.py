@@ -1,4 +1,4 @@
-"""What counts as a tensor, looked at from outside: shape, dtype, and the short form in which both are written."""
+"""Tensors seen by shape and dtype, and the short text of both."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 else:
     Tensor = np.ndarray
 
-# Python numbers are 0-d tensors, as values and as annotations alike; bool comes first because it is also an int.
+# Python numbers are 0-d tensors, both as values and in annotations; bool comes first because it is also an int.
 NUMBER_DTYPES: dict[Any, np.dtype[Any]] = {t: np.dtype(t) for t in (bool, int, float, complex)} | {
     int: np.dtype(np.int64)
 }
@@ -33,7 +33,7 @@ def type_text(shape: Sequence[int], dtype: npt.DTypeLike) -> str:
 
 
 def shape_and_dtype(x: Any) -> tuple[Any, Any]:
-    """Give the shape and dtype of a tensor or a number, and no shape for anything else."""
+    """The shape and dtype of a tensor or a number; (None, None) for anything else."""
     dtype = NUMBER_DTYPES.get(x.__class__)
     if dtype is not None or x is None:
         return (None if x is None else ()), dtype
