@@ -25,7 +25,7 @@ from layers.ops.fixed_rank_convolution import (
 )
 from layers.ops.windows import Padding, PerAxis, Sizes, geometry, per_axis, transposed_geometry
 from layers.shapes import Pattern, with_last
-from layers.windowed import Windowed
+from layers.windowed import Windowed, over
 from tapem import ArgumentError
 
 
@@ -131,26 +131,7 @@ class TransposedConvolutional(Convolutional):
         return {**super().options(), "output_padding": self.output_padding}
 
 
-@dataclass(frozen=True, repr=False)
-class Conv1d(Convolutional):
-    """The convolution of signals, (*batch, in_channels, w), with a kernel that is learnt; see `layers.conv1d`.
-
-    Its parameters are `{"weight": (out, in / groups, *kernel_size), "bias": (out,)}`; the bias is missing with
-    `bias=False`, and otherwise drawn by the initializer given (by default zeros). `kernel_size`, `stride`, `padding`
-    and `dilation` are one integer or one for each spatial axis; `padding` may also be "same" or "valid".
-
-    Raises ArgumentError for sizes below 1, a negative padding, and groups that do not divide the channels.
-
-    >>> layer = Conv1d(3, 8, 5, padding=2)
-    >>> layer, layer.output_shape((32, 3, 28))
-    (Conv1d(3, 8, 5, padding=2), (32, 8, 28))
-    """
-
-    axes = 1
-    op = conv1d
-
-
-@dataclass(frozen=True, repr=False)
+@over(2, conv2d)
 class Conv2d(Convolutional):
     """The convolution of images, (*batch, in_channels, h, w), with a kernel that is learnt; see `layers.conv2d`.
 
@@ -165,46 +146,18 @@ class Conv2d(Convolutional):
     (Conv2d(3, 8, 5, padding=2), (32, 8, 28, 28))
     """
 
-    axes = 2
-    op = conv2d
+
+@over(1, conv1d, as_for=Conv2d)
+class Conv1d(Convolutional):
+    """The convolution of signals, (*batch, in_channels, w); all else is as for Conv2d."""
 
 
-@dataclass(frozen=True, repr=False)
+@over(3, conv3d, as_for=Conv2d)
 class Conv3d(Convolutional):
-    """The convolution of volumes, (*batch, in_channels, d, h, w), with a kernel that is learnt; see `layers.conv3d`.
-
-    Its parameters are `{"weight": (out, in / groups, *kernel_size), "bias": (out,)}`; the bias is missing with
-    `bias=False`, and otherwise drawn by the initializer given (by default zeros). `kernel_size`, `stride`, `padding`
-    and `dilation` are one integer or one for each spatial axis; `padding` may also be "same" or "valid".
-
-    Raises ArgumentError for sizes below 1, a negative padding, and groups that do not divide the channels.
-
-    >>> layer = Conv3d(3, 8, 5, padding=2)
-    >>> layer, layer.output_shape((32, 3, 28, 28, 28))
-    (Conv3d(3, 8, 5, padding=2), (32, 8, 28, 28, 28))
-    """
-
-    axes = 3
-    op = conv3d
+    """The convolution of volumes, (*batch, in_channels, d, h, w); all else is as for Conv2d."""
 
 
-@dataclass(frozen=True, repr=False)
-class ConvTranspose1d(TransposedConvolutional):
-    """The transposed convolution of signals, (*batch, in_channels, w); see `layers.conv_transpose1d`.
-
-    The parameters are `{"weight": (in, out / groups, *kernel_size), "bias": (out,)}`, the arguments those of Conv1d
-    without named paddings, and `output_padding` (by keyword), which must be smaller than the stride.
-
-    >>> layer = ConvTranspose1d(8, 3, 4, stride=2, padding=1)
-    >>> layer, layer.output_shape((32, 8, 7))
-    (ConvTranspose1d(8, 3, 4, stride=2, padding=1), (32, 3, 14))
-    """
-
-    axes = 1
-    op = conv_transpose1d
-
-
-@dataclass(frozen=True, repr=False)
+@over(2, conv_transpose2d)
 class ConvTranspose2d(TransposedConvolutional):
     """The transposed convolution of images, (*batch, in_channels, h, w); see `layers.conv_transpose2d`.
 
@@ -216,24 +169,15 @@ class ConvTranspose2d(TransposedConvolutional):
     (ConvTranspose2d(8, 3, 4, stride=2, padding=1), (32, 3, 14, 14))
     """
 
-    axes = 2
-    op = conv_transpose2d
+
+@over(1, conv_transpose1d, as_for=ConvTranspose2d)
+class ConvTranspose1d(TransposedConvolutional):
+    """The transposed convolution of signals, (*batch, in_channels, w); all else is as for ConvTranspose2d."""
 
 
-@dataclass(frozen=True, repr=False)
+@over(3, conv_transpose3d, as_for=ConvTranspose2d)
 class ConvTranspose3d(TransposedConvolutional):
-    """The transposed convolution of volumes, (*batch, in_channels, d, h, w); see `layers.conv_transpose3d`.
-
-    The parameters are `{"weight": (in, out / groups, *kernel_size), "bias": (out,)}`, the arguments those of Conv3d
-    without named paddings, and `output_padding` (by keyword), which must be smaller than the stride.
-
-    >>> layer = ConvTranspose3d(8, 3, 4, stride=2, padding=1)
-    >>> layer, layer.output_shape((32, 8, 7, 7, 7))
-    (ConvTranspose3d(8, 3, 4, stride=2, padding=1), (32, 3, 14, 14, 14))
-    """
-
-    axes = 3
-    op = conv_transpose3d
+    """The transposed convolution of volumes, (*batch, in_channels, d, h, w); all else is as for ConvTranspose2d."""
 
 
 __all__ = ["Conv1d", "Conv2d", "Conv3d", "ConvTranspose1d", "ConvTranspose2d", "ConvTranspose3d", "Convolutional"]

@@ -16,7 +16,7 @@ from layers.ops.pool_windows import windows_on
 from layers.ops.smooth_max_pool import check_beta, smooth_max_pool1d, smooth_max_pool2d, smooth_max_pool3d
 from layers.ops.windows import Padding, PerAxis, Sizes
 from layers.shapes import Pattern, with_last
-from layers.windowed import Windowed
+from layers.windowed import Windowed, over
 
 
 @dataclass(frozen=True, repr=False)
@@ -54,80 +54,44 @@ class Pool(Windowed):
         return type(self).op(x, **{field.name: getattr(self, field.name) for field in fields(self)})
 
 
-@dataclass(frozen=True, repr=False)
-class MaxPool1d(Pool):
-    """The greatest element of every window of signals (*batch, channels, w); see `layers.max_pool`.
-
-    >>> MaxPool1d(2).output_shape((32, 8, 10))
-    (32, 8, 5)
-    """
-
-    axes = 1
-    op = max_pool1d
-
-
-@dataclass(frozen=True, repr=False)
+@over(2, max_pool2d)
 class MaxPool2d(Pool):
     """The greatest element of every window of images (*batch, channels, h, w); see `layers.max_pool`.
 
-    >>> import numpy as np
-    >>> MaxPool2d(2).apply((), np.array([[[1.0, 2.0, 5.0, 3.0], [4.0, 0.0, 1.0, 2.0]]]))
-    array([[[4., 5.]]])
-    >>> MaxPool2d(3, stride=2, padding=1).output_shape((..., 8, 28, None))
-    (Ellipsis, 8, 14, None)
+    >>> MaxPool2d(2).output_shape((32, 8, 10, 10))
+    (32, 8, 5, 5)
+    >>> MaxPool2d(3, stride=2, padding=1).output_shape((..., 8, 28, 28))
+    (Ellipsis, 8, 14, 14)
     """
 
-    axes = 2
-    op = max_pool2d
+
+@over(1, max_pool1d, as_for=MaxPool2d)
+class MaxPool1d(Pool):
+    """The greatest element of every window of signals (*batch, channels, w); all else is as for MaxPool2d."""
 
 
-@dataclass(frozen=True, repr=False)
+@over(3, max_pool3d, as_for=MaxPool2d)
 class MaxPool3d(Pool):
-    """The greatest element of every window of volumes (*batch, channels, d, h, w); see `layers.max_pool`.
-
-    >>> MaxPool3d((1, 2, 2)).output_shape((8, 4, 10, 10))
-    (8, 4, 5, 5)
-    """
-
-    axes = 3
-    op = max_pool3d
+    """The greatest element of every window of volumes (*batch, channels, d, h, w); all else is as for MaxPool2d."""
 
 
-@dataclass(frozen=True, repr=False)
-class AvgPool1d(Pool):
-    """The mean of every window of signals (*batch, channels, w), padding counted; see `layers.avg_pool`.
-
-    >>> AvgPool1d(2).output_shape((32, 8, 10))
-    (32, 8, 5)
-    """
-
-    axes = 1
-    op = avg_pool1d
-
-
-@dataclass(frozen=True, repr=False)
+@over(2, avg_pool2d)
 class AvgPool2d(Pool):
     """The mean of every window of images (*batch, channels, h, w), padding counted; see `layers.avg_pool`.
 
-    >>> import numpy as np
-    >>> AvgPool2d(2).apply((), np.array([[[1.0, 2.0, 5.0, 3.0], [4.0, 0.0, 1.0, 2.0]]]))
-    array([[[1.75, 2.75]]])
+    >>> AvgPool2d(2).output_shape((32, 8, 10, 10))
+    (32, 8, 5, 5)
     """
 
-    axes = 2
-    op = avg_pool2d
+
+@over(1, avg_pool1d, as_for=AvgPool2d)
+class AvgPool1d(Pool):
+    """The mean of every window of signals (*batch, channels, w); all else is as for AvgPool2d."""
 
 
-@dataclass(frozen=True, repr=False)
+@over(3, avg_pool3d, as_for=AvgPool2d)
 class AvgPool3d(Pool):
-    """The mean of every window of volumes (*batch, channels, d, h, w), padding counted; see `layers.avg_pool`.
-
-    >>> AvgPool3d((1, 2, 2)).output_shape((8, 4, 10, 10))
-    (8, 4, 5, 5)
-    """
-
-    axes = 3
-    op = avg_pool3d
+    """The mean of every window of volumes (*batch, channels, d, h, w); all else is as for AvgPool2d."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -142,40 +106,25 @@ class SmoothMaxPool(Pool):
         check_beta(type(self).__name__, self.beta)
 
 
-@dataclass(frozen=True, repr=False)
-class SmoothMaxPool1d(SmoothMaxPool):
-    """A smooth maximum of every window of signals (*batch, channels, w); see `layers.smooth_max_pool`.
-
-    >>> SmoothMaxPool1d(2).output_shape((32, 8, 10))
-    (32, 8, 5)
-    """
-
-    axes = 1
-    op = smooth_max_pool1d
-
-
-@dataclass(frozen=True, repr=False)
+@over(2, smooth_max_pool2d)
 class SmoothMaxPool2d(SmoothMaxPool):
     """A smooth maximum of every window of images (*batch, channels, h, w); see `layers.smooth_max_pool`.
 
     >>> SmoothMaxPool2d(2, beta=10.0)
     SmoothMaxPool2d(2, beta=10.0)
+    >>> SmoothMaxPool2d(2).output_shape((32, 8, 10, 10))
+    (32, 8, 5, 5)
     """
 
-    axes = 2
-    op = smooth_max_pool2d
+
+@over(1, smooth_max_pool1d, as_for=SmoothMaxPool2d)
+class SmoothMaxPool1d(SmoothMaxPool):
+    """A smooth maximum of every window of signals (*batch, channels, w); all else is as for SmoothMaxPool2d."""
 
 
-@dataclass(frozen=True, repr=False)
+@over(3, smooth_max_pool3d, as_for=SmoothMaxPool2d)
 class SmoothMaxPool3d(SmoothMaxPool):
-    """A smooth maximum of every window of volumes (*batch, channels, d, h, w); see `layers.smooth_max_pool`.
-
-    >>> SmoothMaxPool3d((1, 2, 2)).output_shape((8, 4, 10, 10, 10))
-    (8, 4, 10, 5, 5)
-    """
-
-    axes = 3
-    op = smooth_max_pool3d
+    """A smooth maximum of every window of volumes (*batch, channels, d, h, w); all else is as for SmoothMaxPool2d."""
 
 
 @dataclass(frozen=True)
@@ -208,15 +157,6 @@ class GlobalAvgPool(Layer):
 
 
 __all__ = [
-    "AvgPool1d",
-    "AvgPool2d",
-    "AvgPool3d",
-    "GlobalAvgPool",
-    "MaxPool1d",
-    "MaxPool2d",
-    "MaxPool3d",
-    "Pool",
-    "SmoothMaxPool1d",
-    "SmoothMaxPool2d",
-    "SmoothMaxPool3d",
-]
+    "AvgPool1d", "AvgPool2d", "AvgPool3d", "GlobalAvgPool", "MaxPool1d", "MaxPool2d", "MaxPool3d", "Pool",
+    "SmoothMaxPool1d", "SmoothMaxPool2d", "SmoothMaxPool3d",
+]  # fmt: skip

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any, ClassVar
+from dataclasses import dataclass
+from typing import Any, ClassVar, TypeVar, dataclass_transform
 
 from layers.module import Layer
+from layers.ops.ranks import reworded
 from layers.ops.windows import Sizes, frozen
 from layers.shapes import Pattern, split_pattern
 
@@ -39,4 +41,23 @@ class Windowed(Layer, ABC):
         return tuple(None if n is None else size for n, size in zip(spatial, sizes, strict=True))
 
 
-__all__ = ["Windowed"]
+W = TypeVar("W", bound=Windowed)
+
+
+@dataclass_transform(frozen_default=True)
+def over(axes: int, op: Callable[..., Any], *, as_for: type[Windowed] | None = None) -> Callable[[type[W]], type[W]]:
+    """Decorate a windowed layer: a frozen dataclass that applies this op over so many spatial axes.
+
+    `as_for` is the layer for images. Its docstring is the one that the layer gets, reworded for its number of axes.
+    """
+
+    def complete(cls: type[W]) -> type[W]:
+        cls.axes, cls.op = axes, op
+        if as_for is not None:
+            cls.__doc__ = reworded(as_for.__doc__ or "", axes)
+        return dataclass(frozen=True, repr=False)(cls)
+
+    return complete
+
+
+__all__ = ["Windowed", "over"]

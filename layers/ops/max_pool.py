@@ -25,6 +25,7 @@ from layers.ops.pool_windows import (
     reduced,
     windows_on,
 )
+from layers.ops.ranks import for_axes
 from layers.ops.windows import Geometry, Padding, PerAxis
 from tapem import Tensor, primitive
 
@@ -168,58 +169,32 @@ def max_pool(x: Signal, kernel_size: PerAxis, *, stride: PerAxis | None = None, 
     return _pooled("max_pool", x, kernel_size, stride, padding, None)
 
 
-@primitive(**_rules("max_pool1d", 1))
-def max_pool1d(
-    x: Float[Tensor, "*batch channels w"],
-    kernel_size: PerAxis,
-    *,
-    stride: PerAxis | None = None,
-    padding: Padding = 0,
-) -> Float[Tensor, "*batch channels w_out"]:
-    """The greatest element of every window of signals; arguments and errors are those of `max_pool`.
+def _over(axes: int):
+    """The pool over so many spatial axes."""
+    name = f"max_pool{axes}d"
 
-    Float "*batch channels w" -> Float "*batch channels w_out". An integer stands for the only axis.
+    @primitive(**_rules(name, axes))
+    @for_axes(axes)
+    def max_pool2d(
+        x: Float[Tensor, "*batch channels h w"],
+        kernel_size: PerAxis,
+        *,
+        stride: PerAxis | None = None,
+        padding: Padding = 0,
+    ) -> Float[Tensor, "*batch channels h_out w_out"]:
+        """The greatest element of every window of images; arguments and errors are those of `max_pool`.
 
-    >>> max_pool1d(np.ones((2, 4)), 2).shape
-    (2, 2)
-    """
-    return _pooled("max_pool1d", x, kernel_size, stride, padding, 1)
+        Float "*batch channels h w" -> Float "*batch channels h_out w_out". An integer stands for both axes.
 
+        >>> max_pool2d(np.ones((3, 4, 4)), 2).shape
+        (3, 2, 2)
+        """
+        return _pooled(name, x, kernel_size, stride, padding, axes)
 
-@primitive(**_rules("max_pool2d", 2))
-def max_pool2d(
-    x: Float[Tensor, "*batch channels h w"],
-    kernel_size: PerAxis,
-    *,
-    stride: PerAxis | None = None,
-    padding: Padding = 0,
-) -> Float[Tensor, "*batch channels h_out w_out"]:
-    """The greatest element of every window of images; arguments and errors are those of `max_pool`.
-
-    Float "*batch channels h w" -> Float "*batch channels h_out w_out". An integer stands for both axes.
-
-    >>> max_pool2d(np.ones((2, 4, 4)), 2).shape
-    (2, 2, 2)
-    """
-    return _pooled("max_pool2d", x, kernel_size, stride, padding, 2)
+    return max_pool2d
 
 
-@primitive(**_rules("max_pool3d", 3))
-def max_pool3d(
-    x: Float[Tensor, "*batch channels d h w"],
-    kernel_size: PerAxis,
-    *,
-    stride: PerAxis | None = None,
-    padding: Padding = 0,
-) -> Float[Tensor, "*batch channels d_out h_out w_out"]:
-    """The greatest element of every window of volumes; arguments and errors are those of `max_pool`.
-
-    Float "*batch channels d h w" -> Float "*batch channels d_out h_out w_out". An integer stands for all three axes.
-
-    >>> max_pool3d(np.ones((2, 4, 4, 4)), 2).shape
-    (2, 2, 2, 2)
-    """
-    return _pooled("max_pool3d", x, kernel_size, stride, padding, 3)
+max_pool1d, max_pool2d, max_pool3d = _over(1), _over(2), _over(3)
 
 
 __all__ = [

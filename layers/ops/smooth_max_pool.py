@@ -18,6 +18,7 @@ from jaxtyping import Float
 import tapem as tm
 from layers.ops.arguments import is_number
 from layers.ops.pool_windows import Signal, batch_pool, batch_windows, leading, meetings_of, reduced, windows_on
+from layers.ops.ranks import for_axes
 from layers.ops.windows import Geometry, Padding, PerAxis
 from tapem import ArgumentError, Tensor, linear_in_all, primitive
 
@@ -115,61 +116,33 @@ def smooth_max_pool(
     return _pooled("smooth_max_pool", x, kernel_size, beta, stride, padding, None)
 
 
-@primitive(**_rules("smooth_max_pool1d", 1))
-def smooth_max_pool1d(
-    x: Float[Tensor, "*batch channels w"],
-    kernel_size: PerAxis,
-    *,
-    beta: float = 1.0,
-    stride: PerAxis | None = None,
-    padding: Padding = 0,
-) -> Float[Tensor, "*batch channels w_out"]:
-    """A smooth maximum of every window of signals; arguments and errors are those of `smooth_max_pool`.
+def _over(axes: int):
+    """The pool over so many spatial axes."""
+    name = f"smooth_max_pool{axes}d"
 
-    Float "*batch channels w" -> Float "*batch channels w_out". An integer stands for the only axis.
+    @primitive(**_rules(name, axes))
+    @for_axes(axes)
+    def smooth_max_pool2d(
+        x: Float[Tensor, "*batch channels h w"],
+        kernel_size: PerAxis,
+        *,
+        beta: float = 1.0,
+        stride: PerAxis | None = None,
+        padding: Padding = 0,
+    ) -> Float[Tensor, "*batch channels h_out w_out"]:
+        """A smooth maximum of every window of images; arguments and errors are those of `smooth_max_pool`.
 
-    >>> smooth_max_pool1d(np.ones((2, 4)), 2).shape
-    (2, 2)
-    """
-    return _pooled("smooth_max_pool1d", x, kernel_size, beta, stride, padding, 1)
+        Float "*batch channels h w" -> Float "*batch channels h_out w_out". An integer stands for both axes.
 
+        >>> smooth_max_pool2d(np.ones((3, 4, 4)), 2).shape
+        (3, 2, 2)
+        """
+        return _pooled(name, x, kernel_size, beta, stride, padding, axes)
 
-@primitive(**_rules("smooth_max_pool2d", 2))
-def smooth_max_pool2d(
-    x: Float[Tensor, "*batch channels h w"],
-    kernel_size: PerAxis,
-    *,
-    beta: float = 1.0,
-    stride: PerAxis | None = None,
-    padding: Padding = 0,
-) -> Float[Tensor, "*batch channels h_out w_out"]:
-    """A smooth maximum of every window of images; arguments and errors are those of `smooth_max_pool`.
-
-    Float "*batch channels h w" -> Float "*batch channels h_out w_out". An integer stands for both axes.
-
-    >>> smooth_max_pool2d(np.ones((2, 4, 4)), 2).shape
-    (2, 2, 2)
-    """
-    return _pooled("smooth_max_pool2d", x, kernel_size, beta, stride, padding, 2)
+    return smooth_max_pool2d
 
 
-@primitive(**_rules("smooth_max_pool3d", 3))
-def smooth_max_pool3d(
-    x: Float[Tensor, "*batch channels d h w"],
-    kernel_size: PerAxis,
-    *,
-    beta: float = 1.0,
-    stride: PerAxis | None = None,
-    padding: Padding = 0,
-) -> Float[Tensor, "*batch channels d_out h_out w_out"]:
-    """A smooth maximum of every window of volumes; arguments and errors are those of `smooth_max_pool`.
-
-    Float "*batch channels d h w" -> Float "*batch channels d_out h_out w_out". An integer stands for all three axes.
-
-    >>> smooth_max_pool3d(np.ones((2, 4, 4, 4)), 2).shape
-    (2, 2, 2, 2)
-    """
-    return _pooled("smooth_max_pool3d", x, kernel_size, beta, stride, padding, 3)
+smooth_max_pool1d, smooth_max_pool2d, smooth_max_pool3d = _over(1), _over(2), _over(3)
 
 
 __all__ = [

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+import layers
 import tapem as tm
 
 x, tape = tm.Tape().leaf(np.ones(3))
@@ -33,3 +34,9 @@ def model(x: tm.Ref) -> Generator[tm.TapeM[Any], Any, tm.Ref]:
 model()  # pyright: ignore[reportCallIssue]
 model("x")  # pyright: ignore[reportArgumentType]
 text: tm.TapeM[str] = model(x)  # pyright: ignore[reportAssignmentType]
+# Of what is made from one definition for images, a checker knows the parameters as well.
+layers.conv3d(np.ones((1,) * 5), None, np.ones((1,) * 4), strides=2)  # pyright: ignore[reportCallIssue]
+layers.max_pool1d(np.ones((1, 4)))  # pyright: ignore[reportCallIssue]
+layers.Conv1d(3, 8)  # pyright: ignore[reportCallIssue]
+layers.MaxPool3d(2).padding = 1  # pyright: ignore[reportAttributeAccessIssue]
+tm.model.grad_x(model, tm.sub, x, x)  # pyright: ignore[reportCallIssue]
