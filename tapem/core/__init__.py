@@ -1,7 +1,7 @@
 """A program as data: nodes, primitives and the table of NumPy's names. It imports no ops and no doors."""
 
 from tapem.core.boundary import boundary, shorten
-from tapem.core.context import WORK, Watcher, Work, new_work, quietly, run, set_back, working
+from tapem.core.context import CONTEXT, RecordingContext, Watcher, new_context, prepared, quietly, run, set_back
 from tapem.core.deprecation import renamed_names, renamed_parameters
 from tapem.core.halves import all_half, in_float32, narrow, wide
 from tapem.core.hints import ATTRIBUTES, instead, note
@@ -62,13 +62,14 @@ from tapem.core.tree import (
 from tapem.core.wellformed import check
 
 __all__ = [
-    "ATTRIBUTES", "FUNCTIONS", "LEAF", "METHODS", "NAMESPACE", "NOTHING", "NO_LEAF", "NUMBERS", "ONE_LEAF", "OPS",
-    "UFUNCS", "WORK", "Array", "DType", "GivenRule", "Handle", "Immutable", "Node", "Primitive", "Rule", "Rules",
-    "Scalar", "Shape", "ShapeDtype", "Static", "Structure", "TangentDoor", "Watcher", "Work", "all_half", "boundary",
-    "check", "constant", "constant_text", "detach", "differences", "enter", "enter_function", "enter_method",
-    "enter_refusal", "enter_ufunc", "has_door", "identity", "in_float32", "instead", "is_several", "leaf_name",
-    "leaf_names", "leaves_like", "leaves_or_none", "linear_in_all", "listing", "name_of", "narrow", "new_node",
-    "new_work", "node_line", "node_type", "note", "pick", "quietly", "read_only", "register_door", "renamed_names",
-    "renamed_parameters", "run", "set_back", "setter", "shorten", "shown", "snapshot", "taken", "tree_differences",
-    "tree_flatten", "tree_leaves", "tree_map", "tree_shapes", "tree_unflatten", "unstack", "wide", "working",
+    "ATTRIBUTES", "CONTEXT", "FUNCTIONS", "LEAF", "METHODS", "NAMESPACE", "NOTHING", "NO_LEAF", "NUMBERS", "ONE_LEAF",
+    "OPS", "UFUNCS", "Array", "DType", "GivenRule", "Handle", "Immutable", "Node", "Primitive", "RecordingContext",
+    "Rule", "Rules", "Scalar", "Shape", "ShapeDtype", "Static", "Structure", "TangentDoor", "Watcher", "all_half",
+    "boundary", "check", "constant", "constant_text", "detach", "differences", "enter", "enter_function",
+    "enter_method", "enter_refusal", "enter_ufunc", "has_door", "identity", "in_float32", "instead", "is_several",
+    "leaf_name", "leaf_names", "leaves_like", "leaves_or_none", "linear_in_all", "listing", "name_of", "narrow",
+    "new_context", "new_node", "node_line", "node_type", "note", "pick", "prepared", "quietly", "read_only",
+    "register_door", "renamed_names", "renamed_parameters", "run", "set_back", "setter", "shorten", "shown",
+    "snapshot", "taken", "tree_differences", "tree_flatten", "tree_leaves", "tree_map", "tree_shapes",
+    "tree_unflatten", "unstack", "wide",
 ]  # fmt: skip

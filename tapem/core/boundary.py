@@ -13,7 +13,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import ParamSpec, TypeVar
 
-from tapem.core.context import WORK
+from tapem.core.context import CONTEXT
 from tapem.core.hints import add_hint
 from tapem.errors import TapeError
 from tapem.types import is_users
@@ -51,7 +51,7 @@ def shorten(error: Exception) -> None:
     whole if tapem raised the error, since the error says it better. If there is a hint, it is added.
     """
     add_hint(error)
-    if WORK.get().watcher is not None:
+    if CONTEXT.get().watcher is not None:
         return
     if error.__traceback__ is not None:
         leave_out(error.__traceback__)

@@ -36,7 +36,7 @@ class Watcher(Protocol):
         ...
 
 
-class Work(NamedTuple):
+class RecordingContext(NamedTuple):
     """The recorder, if any; the number of no_grad blocks around the code; and the watcher, if any.
 
     The recorder is a `tapem.doors.direct.recorder.Recorder`, which this file may not import.
@@ -46,39 +46,47 @@ class Work(NamedTuple):
     constant: int = 0
     watcher: Watcher | None = None
 
-    def usual(self) -> Work:
+    def usual(self) -> RecordingContext:
         """The recorder's own `usual` object if neither no_grad nor a watcher is active, else this one.
 
         With it an op needs one comparison to know that it can take the fast way.
         """
-        known: Work | None = None if self.recorder is None else self.recorder.usual
+        known: RecordingContext | None = None if self.recorder is None else self.recorder.usual
         return self if known is None or self.constant or self.watcher is not None else known
 
 
-new_work: Callable[[tuple[Any, int, Watcher | None]], Work] = functools.partial(tuple.__new__, Work)  # pyright: ignore[reportUnknownMemberType]
-"""A Work from the tuple of its fields; this costs half of calling the class, and happens once per transform."""
+new_context: Callable[[tuple[Any, int, Watcher | None]], RecordingContext] = functools.partial(
+    tuple.__new__,  # pyright: ignore[reportUnknownMemberType]
+    RecordingContext,
+)
+"""A RecordingContext from the tuple of its fields; it costs half of calling the class, once per transform."""
 
-WORK: ContextVar[Work] = ContextVar("tapem_work", default=Work())  # noqa: B039  # a Work is immutable
+CONTEXT: ContextVar[RecordingContext] = ContextVar(
+    "tapem_context",
+    default=RecordingContext(),  # noqa: B039  # it is immutable
+)
 
 
-def set_back(token: Token[Work], change: Callable[[Work, Work], Work]) -> None:
-    """End a block that began with `token = WORK.set(...)`, and set WORK to `change(now, before)`.
+def set_back(
+    token: Token[RecordingContext], change: Callable[[RecordingContext, RecordingContext], RecordingContext]
+) -> None:
+    """End a block that began with `token = CONTEXT.set(...)`, and set CONTEXT to `change(now, before)`.
 
     In another context than the token's there is nothing to set back. This happens when a generator is suspended inside
     the block and closed after its transform has ended.
     """
-    now = WORK.get()
+    now = CONTEXT.get()
     try:
-        WORK.reset(token)
+        CONTEXT.reset(token)
     except ValueError:
         return
-    WORK.set(change(now, WORK.get()).usual())
+    CONTEXT.set(change(now, CONTEXT.get()).usual())
 
 
-def working(work: Work) -> Context:
-    """Copy the context and set WORK in the copy."""
+def prepared(recording: RecordingContext) -> Context:
+    """Copy the context and set CONTEXT in the copy."""
     context = copy_context()
-    context.run(WORK.set, work)
+    context.run(CONTEXT.set, recording)
     return context
 
 
@@ -99,9 +107,9 @@ def run(context: Context, function: Callable[[Unpack[Ts]], R], *arguments: *Ts) 
 
 
 def carry(context: Context) -> None:
-    """Set in this context all variables but WORK that were set in the other one, a copy of this."""
+    """Set in this context all variables but CONTEXT that were set in the other one, a copy of this."""
     for variable, value in context.items():
-        if variable is not WORK and variable.get(context) is not value:
+        if variable is not CONTEXT and variable.get(context) is not value:
             variable.set(value)
 
 

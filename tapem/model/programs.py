@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, Protocol, TypeAlias, cast
 
 import numpy as np
 
-from tapem.core import NOTHING, WORK, ShapeDtype, constant, identity, tree_flatten, tree_unflatten
+from tapem.core import CONTEXT, NOTHING, ShapeDtype, constant, identity, tree_flatten, tree_unflatten
 from tapem.doors.direct import Recorder, Tracer
 from tapem.doors.monadic import TapeM, drive, lift, to_tracers
 from tapem.errors import ArgumentError, DTypeError, NotScalarError
@@ -149,7 +149,7 @@ def called(program: Callable[..., Any], arguments: tuple[Any, ...], options: dic
     A `do` program takes a step for each op, and called with arrays alone an op gives none; so all that a `do` program
     is given are tracers. A step that a plain function returned is taken.
     """
-    recorder = WORK.get().recorder
+    recorder = CONTEXT.get().recorder
     if hasattr(program, "__wrapped__") and inspect.isgeneratorfunction(inspect.unwrap(program)):
         leaves, structure = tree_flatten((arguments, options))
         arguments, options = tree_unflatten(structure, [as_tracer(leaf, recorder) for leaf in leaves])

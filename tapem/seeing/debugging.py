@@ -9,19 +9,19 @@ from typing import Any
 import numpy as np
 
 from tapem.core import (
+    CONTEXT,
     LEAF,
-    WORK,
     Node,
     ShapeDtype,
     is_several,
     node_line,
+    prepared,
     run,
     set_back,
     tree_flatten,
     tree_unflatten,
-    working,
 )
-from tapem.doors.direct import Recorder, Tracer, at_work, new_recorder, opened
+from tapem.doors.direct import Recorder, Tracer, current_recorder, new_recorder, opened
 from tapem.doors.pure import Ref, Tape
 from tapem.errors import TapeError
 from tapem.ops import where
@@ -51,8 +51,8 @@ def debug(f: Callable[..., Any]) -> Callable[..., Any]:
             positional, keywords = tree_unflatten(structure, [traced(recorder, leaf) for leaf in leaves])
             return plain_tree(f(*positional, **keywords), recorder)
 
-        watched = working(WORK.get()._replace(watcher=Printer()))
-        if at_work() is not None:
+        watched = prepared(CONTEXT.get()._replace(watcher=Printer()))
+        if current_recorder() is not None:
             return run(watched, functools.partial(f, *arguments, **options))
         return run(watched, opened, new_recorder(), record)
 
@@ -151,7 +151,7 @@ class debug_mode:
 
     def __init__(self, on: bool = True) -> None:
         """Switch the checks on or off, at once."""
-        self._token = WORK.set(WORK.get()._replace(watcher=FiniteGuard() if on else None).usual())
+        self._token = CONTEXT.set(CONTEXT.get()._replace(watcher=FiniteGuard() if on else None).usual())
 
     def __enter__(self) -> debug_mode:
         return self
@@ -213,7 +213,7 @@ def explain(tape: Tape, out: Ref) -> str:
         %0 'x': 6.
     """
     teller = Teller(tape)
-    gradients = run(working(WORK.get()._replace(watcher=teller)), tape.backward_scalar, out)
+    gradients = run(prepared(CONTEXT.get()._replace(watcher=teller)), tape.backward_scalar, out)
     lines = [f"Reverse sweep from %{out.id}, whose cotangent is 1.", *teller.lines, "Gradients of the leaves:"]
     for node in tape:
         if node.op is LEAF:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tapem.core import LEAF, WORK, Node, pick
+from tapem.core import CONTEXT, LEAF, Node, pick
 from tapem.errors import ConcretizationError
 
 
@@ -25,7 +25,7 @@ class Batched(NamedTuple):
 def batch(nodes: Sequence[Node], size: int, inputs: Mapping[int, Batched], outputs: Sequence[int]) -> list[Batched]:
     """Fold the batch rules over the nodes that the outputs need; `inputs` gives the values of the mapped leaves."""
     environment: dict[int, Batched] = dict(inputs)
-    watcher = WORK.get().watcher
+    watcher = CONTEXT.get().watcher
     for index in needed(nodes, outputs):
         node = nodes[index]
         if index in environment:

@@ -15,7 +15,7 @@ import numpy as np
 import optree
 
 from tapem.core import NAMESPACE, Array, Shape, ShapeDtype, constant, tree_flatten, tree_unflatten
-from tapem.doors.direct import at_work
+from tapem.doors.direct import current_recorder
 from tapem.doors.monadic import TapeM, drive
 from tapem.doors.pure import Ref
 from tapem.errors import DTypeError, TapeError
@@ -180,11 +180,11 @@ def as_leaf(value: Any, like: Any) -> Any:
 
 
 def settled(result: Any) -> Any:
-    """What a program returned, as values: a step is taken, on the recorder at work or on a tape of its own."""
+    """What a program returned, as values: a step is taken, on the current recorder or on a tape of its own."""
     if not isinstance(result, TapeM):
         return result
     step = cast("TapeM[Any]", result)
-    recorder = at_work()
+    recorder = current_recorder()
     if recorder is not None:
         leaves, structure = tree_flatten(drive(step, recorder))
         return tree_unflatten(structure, [as_tracer(recorder, leaf) for leaf in leaves])

@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Protocol, cast
 import numpy as np
 
 from tapem.core import Primitive, ShapeDtype, run
-from tapem.doors.direct import Recorder, Tracer, new_recorder, opened, put_to_work
+from tapem.doors.direct import Recorder, Tracer, new_recorder, opened, prepared_for
 from tapem.ops import primitive
 from tapem.tangents import Zero
 from tapem.transforms.closure_conversion import union
@@ -103,7 +103,7 @@ _any_number = cast(
 @_any_number
 def call(*inputs, program: Any) -> Any:  # pyright: ignore  # the program says what its inputs and outputs are
     """Apply a closed program, as one node with several results."""
-    return tuple(run(put_to_work(None), functools.partial(program, *inputs)))
+    return tuple(run(prepared_for(None), functools.partial(program, *inputs)))
 
 
 call.checked = False

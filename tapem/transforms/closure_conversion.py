@@ -1,4 +1,4 @@
-"""Closed programs: a function recorded once, with everything that it closes over made an explicit input.
+"""Closure conversion: a function recorded once, with everything that it closes over made an explicit input.
 
 An op whose static argument is a program (`checkpoint`, `while_loop`) must not hide a tracer in a closure, where no
 sweep would find it. So the function is recorded on a recorder of its own, one level up, which turns every outer tracer
@@ -13,7 +13,7 @@ from copy import copy
 from typing import Any, NamedTuple, cast
 
 from tapem.core import LEAF, Node, Primitive, ShapeDtype, Structure, pick, tree_flatten
-from tapem.doors.direct import Recorder, Tracer, at_work, home, new_recorder, opened, resolved, results_of
+from tapem.doors.direct import Recorder, Tracer, current_recorder, home, new_recorder, opened, resolved, results_of
 from tapem.doors.monadic import TapeM, drive
 from tapem.transforms.tracing import as_tracer
 
@@ -126,8 +126,8 @@ def union(masks: Iterable[int]) -> int:
     return found
 
 
-class Closed(NamedTuple):
-    """What `close` found: the program, the outer tracers it needs after its inputs, and its outputs here."""
+class Conversion(NamedTuple):
+    """What `convert_closure` found: the program, the outer tracers it needs after its inputs, and its outputs here."""
 
     program: Replay
     captures: list[Tracer]
@@ -135,17 +135,17 @@ class Closed(NamedTuple):
     structure: Structure
 
 
-def close(
+def convert_closure(
     f: Callable[..., Any],
     leaves: Sequence[Any],
     rebuild: Callable[[Sequence[Any]], tuple[Sequence[Any], Mapping[str, Any]]],
-) -> Closed:
-    """Record `f(*args, **kwargs)`, where `rebuild(leaves)` gives its arguments; a recorder must be at work.
+) -> Conversion:
+    """Record `f(*args, **kwargs)`, where `rebuild(leaves)` gives its arguments; there must be a current recorder.
 
-    The outputs are values where the recorder at work knows values, and ShapeDtype where it knows shapes only.
+    The outputs are values where the current recorder knows values, and ShapeDtype where it knows shapes only.
     """
 
-    def record(recorder: Recorder) -> Closed:
+    def record(recorder: Recorder) -> Conversion:
         inputs = [input_leaf(recorder, leaf) for leaf in leaves]
         arguments, options = rebuild([Tracer(recorder, node) for node in inputs])
         result = f(*arguments, **options)
@@ -158,10 +158,10 @@ def close(
         ids = [node.id for node in inputs] + [node.id for _, node in captured]
         name = getattr(f, "__name__", type(f).__name__)
         program = Replay(recorder.nodes, ids, [node.id for node in outputs], name)
-        return Closed(program, [tracer for tracer, _ in captured], [node.output for node in outputs], structure)
+        return Conversion(program, [tracer for tracer, _ in captured], [node.output for node in outputs], structure)
 
-    below = at_work()
-    return opened(new_recorder(abstract=below is not None and below.abstract, closing=True), record)
+    below = current_recorder()
+    return opened(new_recorder(abstract=below is not None and below.abstract, capturing=True), record)
 
 
 def input_leaf(recorder: Recorder, value: Any) -> Node:
@@ -184,8 +184,10 @@ def output_node(recorder: Recorder, value: Any) -> Node:
     return recorder.leaf(value, requires_grad=False)
 
 
-def place(op: Primitive, operands: Sequence[Any], static: Mapping[str, Any], outputs: tuple[Any, ...]) -> Sequence[Any]:
-    """Record an op whose outputs were computed by `close` already; the tracers of its results."""
+def record_computed(
+    op: Primitive, operands: Sequence[Any], static: Mapping[str, Any], outputs: tuple[Any, ...]
+) -> Sequence[Any]:
+    """Record an op whose outputs were computed by `convert_closure` already; the tracers of its results."""
     if not outputs:
         return ()
     recorder: Recorder = home(operands, op.usage)

@@ -18,8 +18,8 @@ from typing import Any, cast
 import numpy as np
 
 from tapem.core import (
+    CONTEXT,
     NOTHING,
-    WORK,
     ShapeDtype,
     Structure,
     boundary,
@@ -37,7 +37,7 @@ from tapem.ops import stack
 from tapem.transforms.arguments import as_function, as_pair, check_condition
 from tapem.transforms.branching import Cond, While
 from tapem.transforms.calls import call, call_abstractly
-from tapem.transforms.closure_conversion import close, is_tensor, place
+from tapem.transforms.closure_conversion import convert_closure, is_tensor, record_computed
 from tapem.transforms.derivatives import merge
 from tapem.transforms.tracing import at_home, monadic, name_of
 
@@ -60,16 +60,20 @@ def checkpoint(f: Callable[..., Any]) -> Callable[..., Any]:
         leaves, structure = tree_flatten((arguments, options))
         if monadic(leaves):
             return lift(checkpoint(f))(*arguments, **options)
-        if WORK.get().constant or home(leaves, lambda: f"checkpoint({name_of(f)})") is None:
+        if CONTEXT.get().constant or home(leaves, lambda: f"checkpoint({name_of(f)})") is None:
             return f(*arguments, **options)
         # What has no derivative (a number of layers, a mode, a mask) stays the plain value that Python code may need.
         inputs = [position for position, leaf in enumerate(leaves) if is_tensor(leaf)]
         operands = [leaves[position] for position in inputs]
 
         def record() -> Any:
-            closed = close(f, operands, lambda values: tree_unflatten(structure, merge(leaves, inputs, values)))
-            placed = place(call, [*operands, *closed.captures], {"program": closed.program}, tuple(closed.outputs))
-            return tree_unflatten(closed.structure, placed)
+            converted = convert_closure(
+                f, operands, lambda values: tree_unflatten(structure, merge(leaves, inputs, values))
+            )
+            results = record_computed(
+                call, [*operands, *converted.captures], {"program": converted.program}, tuple(converted.outputs)
+            )
+            return tree_unflatten(converted.structure, results)
 
         return at_home(leaves, "checkpoint", record)
 
@@ -167,7 +171,7 @@ def cond(predicate: Any, true_fun: Callable[..., Any], false_fun: Callable[..., 
         return tree_unflatten(structure, merge(leaves, inputs, values)), NOTHING
 
     def record() -> Any:
-        yes, no = close(true_fun, given, rebuild), close(false_fun, given, rebuild)
+        yes, no = convert_closure(true_fun, given, rebuild), convert_closure(false_fun, given, rebuild)
         if yes.structure != no.structure:
             raise TreeError(
                 f"cond: the results of the branches: the structures differ: {shown(yes.structure)} and "
@@ -233,8 +237,8 @@ def unknown_loop(cond_fun: Callable[[Any], Any], body_fun: Callable[[Any], Any],
     leaves = [np.asarray(leaf) if type(leaf) in (bool, int, float) else leaf for leaf in leaves]
 
     def record() -> Any:
-        test = close(cond_fun, leaves, lambda values: ((tree_unflatten(structure, values),), NOTHING))
-        body = close(body_fun, leaves, lambda values: ((tree_unflatten(structure, values),), NOTHING))
+        test = convert_closure(cond_fun, leaves, lambda values: ((tree_unflatten(structure, values),), NOTHING))
+        body = convert_closure(body_fun, leaves, lambda values: ((tree_unflatten(structure, values),), NOTHING))
         if body.structure != structure:
             raise TreeError(f"while_loop: the body turns {shown(structure)} into {shown(body.structure)}.")
         for before, after in zip(leaves, body.outputs, strict=True):

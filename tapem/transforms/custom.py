@@ -19,16 +19,16 @@ import numpy as np
 
 from tapem import core
 from tapem.core import (
-    WORK,
+    CONTEXT,
+    RecordingContext,
     ShapeDtype,
-    Work,
     leaves_or_none,
+    prepared,
     run,
     set_back,
     tree_flatten,
     tree_map,
     tree_unflatten,
-    working,
 )
 from tapem.errors import ArgumentError, DTypeError, NoRuleError, ShapeError
 from tapem.tangents import DoesNotExist, Zero, add, described, extern
@@ -260,22 +260,22 @@ def detach(x: Any) -> Any:
 stop_gradient = detach
 
 
-def silenced() -> Work:
-    """What is at work, with one more no_grad in force."""
-    work = WORK.get()
-    return work._replace(constant=work.constant + 1)
+def silenced() -> RecordingContext:
+    """The context with one more no_grad in force."""
+    context = CONTEXT.get()
+    return context._replace(constant=context.constant + 1)
 
 
 class Silent(ContextDecorator):
     """The block in which everything that is computed counts as constant for the enclosing derivatives."""
 
-    _token: Token[Work]
+    _token: Token[RecordingContext]
 
     def _recreate_cm(self) -> Silent:
         return Silent()  # as a decorator, it is entered by any number of calls at once
 
     def __enter__(self) -> None:
-        self._token = WORK.set(silenced().usual())
+        self._token = CONTEXT.set(silenced().usual())
 
     def __exit__(self, *problem: object) -> None:
         set_back(self._token, lambda now, _: now._replace(constant=now.constant - 1))
@@ -297,4 +297,4 @@ def no_grad(thunk: Callable[[], Any] | None = None) -> Any:
     >>> tm.grad(lambda x: x * no_grad(lambda: x * x))(3.0)
     np.float64(9.0)
     """
-    return Silent() if thunk is None else run(working(silenced()), lambda: detach(thunk()))
+    return Silent() if thunk is None else run(prepared(silenced()), lambda: detach(thunk()))

@@ -17,11 +17,11 @@ from typing import Any, Protocol, cast
 import numpy as np
 
 from tapem.core import NOTHING, Primitive, ShapeDtype, constant, read_only, run, snapshot
-from tapem.doors.direct import Recorder, Tracer, new_recorder, opened, put_to_work
+from tapem.doors.direct import Recorder, Tracer, new_recorder, opened, prepared_for
 from tapem.errors import TapeError
 from tapem.ops import primitive
 from tapem.tangents import Zero
-from tapem.transforms.closure_conversion import close, is_tensor
+from tapem.transforms.closure_conversion import convert_closure, is_tensor
 from tapem.transforms.derivatives import vjp
 from tapem.transforms.tracing import at_home
 from tapem.transforms.vectorize import vmap
@@ -64,11 +64,11 @@ def pull_custom(g: tuple[Any, ...], y: Any, residuals: list[Any], *inputs: Any, 
 
     def transposed() -> Any:
         zeros = [zeros_of(inputs[index]) for index in floats]
-        closed = close(along, zeros, lambda values: (values, NOTHING))
+        converted = convert_closure(along, zeros, lambda values: (values, NOTHING))
         # A custom function that the rule applies to the tangents is linear in them, as all of the rule is: it is pulled
         # back through, since the transpose of its own rule would need the transpose of the function again.
-        linear = closed.program.with_op(custom_call, seen_through, len(zeros))
-        _, transpose = vjp(lambda *tangents: linear(*tangents, *closed.captures), *zeros)
+        linear = converted.program.with_op(custom_call, seen_through, len(zeros))
+        _, transpose = vjp(lambda *tangents: linear(*tangents, *converted.captures), *zeros)
         return transpose(tuple(g))
 
     found = iter(at_home((*inputs, *g), rule.name, transposed))
@@ -162,7 +162,7 @@ def abstract_custom(*inputs: Any, rule: Rule) -> tuple[ShapeDtype, ...]:
         refuse_traced([*captured, *foreign], rule.name)
         return tuple(ShapeDtype.of(output) for output in outputs)
 
-    return opened(new_recorder(abstract=True, closing=True), trace)
+    return opened(new_recorder(abstract=True, capturing=True), trace)
 
 
 # An op of any number of inputs and a static argument without default: a shape of function that no overload can tell.
@@ -178,7 +178,7 @@ def custom_call(*inputs, rule: Any) -> Any:  # pyright: ignore  # the rule says 
     if any(type(value) is Tracer for value in inputs):  # a sweep that is recorded asks for the residuals
         outputs, residuals = rule.forward(*inputs)
         return tuple(outputs), residuals
-    outputs, residuals = run(put_to_work(None), rule.forward, *shielded(inputs))
+    outputs, residuals = run(prepared_for(None), rule.forward, *shielded(inputs))
     refuse_traced([*outputs, *residuals], rule.name)
     kept = [snapshot(value) if type(value) is np.ndarray else value for value in residuals]
     return tuple(constant(value, op=rule.name, argument="its result") for value in outputs), kept

@@ -13,8 +13,8 @@ from typing import Any, TypeVar, cast
 import numpy as np
 
 from tapem.core import (
+    CONTEXT,
     NUMBERS,
-    WORK,
     ShapeDtype,
     Structure,
     boundary,
@@ -249,7 +249,7 @@ def pushforward(
             node.id: like(tangent, primal, "the tangent")
             for node, tangent, primal in zip(traced.inputs, chosen, inputs, strict=True)
         }
-        watcher = WORK.get().watcher
+        watcher = CONTEXT.get().watcher
         ends = [traced.output_node(output) for output in traced.outputs]
         ids = [node.id for node in ends if node is not None]
         nodes, last, view = traced.recorder.nodes, traced.last, traced.view()
@@ -278,7 +278,7 @@ def pull_back(traced: Trace, outputs: Sequence[Any], cotangents: Sequence[Any], 
             continue
         seed = output.dtype.type(1) if cotangent is None else cotangent
         seeds[node.id] = seeds[node.id] + seed if node.id in seeds else seed
-    watcher = WORK.get().watcher
+    watcher = CONTEXT.get().watcher
 
     def sweep() -> None:
         reverse(

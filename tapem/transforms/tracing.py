@@ -1,11 +1,11 @@
 """Tracing: running a function on tracers, and showing what was recorded to the sweeps.
 
-Every transform of derivatives begins here. It uses the recorder at work, or opens one if there is none. Each
+Every transform of derivatives begins here. It uses the current recorder, or opens one if there is none. Each
 differentiated input becomes a node of its own, so the same array passed twice is never confused with itself, and
 neither is an inner input with an outer one. What is swept later are the nodes between those inputs and the outputs.
 
 If the recorder was opened here, the nodes are shown to the rules as arrays, and the sweep records nothing. If it was
-found at work, they are shown as tracers: the sweep itself is recorded, and an outer sweep can walk it.
+found, they are shown as tracers: the sweep itself is recorded, and an outer sweep can walk it.
 """
 
 # What a value is, an array, a tracer, a step or a tuple of them, is told apart as the program runs: to a checker it is
@@ -21,11 +21,11 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 
 from tapem.core import (
+    CONTEXT,
     LEAF,
     NO_LEAF,
     NOTHING,
     ONE_LEAF,
-    WORK,
     Node,
     ShapeDtype,
     Structure,
@@ -33,13 +33,13 @@ from tapem.core import (
     identity,
     new_node,
     pick,
+    prepared,
     run,
     shorten,
     tree_flatten,
     tree_unflatten,
-    working,
 )
-from tapem.doors.direct import Recorder, Tracer, at_work, home, new_recorder, opened, put_to_work
+from tapem.doors.direct import Recorder, Tracer, current_recorder, home, new_recorder, opened, prepared_for
 from tapem.doors.monadic import TapeM, drive, lift
 from tapem.doors.pure import Ref
 from tapem.errors import DTypeError, NotScalarError
@@ -52,7 +52,7 @@ class Trace(NamedTuple):
     """A function as it was recorded at one point: the nodes of its inputs and outputs, and what lies between.
 
     `outputs` are the leaves of the result: tracers of this recorder where they depend on the inputs at all. `nested`
-    says whether the recorder was found at work; `last` is the id of the last node that can matter.
+    says whether the recorder was found, not opened; `last` is the id of the last node that can matter.
     """
 
     recorder: Recorder
@@ -84,7 +84,7 @@ class Trace(NamedTuple):
         return reached(self.recorder.nodes, [node.id for node in self.inputs], self.last).__contains__
 
     def check(self) -> None:
-        """EscapedTracerError if the recorder that was found at work has ended since."""
+        """EscapedTracerError if the recorder that was found has ended since."""
         if self.nested:
             self.recorder.check_alive()
 
@@ -116,25 +116,25 @@ def plain_tree(tree: Any, recorder: Recorder) -> Any:
 
 def trace(call: Callable[[list[Any]], Any], leaves: list[Any], *, has_aux: bool = False) -> Trace:
     """Record `call(leaves)`, with every leaf replaced by a tracer on a node of its own, which holds a copy of it."""
-    work = WORK.get()
-    recorder = at_work()
-    for leaf in leaves:  # a tracer may have been handed to another thread, in which no recorder is at work
+    context = CONTEXT.get()
+    recorder = current_recorder()
+    for leaf in leaves:  # a tracer may have been handed to another thread, which has no current recorder
         if type(leaf) is Tracer and leaf.recorder is not recorder:
             recorder = home(leaves, lambda: "a transform")
             break
-    if recorder is None or (work.constant and not recorder.abstract):
+    if recorder is None or (context.constant and not recorder.abstract):
         return opened(new_recorder(), record, False, call, leaves, has_aux)
     recorder.check_alive()
-    if work is recorder.usual:
+    if context is recorder.usual:
         return record(recorder, True, call, leaves, has_aux)
-    traced = run(put_to_work(recorder), record, recorder, True, call, leaves, has_aux)
-    return traced._replace(silent=bool(work.constant))
+    traced = run(prepared_for(recorder), record, recorder, True, call, leaves, has_aux)
+    return traced._replace(silent=bool(context.constant))
 
 
 def record(
     recorder: Recorder, nested: bool, call: Callable[[list[Any]], Any], leaves: list[Any], has_aux: bool
 ) -> Trace:
-    """Run the function on the recorder, which is at work already."""
+    """Run the function on the recorder, which is the current one already."""
     if recorder.captures is not None:  # what stands for outer tracers comes first: the inputs stand side by side
         for leaf in leaves:
             if type(leaf) is Tracer:
@@ -205,12 +205,12 @@ def through_every_door(f: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def at_home(values: Sequence[Any], what: str, f: Callable[[], R]) -> R:
-    """Call a function with the recorder at work on which these values stand; `what` is whom errors speak of."""
-    work = WORK.get()
+    """Call a function where the recorder of these values is the current one; `what` is the name shown in errors."""
+    context = CONTEXT.get()
     recorder = home(values, lambda: what)
-    if recorder is work.recorder or recorder is None:
+    if recorder is context.recorder or recorder is None:
         return f()
-    return run(working(work._replace(recorder=recorder).usual()), f)
+    return run(prepared(context._replace(recorder=recorder).usual()), f)
 
 
 def name_of(f: Callable[..., Any]) -> str:

@@ -77,7 +77,7 @@ def vmap(
 
         recorder = new_recorder(abstract=True)
         inputs, outputs, out_structure = opened(recorder, record)
-        # The recorder below is at work again: what the fold computes is recorded there, if there is one.
+        # The recorder below is current again: what the fold computes is recorded there, if there is one.
         ready = {id: Batched(to_front(*item.value), True) for id, item in inputs.items()}
         own = [out.node.id for out in outputs if type(out) is Tracer and out.recorder is recorder]
         found = iter(batch(recorder.nodes, size, ready, own))

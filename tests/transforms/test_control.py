@@ -335,7 +335,7 @@ def test_eval_shape_computes_nothing():
         tm.eval_shape(lambda x: x if x > 0 else -x, 1.0)
 
 
-# What a transform inside of a closed program is given may be a tracer of the levels below, which the program's function
+# What a transform inside of a converted closure is given may be a tracer of the levels below, which the function
 # closes over: its derivative reaches further out.
 INSIDE = {
     "grad": (lambda x: tm.grad(lambda u: np.sum(u**3))(x), lambda x: 3 * x**2),
@@ -356,7 +356,7 @@ INSIDE = {
     ),
     "custom_vjp": (lambda x: tm.custom_vjp(lambda u: (u**3, u), lambda u, g: (3 * u**2 * g,))(x), lambda x: x**3),
 }
-CLOSING = {
+CAPTURING = {
     "checkpoint": lambda inner: lambda x: tm.checkpoint(lambda z: z * inner(x))(x),
     "checkpoint of a number": lambda inner: lambda x: tm.checkpoint(lambda z: z * inner(x))(1.0) * x,
     "while_loop": lambda inner: lambda x: tm.while_loop(
@@ -368,10 +368,10 @@ CLOSING = {
 
 
 @pytest.mark.parametrize("inside", INSIDE)
-@pytest.mark.parametrize("closing", CLOSING)
-def test_transforms_of_outer_values_inside_of_closed_programs(closing, inside):
+@pytest.mark.parametrize("op", CAPTURING)
+def test_transforms_of_outer_values_inside_of_converted_closures(op, inside):
     inner, plain = INSIDE[inside]
-    f = CLOSING[closing](inner)
+    f = CAPTURING[op](inner)
 
     def outer(x):
         return x * plain(x)

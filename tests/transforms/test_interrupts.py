@@ -1,4 +1,4 @@
-"""An exception at any moment whatever, Ctrl-C included, leaves nothing at work: no recorder, no no_grad, no watcher.
+"""An exception at any moment whatever, Ctrl-C included, leaves nothing behind: no recorder, no no_grad, no watcher.
 
 The sweep of the tests raises at every event of every function of this library, one event after the other, and looks
 each time whether the library still works.
@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 import tapem as tm
-from tapem.core.context import WORK, Work
+from tapem.core.context import CONTEXT, RecordingContext
 
 from .judges import close
 
@@ -104,7 +104,7 @@ class Interrupt:
 
 
 def check_that_nothing_is_left(errstate):
-    assert WORK.get() == Work()
+    assert CONTEXT.get() == RecordingContext()
     assert np.geterr() == errstate
     gradient = tm.grad(lambda x: np.sum(x**2))(X)
     assert type(gradient) is np.ndarray
@@ -142,12 +142,12 @@ def test_the_sweep_finds_a_block_that_sets_and_sets_back():
     """The judge is judged: a try statement that begins one line too late."""
 
     def careless():
-        token = WORK.set(Work(constant=1))
+        token = CONTEXT.set(RecordingContext(constant=1))
         tm.cos(X)
         try:
             tm.sin(X)
         finally:
-            WORK.reset(token)
+            CONTEXT.reset(token)
 
     def contained():
         with pytest.raises(AssertionError):
@@ -182,7 +182,7 @@ def test_a_generator_suspended_in_a_block_when_its_transform_ends(generator, end
         return np.sum(x**2)
 
     tm.grad(inside)(X)
-    assert WORK.get() == Work()
+    assert CONTEXT.get() == RecordingContext()
     if end == "close":
         kept[0].close()
     elif end == "collect":
@@ -223,17 +223,17 @@ def test_blocks_of_generators_that_overlap_end_each_on_its_own():
     one, two = block(), block()
     next(one), next(two)
     one.close()
-    assert WORK.get().constant == 1
+    assert CONTEXT.get().constant == 1
     two.close()
-    assert WORK.get() == Work()
+    assert CONTEXT.get() == RecordingContext()
 
 
 def test_debug_mode_switched_on_in_a_no_grad_block_stays_on():
     def run():
         with tm.no_grad():
             tm.debug_mode(True)
-        assert WORK.get().watcher is not None
-        assert not WORK.get().constant
+        assert CONTEXT.get().watcher is not None
+        assert not CONTEXT.get().constant
 
     contextvars.copy_context().run(run)
 
@@ -242,7 +242,7 @@ def test_after_a_no_grad_block_ops_take_the_fast_way_again():
     def inside(x):
         with tm.no_grad():
             np.sin(x)
-        assert WORK.get() is x.recorder.usual
+        assert CONTEXT.get() is x.recorder.usual
         return np.sum(x)
 
     tm.grad(inside)(X)
@@ -258,7 +258,7 @@ def test_no_grad_as_a_decorator_in_several_threads():
 
     def run():
         found.append(tm.grad(lambda x: np.sum(x * silent(x)))(X))
-        assert WORK.get() == Work()
+        assert CONTEXT.get() == RecordingContext()
 
     found = []
     threads = [threading.Thread(target=run) for _ in range(4)]
@@ -351,7 +351,7 @@ def test_a_token_is_good_only_where_it_was_made():
 
 
 def test_a_task_made_inside_f_outlives_it():
-    """The task has a copy of the context in which a recorder is at work that will have ended."""
+    """The task has a copy of the context whose current recorder will have ended."""
     found = []
 
     async def later(x):

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import tapem as tm
-from tapem.core.context import WORK
+from tapem.core.context import CONTEXT
 
 from .judges import close
 
@@ -128,7 +128,7 @@ def test_no_grad_in_one_thread_does_not_silence_another():
     ],
 )
 def test_an_exception_leaves_no_level_behind(transform):
-    before = WORK.get()
+    before = CONTEXT.get()
 
     def f(x):
         np.sin(x) * 2
@@ -136,7 +136,7 @@ def test_an_exception_leaves_no_level_behind(transform):
 
     with pytest.raises(KeyError, match="inside"):
         transform(f)
-    assert WORK.get() is before or WORK.get() == before
+    assert CONTEXT.get() is before or CONTEXT.get() == before
     assert type(np.sin(X) * 2) is np.ndarray
     close(tm.grad(lambda x: np.sum(x**2))(X), 2 * X)
 
@@ -146,7 +146,7 @@ def test_an_exception_in_a_rule_leaves_no_level_behind():
         raise KeyError("rule")
 
     f = tm.custom_vjp(lambda x: (x * 2, None), bwd)
-    before = WORK.get()
+    before = CONTEXT.get()
     for call in (
         lambda: tm.grad(f)(2.0),
         lambda: tm.jvp(f, (2.0,), (1.0,)),
@@ -155,7 +155,7 @@ def test_an_exception_in_a_rule_leaves_no_level_behind():
     ):
         with pytest.raises((KeyError, tm.TapeError), match="rule"):
             call()
-        assert WORK.get() == before
+        assert CONTEXT.get() == before
 
 
 def test_an_exception_that_is_caught_inside_leaves_the_outer_transform_as_it_was():

@@ -1,6 +1,6 @@
 """The recorder: the one mutable cell, which holds the current tape while direct code runs.
 
-A single context variable names the recorder that is at work, so threads and asyncio tasks do not meet. The interpreter
+A single context variable names the current recorder, so threads and asyncio tasks do not meet. The interpreter
 itself sets it back, however the code that runs under it ends.
 """
 
@@ -10,7 +10,7 @@ from collections.abc import Callable
 from contextvars import Context
 from typing import Any, TypeVar, TypeVarTuple, Unpack
 
-from tapem.core import WORK, Node, Primitive, ShapeDtype, Static, Work, new_work, run, working
+from tapem.core import CONTEXT, Node, Primitive, RecordingContext, ShapeDtype, Static, new_context, prepared, run
 from tapem.doors.pure.tape import Tape, leaf_node
 from tapem.errors import EscapedTracerError
 
@@ -22,19 +22,19 @@ class Recorder:
     """A growing tape that direct code writes to.
 
     `level` says how deep the recorder is nested, and `below` on which other: an op records on the highest of its
-    operands' recorders. An `abstract` recorder knows shapes only. A `closing` recorder makes an input of every tracer
-    of a lower level that it meets, and keeps both in `captures`; `closing` is the recorder of the program that is being
-    closed here, itself or one further down: what is computed inside belongs to the program, of whatever it is computed.
-    When the transform that opened it ends, `alive` becomes False.
+    operands' recorders. An `abstract` recorder knows shapes only. A `capturing` recorder serves closure conversion: it
+    makes an input of every tracer of a lower level that it meets, and keeps both in `captures`. `closure` is the
+    innermost capturing recorder, itself or one further down: what is computed inside belongs to that closure, of
+    whatever it is computed. When the transform that opened it ends, `alive` becomes False.
 
-    `usual` is what the context variable holds while this recorder is at work and nothing else is the matter: it knows
+    `usual` is what the context variable holds while this recorder is current and nothing else is the matter: it knows
     values, no_grad is not in force and nobody is watching. One comparison with it tells all this to an op.
     """
 
-    __slots__ = ("__weakref__", "abstract", "alive", "below", "captures", "closing", "level", "nodes", "usual")
+    __slots__ = ("__weakref__", "abstract", "alive", "below", "captures", "closure", "level", "nodes", "usual")
 
     def __init__(
-        self, *, level: int = 0, abstract: bool = False, closing: bool = False, below: Recorder | None = None
+        self, *, level: int = 0, abstract: bool = False, capturing: bool = False, below: Recorder | None = None
     ) -> None:
         """Start on an empty tape."""
         self.nodes: list[Node] = []
@@ -43,9 +43,9 @@ class Recorder:
         self.abstract = abstract
         self.alive = True
         # node of the captured tracer (kept alive by the tracer) -> (tracer, input that stands for it)
-        self.captures: dict[int, tuple[Any, Node]] | None = {} if closing else None
-        self.closing: Recorder | None = self if closing else None if below is None else below.closing
-        self.usual: Work | None = None if abstract or closing else new_work((self, 0, None))
+        self.captures: dict[int, tuple[Any, Node]] | None = {} if capturing else None
+        self.closure: Recorder | None = self if capturing else None if below is None else below.closure
+        self.usual: RecordingContext | None = None if abstract or capturing else new_context((self, 0, None))
 
     def append(self, node: Node) -> Node:
         """Append a node, whose id is the length of the tape, unless another thread appends at the same moment."""
@@ -112,9 +112,7 @@ class Recorder:
     def end(self) -> None:
         """The transform that opened this recorder is done: what escaped from it is dead."""
         self.alive = False
-        self.usual = self.closing = self.below = (
-            None  # and with them go the only circles, so that the tape is freed at once
-        )
+        self.usual = self.closure = None  # and with them go the only circles, so that the tape is freed at once
 
     def check_alive(self) -> None:
         """EscapedTracerError if the transform that opened this recorder has ended."""
@@ -125,33 +123,33 @@ class Recorder:
             )
 
 
-def at_work() -> Recorder | None:
-    """The recorder at work, if there is one.
+def current_recorder() -> Recorder | None:
+    """The current recorder, if there is one.
 
-    A context that was copied while a recorder was at work (by an asyncio task made inside f, say) names it still when
+    A context that was copied while a recorder was current (by an asyncio task made inside f, say) names it still when
     it has ended; it counts as none.
     """
-    recorder: Recorder | None = WORK.get().recorder
+    recorder: Recorder | None = CONTEXT.get().recorder
     return recorder if recorder is not None and recorder.alive else None
 
 
-def put_to_work(recorder: Recorder | None) -> Context:
-    """A copy of the context in which this recorder is at work, outside of any no_grad that is in force."""
-    watcher = WORK.get().watcher
+def prepared_for(recorder: Recorder | None) -> Context:
+    """A copy of the context in which this recorder is the current one, outside of any no_grad that is in force."""
+    watcher = CONTEXT.get().watcher
     usual = recorder.usual if recorder is not None and watcher is None else None
-    return working(usual or new_work((recorder, 0, watcher)))
+    return prepared(usual or new_context((recorder, 0, watcher)))
 
 
-def new_recorder(*, abstract: bool = False, closing: bool = False) -> Recorder:
-    """A recorder one level above the one at work."""
-    below = at_work()
+def new_recorder(*, abstract: bool = False, capturing: bool = False) -> Recorder:
+    """A recorder one level above the current one."""
+    below = current_recorder()
     level = 0 if below is None else below.level + 1
-    return Recorder(level=level, abstract=abstract, closing=closing, below=below)
+    return Recorder(level=level, abstract=abstract, capturing=capturing, below=below)
 
 
 def opened(recorder: Recorder, function: Callable[[Recorder, Unpack[Ts]], R], *arguments: *Ts) -> R:
-    """Call the function with a new recorder, which is at work meanwhile, and dead afterwards."""
+    """Call the function with a new recorder, which is current meanwhile, and dead afterwards."""
     try:
-        return run(put_to_work(recorder), function, recorder, *arguments)
+        return run(prepared_for(recorder), function, recorder, *arguments)
     finally:
         recorder.end()

@@ -19,12 +19,12 @@ import numpy as np
 
 from tapem.core import (
     ATTRIBUTES,
+    CONTEXT,
     FUNCTIONS,
     METHODS,
     NOTHING,
     NUMBERS,
     UFUNCS,
-    WORK,
     Handle,
     Node,
     Primitive,
@@ -39,7 +39,7 @@ from tapem.core import (
     register_door,
     unstack,
 )
-from tapem.doors.direct.recorder import Recorder, at_work
+from tapem.doors.direct.recorder import Recorder, current_recorder
 from tapem.doors.operators import Operators
 from tapem.errors import ConcretizationError, EscapedTracerError, MutationError, NoRuleError
 from tapem.tangents import Tangent
@@ -298,7 +298,7 @@ class DirectDoor:
     @staticmethod
     def apply(op: Primitive, operands: tuple[Any, ...], static: Static) -> Any:
         """The tracer of the recorded op; a plain array where no derivative can depend on the result."""
-        # The usual case, in one pass: all tracers are of the recorder at work, which knows values.
+        # The usual case, in one pass: all tracers are of the current recorder, which knows values.
         recorder: Any = None
         parents: list[int | None] = []
         inputs: list[Any] = []
@@ -320,7 +320,7 @@ class DirectDoor:
                 operand = op.captured(len(inputs), operand)
             parents.append(None)
             inputs.append(operand)
-        if WORK.get() is not recorder.usual or not op.differentiable:
+        if CONTEXT.get() is not recorder.usual or not op.differentiable:
             return apply_slowly(op, operands, static)
         output, residuals = op.evaluate(inputs, static, operands)
         nodes = recorder.nodes
@@ -333,8 +333,8 @@ class DirectDoor:
 
 def apply_slowly(op: Primitive, operands: tuple[Any, ...], static: Static) -> Any:
     """The same, where recorders are nested or abstract, or the op is not recorded, or someone is watching."""
-    work, constants, watcher = WORK.get()
-    recorder = highest(operands, None if work is None else work.closing, op.usage)
+    current, constants, watcher = CONTEXT.get()
+    recorder = highest(operands, None if current is None else current.closure, op.usage)
     if not recorder.abstract and (constants or not op.differentiable):
         return apart(op.compute(tuple(x.node.output if type(x) is Tracer else x for x in operands), static), operands)
     parents, inputs, requires_grad = resolved(recorder, op, operands)
@@ -402,11 +402,11 @@ def highest(values: Sequence[Any], start: Recorder | None, what: Callable[[], st
 
 
 def home(values: Sequence[Any], what: Callable[[], str]) -> Any:
-    """The recorder on which a transform of these values stands: the one at work, or a higher one among theirs.
+    """The recorder on which a transform of these values stands: the current one, or a higher one among theirs.
 
     What an operand is decides, and not the thread: a tracer that was handed to another one is still a tracer.
     """
-    return highest(values, at_work(), what)
+    return highest(values, current_recorder(), what)
 
 
 def results_of(recorder: Recorder, node: Node) -> Any:

@@ -102,7 +102,7 @@ def as_tape(tape: object, what: str) -> Tape:
 
 def place(op: Primitive, operands: tuple[Any, ...], static: Static, builder: Recorder) -> Any:
     """Record one op: a Ref, or a tuple of Refs where the op has several results."""
-    if type(builder) is not Builder:  # direct code is at work: its door records the op
+    if type(builder) is not Builder:  # inside a transform: the direct door records the op
         return as_refs(op(*as_tracers(operands, builder), **static))
     result, builder.held = builder.tape().apply(op, operands, static)
     return result

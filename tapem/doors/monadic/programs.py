@@ -9,7 +9,7 @@ from typing import Any, ParamSpec, TypeVar, cast
 
 import numpy as np
 
-from tapem.core import WORK, run, tree_flatten, tree_unflatten, working
+from tapem.core import CONTEXT, prepared, run, tree_flatten, tree_unflatten
 from tapem.doors.direct.recorder import Recorder
 from tapem.doors.direct.tracer import Tracer
 from tapem.doors.monadic.builder import Builder, as_tape, as_tracer
@@ -169,8 +169,8 @@ def lift(f: Callable[..., Any]) -> Callable[..., TapeM[Any]]:
         def body(bound: list[Any]) -> TapeM[Any]:
             def action(builder: Recorder) -> Any:
                 inputs, keywords = tree_unflatten(structure, [as_tracer(value, builder) for value in bound])
-                at_work = working(WORK.get()._replace(recorder=builder).usual())
-                result = run(at_work, functools.partial(f, *inputs, **keywords))
+                inside = prepared(CONTEXT.get()._replace(recorder=builder).usual())
+                result = run(inside, functools.partial(f, *inputs, **keywords))
                 return result if is_step(result) else returned(result, builder)
 
             return Bind(Effect(action), lambda result: result if is_step(result) else pure(result))

@@ -15,8 +15,8 @@ from typing import Any, ClassVar, Generic, TypeVar, cast
 import numpy as np
 
 from tapem.core import (
+    CONTEXT,
     NOTHING,
-    WORK,
     Primitive,
     Static,
     boundary,
@@ -189,7 +189,7 @@ class Program(TapeM[A_co]):
 
 def made(step: TapeM[A]) -> TapeM[A]:
     """A step as it is handed out: one that is described under no_grad gives constants, whenever it is taken."""
-    return Bind(step, cut_off) if WORK.get().constant else step
+    return Bind(step, cut_off) if CONTEXT.get().constant else step
 
 
 def cut_off(result: Any) -> TapeM[Any]:
@@ -417,7 +417,7 @@ class PureDoor:
         """The step, not yet taken."""
         step = _new(Apply)  # without a constructor in between: this is paid once per op
         _set_parts(step, (op, operands, static))
-        return made(step) if WORK.get().constant else step
+        return made(step) if CONTEXT.get().constant else step
 
 
 for _type in (Ref, TapeM, Effect, Apply, Bind, Program):

@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 
 from tapem.core import (
+    CONTEXT,
     LEAF,
     NOTHING,
     NUMBERS,
-    WORK,
     Array,
     Handle,
     Immutable,
@@ -191,7 +191,7 @@ class Tape(Immutable):
             output, residuals = op.evaluate(inputs, static, operands)
         requires_grad = requires_grad and op.differentiable
         node = new_node((length, op, tuple(parents), tuple(inputs), static, output, residuals, requires_grad, None))
-        _, constants, watcher = WORK.get()
+        _, constants, watcher = CONTEXT.get()
         if watcher is not None:
             watcher.recorded(node)
         tape = self.append(node)
@@ -298,7 +298,7 @@ class Tape(Immutable):
         if outputs and not seeds:  # nothing that was given depends on anything: all gradients are known
             seeds = {node.id: zeros_without_memory(ShapeDtype.of(node.output)) for node in self if is_parameter(node)}
         else:
-            reverse(self._nodes, seeds, watcher=watcher or WORK.get().watcher)
+            reverse(self._nodes, seeds, watcher=watcher or CONTEXT.get().watcher)
         return Gradients(seeds, self)
 
     def check(self) -> Tape:
