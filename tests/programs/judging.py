@@ -43,6 +43,17 @@ class Plain:
         self.position += 1
         return found
 
+    def decided(self, value: Any, threshold: Any) -> Any:
+        """The real part of a value that is compared with a threshold; Doubtful where only rounding decides."""
+        distance = np.abs(np.real(value) - threshold)
+        if np.any((0 < distance) & (distance < 1e-6)):
+            raise Doubtful("rounding decides")
+        return np.real(value)
+
+    def greatest(self, value: Any, axis: int | None = None) -> Any:
+        """The position of the greatest element; Doubtful where only rounding decides."""
+        return np.argmax(self.decided(value, np.max(np.real(value), axis=axis, keepdims=True)), axis=axis)
+
     def silent(self, f: Callable[..., Any], z: Any) -> Any:
         """What a function gives, kept constant."""
         return self.frozen(f(z))

@@ -32,7 +32,7 @@ ELEMENTWISE = family([
     "(1.5 + np.cos({0})) ** 1.5", "2.0 ** (0.3 * {0})", "1.0 / (2.0 + np.sin({0}))", "np.square({0})", "np.sinh({0})",
     "0.7 * {0} - 0.2", "-{0}", "+{0}", "{0} * 2", "3 - {0}", "{0} / 4", "np.reciprocal(2.0 + np.cos({0}))",
     ("{0}.astype(float)", "{0}.astype(np.result_type({0}, float))"),
-    ("{0}.astype(np.float64)", "{0}.astype(np.result_type({0}, float))"), ("np.positive({0})", "{0} * 1.0"),
+    ("{0}.astype(np.float64)", "{0}.astype(np.result_type({0}, float))"), ("np.positive({0})", "{0} * 1"),
     ("np.abs({0})", "np.where(np.real({0}) > 0, {0}, -{0})"),
     ("tm.relu({0})", "np.where(np.real({0}) > 0, {0}, 0.0)"),
     ("tm.sigmoid({0})", "1 / (1 + np.exp(-{0}))"),
@@ -44,14 +44,14 @@ ELEMENTWISE = family([
 
 CONSTANT = family([
     ("tm.detach({0})", "judge.frozen({0})"),
-    ("np.sign({0}) * 0.5", "np.sign(np.real({0})) * 0.5"),
-    ("np.floor({0})", "np.floor(np.real({0}))"),
-    ("({0} > 0.1) * 0.7", "(np.real({0}) > 0.1) * 0.7"),
-    ("np.argmax({0})", "np.argmax(np.real({0}))"),
+    ("np.sign({0}) * 0.5", "np.sign(judge.decided({0}, 0.0)) * 0.5"),
+    ("np.floor({0})", "np.floor(judge.decided({0}, np.round(np.real({0}))))"),
+    ("({0} > 0.1) * 0.7", "(judge.decided({0}, 0.1) > 0.1) * 0.7"),
+    ("np.argmax({0})", "judge.greatest({0})"),
     ("np.ones_like({0})", "np.ones(np.shape({0}))"),
     ("np.shape({0})[0] * 0.5", "np.shape({0})[0] * 0.5"),
-    ("np.zeros_like({0}) + {0}", "{0} * 1.0"),
-    ("np.take({0}, np.argmax({0}, axis=-1), axis=-1)", "np.take({0}, np.argmax(np.real({0}), axis=-1), axis=-1)"),
+    ("np.zeros_like({0}) + {0}", "{0} * 1"),
+    ("np.take({0}, np.argmax({0}, axis=-1), axis=-1)", "np.take({0}, judge.greatest({0}, -1), axis=-1)"),
 ])  # fmt: skip
 
 SHAPING = family([
@@ -93,7 +93,10 @@ BINARY = family([
     ("np.minimum({0}, {1})", "np.where(np.real({0}) < np.real({1}), {0}, {1})"),
     ("np.arctan2({0}, 2.0 + np.cos({1}))", "np.arctan({0} / (2.0 + np.cos({1})))"),
     ("np.hypot({0}, {1})", "np.sqrt({0} * {0} + {1} * {1} + 0.0)"),
-    ("np.logaddexp({0}, {1})", "np.log(np.exp({0} * np.float64(1)) + np.exp({1} * np.float64(1)))"),
+    (
+        "np.logaddexp({0} * np.float64(1), {1})",
+        "np.log(np.exp({0} * np.float64(1)) + np.exp({1} * np.float64(1)))",
+    ),
     ("np.where({0} > {1}, {0}, {1} * 0.5)", "np.where(np.real({0}) > np.real({1}), {0}, {1} * 0.5)"),
 ])  # fmt: skip
 
