@@ -4,6 +4,8 @@ The functional ops (`linear`) take their weights as arguments, and go through al
 describe a function with parameters: `init` draws them, `apply` is pure, `>>` composes.
 """
 
+from typing import TYPE_CHECKING
+
 from layers import initializers as initializers
 from layers.activations import Activation as Activation
 from layers.activations import Elu as Elu
@@ -96,4 +98,5 @@ from layers.transformer import MultiHeadAttention as MultiHeadAttention
 from layers.transformer import TransformerBlock as TransformerBlock
 from tapem import renamed_names
 
-__getattr__ = renamed_names(__name__, initialisers="initializers")
+if not TYPE_CHECKING:  # a checker would take any name for one of the module's
+    __getattr__ = renamed_names(__name__, initialisers="initializers")

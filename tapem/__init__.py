@@ -15,7 +15,9 @@ The packages `layers` and `losses` build on this one; `tm.model` holds what one 
 `tm.optim` minimizes, `tm.testing` checks gradients.
 """
 
-from tapem import model, optim, random, testing
+from typing import TYPE_CHECKING
+
+from tapem import model, optim, random
 from tapem.core import (
     Node,
     Primitive,
@@ -284,6 +286,11 @@ from tapem.transforms import (
 )
 from tapem.types import Tensor
 
+if TYPE_CHECKING:
+    from tapem import testing
+else:  # a checker would take any name for one of the module's
+    __getattr__ = renamed_names(__name__, on_demand=("testing",), Abstract="ShapeDtype")
+
 __all__ = [
     "NO_FIELDS", "ArgumentError", "Best", "Composite", "ConcretizationError", "DTypeError", "Declaration", "Deferred",
     "DoesNotExist", "Err", "EscapedTracerError", "FieldError", "FileFormatError", "FitState", "Fitted", "Gradients",
@@ -317,9 +324,6 @@ __all__ = [
 __version__ = "0.2.0"
 
 _keep_freed_memory()
-
-
-__getattr__ = renamed_names(__name__, Abstract="ShapeDtype")
 
 
 def __dir__() -> list[str]:

@@ -9,6 +9,8 @@ is saved and loaded as parameters are. The semantics, default values included, a
     params, state = optimizer.update(grads, state, params)
 """
 
+from typing import TYPE_CHECKING
+
 from tapem.core import renamed_names
 from tapem.optim.optimizers import Optimizer as Optimizer
 from tapem.optim.optimizers import adagrad as adagrad
@@ -25,4 +27,5 @@ from tapem.optim.schedules import exponential as exponential
 from tapem.optim.schedules import step as step
 from tapem.optim.schedules import warmup_cosine as warmup_cosine
 
-__getattr__ = renamed_names(__name__, Optimiser="Optimizer")
+if not TYPE_CHECKING:  # a checker would take any name for one of the module's
+    __getattr__ = renamed_names(__name__, Optimiser="Optimizer")

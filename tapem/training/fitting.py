@@ -13,7 +13,6 @@ from contextlib import suppress
 from typing import Any, Literal, NamedTuple, TypeAlias, cast
 
 import numpy as np
-from tqdm import tqdm
 
 from tapem import random
 from tapem.core import renamed_parameters, tree_differences, tree_flatten, tree_map, tree_shapes
@@ -243,6 +242,8 @@ def fit(
             '  the first NaN with tm.debug_mode, or let the training run with on_nonfinite="continue".',
             Fitted(reached, {name: values[: counts[name]] for name, values in history.items()}, True),
         )
+
+    from tqdm import tqdm  # here, since whoever does not train needs no bar
 
     steps = math.ceil(size / batch)
     done = min(state.epoch, epochs) * steps + math.ceil(state.seen / batch)

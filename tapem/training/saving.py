@@ -19,8 +19,6 @@ from typing import Any, TypeAlias, cast
 import numpy as np
 import numpy.typing as npt
 import optree
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save as serialized
 
 from tapem.core import NAMESPACE, ShapeDtype, differences, leaf_name, leaf_names, tree_flatten, tree_unflatten
 from tapem.doors.direct import Tracer
@@ -63,6 +61,8 @@ def save(path: str | os.PathLike[str], tree: Any) -> None:
     """
     arrays, outline = taken_apart(tree)
     metadata = {"tapem": json.dumps({"version": VERSION, "tree": outline})}
+    from safetensors.numpy import save as serialized
+
     write(Path(path), serialized(arrays, metadata))
 
 
@@ -297,6 +297,8 @@ def read(path: Path) -> tuple[Arrays, dict[str, str]]:
         raise FileFormatError(
             f"load: {path} is a pipe or a device, which may have no end. Write its contents to a file, and load that."
         )
+    from safetensors import SafetensorError, safe_open
+
     open(path, "rb").close()  # raises the right error; safetensors would always say that there is no such file
     try:
         with cast(Any, safe_open)(path, framework="np") as file:

@@ -8,8 +8,9 @@ import tapem as tm
 
 
 def test_old_names_of_modules():
-    with pytest.warns(DeprecationWarning, match=r"tapem\.Abstract is called tapem\.ShapeDtype now"):
+    with pytest.warns(DeprecationWarning, match=r"tapem\.Abstract is called tapem\.ShapeDtype now") as caught:
         assert tm.Abstract is tm.ShapeDtype
+    assert caught[0].filename == __file__  # the warning is told of the line that is to change
     with pytest.warns(DeprecationWarning, match=r"tapem\.optim\.Optimiser is called tapem\.optim\.Optimizer now"):
         assert tm.optim.Optimiser is tm.optim.Optimizer
     with pytest.warns(DeprecationWarning, match=r"layers\.initialisers is called layers\.initializers now"):

@@ -185,7 +185,7 @@ def test_a_verified_combination_is_remembered() -> None:
 def test_jaxtyping_is_asked_once(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[object] = []
     judge: Any = door.is_bearable
-    monkeypatch.setattr("tapem.types.signature.is_bearable", lambda x, hint: asked.append(hint) or judge(x, hint))  # type: ignore
+    monkeypatch.setattr("beartype.door.is_bearable", lambda x, hint: asked.append(hint) or judge(x, hint))  # type: ignore
     signature = Signature.of(masked)
     for _ in range(3):
         signature.verify([f32(3), None], f32(3))

@@ -14,6 +14,10 @@ x, tape = tm.Tape().leaf(np.ones(3))
 print(tm.sin(x).size)  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType, reportUnknownArgumentType]
 array: np.ndarray[Any, Any] = tm.sin(x)  # pyright: ignore[reportAssignmentType]
 step: tm.TapeM[tm.Ref] = tm.sin(np.ones(3))  # pyright: ignore[reportAssignmentType]
+# There are no names but those that there are.
+print(tm.nothing)  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType, reportUnknownArgumentType]
+print(tm.optim.nothing)  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType, reportUnknownArgumentType]
+print(layers.nothing)  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType, reportUnknownArgumentType]
 # The results of steps have types.
 number: int = tm.pure("a").eval()  # pyright: ignore[reportAssignmentType]
 tm.pure(3).bind(lambda n: n + 1)  # pyright: ignore[reportArgumentType]

@@ -1,0 +1,48 @@
+"""What `import tapem` brings along: nothing that few programs need, and no name that a user would miss."""
+
+import subprocess
+import sys
+
+import pytest
+
+# What each is imported for: when a signature is first checked, to test gradients, to show progress, to save.
+LATER = ["beartype", "hypothesis", "tapem.testing", "tqdm", "safetensors"]
+# Never needed: tapem speaks to them when a program has imported them itself.
+NEVER = ["scipy", "matplotlib", "pandas", "torch", "jax"]
+
+
+def imported_by(program: str) -> set[str]:
+    """The modules that a fresh interpreter holds after a program."""
+    command = [sys.executable, "-c", f"{program}\nimport sys\nprint(*sys.modules)"]
+    ran = subprocess.run(command, capture_output=True, text=True, check=True)
+    return set(ran.stdout.split())
+
+
+@pytest.fixture(scope="module")
+def imported() -> set[str]:
+    return imported_by("import tapem, layers, losses")
+
+
+@pytest.mark.parametrize("name", [*LATER, *NEVER])
+def test_nothing_is_imported_that_few_need(imported: set[str], name: str):
+    assert name not in imported
+
+
+def test_arrays_need_no_checker():
+    """The verdicts of elementwise ops are NumPy's: beartype is for shapes with names."""
+    assert "beartype" not in imported_by("import tapem as tm; tm.sin(0.5)")
+    assert "beartype" in imported_by("import numpy as np, tapem as tm; tm.matmul(np.ones((2, 2)), np.ones((2, 2)))")
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        "import tapem as tm; tm.testing.check_grads",
+        "from tapem import testing; testing.check_grads",
+        "import tapem.testing; tapem.testing.check_grads",
+        "from tapem import *; testing.check_grads",
+    ],
+)
+def test_what_checks_gradients_is_there_when_it_is_asked_for(program: str):
+    assert {"hypothesis", "scipy"}.isdisjoint(imported_by(program))
+    assert "tapem.testing" in imported_by(program)
