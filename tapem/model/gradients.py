@@ -1,7 +1,8 @@
 """Gradients of the loss of a model: with respect to its parameters, its input, the target, or all of them at once.
 
-All are one sweep of `tm.value_and_grad` over the same function; what differs is what it is differentiated in, and what
-of the result is handed out. So the numbers of one are those of the others.
+All are one sweep of `tm.value_and_grad` over the same function; they differ in what it is differentiated by, which
+their decorator says, and in what of the result they hand out, which is all that they are. So the numbers of one are
+those of the others.
 """
 
 from __future__ import annotations
@@ -32,10 +33,36 @@ class ValueAndGrad(NamedTuple):
     dtarget: Tree
 
 
-def value_and_grad(
-    model: Model, loss: Loss, params: Tree, x: Tree, target: Tree, *, key: Tree = None, train: bool = False,
-    state: Tree = None,
-) -> Any:  # fmt: skip
+def of_loss(*argnums: int):
+    """Decorate what arranges a result: `(value, *gradients)`, the gradients by these of `(params, x, target)`.
+
+    It becomes the function of a model and a loss that computes them in one sweep.
+    """
+
+    def make(arrange: Callable[..., Any]):
+        def derivative(
+            model: Model, loss: Loss, params: Tree, x: Tree, target: Tree, *, key: Tree = None, train: bool = False,
+            state: Tree = None,
+        ) -> Any:  # fmt: skip
+            def body(setting: Setting, *point: Tree) -> tuple[Any, Any]:
+                if PARAMS in argnums:
+                    check_floats(point[PARAMS], "params")
+                scalar = objective(model, loss, setting)
+                evaluate = transforms.value_and_grad(scalar, argnums, has_aux=True, allow_int=True)
+                (value, after), gradients = evaluate(*point)
+                return arrange(value, *gradients), after
+
+            return at(Setting(key, train, state), body, params, x, target)
+
+        for attribute in ("__name__", "__qualname__", "__doc__"):
+            setattr(derivative, attribute, getattr(arrange, attribute))
+        return derivative
+
+    return make
+
+
+@of_loss(PARAMS, X, TARGET)
+def value_and_grad(value: Any, dparams: Tree, dx: Tree, dtarget: Tree):
     """The loss of a model, and its gradients with respect to parameters, input and target, from one sweep.
 
     `model` is an object with `apply(params, x, *, key, train)`, such as a layer, or a program `(params, x) ->
@@ -64,65 +91,54 @@ def value_and_grad(
     (array([[0.5, 1. ],
            [0.5, 1. ]]), array([-0.5, -0.5]))
     """
-    everything = PARAMS, X, TARGET
-    return swept(model, loss, (params, x, target), Setting(key, train, state), everything, all_of_it)
+    return ValueAndGrad(value, dparams, dx, dtarget)
 
 
-def value_and_grad_params(
-    model: Model, loss: Loss, params: Tree, x: Tree, target: Tree, *, key: Tree = None, train: bool = False,
-    state: Tree = None,
-) -> Any:  # fmt: skip
+@of_loss(PARAMS)
+def value_and_grad_params(value: Any, dparams: Tree):
     """`(value, dparams)`: the loss of a model, and its gradient with respect to the parameters; see `value_and_grad`.
 
     >>> value, dw = value_and_grad_params(lambda w, x: w * x, lambda p, t: (p - t) ** 2, 3.0, 2.0, 5.0)
     >>> float(value), float(dw)
     (1.0, 4.0)
     """
-    return swept(model, loss, (params, x, target), Setting(key, train, state), PARAMS, both)
+    return value, dparams
 
 
-def value_and_grad_x(
-    model: Model, loss: Loss, params: Tree, x: Tree, target: Tree, *, key: Tree = None, train: bool = False,
-    state: Tree = None,
-) -> Any:  # fmt: skip
+@of_loss(X)
+def value_and_grad_x(value: Any, dx: Tree):
     """`(value, dx)`: the loss of a model, and its gradient with respect to the input; see `value_and_grad`.
 
     >>> value, dx = value_and_grad_x(lambda w, x: w * x, lambda p, t: (p - t) ** 2, 3.0, 2.0, 5.0)
     >>> float(value), float(dx)
     (1.0, 6.0)
     """
-    return swept(model, loss, (params, x, target), Setting(key, train, state), X, both)
+    return value, dx
 
 
-def value_and_grad_target(
-    model: Model, loss: Loss, params: Tree, x: Tree, target: Tree, *, key: Tree = None, train: bool = False,
-    state: Tree = None,
-) -> Any:  # fmt: skip
+@of_loss(TARGET)
+def value_and_grad_target(value: Any, dtarget: Tree):
     """`(value, dtarget)`: the loss of a model, and its gradient with respect to the target; see `value_and_grad`.
 
     >>> value, dtarget = value_and_grad_target(lambda w, x: w * x, lambda p, t: (p - t) ** 2, 3.0, 2.0, 5.0)
     >>> float(value), float(dtarget)
     (1.0, -2.0)
     """
-    return swept(model, loss, (params, x, target), Setting(key, train, state), TARGET, both)
+    return value, dtarget
 
 
-def grad_params(
-    model: Model, loss: Loss, params: Tree, x: Tree, target: Tree, *, key: Tree = None, train: bool = False,
-    state: Tree = None,
-) -> Any:  # fmt: skip
+@of_loss(PARAMS)
+def grad_params(_: Any, dparams: Tree):
     """The gradient of the loss with respect to the parameters, a tree like them; see `value_and_grad`.
 
     >>> float(grad_params(lambda w, x: w * x, lambda p, t: (p - t) ** 2, 3.0, 2.0, 5.0))
     4.0
     """
-    return swept(model, loss, (params, x, target), Setting(key, train, state), PARAMS, gradient)
+    return dparams
 
 
-def grad_inputs(
-    model: Model, loss: Loss, params: Tree, x: Tree, target: Tree, *, key: Tree = None, train: bool = False,
-    state: Tree = None,
-) -> Any:  # fmt: skip
+@of_loss(X, TARGET)
+def grad_inputs(_: Any, dx: Tree, dtarget: Tree):
     """`(dx, dtarget)`: the gradients of the loss with respect to all data, the input and the target.
 
     See `value_and_grad`; `grad_x` and `grad_target` give one of the two.
@@ -131,63 +147,24 @@ def grad_inputs(
     >>> float(dx), float(dtarget)
     (6.0, -2.0)
     """
-    return swept(model, loss, (params, x, target), Setting(key, train, state), (X, TARGET), gradient)
+    return dx, dtarget
 
 
-def grad_x(
-    model: Model, loss: Loss, params: Tree, x: Tree, target: Tree, *, key: Tree = None, train: bool = False,
-    state: Tree = None,
-) -> Any:  # fmt: skip
+@of_loss(X)
+def grad_x(_: Any, dx: Tree):
     """The gradient of the loss with respect to the input; see `value_and_grad`.
 
     >>> float(grad_x(lambda w, x: w * x, lambda p, t: (p - t) ** 2, 3.0, 2.0, 5.0))
     6.0
     """
-    return swept(model, loss, (params, x, target), Setting(key, train, state), X, gradient)
+    return dx
 
 
-def grad_target(
-    model: Model, loss: Loss, params: Tree, x: Tree, target: Tree, *, key: Tree = None, train: bool = False,
-    state: Tree = None,
-) -> Any:  # fmt: skip
+@of_loss(TARGET)
+def grad_target(_: Any, dtarget: Tree):
     """The gradient of the loss with respect to the target; see `value_and_grad`.
 
     >>> float(grad_target(lambda w, x: w * x, lambda p, t: (p - t) ** 2, 3.0, 2.0, 5.0))
     -2.0
     """
-    return swept(model, loss, (params, x, target), Setting(key, train, state), TARGET, gradient)
-
-
-def swept(
-    model: Model,
-    loss: Loss,
-    point: tuple[Tree, Tree, Tree],
-    setting: Setting,
-    argnums: int | tuple[int, ...],
-    arrange: Callable[[Any, Any], Any],
-) -> Any:
-    """What `arrange` makes of the value of the loss and its gradient in these of `(params, x, target)`."""
-
-    def body(setting: Setting, *point: Tree) -> tuple[Any, Any]:
-        if argnums == PARAMS or PARAMS in (argnums if isinstance(argnums, tuple) else ()):
-            check_floats(point[PARAMS], "params")
-        evaluate = transforms.value_and_grad(objective(model, loss, setting), argnums, has_aux=True, allow_int=True)
-        (value, state), found = evaluate(*point)
-        return arrange(value, found), state
-
-    return at(setting, body, *point)
-
-
-def all_of_it(value: Any, gradients: Any) -> ValueAndGrad:
-    """The value and the three gradients, by their names."""
-    return ValueAndGrad(value, *gradients)
-
-
-def both(value: Any, found: Any) -> tuple[Any, Any]:
-    """The value and the gradient."""
-    return value, found
-
-
-def gradient(_: Any, found: Any) -> Any:
-    """The gradient alone."""
-    return found
+    return dtarget

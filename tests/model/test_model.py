@@ -1,5 +1,7 @@
 """The model level: every function against differences, through every door, for layers, functions and programs."""
 
+import inspect
+import pickle
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -496,3 +498,13 @@ def test_flatten_and_shapes_are_as_the_layers_say():
     jacobian = tm.model.jacrev_input(model, initial(model), drawn(4, 3, 2, 2))
     assert jacobian.shape == (3, 2, 3, 2, 2)
     assert complaint(tm.ShapeError, tm.model.grad_x, model, losses.mse, initial(model), drawn(4, 3, 2), drawn(5, 3, 2))
+
+
+@pytest.mark.parametrize("name", [name for name in tm.model.__all__ if "grad" in name and name != "ValueAndGrad"])
+def test_gradients_say_who_they_are(name: str):
+    """They are made by one maker, but each has its name, its own help, and the parameters of all."""
+    function = getattr(tm.model, name)
+    assert function.__name__ == function.__qualname__ == name and f"{name}(" in function.__doc__
+    parameters = ["model", "loss", "params", "x", "target", "key", "train", "state"]
+    assert list(inspect.signature(function).parameters) == parameters
+    assert pickle.loads(pickle.dumps(function)) is function
