@@ -1,7 +1,7 @@
 """Optimizers and schedules, pure: `init(params) -> state`, `update(grads, state, params) -> (params, state)`.
 
-An optimizer is an immutable description, such as `adam(1e-3)`. Parameters, gradients and state are trees, so a state
-is saved and loaded as parameters are. The semantics, default values included, are those of `torch.optim`.
+An optimizer is an immutable description, such as `adam(1e-3)`. Parameters, gradients and state are trees, so states are
+saved and loaded as parameters are. The semantics and default values are those of `torch.optim`.
 
     optimizer = tm.optim.adam(1e-3)
     state = optimizer.init(params)

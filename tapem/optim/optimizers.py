@@ -1,6 +1,6 @@
-"""The optimizers: what they share is the base class, and what is their own is how one array of parameters moves."""
+"""The optimizers: the base class holds what they share; each one says how one array of parameters moves."""
 
-# The names are in lower case: to their users they are functions that return optimizers, as in the rest of tapem.
+# The names are in lower case, because users call these classes like functions that return optimizers.
 
 from __future__ import annotations
 
@@ -30,22 +30,22 @@ def _is_half(x: Any) -> bool:
 
 
 def _room(fresh: Any, other: Any = 0.0) -> Any:
-    """The memory of a fresh intermediate result, for what is computed of it and another array or number.
+    """The `out` for an operation on an intermediate result and `other`: the result's own memory, or None.
 
-    NumPy scalars and tracers have none, and no tracer can be written into an array.
+    It is None for NumPy scalars and tracers, which have no memory of their own.
     """
     return fresh if type(fresh) is np.ndarray and type(other) in (np.ndarray, float) else None
 
 
 class Optimizer(ABC):
-    """The base of all optimizers: it takes trees apart, and calls `leaf` once for every array of parameters.
+    """The base of all optimizers: it flattens trees and calls `leaf` once for every array of parameters.
 
-    Parameters of float16 are updated in float32 and then rounded, and what is remembered of them is float32: the square
-    of a gradient of 1e-4 is no float16, nor is an eps of 1e-8. The parameters themselves have no copy in float32, so
-    steps of less than a thousandth of them are lost; to train with such steps, keep the parameters in float32.
+    Parameters of float16 are updated in float32 and then rounded, and their slots are float32, since float16 cannot
+    hold the square of a gradient of 1e-4 or an eps of 1e-8. There is no float32 copy of the parameters, so steps of
+    less than a thousandth of them are lost; to train with such steps, keep the parameters in float32.
 
-    A new optimizer is a frozen dataclass with `lr`, the names of its `slots` (what it remembers of each array, at first
-    zeros) and `leaf`.
+    A new optimizer is a frozen dataclass with `lr`, the names of its `slots` (arrays that it keeps for each array of
+    parameters, zeros at first) and `leaf`.
 
     >>> from dataclasses import dataclass
     >>> @dataclass(frozen=True)
@@ -63,11 +63,11 @@ class Optimizer(ABC):
     lr: Rate
 
     def memory(self) -> tuple[str, ...]:
-        """The names of what is remembered of each array; a subclass that needs less says so here."""
+        """The names of the slots in use; a subclass that does not need all of them overrides this."""
         return self.slots
 
     def init(self, params: Tree) -> dict[str, Any]:
-        """The state before the first update: the number of updates, `step`, and for each slot a tree like params."""
+        """The state before the first update: `step`, the number of updates, and for each slot a tree like params."""
         leaves, structure = tree_flatten(params)
         kinds = [np.float32 if _is_half(leaf) else None for leaf in leaves]
         zeros = {
@@ -77,10 +77,10 @@ class Optimizer(ABC):
         return {"step": 0, **zeros}
 
     def update(self, grads: Tree, state: dict[str, Any], params: Tree) -> tuple[Tree, dict[str, Any]]:
-        """New parameters and the new state; nothing that was passed in is changed.
+        """Return new parameters and the new state; the arguments are not changed.
 
-        Raises TreeError if grads, params and state have different structures, ShapeError if a gradient, or what the
-        state remembers of it, has another shape than its parameters.
+        Raises TreeError if grads, params and state have different structures, ShapeError if a gradient or a slot has
+        another shape than its parameters.
         """
         leaves, structure = tree_flatten(params)
         gradients = leaves_like(structure, grads, "the parameters and their gradients")
@@ -116,7 +116,7 @@ class Optimizer(ABC):
 
 
 def _fitted(param: Any, grad: Any, position: int, structure: Structure) -> Any:
-    """A gradient in the dtype of its parameters, so that float32 parameters stay float32."""
+    """Convert a gradient to the dtype of its parameters, so that float32 parameters stay float32."""
     if grad.shape != param.shape:
         _refuse("gradient", grad.shape, param, position, structure)
     if param.dtype.kind != "f":
@@ -124,11 +124,11 @@ def _fitted(param: Any, grad: Any, position: int, structure: Structure) -> Any:
     return grad.astype(param.dtype)
 
 
-def _refuse(what: str, shape: tuple[int, ...], param: Any, position: int, structure: Structure) -> NoReturn:
-    """ShapeError for what belongs to a leaf of the parameters."""
+def _refuse(kind: str, shape: tuple[int, ...], param: Any, position: int, structure: Structure) -> NoReturn:
+    """Raise ShapeError for a gradient or a slot (its `kind`) that does not fit its leaf of the parameters."""
     path = tree_unflatten(structure, list(range(structure.num_leaves)))
     raise ShapeError(
-        f"update: the {what} of leaf {position} has shape {shape}, but the parameter has {param.shape} "
+        f"update: the {kind} of leaf {position} has shape {shape}, but the parameter has {param.shape} "
         f"(leaves are numbered {path!r})."
     )
 
@@ -202,7 +202,7 @@ class sgd(Optimizer):
 class adam(Optimizer):
     """Adam: steps along the mean of the gradient, divided by the root of the mean of its square, both bias-corrected.
 
-    `weight_decay` adds `weight_decay p` to the gradient; for decay apart from the gradient see `adamw`.
+    `weight_decay` adds `weight_decay p` to the gradient; for decoupled decay see `adamw`.
     Source: torch.optim.Adam; Kingma and Ba 2015, algorithm 1.
 
     >>> optimizer = adam(0.1)
@@ -263,7 +263,7 @@ class adamw(adam):
 
 @dataclass(frozen=True)
 class rmsprop(Optimizer):
-    """RMSprop: the gradient divided by the root of the moving mean of its square, with optional momentum.
+    """RMSprop: steps along the gradient, divided by the root of the moving mean of its square, with optional momentum.
 
     Source: torch.optim.RMSprop, where `decay` is called alpha; Tieleman and Hinton 2012, lecture 6.5.
 
@@ -306,7 +306,7 @@ class rmsprop(Optimizer):
 
 @dataclass(frozen=True)
 class adagrad(Optimizer):
-    """Adagrad: the gradient divided by the root of the sum of all its squares so far.
+    """Adagrad: steps along the gradient, divided by the root of the sum of all its squares so far.
 
     Source: torch.optim.Adagrad; Duchi, Hazan and Singer 2011.
 
@@ -347,7 +347,7 @@ def _check_rate(name: str, lr: Any) -> None:
 
 
 def global_norm(tree: Tree) -> float:
-    """The Euclidean norm of all elements of a tree together, computed in float64.
+    """The Euclidean norm of all elements of a tree, computed in float64.
 
     >>> global_norm({"w": np.array([3.0]), "b": np.array([[4.0]])})
     5.0
@@ -356,10 +356,10 @@ def global_norm(tree: Tree) -> float:
 
 
 def clip_by_global_norm(grads: Tree, limit: float) -> Tree:
-    """The gradients, scaled down together if their global norm exceeds the limit.
+    """Scale gradients down together if their global norm exceeds the limit.
 
     Raises ArgumentError if the limit is not positive. Source: Pascanu et al. 2013; unlike torch's
-    `clip_grad_norm_`, gradients within the limit come back exactly as they are.
+    `clip_grad_norm_`, gradients within the limit are returned unchanged.
 
     >>> clip_by_global_norm([np.array([3.0]), np.array([4.0])], 1.0)
     [array([0.6]), array([0.8])]

@@ -1,9 +1,9 @@
-"""Schedules: the learning rate as a function of the number of updates already made, so 0 at the first.
+"""Schedules: the learning rate as a function of the number of updates already made, which is 0 for the first.
 
-A schedule is any function of an int. These are immutable objects, so that they print, compare and pickle.
+A schedule is any function of an int. These are immutable objects, so they print, compare and pickle.
 """
 
-# The names are in lower case: to their users they are functions that return schedules, as in the rest of tapem.
+# The names are in lower case, because users call these classes like functions that return schedules.
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from tapem.errors import ArgumentError
 Schedule: TypeAlias = Callable[[int], float]
 
 
-def require(condition: bool, what: str, value: object, must: str) -> None:
-    """ArgumentError, saying what must hold, if the condition does not."""
+def require(condition: bool, argument: str, value: object, must: str) -> None:
+    """Raise ArgumentError, which says what the argument must be, if the condition is false."""
     if not condition:
-        raise ArgumentError(f"{what} is {value!r}, but must be {must}.")
+        raise ArgumentError(f"{argument} is {value!r}, but must be {must}.")
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class constant:
 
 @dataclass(frozen=True)
 class exponential:
-    """A rate that is multiplied by `factor` every `every` steps, smoothly: `lr factor^(step / every)`.
+    """A rate that is smoothly multiplied by `factor` every `every` steps: `lr factor^(step / every)`.
 
     >>> exponential(1.0, 0.5, every=10)(20)
     0.25
@@ -61,7 +61,7 @@ class exponential:
 
 @dataclass(frozen=True)
 class step:
-    """A rate that drops by `factor` at once, every `every` steps: `lr factor^floor(step / every)`.
+    """A rate that is multiplied by `factor` at once, every `every` steps: `lr factor^floor(step / every)`.
 
     >>> drops = step(1.0, every=10)
     >>> drops(9), drops(10)
@@ -108,7 +108,7 @@ class cosine:
 
 @dataclass(frozen=True)
 class warmup_cosine:
-    """A rate that rises from 0 to `lr` along a line in `warmup` steps, then falls as `cosine` does until `steps`.
+    """A rate that rises linearly from 0 to `lr` in `warmup` steps, then falls as `cosine` does until `steps`.
 
     >>> rate = warmup_cosine(1.0, warmup=10, steps=110)
     >>> rate(0), rate(5), rate(10), round(rate(60), 12), rate(110)

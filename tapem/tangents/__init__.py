@@ -1,14 +1,14 @@
-"""Tangents: what a rule may return besides an array, and how such things add and multiply.
+"""Tangents: what a rule may return besides an array, and how tangents add and multiply.
 
-A tangent is whatever can perturb a primal value. Most are arrays and numbers. The classes here are the others: `Zero`,
-`DoesNotExist` and `One` are symbols that cost nothing, a `Thunk` is a tangent not yet computed, and a `Composite` is
-the tangent of a structure.
+A tangent perturbs a primal value. Most tangents are arrays and numbers. The classes here are the others: `Zero`,
+`DoesNotExist` and `One` are symbols that cost nothing, a `Thunk` is a tangent that is not computed yet, and a
+`Composite` is the tangent of a structure.
 
-The algebra is a few functions, `add` and `multiply` above all. Operators and NumPy's ufuncs are doors to these
-functions, so a sum is the same on whichever side an array stands, and no object array is ever made.
+The algebra is a few functions, above all `add` and `multiply`. Operators and NumPy's ufuncs call these functions, so a
+sum is the same on whichever side the array is, and never an object array.
 
-The source is ChainRulesCore, the release that had `One` and `Composite`. Where later releases settled a question, their
-answer is taken and the docstring says so.
+The source is the release of ChainRulesCore that had `One` and `Composite`. Where a later release settled a question,
+tapem follows it, and the docstring says so.
 
 >>> np.ones(2) + Zero(), 2.0 * Thunk(lambda: 3.0), Composite(tuple, 1.0) + Composite(tuple, 2.0)
 (array([1., 1.]), 6.0, Composite(tuple, 3.0))

@@ -1,6 +1,6 @@
 """The algebra: how tangents add and multiply, with each other and with arrays and primals.
 
-Each operation is one function, written once in order of precedence: zeros, One, Thunk, Composite, anything else.
+Each operation is one function, with its cases in order of precedence: zeros, One, Thunk, Composite, anything else.
 """
 
 import operator
@@ -27,12 +27,12 @@ _ZERO, _DOES_NOT_EXIST = Zero(), DoesNotExist()
 
 
 def add(a: Operand, b: Operand) -> Operand:
-    """Sum two tangents, or a primal and its tangent, changing neither.
+    """Add two tangents, or a primal and its tangent, without changing either.
 
-    The result may be one of the operands itself, not a copy, since zeros add nothing. `accumulate` may work in place.
+    If one operand is a zero, the result is the other one itself, not a copy. `accumulate` may work in place.
 
-    Raises TangentError where the sum has no meaning: Composites of different types, a Composite and what is not of its
-    type, a tuple or list without a Composite, which Python would concatenate.
+    Raises TangentError if the sum has no meaning: Composites of different types, a Composite and a value of another
+    type, or a tuple or list without a Composite, which Python would concatenate.
 
     >>> add(Zero(), np.ones(2)), add(One(), np.ones(2)), add(tm.thunk(1), tm.thunk(2))
     (array([1., 1.]), array([2., 2.]), 3)
@@ -69,10 +69,10 @@ def _add_to_composite(c: Composite, x: Operand) -> Operand:
 
 
 def accumulate(total: Operand, x: Operand) -> Operand:
-    """Sum like `add`, into the memory of `total` where the result fits there; only the owner of `total` may ask.
+    """Add as `add` does, but into the memory of `total` if the result fits; only the owner of `total` may call this.
 
-    Raises TangentError where `add` does, where the shapes differ, since the total of a sum has the shape of its terms,
-    and where `add_into` does not return the array it was given. The source is ChainRulesCore's `add!!`.
+    Raises TangentError if `add` does, if the shapes differ, or if `add_into` does not return the array it was given.
+    The source is ChainRulesCore's `add!!`.
 
     >>> total = np.ones(2)
     >>> accumulate(total, np.ones(2)) is total, total
@@ -95,10 +95,10 @@ def accumulate(total: Operand, x: Operand) -> Operand:
 
 
 def multiply(a: Operand, b: Operand) -> Operand:
-    """Multiply tangents, or a tangent and a factor: Zero annihilates, then DoesNotExist, then One is the identity.
+    """Multiply tangents, or a tangent and a factor: Zero annihilates, then DoesNotExist, One is the identity.
 
-    None of these looks into a Thunk: Zero * Thunk is Zero, as ChainRulesCore settled it, and One * Thunk is the Thunk,
-    both unevaluated. A Composite is multiplied by a scalar, field by field.
+    These cases do not evaluate a Thunk: Zero * Thunk is Zero, as in ChainRulesCore, and One * Thunk is the Thunk. A
+    Composite is multiplied by a scalar, field by field.
 
     Raises TangentError for a Composite times anything but a scalar, and for a tuple or list, which Python would repeat.
 
@@ -111,7 +111,7 @@ def multiply(a: Operand, b: Operand) -> Operand:
 def product(
     a: Operand, b: Operand, symbol: str = "*", times: Callable[[Operand, Operand], Operand] = operator.mul
 ) -> Operand:
-    """Multiply as `multiply` does, by a product that is written so: zeros and ones are the same for all of them."""
+    """Multiply as `multiply` does, but by the product `times`, whose sign in errors is `symbol`."""
     if type(a) is Zero or type(b) is Zero:
         return _ZERO
     if type(a) is DoesNotExist or type(b) is DoesNotExist:
@@ -120,7 +120,7 @@ def product(
         return b
     if type(b) is One:
         return a
-    # One at a time: where the first turns out to be a zero, the second is never computed.
+    # Evaluate one at a time: if the first is a zero, the second is never computed.
     if isinstance(a, Thunk):
         return product(force(a), b, symbol, times)
     if isinstance(b, Thunk):
@@ -140,9 +140,9 @@ def _is_plain(x: Operand) -> bool:
 
 
 def divide(a: Operand, b: Operand) -> Operand:
-    """Divide a tangent by a number or an array: a zero stays what it is, whatever the divisor.
+    """Divide a tangent by a number or an array; a zero divided by anything is the same zero.
 
-    Raises TangentError for a zero or a Composite as the divisor, and for a Composite divided by anything but a scalar.
+    Raises TangentError if the divisor is a zero or a Composite, and for a Composite divided by anything but a scalar.
 
     >>> divide(Zero(), np.ones(2)), divide(One(), 4.0), divide(Composite(tuple, 1.0, Zero()), 2.0)
     (Zero(), 0.25, Composite(tuple, 0.5, Zero()))
@@ -193,7 +193,7 @@ def _not_equal(a: Operand, b: Operand) -> bool:
 
 
 def conj(x: Operand) -> Operand:
-    """Complex conjugate of a tangent, which is itself if real; that of a Thunk is a Thunk, as in later ChainRulesCore.
+    """The complex conjugate of a tangent; of a Thunk it is a Thunk, as in later ChainRulesCore.
 
     >>> conj(2 + 1j), conj(Zero()), conj(Composite(tuple, 1j)), extern(conj(tm.thunk(1j)))
     ((2-1j), Zero(), Composite(tuple, -1j), -1j)
@@ -208,7 +208,7 @@ def conj(x: Operand) -> Operand:
 
 
 def zero(x: Operand) -> Zero:
-    """Additive identity of the space of `x`: Zero() whatever `x` is, for zeros are never materialized.
+    """The additive identity for `x`: always Zero(), since zeros are never materialized.
 
     >>> zero(np.ones(3)), zero(DoesNotExist())
     (Zero(), Zero())

@@ -1,4 +1,4 @@
-"""Composite: the tangent of a structure, field by field, and what the structures are."""
+"""Composite: the tangent of a structure, field by field, and which types are structures."""
 
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping
@@ -18,14 +18,14 @@ _ZERO = Zero()
 
 @final
 class Composite(Tangent):
-    """Tangent of a tuple, list, NamedTuple, dataclass or dict: a tangent for each field, Zero where none is given.
+    """The tangent of a tuple, list, NamedTuple, dataclass or dict: one tangent per field, Zero for an absent field.
 
-    The fields of a NamedTuple or dataclass are given by name and read as `c.field`, the elements of a tuple or list by
-    position and `c[i]`, the values of a dict by keyword or in one mapping and `c["key"]`. Reading removes one layer of
-    thunking, as in ChainRulesCore; `backing` does not. Composites of one type add field by field; a Composite and a
-    primal make a primal of the same type. It is immutable.
+    Give the fields of a NamedTuple or dataclass by name and read them as `c.field`; the elements of a tuple or list by
+    position and as `c[i]`; the values of a dict by keyword or in one mapping and as `c["key"]`. Reading removes one
+    layer of thunking, as in ChainRulesCore; `backing` does not. Composites of one type add field by field; a Composite
+    plus a primal is a primal of the same type. A Composite is immutable.
 
-    Raises FieldError for a field that the type does not have, TangentError for a type that is no such structure.
+    Raises FieldError for a field that the type does not have, TangentError for a type that is not such a structure.
 
     >>> Composite(tuple, 1.0, 2.0) + (10.0, 20.0)
     (11.0, 22.0)
@@ -38,18 +38,18 @@ class Composite(Tangent):
     __primal_type__: type[Any]
 
     def __init__(self, primal_type: type[Any], /, *elements: Operand, **fields: Operand) -> None:
-        """Give the primal type and the tangents of its fields."""
+        """Make a Composite from the primal type and the tangents of its fields."""
         object.__setattr__(self, "__backing__", _check_fields(primal_type, elements, fields))
         object.__setattr__(self, "__primal_type__", primal_type)
 
     def __getattr__(self, name: str) -> Operand:
-        """Tangent of a named field."""
+        """The tangent of a named field."""
         if name not in (_names(self.__primal_type__) or ()):
             raise _no_field(self.__primal_type__, name)
         return unthunk(self.__backing__.get(name, _ZERO))
 
     def __getitem__(self, key: Operand) -> Operand:
-        """Tangent by position, by name or, of a dict, by key."""
+        """The tangent of a field, by position, by name or, for a dict, by key."""
         fields = backing(self)
         if _is_dict(self.__primal_type__):
             return unthunk(fields.get(key, _ZERO))
@@ -60,24 +60,24 @@ class Composite(Tangent):
         return unthunk(fields[key])
 
     def __iter__(self) -> Iterator[Operand]:
-        """Iterate over the tangents in the order of the fields or, of a dict, over the keys."""
+        """Iterate over the tangents in the order of the fields; for a dict, over the keys."""
         fields = backing(self)
         return iter(fields) if _is_dict(self.__primal_type__) else map(unthunk, fields.values())
 
     def __len__(self) -> int:
-        """Count the fields, absent ones included."""
+        """The number of fields, absent ones included."""
         return len(backing(self))
 
     def __bool__(self) -> bool:
-        """Be true if a field is; as in NumPy, an array of several elements is neither true nor false."""
+        """Whether a field is true; as in NumPy, an array of several elements raises ValueError."""
         return any(self.__backing__.values())
 
     def __hash__(self) -> int:
-        """Hash what equality compares; a field without a hash, such as an array, is an error, as in a tuple."""
+        """Hash type and fields; as in a tuple, a field without a hash, such as an array, raises TypeError."""
         return hash((self.__primal_type__, frozenset((k, x) for k, x in self.__backing__.items() if x is not _ZERO)))
 
     def __setattr__(self, name: str, value: object = None) -> None:
-        """Refuse: a tangent may be shared."""
+        """Raise MutationError: a tangent may be shared."""
         raise MutationError(f"{described(self)} is immutable: {name!r} cannot be changed")
 
     __delattr__ = __setattr__
@@ -93,7 +93,7 @@ class Composite(Tangent):
         return f"Composite({self.__primal_type__.__name__}) of {len(self)}"
 
     def __repr__(self) -> str:
-        """Show as it is written, larger arrays as dtype and shape."""
+        """The call that makes it, with larger arrays as dtype and shape."""
         fields = {key: _short(x) for key, x in self.__backing__.items()}
         if _is_dict(self.__primal_type__):
             shown = ["{" + ", ".join(f"{key!r}: {x}" for key, x in fields.items()) + "}"]
@@ -103,7 +103,7 @@ class Composite(Tangent):
 
 
 def backing(c: Composite) -> dict[Any, Operand]:
-    """Fields of a Composite by name, position or key, absent ones as Zero and thunks not evaluated.
+    """The fields of a Composite by name, position or key; absent fields are Zero, and thunks are not evaluated.
 
     >>> backing(Composite(tuple, 1.0, Zero()))
     {0: 1.0, 1: Zero()}
@@ -112,7 +112,7 @@ def backing(c: Composite) -> dict[Any, Operand]:
 
 
 def canonicalize(c: Composite) -> Composite:
-    """Composite with every field of its primal type present, those that were absent as Zero.
+    """A Composite with every field of its primal type present; absent fields become Zero.
 
     A tuple, list or dict declares no fields, so its Composite is always canonical.
 
@@ -124,9 +124,9 @@ def canonicalize(c: Composite) -> Composite:
 
 
 def _names(kind: type[Any]) -> tuple[str, ...] | None:
-    """Fields that a NamedTuple or dataclass declares; None for a type that declares none."""
+    """The fields that a NamedTuple or dataclass declares; None for another type."""
     if dataclasses.is_dataclass(kind):
-        # What __init__ does not take is computed from the rest: it cannot be perturbed by itself.
+        # A field that __init__ does not take is computed from the others, so it has no tangent of its own.
         return tuple(field.name for field in dataclasses.fields(kind) if field.init)
     return getattr(kind, "_fields", None)
 
@@ -158,7 +158,7 @@ def _check_fields(kind: type[Any], elements: tuple[Operand, ...], fields: dict[s
 
 
 def _composite(kind: type[Any], fields: Fields) -> Composite:
-    """Composite of fields that are known to fit."""
+    """Make a Composite of fields that are known to fit."""
     c = object.__new__(Composite)
     object.__setattr__(c, "__backing__", fields)
     object.__setattr__(c, "__primal_type__", kind)
@@ -166,7 +166,7 @@ def _composite(kind: type[Any], fields: Fields) -> Composite:
 
 
 def map_fields(f: Callable[[Operand], Operand], c: Composite) -> Composite:
-    """Composite of what `f` makes of each tangent.
+    """Apply `f` to each tangent.
 
     >>> map_fields(abs, Composite(tuple, -1.0, 2.0))
     Composite(tuple, 1.0, 2.0)
@@ -175,7 +175,7 @@ def map_fields(f: Callable[[Operand], Operand], c: Composite) -> Composite:
 
 
 def join_fields(f: Callable[[Operand, Operand], Operand], a: Composite, b: Composite) -> Composite:
-    """Composite of what `f` makes of both tangents of each field; `a` and `b` are `alike`.
+    """Apply `f` to both tangents of each field; `a` and `b` must be `alike`.
 
     >>> join_fields(max, Composite(tuple, 1.0, 2.0), Composite(tuple, 3.0, 0.0))
     Composite(tuple, 3.0, 2.0)
@@ -185,7 +185,7 @@ def join_fields(f: Callable[[Operand, Operand], Operand], a: Composite, b: Compo
 
 
 def alike(a: Composite, b: Composite) -> bool:
-    """Tell whether two Composites are tangents of one structure.
+    """Whether two Composites are tangents of one structure.
 
     >>> alike(Composite(tuple, 1.0), Composite(tuple, 1.0, 2.0))
     False
@@ -195,7 +195,7 @@ def alike(a: Composite, b: Composite) -> bool:
 
 
 def perturbs(c: Composite, primal: Operand) -> bool:
-    """Tell whether a Composite is a tangent of this primal's structure.
+    """Whether a Composite is a tangent of this primal's structure.
 
     >>> perturbs(Composite(tuple, 1.0), (3.0,))
     True
@@ -205,7 +205,7 @@ def perturbs(c: Composite, primal: Operand) -> bool:
 
 
 def perturbed(primal: Operand, c: Composite, plus: Callable[[Operand, Operand], Operand]) -> Operand:
-    """Primal plus tangent, a primal.
+    """Add a Composite to its primal; the result is a primal.
 
     >>> perturbed((1.0, 2.0), Composite(tuple, 0.5, 0.0), lambda x, dx: x + dx)
     (1.5, 2.0)

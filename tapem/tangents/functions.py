@@ -1,8 +1,8 @@
-"""What NumPy's functions make of tangents, so that a rule may treat a tangent as the array that it stands for.
+"""NumPy's functions of tangents, so that a rule can treat a tangent as an array.
 
-Rules are linear in tangents. So whatever a rule does with one gives zeros where the tangent is zero: a symbol of zero
-goes through as it is, whatever the shape would have been. What is not linear in a zero, or needs its shape, is refused.
-A Thunk stands for its value; a One goes through what only moves elements about.
+Rules are linear in tangents, so a function that a rule applies to a zero tangent gives zeros: it returns a symbolic
+zero unchanged, whatever its shape would be. A function that is not linear, or needs the shape of a zero, raises
+TangentError. A Thunk counts as its value. A function that only moves elements returns One unchanged.
 """
 
 import functools
@@ -19,13 +19,13 @@ from tapem.tangents.thunks import computed, force, forced
 
 Meaning: TypeAlias = Callable[..., Operand]
 
-# Zero wherever one of the arguments is.
+# The result is zero if one of the arguments is.
 PRODUCTS = [
     *(np.dot, np.vdot, np.inner, np.outer, np.tensordot, np.einsum, np.kron, np.cross, np.convolve, np.correlate),
     *(np.linalg.multi_dot, np.linalg.matmul, np.linalg.outer, np.linalg.tensordot, np.linalg.vecdot, np.linalg.cross),
 ]
 
-# These move elements about, choose among them or repeat them: what all of them are, the result is.
+# These move, choose or repeat elements: if all elements are 0 (or 1), so is the result.
 MOVES = [
     *(np.transpose, np.matrix_transpose, np.linalg.matrix_transpose, np.swapaxes, np.moveaxis, np.rollaxis),
     *(np.reshape, np.ravel, np.squeeze, np.expand_dims, np.atleast_1d, np.atleast_2d, np.atleast_3d),
@@ -34,7 +34,7 @@ MOVES = [
     *(np.copy, np.astype, np.real, np.sort),
 ]
 
-# Zeros where the first argument is zeros.
+# The result is zero if the first argument is.
 SUMS = [
     *(np.sum, np.mean, np.average, np.cumsum, np.trace, np.linalg.trace, np.diff, np.ediff1d, np.trapezoid),
     *(np.nansum, np.nanmean, np.nancumsum, np.max, np.min, np.amax, np.amin, np.nanmax, np.nanmin, np.ptp),
@@ -46,22 +46,22 @@ SUMS = [
 ]
 LINEAR_IN: dict[Callable[..., Any], int] = {**dict.fromkeys(SUMS, 0), np.linalg.solve: 1, np.interp: 2}
 
-# The ufuncs of one operand that give 0 for 0.
+# The ufuncs of one operand whose value at 0 is 0.
 UNARY = [
     *(np.positive, np.absolute, np.fabs, np.sign, np.square, np.sqrt, np.cbrt, np.expm1, np.log1p),
     *(np.sin, np.tan, np.arcsin, np.arctan, np.sinh, np.tanh, np.arcsinh, np.arctanh),
     *(np.deg2rad, np.rad2deg, np.radians, np.degrees, np.floor, np.ceil, np.trunc, np.rint),
 ]
 
-# Arguments that add something to the elements; a zero goes through only if they are 0 or not given.
+# Arguments that add elements; the result for a zero is zero only if they are 0 or not given.
 OFFSETS = frozenset("initial constant_values end_values prepend append to_begin to_end left right".split())
 
-# The elementwise functions that a Composite answers field by field.
+# The elementwise functions that a Composite computes field by field.
 FIELDWISE = frozenset({np.real, np.imag, np.copy, np.positive})
 
 
 def zero_wherever(function: Callable[..., Any]) -> Meaning:
-    """A product: zero wherever one of its operands is, whatever the others are, thunks uncomputed."""
+    """The meaning of a product: zero if one of its operands is; then the other operands' thunks are not evaluated."""
 
     def apply(*arguments: Operand, **options: Operand) -> Operand:
         zeros = [x for x in leaves([*arguments, *options.values()]) if isinstance(x, AbstractZero)]
@@ -73,7 +73,7 @@ def zero_wherever(function: Callable[..., Any]) -> Meaning:
 
 
 def through(function: Callable[..., Any], position: int = 0, kinds: type[Symbol] = AbstractZero) -> Meaning:
-    """A function that is linear in the operand at this position: a symbol of these kinds comes out as it went in."""
+    """The meaning of a function that is linear in the operand at this position: it returns such a symbol unchanged."""
 
     def apply(*arguments: Operand, **options: Operand) -> Operand:
         given = options if not options and len(arguments) == 1 else named(function, arguments, options)
@@ -88,22 +88,22 @@ def through(function: Callable[..., Any], position: int = 0, kinds: type[Symbol]
 
 
 def is_offset(name: str, value: Operand) -> bool:
-    """Whether an argument adds something to the elements, so that zeros do not stay zeros."""
+    """Whether an argument adds elements that are not zero."""
     return name in OFFSETS and not (value is None or isinstance(value, AbstractZero)) and bool(np.any(value != 0))
 
 
 def named(function: Callable[..., Any], arguments: Sequence[Operand], options: Mapping[str, Operand]) -> dict[str, Any]:
-    """The arguments by the names of the parameters that they are for, in the order of the parameters."""
+    """The arguments by the names of their parameters, in the order of the parameters."""
     try:
         names = list(inspect.signature(function).parameters)
-    except ValueError:  # the method of a ufunc shows none
+    except ValueError:  # a ufunc's method has no signature
         names = ["array"]
     given = {**dict(zip(names, arguments, strict=False)), **options}
     return {name: given.get(name) for name in names} | given
 
 
 def where(condition: Operand, *choices: Operand) -> Operand:
-    """Zero only if both choices are; beside an array, 0 and 1 stand for symbols, which promote nothing."""
+    """Zero if both choices are; beside an array, a symbol becomes 0 or 1, which promote nothing."""
     x, y = cast(tuple[Operand, Operand], forced(choices))
     if isinstance(force(condition), Tangent) or isinstance(x, Composite) or isinstance(y, Composite):
         raise unanswered(np.where, (condition, x, y))
@@ -113,7 +113,7 @@ def where(condition: Operand, *choices: Operand) -> Operand:
 
 
 def stack(arrays: Sequence[Operand], axis: int = 0) -> Operand:
-    """Zero only if all arrays are; else a symbol is an array of zeros or ones like the others."""
+    """Zero if all arrays are; otherwise a symbol becomes an array of zeros or ones like the others."""
     values = leaves(forced(list(arrays)))
     if all(isinstance(x, AbstractZero) for x in values):
         return functools.reduce(add, values)
@@ -125,7 +125,7 @@ def stack(arrays: Sequence[Operand], axis: int = 0) -> Operand:
 
 
 def joined(function: Callable[..., Any]) -> Meaning:
-    """A function of a list of arrays, which is zero if all are; beside others, the shape of a zero is unknown."""
+    """The meaning of a function that joins arrays: zero if all are; a zero beside an array raises TangentError."""
 
     def apply(arrays: Sequence[Operand], *rest: Operand, **options: Operand) -> Operand:
         values = leaves(forced(list(arrays)))
@@ -137,7 +137,7 @@ def joined(function: Callable[..., Any]) -> Meaning:
 
 
 def parted(function: Callable[..., Any]) -> Meaning:
-    """A function that cuts an array into parts: as many zeros, or ones."""
+    """The meaning of a function that splits an array: a symbol gives as many symbols as there are parts."""
 
     def apply(ary: Operand, indices_or_sections: Any, axis: int = 0) -> Operand:
         if not isinstance(ary, Symbol):

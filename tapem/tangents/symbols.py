@@ -1,4 +1,4 @@
-"""Tangents that are not arrays: the base of them all, and the symbols, which cost nothing."""
+"""Tangents that are not arrays: their base class, and the symbols, which cost nothing."""
 
 import functools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -10,24 +10,24 @@ from numpy.lib.mixins import NDArrayOperatorsMixin
 from tapem.errors import TangentError
 from tapem.types import NoArray
 
-# A number, an array, a tracer, a tangent or, beside a Composite, its primal: told apart as the program runs.
+# A number, an array, a tracer, a tangent or, beside a Composite, its primal: known only at run time.
 Operand: TypeAlias = Any
 Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 
 ALGEBRA: dict[Any, Callable[..., Operand]] = {}
-"""What NumPy's ufuncs, and so Python's operators, mean where a tangent is an operand, and what its functions mean.
+"""The meanings of NumPy's ufuncs (and so of Python's operators) and functions for operands that are tangents.
 
-A method of a ufunc is found by the pair of both. tapem.tangents.algebra and tapem.tangents.functions tell.
+The key of a ufunc's method is the pair (ufunc, name). tapem.tangents.algebra and tapem.tangents.functions fill it.
 """
 
 
 class Tangent(NDArrayOperatorsMixin, NoArray):
-    """Base of the tangents that are not arrays: NumPy's mixin makes ufuncs of operators, the algebra answers them."""
+    """The base of tangents that are not arrays: NumPy's mixin maps operators to ufuncs, the algebra computes them."""
 
     __slots__ = ()
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Operand, **kwargs: Operand) -> Operand:
-        """Apply the algebra if `ufunc` belongs to it; TangentError if not."""
+        """Apply a ufunc by the algebra. Raises TangentError if the algebra has no meaning for it."""
         meaning = ALGEBRA.get(ufunc if method == "__call__" else (ufunc, method))
         if meaning is None or (method == "__call__" and kwargs.keys() - {"out"}):
             return self.__other_ufunc__(ufunc, method, *inputs, **kwargs)
@@ -37,12 +37,12 @@ class Tangent(NDArrayOperatorsMixin, NoArray):
         result = meaning(*inputs)
         if not out or isinstance(out[0], Tangent):  # `tangent += x`: it is immutable, so Python rebinds the name
             return result
-        # `array += tangent`: whoever else holds the array must see the sum in it.
+        # `array += tangent`: the array itself must hold the sum, since others may hold the array.
         np.copyto(out[0], extern(result), casting="same_kind")
         return out[0]
 
     def __other_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Operand, **kwargs: Operand) -> Operand:
-        """Refuse what the algebra does not know."""
+        """Raise TangentError for a ufunc that the algebra does not have."""
         raise unanswered(ufunc, (*inputs, *kwargs.get("out", ())))
 
     def __array_function__(
@@ -52,14 +52,14 @@ class Tangent(NDArrayOperatorsMixin, NoArray):
         arguments: tuple[Operand, ...],
         options: Mapping[str, Operand],
     ) -> Operand:
-        """Apply what the algebra knows of a NumPy function; TangentError for one of which it knows nothing."""
+        """Apply a NumPy function by the algebra. Raises TangentError if the algebra has no meaning for it."""
         meaning = ALGEBRA.get(function)
         if meaning is None:
             raise unanswered(function, arguments)
         return meaning(*arguments, **options)
 
     def __float__(self) -> float:
-        """The value as a Python number; so with int and complex."""
+        """The value as a Python number, as for int and complex."""
         return float(extern(self))
 
     def __int__(self) -> int:
@@ -69,25 +69,25 @@ class Tangent(NDArrayOperatorsMixin, NoArray):
         return complex(extern(self))
 
     def __array__(self, dtype: Operand = None, copy: bool | None = None) -> Array:
-        """Refuse to become an array: an object array would hide a mistake."""
+        """Raise TangentError: NumPy would make an object array, which hides a mistake."""
         raise TangentError(f"{self!r} has no shape or dtype, so it cannot become an array; add it to one instead")
 
-    # What a Composite has besides its fields has a dunder name, because no field of a primal is called so.
+    # These methods have dunder names, so that no field of a Composite has the same name.
 
     def __extern__(self) -> Operand:
-        """Give the plain value, for `extern`."""
+        """The plain value, for `extern`."""
         raise TangentError(f"{self!r} has no value: it marks a perturbation that has no meaning")
 
     def __described__(self) -> str:
-        """Say what this is, for `described`."""
+        """The text for `described`."""
         return type(self).__name__
 
 
 def extern(x: Operand) -> Operand:
-    """Plain value of a tangent: all thunks evaluated, a Composite turned into a value of its primal type.
+    """The plain value of a tangent: all thunks are evaluated, and a Composite becomes a value of its primal type.
 
-    Zero and One become 0 and 1, which promote nothing, as ChainRulesCore makes them `false` and `true`. The result may
-    share memory with `x`. For tests and for looking: `+` and `unthunk` do for the rest.
+    Zero and One become 0 and 1, which promote nothing (ChainRulesCore makes them `false` and `true`). The result may
+    share memory with `x`. This is for tests and inspection; elsewhere `+` and `unthunk` are enough.
 
     Raises TangentError for DoesNotExist, which has no value.
 
@@ -98,9 +98,9 @@ def extern(x: Operand) -> Operand:
 
 
 class Symbol(Tangent):
-    """Base of the tangents that have one instance, so that `x is Zero()` and `type(x) is Zero` say the same.
+    """The base of tangents that have only one instance, so that `x is Zero()` and `type(x) is Zero` are the same.
 
-    A symbol has the methods of an array, as far as NumPy's functions of these names have a meaning for it.
+    A symbol has those methods of an array that have a meaning for it as NumPy functions.
 
     >>> Zero().T, Zero().sum(axis=0), One()[0], np.dot(Zero(), np.ones(2))
     (Zero(), Zero(), One(), Zero())
@@ -109,7 +109,7 @@ class Symbol(Tangent):
     __slots__ = ()
 
     def __getattr__(self, name: str) -> Operand:
-        """A method or attribute of an array, by NumPy's function; AttributeError for what has none, such as a shape."""
+        """A method or attribute of an array. Raises AttributeError for others, such as a shape."""
         function = METHODS.get(name)
         if function is None:
             raise AttributeError(f"{self!r} has no {name}: it stands for an array of any shape. Ask its primal.")
@@ -117,11 +117,11 @@ class Symbol(Tangent):
         return meaning() if name in PROPERTIES else meaning
 
     def __getitem__(self, index: Operand) -> "Symbol":
-        """Any part of it is the same."""
+        """The symbol itself: all parts of it are equal."""
         return self
 
     def __iter__(self) -> Iterator[Operand]:
-        """Refuse: it does not know how many parts it has."""
+        """Raise TangentError: the number of parts is unknown."""
         raise unanswered(iter, (self,))
 
     def item(self) -> Operand:
@@ -129,31 +129,31 @@ class Symbol(Tangent):
         return extern(self)
 
     def __hash__(self) -> int:
-        """Hash by identity, as equality compares."""
+        """Hash by identity, since equality compares identity."""
         return object.__hash__(self)
 
     def __reduce__(self) -> tuple[type["Symbol"], tuple[()]]:
-        """Copy and unpickle to the one instance."""
+        """Copy and unpickle as the one instance."""
         return type(self), ()
 
     def __repr__(self) -> str:
-        """Show as it is written."""
+        """The call that gives it."""
         return f"{type(self).__name__}()"
 
 
 class AbstractZero(Symbol):
-    """Zero or DoesNotExist: a rule that receives nothing else need not run, for every rule is linear."""
+    """The base of Zero and DoesNotExist. A rule is linear, so it need not run if all its tangents are zeros."""
 
     __slots__ = ()
 
     def __bool__(self) -> bool:
-        """Be false, as the number 0 is."""
+        """False, as the number 0 is."""
         return False
 
 
 @final
 class Zero(AbstractZero):
-    """Additive identity of every space of tangents: it adds nothing, and times anything it is Zero, at no cost.
+    """The additive identity of all tangents: it adds nothing, and its product with anything is Zero, at no cost.
 
     Later ChainRulesCore calls it ZeroTangent.
 
@@ -173,10 +173,10 @@ class Zero(AbstractZero):
 
 @final
 class DoesNotExist(AbstractZero):
-    """Tangent of what cannot be perturbed, such as an index or a shape: it does as Zero does, and says why.
+    """The tangent of a value that cannot be perturbed, such as an index or a shape: it behaves like Zero.
 
-    It does not say that a derivative is not implemented. Later ChainRulesCore calls it NoTangent, and settled that
-    DoesNotExist + Zero is DoesNotExist while DoesNotExist * Zero is Zero, so that a product can select.
+    It does not mean that a derivative is not implemented. Later ChainRulesCore calls it NoTangent; as there,
+    DoesNotExist + Zero is DoesNotExist, while DoesNotExist * Zero is Zero, so that a product can select.
 
     >>> 3.0 + DoesNotExist(), 3.0 * DoesNotExist(), DoesNotExist() + Zero(), DoesNotExist() * Zero()
     (3.0, DoesNotExist(), DoesNotExist(), Zero())
@@ -191,9 +191,9 @@ class DoesNotExist(AbstractZero):
 
 @final
 class One(Symbol):
-    """Multiplicative identity: the number 1, which changes no dtype.
+    """The multiplicative identity: the number 1, which changes no dtype.
 
-    Later ChainRulesCore uses Julia's `true` instead; Python's `True` is not such a number, so One stays.
+    Later ChainRulesCore uses Julia's `true` instead; Python's `True` is not such a number, so tapem keeps One.
 
     >>> np.float32(2) * One(), One() + One()
     (np.float32(2.0), 2)
@@ -209,7 +209,7 @@ class One(Symbol):
         return 1
 
 
-# Made here and not by the first call, so that two threads cannot make two.
+# The instances are made here, not by the first call, so that two threads cannot make two.
 _ZERO, _DOES_NOT_EXIST, _ONE = object.__new__(Zero), object.__new__(DoesNotExist), object.__new__(One)
 ZeroTangent, NoTangent = Zero, DoesNotExist
 NO_FIELDS = _ZERO  # the tangent of an op itself, which has no fields that could vary
@@ -222,11 +222,11 @@ METHODS: dict[str, Callable[..., Operand]] = {
     **{name: getattr(np, name) for name in "squeeze take compress diagonal repeat dot trace round".split()},
     **{name: getattr(np, name) for name in "sum mean max min prod var std cumsum cumprod".split()},
 }
-"""The methods and attributes of an array that a tangent answers, by the functions that say what they mean."""
+"""From the methods and attributes of an array that a tangent has to the functions that compute them."""
 
 
 def leaves(values: Iterable[Operand]) -> list[Operand]:
-    """The values, those in lists and tuples among them.
+    """The values, with lists and tuples flattened.
 
     >>> leaves([1, [2, (3,)]])
     [1, 2, 3]
@@ -246,7 +246,7 @@ def unanswered(function: Callable[..., Operand], operands: Sequence[Operand]) ->
 
 
 def described(x: Operand) -> str:
-    """What an operand is, in a message.
+    """The text for an operand in errors.
 
     >>> described(np.ones(3)), described(Zero())
     ('ndarray of shape (3,)', 'Zero')

@@ -1,4 +1,4 @@
-"""Thunks: tangents that are not computed until somebody needs them."""
+"""Thunks: tangents that are not computed until they are needed."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, final
@@ -10,11 +10,11 @@ from tapem.tangents.symbols import ALGEBRA, METHODS, Array, Operand, Tangent, de
 
 
 class Thunk(Tangent):
-    """A tangent not yet computed: calling it runs `f`, and arithmetic calls it, but a Zero factor does not.
+    """A tangent that is not computed yet: calling it runs `f`. Arithmetic calls it, except a product with Zero.
 
-    As in ChainRulesCore the value is not kept: each call runs `f` again, so a Thunk needs no lock and holds no memory
-    but what `f` closes over; who needs the value twice calls once and keeps it. In comparisons and truth tests too a
-    Thunk stands for its value, as in later ChainRulesCore, and therefore it has no hash.
+    As in ChainRulesCore the value is not kept: each call runs `f` again. So a Thunk needs no lock and holds only the
+    memory that `f` closes over; to use the value twice, call once and keep the value. In comparisons and truth tests a
+    Thunk counts as its value, as in later ChainRulesCore, so it has no hash.
 
     Raises TangentError if `f` cannot be called.
 
@@ -32,11 +32,11 @@ class Thunk(Tangent):
         self.f = f
 
     def __call__(self) -> Operand:
-        """Evaluate one layer."""
+        """Evaluate one layer of thunking."""
         return self.f()
 
     def __other_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Operand, **kwargs: Operand) -> Operand:
-        """Apply a `ufunc` that is no part of the algebra to the values of the thunks."""
+        """Apply a ufunc that is not in the algebra to the values of the thunks."""
         values = tuple(map(force, inputs))
         if any(isinstance(x, Tangent) for x in (*values, *kwargs.get("out", ()))):
             raise unanswered(ufunc, (*inputs, *kwargs.get("out", ())))
@@ -49,13 +49,13 @@ class Thunk(Tangent):
         arguments: tuple[Operand, ...],
         options: Mapping[str, Operand],
     ) -> Operand:
-        """Apply the algebra if `function` belongs to it, else `function` itself to the values of the thunks."""
+        """Apply a NumPy function by the algebra, or else to the values of the thunks."""
         if function in ALGEBRA:
             return super().__array_function__(function, types, arguments, options)
         return computed(function, arguments, options)
 
     def __getattr__(self, name: str) -> Operand:
-        """A method of the value; what a Thunk says without being computed does not include a shape."""
+        """A method of the value. Raises AttributeError for attributes such as a shape, which need the value first."""
         if name not in METHODS:
             raise AttributeError(f"{self!r} has no {name} before it is computed. Call it, or use tm.unthunk.")
         return getattr(force(self), name)
@@ -73,27 +73,27 @@ class Thunk(Tangent):
         return len(force(self))
 
     def __array__(self, dtype: Operand = None, copy: bool | None = None) -> Array:
-        """Become the array of the value."""
+        """Convert the value to an array."""
         return np.asarray(force(self), dtype=dtype)
 
     def __extern__(self) -> Operand:
         return extern(force(self))
 
     def __bool__(self) -> bool:
-        """Be true if the value is."""
+        """Whether the value is true."""
         return bool(force(self))
 
     def __repr__(self) -> str:
-        """Show what is deferred, without evaluating it."""
+        """The call that makes it; the value is not computed."""
         return f"{type(self).__name__}({getattr(self.f, '__name__', self.f)})"
 
 
 @final
 class InplaceableThunk(Thunk):
-    """A Thunk that can also add its value into an array, at less cost than computing it and adding.
+    """A Thunk that can also add its value into an array, which costs less than computing the value and adding it.
 
-    `add_into(array)` adds in place and returns that array. Only `accumulate` calls it; to everything else this is a
-    Thunk like any other, as in ChainRulesCore.
+    `add_into(array)` adds in place and returns that array. Only `accumulate` calls it; everything else treats this as
+    any other Thunk, as in ChainRulesCore.
 
     Raises TangentError if either argument cannot be called.
 
@@ -116,7 +116,7 @@ class InplaceableThunk(Thunk):
 
 
 def thunk(value: Operand) -> Thunk:
-    """Defer a function of no arguments, as a decorator does; anything else, a Thunk included, is wrapped as a value.
+    """Make a Thunk of a function without arguments (also as a decorator), or of a value, which may be a Thunk.
 
     >>> t = thunk(thunk(3))
     >>> extern(t), t()()
@@ -131,7 +131,7 @@ def thunk(value: Operand) -> Thunk:
 
 
 def unthunk(x: Operand) -> Operand:
-    """Remove one layer of thunking; anything but a Thunk is returned as it is.
+    """Remove one layer of thunking; return anything but a Thunk unchanged.
 
     >>> unthunk(thunk(3)), unthunk(3)
     (3, 3)
@@ -140,7 +140,7 @@ def unthunk(x: Operand) -> Operand:
 
 
 def computed(function: Callable[..., Any], arguments: Sequence[Operand], options: Mapping[str, Operand]) -> Operand:
-    """The function of the values of the thunks; TangentError if there are none to be computed.
+    """Apply a function to the values of the thunks. Raises TangentError if no argument is a Thunk.
 
     >>> computed(np.stack, ([thunk(1.0), 2.0],), {})
     array([1., 2.])
@@ -152,7 +152,7 @@ def computed(function: Callable[..., Any], arguments: Sequence[Operand], options
 
 
 def forced(value: Operand) -> Operand:
-    """A value with all thunks computed, also those in lists and tuples.
+    """Evaluate all thunks in a value, also those in lists and tuples.
 
     >>> forced([thunk(1.0), 2.0])
     [1.0, 2.0]
