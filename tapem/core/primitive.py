@@ -175,8 +175,8 @@ class Primitive:
         complete = not self.variadic and all(value is not _EMPTY for value in self.defaults.values())
         self.plain_arity = self.arity if complete else -1
         self.usual_static = self.bind(tuple(names), {})[1] if complete else NOTHING
-        # NumPy's own broadcasting is the signature of an elementwise op; jaxtyping is asked only to word the error.
-        self.checked = not elementwise
+        # Where NumPy enforces the signature itself, jaxtyping is asked only to word the error.
+        self.checked = not (elementwise and signature.is_numpys(numpy[0] if direct else None))
         self.key_part = _shape_and_dtype_if_given if self.optional else _shape_and_dtype
         # The signature's own cache of verdicts; `key_part` makes the keys of `Signature.key_of`, only faster.
         self.accepted = signature.accepted
@@ -443,14 +443,5 @@ def labels_of(operands: Sequence[Any]) -> list[str | None]:
 
 
 __all__ = [
-    "Array",
-    "Door",
-    "GivenRule",
-    "Primitive",
-    "Rule",
-    "Rules",
-    "Shape",
-    "has_door",
-    "linear_in_all",
-    "register_door",
-]
+    "Array", "Door", "GivenRule", "Primitive", "Rule", "Rules", "Shape", "has_door", "linear_in_all", "register_door",
+]  # fmt: skip

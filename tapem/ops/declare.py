@@ -230,6 +230,9 @@ def elementwise(
 ) -> Declaration:
     """Declare an op that acts element by element, with NumPy's broadcasting.
 
+    Its annotations are enforced as those of every op are, at no cost where they say no more than NumPy: operands
+    `Num[Tensor, "*#shape"]` and a result `Num[Tensor, "*shape"]`, or the dtypes of the only ufunc in `numpy`.
+
     Its Jacobian is diagonal, so one rule per operand, `(cotangent or tangent, value, *operands, **static)`, serves both
     modes; it says what the partial derivative does to `g`.
 
@@ -259,13 +262,23 @@ def elementwise(
 def batch_elementwise(
     op: Primitive, size: int, inputs: Sequence[Any], mapped: Sequence[bool], static: Mapping[str, Any]
 ) -> Any:
-    """Line the operands up behind the batch axis, and let broadcasting do the rest."""
+    """Line the operands up behind the batch axis, and let broadcasting do the rest.
+
+    Every example was held to the signature before; the batch has an axis more, which the signature may not allow.
+    """
     rank = max(np.ndim(x) - is_mapped for x, is_mapped in zip(inputs, mapped, strict=True) if x is not None)
     aligned: list[Any] = []
     for x, is_mapped in zip(inputs, mapped, strict=True):
         missing = rank - (np.ndim(x) - 1) if is_mapped else 0
         aligned.append(np.reshape(x, (size, *(1,) * missing, *np.shape(x)[1:])) if missing else x)
-    return op(*aligned, **static)
+    return (op if op.signature.broadcasts else unchecked(op))(*aligned, **static)
+
+
+def unchecked(op: Primitive) -> Primitive:
+    """The same op without its signature."""
+    free = object.__new__(type(op))
+    free.__dict__.update(op.__dict__, checked=False)
+    return free
 
 
 __all__ = [

@@ -261,15 +261,6 @@ def scalar_rule(op: Callable[..., Any], *partials: Any, setup: GivenRule | None 
 
     known.rrule, known.frule = rrule, frule
     known.elementwise = known.differentiable = True
-    if known.batch is None and known.checked:
-        # A batch has an axis more than the signature allows, which every example was held to before.
-        fields = {"elementwise": True, "rrule": rrule, "frule": frule, "batch": batch_elementwise}
-        untyped = declare(known.implementation, name=known.name, **fields)
-
-        def of_untyped(op: Primitive, *batch: Any) -> Any:
-            return batch_elementwise(untyped, *batch)
-
-        known.batch = of_untyped
     known.batch = known.batch or batch_elementwise
     return known
 

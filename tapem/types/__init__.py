@@ -3,9 +3,10 @@
 from tapem.types.annotations import Operand, allows_dtype
 from tapem.types.foreign import NUMBERS, NoArray, as_tensor, own, refuse_meeting
 from tapem.types.location import is_users, user_assigns_item, users_line
-from tapem.types.signature import Signature, Tensor, type_text
+from tapem.types.signature import Signature
+from tapem.types.tensor import Num, Tensor, type_text
 
 __all__ = [
-    "NUMBERS", "NoArray", "Operand", "Signature", "Tensor", "allows_dtype", "as_tensor", "is_users", "own",
+    "NUMBERS", "NoArray", "Num", "Operand", "Signature", "Tensor", "allows_dtype", "as_tensor", "is_users", "own",
     "refuse_meeting", "type_text", "user_assigns_item", "users_line",
 ]  # fmt: skip

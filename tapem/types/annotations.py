@@ -6,20 +6,27 @@ Only jaxtyping decides what an annotation allows, by checking a stand-in array; 
 from __future__ import annotations
 
 import ast
+import re
 import types
 import typing
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from typing import Any, NamedTuple, Union, cast, get_args, get_origin
 
 import numpy as np
-from jaxtyping import AbstractArray, AbstractDtype, Bool, Complex, Float, Int
+from jaxtyping import AbstractArray, AbstractDtype, Bool, Complex, Float, Int, Shaped
 
 __all__ = [
-    "Operand", "allows_dtype", "annotation_text", "expand", "is_jaxtyping", "names_in_braces", "results_of",
-    "satisfies",
+    "DTYPES", "Operand", "allowed_dtypes", "allows_dtype", "annotation_text", "axes_of_any_number", "expand",
+    "is_jaxtyping", "names_in_braces", "results_of", "satisfies",
 ]  # fmt: skip
 
+DTYPES = frozenset(
+    "bool int8 int16 int32 int64 uint8 uint16 uint32 uint64 float16 float32 float64 complex64 complex128".split()
+)
+"""The names of the dtypes that the same program may meet on every machine."""
+
 _NUMBER_KINDS: dict[object, Any] = {bool: Bool, int: Int, float: Float, complex: Complex}
+_ANY_AXES = re.compile(r"\.\.\.|(?P<broadcasts>#)?\*(?P<also>#)?(?P<name>[A-Za-z]\w*)")
 
 
 class Operand(NamedTuple):
@@ -155,3 +162,20 @@ def allows_dtype(leaf: Any, dtype: np.dtype[Any]) -> bool:
         dtypes = leaf.dtypes
 
     return isinstance(np.zeros((), dtype), cast("Any", Kind)[np.ndarray, "..."])
+
+
+def allowed_dtypes(leaf: Any) -> Set[str]:
+    """Which of the dtypes an array type allows, read off it without asking about an array."""
+    if not is_jaxtyping(leaf):
+        return DTYPES if annotation_text(leaf) == "Tensor" else frozenset()
+    return DTYPES if leaf.dtypes is cast("Any", Shaped).dtypes else DTYPES.intersection(leaf.dtypes)
+
+
+def axes_of_any_number(leaf: Any) -> tuple[str, bool] | None:
+    """The name of the axes, and whether they broadcast, where an array type says nothing else of a shape.
+
+    >>> axes_of_any_number(Float[np.ndarray, "*#shape"]), axes_of_any_number(Float[np.ndarray, "... 3"])
+    (('shape', True), None)
+    """
+    found = _ANY_AXES.fullmatch(leaf.dim_str) if is_jaxtyping(leaf) else _ANY_AXES.fullmatch("...")
+    return found and (found["name"] or "...", not found["name"] or bool(found["broadcasts"] or found["also"]))

@@ -11,14 +11,24 @@ import functools
 import inspect
 import types
 import typing
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from itertools import zip_longest
 from typing import Any, Union, cast
 
+import numpy as np
 from jaxtyping import jaxtyped as _jaxtyped  # pyright: ignore[reportUnknownVariableType]
 
 from tapem.errors import TapeError
-from tapem.types.annotations import Operand, annotation_text, expand, results_of, satisfies
+from tapem.types.annotations import (
+    DTYPES,
+    Operand,
+    allowed_dtypes,
+    annotation_text,
+    axes_of_any_number,
+    expand,
+    results_of,
+    satisfies,
+)
 from tapem.types.refusal import Slot, refusal
 from tapem.types.tensor import Tensor, shape_and_dtype, stand_in, type_text
 
@@ -27,6 +37,7 @@ __all__ = ["Operand", "Signature", "Tensor", "type_text"]
 jaxtyped = cast("Any", _jaxtyped)
 _EMPTY = inspect.Parameter.empty
 _CACHE_LIMIT = 10_000
+_KINDS = "buifc"  # each is converted to those after it
 _NO_STATIC: Mapping[str, object] = types.MappingProxyType({})
 
 
@@ -100,6 +111,36 @@ class Signature:
     def __str__(self) -> str:
         """The op and the names of its operands, with which every error message begins."""
         return f"{self.name}({', '.join('*' * o.variadic + o.name for o in self.operands)})"
+
+    @property
+    def broadcasts(self) -> bool:
+        """Whether the annotations say no more of shapes than that all operands broadcast to the result.
+
+        >>> from jaxtyping import Float
+        >>> def add(a: Float[Tensor, "*#shape"], b: Float[Tensor, "*#shape"]) -> Float[Tensor, "*shape"]: ...
+        >>> Signature.of(add).broadcasts, Signature.of(lambda x: x, name="f").broadcasts
+        (True, True)
+        """
+        axes = {axes_of_any_number(leaf) for operand in self.operands for leaf in operand.leaves}
+        given = [axes_of_any_number(leaf) for part in self._results for leaf in part.leaves]
+        if len(axes) > 1 or None in axes or None in given:
+            return False
+        [(name, free)] = cast("Any", axes) or [("...", True)]
+        several = len(self.operands) > 1 or any(operand.variadic for operand in self.operands)
+        return (free or not several) and all(part is None or part[0] in ("...", name) for part in given)
+
+    def is_numpys(self, ufunc: np.ufunc | None = None) -> bool:
+        """Whether NumPy itself enforces all that the annotations say of an op that acts element by element.
+
+        It does where they say of shapes that they broadcast, and of dtypes nothing: nothing at all, or no more than
+        what `ufunc`, which computes the op, takes and gives by its own table of types.
+        """
+        taken, given = (DTYPES, DTYPES) if ufunc is None else _dtypes_of(ufunc)
+        return (
+            self.broadcasts
+            and all(taken <= _allowed(operand) for operand in self.operands)
+            and all(given <= _allowed(part) for part in self._results)
+        )
 
     def key_of(
         self, inputs: Sequence[object], result: object | None = None, *, static: Mapping[str, object] = _NO_STATIC
@@ -203,6 +244,18 @@ class Signature:
             annotation, reason = slots[at].operand.text, str(error).split(". ")[0]
             complaint = f"the annotation {annotation} of {slots[at].name} cannot be evaluated: {reason}"
             raise TapeError(f"{self}: {complaint}") from error
+
+
+def _allowed(operand: Operand) -> Set[str]:
+    return DTYPES.intersection(*[set[str]().union(*map(allowed_dtypes, operand.leaves))] if operand.leaves else [])
+
+
+def _dtypes_of(ufunc: np.ufunc) -> tuple[Set[str], Set[str]]:
+    """The dtypes that a ufunc takes, those among them that NumPy would convert, and those that it gives."""
+    takes, gives = ("".join(row.split("->")[i] for row in ufunc.types) for i in range(2))
+    most = max((_KINDS.index(np.dtype(c).kind) for c in takes if c not in "OmM"), default=0)
+    taken = {name for name in DTYPES if _KINDS.index(np.dtype(name).kind) <= most}
+    return taken, DTYPES.intersection(np.dtype(c).name for c in gives if c not in "OmM")
 
 
 def _part(x: object) -> object:

@@ -5,15 +5,31 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
+import jaxtyping
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["NUMBER_DTYPES", "Tensor", "shape_and_dtype", "stand_in", "type_text"]
+__all__ = ["NUMBER_DTYPES", "Num", "Tensor", "shape_and_dtype", "stand_in", "type_text"]
 
 if TYPE_CHECKING:
+    from typing import Annotated as Num
+
     Tensor: TypeAlias = npt.NDArray[Any]
 else:
     Tensor = np.ndarray
+    _LONG = (np.dtype(np.longdouble).name, np.dtype(np.clongdouble).name)
+
+    class Num(jaxtyping.AbstractDtype):
+        """All of NumPy's numbers: bools, which NumPy counts as 0 and 1, integers, floats and complex numbers.
+
+        jaxtyping's own `Num` leaves out bools. What NumPy does not define for some of them, NumPy refuses.
+
+        >>> isinstance(np.zeros(3, bool), Num[Tensor, "n"]), isinstance(np.zeros(3, "O"), Num[Tensor, "n"])
+        (True, False)
+        """
+
+        dtypes = (*jaxtyping.Bool.dtypes, *jaxtyping.Num.dtypes, *_LONG)
+
 
 # Python numbers are 0-d tensors, both as values and in annotations; bool comes first because it is also an int.
 NUMBER_DTYPES: dict[Any, np.dtype[Any]] = {t: np.dtype(t) for t in (bool, int, float, complex)} | {
