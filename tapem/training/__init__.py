@@ -1,6 +1,7 @@
 """Train a model, and save and load its parameters."""
 
-from tapem.training.fitting import Best, FitState, Fitted, fit
+from tapem.training.fit_state import Best, FitState, Fitted
+from tapem.training.fitting import fit
 from tapem.training.memory import keep_freed_memory
 from tapem.training.raveling import ravel
 from tapem.training.saving import load, save

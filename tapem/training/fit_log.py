@@ -1,0 +1,71 @@
+"""How a training goes: its history, and the last state that was right, for the error where it goes wrong."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from tapem.core import tree_flatten
+from tapem.errors import NonFiniteError
+from tapem.training.fit_state import FitState, Fitted, History, Tree
+
+
+class Log:
+    """The history of a training, and what was reached with the last loss or metric that was finite.
+
+    If it is `strict`, a loss or parameters that are not finite end the training with a NonFiniteError.
+    """
+
+    def __init__(self, state: FitState, *, validated: bool, strict: bool) -> None:
+        """Begin with empty lists."""
+        self.history: History = {"step_loss": [], "loss": []} | ({"validation": []} if validated else {})
+        self.strict = strict
+        self.remember(state)
+
+    def remember(self, state: FitState) -> None:
+        """Take this state, and the history up to now, for right."""
+        self.good = state, {name: len(values) for name, values in self.history.items()}
+
+    def check_loss(self, value: float, state: FitState, step: int) -> None:
+        """A finite loss shows that the state is right with which it was measured."""
+        if math.isfinite(value):
+            self.remember(state)
+        elif self.strict:
+            raise self.error(f"the loss is {value}", state.epoch, step)
+
+    def check_params(self, state: FitState, step: int) -> None:
+        """At the end of an epoch, no more numbers among the parameters may be NaN or infinite than there were."""
+        if self.strict and count_nonfinite(state.params) > count_nonfinite(self.good[0].params):
+            raise self.error("the parameters became NaN or infinite", state.epoch, step)
+
+    def end_step(self, value: float) -> None:
+        """Note the loss of a step."""
+        self.history["step_loss"].append(value)
+
+    def end_epoch(self, mean: float, score: float | None, state: FitState) -> None:
+        """Note the mean loss of an epoch, and its metric; the state is the one after it."""
+        self.history["loss"].append(mean)
+        if score is not None:
+            self.history["validation"].append(score)
+            if math.isfinite(score):
+                self.remember(state)
+
+    def error(self, what: str, epoch: int, step: int) -> NonFiniteError:
+        """The error that ends a training which has gone wrong."""
+        reached, counts = self.good
+        return NonFiniteError(
+            f"fit: {what} in epoch {epoch + 1}, step {step}.\n"
+            "  The `result` of this error is what was reached with the last finite loss. Go on from its state with\n"
+            "  tm.fit(..., resume=error.result.state), more careful (a lower learning rate), find the op that makes\n"
+            '  the first NaN with tm.debug_mode, or let the training run with on_nonfinite="continue".',
+            Fitted(reached, {name: values[: counts[name]] for name, values in self.history.items()}, True),
+        )
+
+
+def count_nonfinite(tree: Tree) -> int:
+    """How many numbers of a tree are NaN or infinite."""
+    return sum(int(np.count_nonzero(~np.isfinite(leaf))) for leaf in tree_flatten(tree)[0])
+
+
+__all__ = ["Log"]

@@ -1,0 +1,129 @@
+"""What a training is between two steps, what `fit` gives back, and the check that a state belongs to a training."""
+
+from __future__ import annotations
+
+import math
+from contextlib import suppress
+from typing import Any, NamedTuple, TypeAlias
+
+from tapem.core import tree_differences, tree_shapes
+from tapem.errors import ArgumentError, ShapeError, TreeError
+from tapem.model import named
+from tapem.optim import Optimizer
+
+Tree: TypeAlias = Any
+History: TypeAlias = dict[str, list[float]]
+
+
+class Best(NamedTuple):
+    """The best epoch so far, by the validation metric: its score, its number from 1, and what had been learned by then.
+
+    >>> Best(0.25, 3, {"w": np.zeros(2)}, ()).score
+    0.25
+    """
+
+    score: float
+    epoch: int
+    params: Tree
+    model_state: Tree
+
+
+class FitState(NamedTuple):
+    """All of a training between two of its steps: a tree, for `tm.save` and `tm.load`.
+
+    `model_state` is that of the model (running statistics), `optimizer_state` that of the optimizer. `epoch` counts the
+    epochs that are done; of the one at hand, `seen` counts the examples, and `total` is the sum of their losses. `best`
+    is None without validation; with it, the trees of all states of a training have the same structure, so until an
+    epoch has been measured `best` holds the first parameters, and the number of no epoch, 0.
+
+    >>> FitState(3.0, (), {"step": 0}, 0, 0, 0.0, None).epoch
+    0
+    """
+
+    params: Tree
+    model_state: Tree
+    optimizer_state: Tree
+    epoch: int
+    seen: int
+    total: float
+    best: Best | None
+
+
+class Fitted(NamedTuple):
+    """What `fit` gives back: where the training stands, how it went, and whether it was interrupted.
+
+    `history` holds lists of floats to be plotted, for the part of the training that this call did: `step_loss`, the
+    loss of every step, and for every epoch `loss`, its mean, and `validation`, the metric, if there is one.
+
+    >>> Fitted(FitState(3.0, (), {"step": 0}, 0, 0, 0.0, None), {"loss": []}, False).params
+    3.0
+    """
+
+    state: FitState
+    history: History
+    interrupted: bool
+
+    @property
+    def params(self) -> Tree:
+        """The parameters as they are now."""
+        return self.state.params
+
+    @property
+    def model_state(self) -> Tree:
+        """The state of the model as it is now; an empty tree if it has none."""
+        return self.state.model_state
+
+    @property
+    def best(self) -> Best | None:
+        """The best epoch; None without validation, and as long as no epoch had a metric that is a number."""
+        return self.state.best if self.state.best and self.state.best.epoch else None
+
+
+def first_state(
+    model: Any,
+    optimizer: Optimizer,
+    params: Tree,
+    model_state: Tree,
+    key: Any,
+    validation: Any,
+    higher_is_better: bool,
+) -> FitState:
+    """The state before any step; ArgumentError if there is nothing to begin with."""
+    if params is None:
+        if not hasattr(model, "init"):
+            raise ArgumentError(
+                f"fit: the model {named(model)} has no init(key), so it must be given its first params."
+            )
+        params = model.init(key)
+    if model_state is None:
+        model_state = model.init_state() if hasattr(model, "init_state") else ()
+    worst = -math.inf if higher_is_better else math.inf
+    best = None if validation is None else Best(worst, 0, params, model_state)
+    return FitState(params, model_state, optimizer.init(params), 0, 0, 0.0, best)
+
+
+def check_state(model: Any, optimizer: Optimizer, state: FitState, key: Any, what: str) -> None:
+    """ShapeError or TreeError for a state that is not one of training this model with this optimizer."""
+    first: dict[str, Tree] = {}
+    if hasattr(model, "init"):
+        with suppress(TypeError):  # an init that wants more than a key; then the first step tells
+            first["params"] = model.init(key)
+    if hasattr(model, "init_state"):
+        first["model_state"] = model.init_state()
+    for name, tree in first.items():
+        check_like(f"{what}{name}", getattr(state, name), tree, f"what {named(model)} begins with")
+    begun = f"what {optimizer!r} makes of the parameters"
+    check_like(f"{what}optimizer_state", state.optimizer_state, optimizer.init(state.params), begun)
+    if state.best is not None:
+        for name in ("params", "model_state"):
+            check_like(f"{what}best.{name}", getattr(state.best, name), getattr(state, name), f"{what}{name}")
+
+
+def check_like(what: str, given: Tree, wanted: Tree, source: str) -> None:
+    """ShapeError or TreeError for a tree with other leaves than are wanted."""
+    if problems := tree_differences(given, wanted):
+        kind = ShapeError if tree_shapes(given).keys() == tree_shapes(wanted).keys() else TreeError
+        raise kind("\n  ".join([f"fit: {what} is not like {source}", *problems]))
+
+
+__all__ = ["Best", "FitState", "Fitted", "History", "Tree", "check_state", "first_state"]
