@@ -39,6 +39,7 @@ from tapem.core.node import (
     taken,
 )
 from tapem.core.primitive import GivenRule, Primitive, Rule, Rules, has_door, linear_in_all, register_door
+from tapem.core.recording import recorded
 from tapem.core.structure import detach, identity, pick, unstack
 from tapem.core.tangent_door import TangentDoor
 from tapem.core.tree import (
@@ -69,7 +70,7 @@ __all__ = [
     "enter_method", "enter_refusal", "enter_ufunc", "has_door", "identity", "in_float32", "instead", "is_several",
     "leaf_name", "leaf_names", "leaves_like", "leaves_or_none", "linear_in_all", "listing", "name_of", "narrow",
     "new_context", "new_node", "node_line", "node_type", "note", "pick", "prepared", "quietly", "read_only",
-    "register_door", "renamed_names", "renamed_parameters", "run", "set_back", "setter", "shorten", "shown",
-    "snapshot", "taken", "tree_differences", "tree_flatten", "tree_leaves", "tree_map", "tree_shapes",
+    "recorded", "register_door", "renamed_names", "renamed_parameters", "run", "set_back", "setter", "shorten",
+    "shown", "snapshot", "taken", "tree_differences", "tree_flatten", "tree_leaves", "tree_map", "tree_shapes",
     "tree_unflatten", "unstack", "wide",
 ]  # fmt: skip

@@ -34,7 +34,6 @@ from tapem.core.node import (
     Static,
     as_tensor,
     constant,
-    new_node,
     snapshot,
 )
 from tapem.errors import ArgumentError, DTypeError, NoRuleError, ShapeError, TapeError
@@ -72,11 +71,14 @@ _EMPTY = inspect.Parameter.empty
 _PLAIN_STATIC = frozenset({bool, int, float, str, tuple, type(None)})
 
 _DOORS: dict[type, type[Door]] = {}
+# Their `apply`, which a call finds in one look-up.
+_APPLY: dict[type, Callable[[Any, tuple[Any, ...], Static], Any]] = {}
 
 
 def register_door(operand_type: type, door: type[Door]) -> None:
     """Register the door of a class of operands; the file that defines the class calls this once."""
     _DOORS[operand_type] = door
+    _APPLY[operand_type] = door.apply
 
 
 def has_door(operand: Any) -> bool:
@@ -189,9 +191,9 @@ class Primitive:
                 operands, static = self.bind(operands, given)
             # Nearly always there is one door; a door that meets another one calls `dispatch`.
             for operand in operands:
-                door = _DOORS.get(type(operand))
-                if door is not None:
-                    return door.apply(self, operands, static)
+                apply = _APPLY.get(type(operand))
+                if apply is not None:
+                    return apply(self, operands, static)
             return self.compute(operands, static)
         except Exception as error:
             shorten(error)
@@ -395,37 +397,6 @@ class Primitive:
         with np.errstate(all="ignore"):
             output, _ = self.evaluate(stand_ins, static, operands)
         return tuple(map(ShapeDtype.of, output)) if type(output) is tuple else ShapeDtype.of(output)
-
-    def node(
-        self,
-        id: int,
-        parents: tuple[int | None, ...],
-        inputs: tuple[Any, ...],
-        static: Static,
-        requires_grad: bool,
-        operands: Sequence[Any],
-        abstract: bool,
-    ) -> Node:
-        """The node that records this op; its value is computed here, or only its shape and dtype if `abstract`."""
-        if abstract:
-            output, residuals = self.abstract(inputs, static, operands), None
-        else:
-            output, residuals = self.evaluate(inputs, static, operands)
-        requires_grad = requires_grad and self.differentiable
-        return new_node((id, self, parents, inputs, static, output, residuals, requires_grad, None))
-
-    def placed(
-        self,
-        id: int,
-        parents: tuple[int | None, ...],
-        inputs: tuple[Any, ...],
-        static: Mapping[str, Any],
-        output: Any,
-        requires_grad: bool,
-        residuals: Any = None,
-    ) -> Node:
-        """The node that records this op with a value that was computed elsewhere."""
-        return new_node((id, self, parents, inputs, Static(static), output, residuals, requires_grad, None))
 
     def __repr__(self) -> str:
         return f"<op {self.name}>"

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, Protocol, TypeAlias, cast
 
 import numpy as np
 
-from tapem.core import CONTEXT, NOTHING, ShapeDtype, constant, identity, tree_flatten, tree_unflatten
+from tapem.core import CONTEXT, ShapeDtype, constant, identity, tree_flatten, tree_unflatten
 from tapem.doors.direct import Recorder, Tracer
 from tapem.doors.monadic import TapeM, drive, lift, to_tracers
 from tapem.errors import ArgumentError, DTypeError, NotScalarError
@@ -162,8 +162,8 @@ def called(program: Callable[..., Any], arguments: tuple[Any, ...], options: dic
 def as_tracer(value: Any, recorder: Recorder) -> Any:
     """A tracer for an array or a float, which is a constant to the recorder."""
     if isinstance(value, np.ndarray | np.generic | float):
-        inputs = (constant(value, op="a do program", argument="one of its arguments"),)
-        return Tracer(recorder, recorder.record(identity, (None,), inputs, NOTHING, False, inputs))
+        kept = constant(value, op="a do program", argument="one of its arguments")
+        return Tracer(recorder, recorder.record(identity, (kept,)))
     return value
 
 

@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import copy
 from typing import Any, NamedTuple, cast
 
-from tapem.core import LEAF, Node, Primitive, ShapeDtype, Structure, pick, tree_flatten
-from tapem.doors.direct import Recorder, Tracer, current_recorder, home, new_recorder, opened, resolved, results_of
+from tapem.core import LEAF, Node, Primitive, ShapeDtype, Static, Structure, pick, tree_flatten
+from tapem.doors.direct import Recorder, Tracer, current_recorder, home, new_recorder, opened, results_of
 from tapem.doors.monadic import TapeM, drive
 from tapem.transforms.tracing import as_tracer
 
@@ -191,6 +191,5 @@ def record_computed(
     if not outputs:
         return ()
     recorder: Recorder = home(operands, op.usage)
-    parents, inputs, requires_grad = resolved(recorder, op, operands)
-    node = op.placed(len(recorder.nodes), parents, inputs, static, outputs, requires_grad)
-    return results_of(recorder, recorder.append(node))
+    node = recorder.record(op, operands, Static(static), (outputs, None))
+    return results_of(recorder, node)

@@ -172,10 +172,8 @@ def input_node(recorder: Recorder, value: Any) -> Node:
     if type(value) is not Tracer:
         return recorder.leaf(value)
     node = recorder.own(value)
-    if node is not None:
-        return recorder.record(identity, (node.id,), (node.output,), NOTHING, True, (value,))
-    if recorder.abstract:
-        return recorder.record(identity, (None,), (value,), NOTHING, True, (value,))
+    if node is not None or recorder.abstract:
+        return recorder.record(identity, (value,), requires_grad=True)
     return recorder.leaf(value.node.output, copy=False)  # under no_grad: an enclosing tracer counts as its value
 
 

@@ -6,11 +6,23 @@ itself sets it back, however the code that runs under it ends.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextvars import Context
 from typing import Any, TypeVar, TypeVarTuple, Unpack
 
-from tapem.core import CONTEXT, Node, Primitive, RecordingContext, ShapeDtype, Static, new_context, prepared, run
+from tapem.core import (
+    CONTEXT,
+    NOTHING,
+    Node,
+    Primitive,
+    RecordingContext,
+    ShapeDtype,
+    Static,
+    new_context,
+    prepared,
+    recorded,
+    run,
+)
 from tapem.doors.pure.tape import Tape, leaf_node
 from tapem.errors import EscapedTracerError
 
@@ -67,14 +79,14 @@ class Recorder:
     def record(
         self,
         op: Primitive,
-        parents: tuple[int | None, ...],
-        inputs: tuple[Any, ...],
-        static: Static,
-        requires_grad: bool,
-        operands: tuple[Any, ...],
+        operands: Sequence[Any],
+        static: Static = NOTHING,
+        outcome: tuple[Any, Any] | None = None,
+        requires_grad: bool = False,
     ) -> Node:
-        """Append one op whose operands are resolved already."""
-        return self.append(op.node(len(self.nodes), parents, inputs, static, requires_grad, operands, self.abstract))
+        """Append one op, applied to tracers and constants; as `recorded` says."""
+        id = len(self.nodes)
+        return self.append(recorded(id, op, operands, static, self.own, self.abstract, outcome, requires_grad))
 
     def capture(self, tracer: Any) -> Node:
         """The input that stands for a tracer of a lower level, made when it is met for the first time."""

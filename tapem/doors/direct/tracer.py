@@ -22,7 +22,6 @@ from tapem.core import (
     CONTEXT,
     FUNCTIONS,
     METHODS,
-    NOTHING,
     NUMBERS,
     UFUNCS,
     Handle,
@@ -34,8 +33,8 @@ from tapem.core import (
     has_door,
     instead,
     name_of,
-    new_node,
     pick,
+    recorded,
     register_door,
     unstack,
 )
@@ -182,12 +181,11 @@ class Tracer(Handle, Operators["Tracer"]):
     # -- NumPy's protocols ----------------------------------------------------------------------------------------
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
-        if options.get("out") is not None:
+        if options and options.pop("out", None) is not None:
             raise MutationError(
                 f"{name_of(ufunc)} would write its result into an array (out=, or an operator such as += on an "
                 "array), which a tracer's value cannot be. Write y = y + x instead of y += x."
             )
-        options.pop("out", None)
         if method == "__call__":
             op = UFUNCS.get(ufunc)
             if op is not None and not options:
@@ -258,6 +256,8 @@ class Tracer(Handle, Operators["Tracer"]):
         return functools.partial(function, self)
 
 
+_new = object.__new__
+
 # What NumPy's functions are given nearly always, and need not be asked whether it is foreign.
 _OWN = frozenset({Tracer, np.ndarray, *NUMBERS, str, type(None)})
 
@@ -300,35 +300,27 @@ class DirectDoor:
         """The tracer of the recorded op; a plain array where no derivative can depend on the result."""
         # The usual case, in one pass: all tracers are of the current recorder, which knows values.
         recorder: Any = None
-        parents: list[int | None] = []
-        inputs: list[Any] = []
-        requires_grad = False
         for operand in operands:
             if type(operand) is Tracer:
                 if operand.recorder is not recorder:
                     if recorder is not None:
                         return apply_slowly(op, operands, static)
                     recorder = operand.recorder
-                node = operand.node
-                parents.append(node.id)
-                inputs.append(node.output)
-                requires_grad = requires_grad or node.requires_grad
-                continue
-            if type(operand) not in NUMBERS:
-                if has_door(operand):  # a Ref or a step: their door ranks higher
-                    return op.dispatch(operands, static)
-                operand = op.captured(len(inputs), operand)
-            parents.append(None)
-            inputs.append(operand)
+            elif type(operand) not in _OWN and has_door(operand):  # a Ref or a step: their door ranks higher
+                return op.dispatch(operands, static)
         if CONTEXT.get() is not recorder.usual or not op.differentiable:
             return apply_slowly(op, operands, static)
-        output, residuals = op.evaluate(inputs, static, operands)
         nodes = recorder.nodes
-        node = new_node((len(nodes), op, tuple(parents), tuple(inputs), static, output, residuals, requires_grad, None))
+        node = recorded(len(nodes), op, operands, static)
         nodes.append(node)
         if nodes[node.id] is not node:
             node = recorder.renumbered(node)
-        return Tracer(recorder, node) if type(output) is not tuple else results_of(recorder, node)
+        if type(node.output) is tuple:
+            return results_of(recorder, node)
+        tracer = _new(Tracer)  # which costs half of what calling the class does; it is paid once per op
+        tracer.recorder = recorder
+        tracer.node = node
+        return tracer
 
 
 def apply_slowly(op: Primitive, operands: tuple[Any, ...], static: Static) -> Any:
@@ -337,37 +329,13 @@ def apply_slowly(op: Primitive, operands: tuple[Any, ...], static: Static) -> An
     recorder = highest(operands, None if current is None else current.closure, op.usage)
     if not recorder.abstract and (constants or not op.differentiable):
         return apart(op.compute(tuple(x.node.output if type(x) is Tracer else x for x in operands), static), operands)
-    parents, inputs, requires_grad = resolved(recorder, op, operands)
-    node = recorder.record(op, parents, inputs, static, requires_grad, operands)
+    node = recorder.record(op, operands, static)
     if watcher is not None:
         watcher.recorded(node)
     if constants and op.differentiable and type(node.output) is not tuple:
         # Under no_grad, on an abstract recorder: what comes out is cut off, from tracers of lower levels too.
-        node = recorder.record(detach, (node.id,), (node.output,), NOTHING, False, (operands,))
+        node = recorder.record(detach, (Tracer(recorder, node),))
     return results_of(recorder, node)
-
-
-def resolved(
-    recorder: Recorder, op: Primitive, operands: Sequence[Any]
-) -> tuple[tuple[int | None, ...], tuple[Any, ...], bool]:
-    """What a node of this recorder holds of its operands: parents, inputs, and whether one of them requires a grad."""
-    parents: list[int | None] = []
-    inputs: list[Any] = []
-    requires_grad = False
-    for position, operand in enumerate(operands):
-        node = None
-        if type(operand) is Tracer:
-            node = recorder.own(operand)
-            if node is None:  # a tracer of a lower level is a constant up here; its value, where values are known
-                inputs.append(operand if recorder.abstract else operand.node.output)
-            else:
-                requires_grad = requires_grad or node.requires_grad
-        else:
-            inputs.append(operand if type(operand) in NUMBERS else op.captured(position, operand))
-        if node is not None:
-            inputs.append(node.output)
-        parents.append(None if node is None else node.id)
-    return tuple(parents), tuple(inputs), requires_grad
 
 
 def apart(value: Any, operands: tuple[Any, ...]) -> Any:

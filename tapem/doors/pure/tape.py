@@ -17,7 +17,6 @@ from tapem.core import (
     CONTEXT,
     LEAF,
     NOTHING,
-    NUMBERS,
     Array,
     Handle,
     Immutable,
@@ -33,6 +32,7 @@ from tapem.core import (
     listing,
     new_node,
     pick,
+    recorded,
     setter,
     shorten,
 )
@@ -169,35 +169,21 @@ class Tape(Immutable):
 
     def apply(self, op: Primitive, operands: tuple[Any, ...], static: Static) -> tuple[Any, Tape]:
         """Append an op whose arguments are sorted into operands and static ones: what `record` and every step do."""
-        nodes, length = self._nodes, self._length
-        parents: list[int | None] = []
-        inputs: list[Any] = []
-        requires_grad = abstract = False
-        for operand in operands:
-            if type(operand) is Ref or isinstance(operand, Handle):  # a tracer, where a transform runs within a program
-                node = operand.node
-                if node.id >= length or nodes[node.id] is not node:
-                    raise unknown(operand, length, f"{op.usage()}: {op.argument(len(inputs))}: ")
-                parents.append(node.id)
-                inputs.append(node.output)
-                requires_grad = requires_grad or node.requires_grad
-                abstract = abstract or type(node.output) is ShapeDtype
-            else:
-                parents.append(None)
-                inputs.append(operand if type(operand) in NUMBERS else op.captured(len(inputs), operand))
-        if abstract:
-            output, residuals = op.abstract(tuple(inputs), static, operands), None
-        else:
-            output, residuals = op.evaluate(inputs, static, operands)
-        requires_grad = requires_grad and op.differentiable
-        node = new_node((length, op, tuple(parents), tuple(inputs), static, output, residuals, requires_grad, None))
+        nodes, length, abstract = self._nodes, self._length, False
+        for position, operand in enumerate(operands):
+            if isinstance(operand, Handle):  # a Ref, or a tracer of a transform that runs within a program
+                own = operand.node
+                if own.id >= length or nodes[own.id] is not own:
+                    raise unknown(operand, length, f"{op.usage()}: {op.argument(position)}: ")
+                abstract = abstract or type(own.output) is ShapeDtype
+        node = recorded(length, op, operands, static, abstract=abstract)
         _, constants, watcher = CONTEXT.get()
         if watcher is not None:
             watcher.recorded(node)
         tape = self.append(node)
-        if type(output) is tuple:
+        if type(node.output) is tuple:
             return tape.parts(node)
-        if constants and requires_grad:  # under no_grad: what comes out is cut off
+        if constants and node.requires_grad:  # under no_grad: what comes out is cut off
             return tape.apply(detach, (Ref(node),), NOTHING)
         return Ref(node), tape
 
