@@ -5,7 +5,7 @@ here. Those not in ``BY_DEFAULT`` run only when they are named.
 """
 
 from ..study import Study
-from . import checkpoint_memory, doors, per_example_gradients, scan_steps, tape_length
+from . import checkpoint_memory, doors, import_time, per_example_gradients, scan_steps, tape_length
 
 STUDIES: tuple[Study, ...] = (
     tape_length.STUDY,
@@ -13,6 +13,7 @@ STUDIES: tuple[Study, ...] = (
     per_example_gradients.STUDY,
     checkpoint_memory.STUDY,
     scan_steps.STUDY,
+    import_time.STUDY,
 )
 
-BY_DEFAULT: tuple[Study, ...] = (tape_length.STUDY,)
+BY_DEFAULT: tuple[Study, ...] = (tape_length.STUDY, import_time.STUDY)
