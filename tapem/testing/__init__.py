@@ -1,10 +1,10 @@
-"""Gradient checks that cannot be fooled, and property tests read off jaxtyping annotations.
+"""Gradient checks, and property tests made from jaxtyping annotations.
 
-- `finite_diff` and `finite_diff_jacobian` find derivatives by looking at values alone.
-- `check_gradient` and `check_gradients` compare a gradient with them and tell; `check_grads` insists, in both modes and
-  at any order.
-- `check_rule` runs every check that one op can have, on given operands; `check_op` on examples drawn from the op's
-  signature; `shaped` is the Hypothesis strategy behind it.
+- `finite_diff` and `finite_diff_jacobian` compute derivatives from values alone.
+- `check_gradient` and `check_gradients` compare a gradient with them and return the result; `check_grads` raises if a
+  derivative is wrong, in both modes and at any order.
+- `check_rule` runs every check of one op on given operands; `check_op` on examples drawn from the op's signature;
+  `shaped` is the Hypothesis strategy behind it.
 
 >>> import tapem as tm
 >>> tm.testing.check_op(tm.sin, max_examples=3)

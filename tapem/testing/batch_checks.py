@@ -1,4 +1,4 @@
-"""The batch rule of an op against a loop over the examples, alone and within derivatives."""
+"""Compare the batch rule of an op with a loop over the examples, alone and within derivatives."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def batching(
     rng: np.random.Generator,
     skipped: MutableMapping[str, str],
 ) -> Iterator[Finding]:
-    """What `vmap(f)` gives differently from a loop, for every subset of mapped operands, or a sample of the subsets."""
+    """Compare `vmap(f)` with a loop, for every subset of mapped operands, or for a sample of the subsets."""
     possible = [position for position, x in enumerate(operands) if isinstance(x, np.ndarray | np.generic | float | int)]
     for mapped in subsets(possible, rng):
         check = f"batch rule, mapped over {', '.join(names[i] for i in mapped)}"
@@ -52,7 +52,7 @@ def batching(
 def no_examples(
     f: Callable[..., Any], operands: tuple[Any, ...], real: Sequence[int], skipped: MutableMapping[str, str]
 ) -> Iterator[Finding]:
-    """A batch of no examples: shapes and dtypes are those of a batch, with a batch axis of size 0."""
+    """Check an empty batch: shapes and dtypes must be those of a batch, with a batch axis of size 0."""
     axes = tuple(0 if i in real else None for i in range(len(operands)))
     empty = [examples(x)[:0] if i in real else x for i, x in enumerate(operands)]
     expected = [np.zeros((0, *np.shape(value)), ShapeDtype.of(value).dtype) for value in tree_flatten(f(*operands))[0]]
@@ -68,7 +68,7 @@ def no_examples(
 def within_derivatives(
     f: Callable[..., Any], operands: tuple[Any, ...], real: Sequence[int], mode: str, rng: np.random.Generator
 ) -> Iterator[Finding]:
-    """The derivative of a batch, and a batch of derivatives, against a loop over derivatives."""
+    """Compare the derivative of a batch, and a batch of derivatives, with a loop over derivatives."""
     axes = tuple(0 if i in real else None for i in range(len(operands)))
     batched = [examples(x) if i in real else x for i, x in enumerate(operands)]
 
@@ -108,7 +108,7 @@ def derivative_along(
 
 
 def subsets(possible: Sequence[int], rng: np.random.Generator) -> list[tuple[int, ...]]:
-    """Every non-empty subset of up to three operands; of more, the single ones, all, and three at random."""
+    """Every non-empty subset of up to three operands; of more operands each one, all, and three random subsets."""
     if len(possible) <= 3:
         return [chosen for n in range(1, len(possible) + 1) for chosen in itertools.combinations(possible, n)]
     some = {
@@ -118,7 +118,7 @@ def subsets(possible: Sequence[int], rng: np.random.Generator) -> list[tuple[int
 
 
 def examples(x: Any) -> Array:
-    """Several examples like x: real ones a little smaller, so that they stay in the domain; others rearranged."""
+    """Make examples like x: reals become a little smaller, so that they stay in the domain; others are rearranged."""
     array = np.asarray(x)
     if array.dtype.kind == "f":
         factors = np.array([1.0, 0.99, 0.97], array.dtype).reshape(-1, *(1,) * array.ndim)
@@ -127,7 +127,7 @@ def examples(x: Any) -> Array:
 
 
 def loop(f: Callable[..., Any], operands: Sequence[Any], axes: Sequence[int | None]) -> Any:
-    """The function applied to each example in turn, and the results stacked."""
+    """Apply the function to each example in turn, and stack the results."""
     results = [
         tree_flatten(f(*(x if axis is None else x[at] for x, axis in zip(operands, axes, strict=True))))[0]
         for at in range(SIZE)
@@ -138,7 +138,7 @@ def loop(f: Callable[..., Any], operands: Sequence[Any], axes: Sequence[int | No
 def compare(
     check: str, f: Callable[..., Any], operands: Sequence[Any], axes: tuple[int | None, ...]
 ) -> Iterator[Finding]:
-    """A batch against a loop: the batch axis first, and last in both directions."""
+    """Compare a batch with a loop: with the batch axis first, and with the batch axis last in inputs and outputs."""
     expected = loop(f, operands, axes)
     yield from agree(check, expected, vmap(f, in_axes=axes)(*operands))
     if any(np.ndim(x) > 1 for x, axis in zip(operands, axes, strict=True) if axis == 0):
@@ -149,7 +149,7 @@ def compare(
 
 
 def agree(check: str, expected: Sequence[Array], result: Any) -> Iterator[Finding]:
-    """Where a batched result has another shape, dtype or number than the loop."""
+    """Report where a batched result has another shape, dtype or number than the loop."""
     found = tree_flatten(result)[0]
     if len(found) != len(expected):
         yield Finding(check, None, (), f"{len(expected)} results", f"{len(found)} results", "from a loop", kind="shape")

@@ -1,4 +1,4 @@
-"""One op with one set of operands and static arguments: what every check of a rule looks at."""
+"""Case: one op with one set of operands and static arguments, as every check of a rule gets it."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from tapem.types import Operand, Signature
 
 @dataclass
 class Case:
-    """One op, with one set of operands and static arguments, and which checks of it are wanted.
+    """One op with one set of operands and static arguments, and the checks to run.
 
-    `dtypes` are those in which it may be tried; by default all that its annotations allow. What could not be checked is
-    kept in `skipped`, with the reason.
+    `dtypes` are the dtypes to try; by default all that the annotations allow. `skipped` holds the checks that could not
+    run, with the reasons.
     """
 
     op: Callable[..., Any]
@@ -51,7 +51,7 @@ class Case:
         return Flat(self.call, operands, self.names)
 
     def has_rule(self, mode: str) -> bool:
-        """Whether the op can be checked in a mode; if not, it is kept why."""
+        """Whether the op can be checked in a mode; if not, `skipped` gets the reason."""
         rule = {"fwd": "frule", "rev": "rrule"}[mode]
         there = not isinstance(self.op, Primitive) or not self.op.differentiable or getattr(self.op, rule) is not None
         if not there:
@@ -59,7 +59,7 @@ class Case:
         return there
 
     def in_dtype(self, dtype: np.dtype[Any]) -> tuple[Any, ...] | None:
-        """The operands in a dtype of reals; None where it is not wanted, not allowed, or refused by the op itself."""
+        """The operands in a real dtype; None if it is not wanted, not allowed, or refused by the op itself."""
         leaves = [np.asarray(leaf) for leaf in self.flat.leaves if type(leaf) is not float]
         double = bool(leaves) and all(leaf.dtype == np.float64 for leaf in leaves)
         if not double or names_dtype(self.static) or (self.dtypes is not None and dtype not in self.dtypes):
@@ -81,12 +81,12 @@ class Case:
 
 
 def is_list_of_numbers(x: Any) -> bool:
-    """Whether an operand was written as a list of numbers; a list of arrays is a tree of them."""
+    """Whether an operand is a list of numbers; a list of arrays is a tree."""
     return is_list(x) and all(isinstance(leaf, int | float) for leaf in tree_flatten(x)[0])
 
 
 def cast_reals(operands: tuple[Any, ...], dtype: np.dtype[Any]) -> tuple[Any, ...]:
-    """The operands, which may be trees, with their real arrays in another dtype; Python numbers stay as they are."""
+    """Convert the real arrays in operands, which may be trees, to another dtype; Python numbers stay as they are."""
 
     def cast(x: Any) -> Any:
         weak = isinstance(x, float) and not isinstance(x, np.generic)
@@ -106,7 +106,7 @@ def names_dtype(static: Mapping[str, Any]) -> bool:
 
 
 def annotated(op: Callable[..., Any]) -> Mapping[str, Operand]:
-    """What the annotations of an op or a function say of its operands, by name; nothing where it has none to show."""
+    """The operands of an op or a function by name, with their annotations; empty if its signature cannot be read."""
     if isinstance(op, Primitive):
         return {operand.name: operand for operand in op.signature.operands}
     try:
@@ -116,12 +116,12 @@ def annotated(op: Callable[..., Any]) -> Mapping[str, Operand]:
 
 
 def op_name(op: Callable[..., Any]) -> str:
-    """What an op or a function is called."""
+    """The name of an op or a function."""
     return str(getattr(op, "name", None) or getattr(op, "__name__", type(op).__name__))
 
 
 def operand_names(op: Callable[..., Any], count: int) -> list[str]:
-    """The names of the operands, variadic ones numbered."""
+    """The names of the operands; variadic ones are numbered."""
     if not isinstance(op, Primitive):
         return argument_names(op, count)
     fixed = op.operand_names[:-1] if op.variadic else op.operand_names

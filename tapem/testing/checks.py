@@ -1,4 +1,4 @@
-"""Checking the derivatives of any function: `check_gradient` tells, `check_grads` insists."""
+"""Check the derivatives of any function: `check_gradient` returns a result, `check_grads` raises an error."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ Element = tuple[tuple[Any, ...], float, float, float]
 
 @dataclass(frozen=True)
 class GradientCheck:
-    """How a gradient compares with finite differences; its truth value is `passed`.
+    """The comparison of a gradient with finite differences; its truth value is `passed`.
 
-    The errors are over all elements that were checked; the relative error is that of the larger of the two values.
-    `failed_indices` has `(index, autodiff, finite_diff, abs_error)` for each element that failed, the worst first. An
-    index is that of the element in the argument; if the function is not scalar, the index of the output comes before
-    it; where there are several leaves, each part is preceded by the name of its leaf.
+    The errors are over all checked elements; the relative error is relative to the larger of the two values.
+    `failed_indices` has `(index, autodiff, finite_diff, abs_error)` for each element that failed, the worst first. The
+    index is that of the element in the argument. If the function is not scalar, the index of the output precedes it. If
+    there are several leaves, the name of the leaf precedes each part.
 
     >>> check_gradient(lambda x: np.sum(x**2), np.array([1.0, 2.0])).passed
     True
@@ -67,7 +67,7 @@ class GradientCheck:
 
 
 def index_text(index: tuple[Any, ...]) -> str:
-    """An index as the table shows it."""
+    """An index as text."""
     return "[" + ", ".join(map(str, index)) + "]"
 
 
@@ -83,11 +83,10 @@ def check_gradient(
 ) -> GradientCheck:
     """Compare the gradient of `f` at `x`, in reverse mode, with finite differences, element by element.
 
-    An element passes when its absolute error is at most `atol` or its relative error at most `rtol`; what is not a
-    number fails. x may be a tree, and f may return several outputs of any shape: then its Jacobian is compared.
-    `check_indices` are the flat indices of the elements of x to look at (of all its leaves, one after the other).
-    `verbose` prints the result. `eps` and `method` are those of `finite_diff`. Both modes and higher orders are the
-    business of `check_grads`.
+    An element passes if its absolute error is at most `atol` or its relative error is at most `rtol`; NaN fails. x may
+    be a tree, and f may return several outputs of any shape: then the whole Jacobian is compared. `check_indices` are
+    the flat indices of the elements of x to check (of all its leaves, one after the other). `verbose` prints the
+    result. `eps` and `method` are those of `finite_diff`. For both modes and higher orders use `check_grads`.
 
     Raises DTypeError for integers in x, ArgumentError for an index out of range.
 
@@ -128,7 +127,7 @@ def check_gradients(
 ) -> list[GradientCheck]:
     """Compare the gradients of `f(*xs)` with finite differences: one GradientCheck per argument, as `check_gradient`.
 
-    Arguments of integers or bools are an error; close f over them.
+    Raises DTypeError for an argument of integers or bools; close f over such arguments.
 
     >>> all(check_gradients(lambda x, w: np.sum(x * w), [np.ones(3), np.arange(3.0)]))
     True
@@ -152,7 +151,7 @@ def check_gradients(
 def compared(
     flat: Flat, columns: Sequence[int], eps: float | None, rtol: float, atol: float, method: str, name: str
 ) -> GradientCheck:
-    """The comparison of some columns of the Jacobian, in reverse mode."""
+    """Compare some columns of the Jacobian in reverse mode with finite differences."""
     pull = reverse_map(flat)
     rows = [packed(pull(like(flat.values, unit))) for unit in np.eye(flat.outputs.size)]
     actual = np.stack(rows)[:, list(columns)] if rows else np.zeros((0, len(columns)))
@@ -191,7 +190,7 @@ def compared(
 
 
 def position(flat: Flat, row: int, column: int) -> tuple[Any, ...]:
-    """The index by which a GradientCheck names an element of the Jacobian."""
+    """The index that a GradientCheck gives for an element of the Jacobian."""
     in_name, in_index = flat.inputs.locate(column)
     out_name, out_index = flat.outputs.locate(row)
     of_output = (out_name, *out_index) if len(flat.outputs.names) > 1 else out_index
@@ -199,7 +198,7 @@ def position(flat: Flat, row: int, column: int) -> tuple[Any, ...]:
 
 
 def mean(values: Array) -> float:
-    """The mean; 0 of nothing."""
+    """The mean; 0 if there are no values."""
     return float(np.mean(values)) if values.size else 0.0
 
 
@@ -214,12 +213,12 @@ def check_grads(
     atol: float | None = None,
     seed: int | None = None,
 ) -> None:
-    """Check the derivatives of `f(*args)` up to an order, in every nesting of the modes; an error if one is wrong.
+    """Check the derivatives of `f(*args)` up to an order, in every nesting of the modes.
 
-    `args` is a tuple of arrays or trees (integer ones are left alone); f may return trees. Up to 100 inputs and outputs
-    the whole Jacobian is compared with finite differences, beyond that random directions, fresh at every call (`seed`
-    repeats those of a failure). Higher orders are checked on the derivative along a random direction. It is also
-    checked that arguments and cotangents are not changed and that no result shares memory with anything.
+    `args` is a tuple of arrays or trees (integers are constants); f may return trees. Up to 100 inputs and outputs the
+    whole Jacobian is compared with finite differences; beyond that random directions are, new ones at every call
+    (`seed` repeats those of a failure). Higher orders are checked on the derivative along a random direction. Arguments
+    and cotangents must not change, and results must not share memory with anything.
 
     Tolerances suit the least precise dtype in sight unless given: `rtol` is 1e-5 in float64 and 1e-2 in float32.
 

@@ -1,7 +1,7 @@
-"""Comparing both modes with finite differences: whole Jacobians where they are small, random probes where they are not.
+"""Compare both modes with finite differences: small Jacobians as a whole, large ones by random probes.
 
-A probe is a fresh random direction at every call, so no fixed subspace can hide an error from it; where a probe finds
-one, bisection finds the element that is wrong.
+A probe is a new random direction at every call, so an error cannot hide in a fixed subspace. If a probe finds an error,
+bisection finds the wrong element.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ FULL = 100
 def rounding(dtype: np.dtype[Any]) -> float:
     """How far two ways of computing the same may differ, relative to the largest number: 4e-10 in float64.
 
-    Sums inside of a rule may cancel, so that this is more than the last digits; mistakes are larger still.
+    Terms inside a rule may cancel, so this is more than the last digits; mistakes are larger still.
     """
     return float(np.finfo(dtype).eps) ** 0.6
 
@@ -35,18 +35,18 @@ def rounding(dtype: np.dtype[Any]) -> float:
 NAMES = {"fwd": "forward", "rev": "reverse"}
 
 
-def known_modes(what: str, modes: Sequence[str]) -> tuple[str, ...]:
-    """The modes that a checker was asked for; ArgumentError for one that there is not."""
+def known_modes(caller: str, modes: Sequence[str]) -> tuple[str, ...]:
+    """The modes as a tuple; `caller` is the name shown in errors. Raises ArgumentError for an unknown mode."""
     if isinstance(modes, str) or not set(modes) <= NAMES.keys():
-        raise ArgumentError(f"{what}: modes={modes!r} must hold 'fwd' and 'rev', or one of them.")
+        raise ArgumentError(f"{caller}: modes={modes!r} must hold 'fwd' and 'rev', or one of them.")
     return tuple(modes)
 
 
 class Tolerance(NamedTuple):
     """How far a derivative may be from its finite difference.
 
-    An element passes when its absolute or its relative error is within tolerance. Without `atol`, errors of 1e-3 `rtol`
-    relative to the largest element pass, and so does what rounding can explain.
+    An element passes if its absolute or its relative error is within tolerance. Without `atol`, an error passes if it
+    is at most 1e-3 `rtol` times the largest element, or if rounding can explain it.
     """
 
     rtol: float
@@ -55,12 +55,12 @@ class Tolerance(NamedTuple):
 
     @staticmethod
     def of(flat: Flat, rtol: float | None, atol: float | None, eps: float | None) -> Tolerance:
-        """The tolerance for a function, by default the one that suits its least precise dtype."""
+        """The tolerance for a function; the default depends on its least precise dtype."""
         default = {np.dtype(np.float64): 1e-5, np.dtype(np.float32): 1e-2}.get(flat.precision, 1e-1)
         return Tolerance(default if rtol is None else rtol, atol, eps)
 
     def wrong(self, actual: Array, expected: Array, noise: Any, scale: float | None = None) -> Array:
-        """Which elements differ too much; whatever is not a number is wrong, unless both are the same infinity."""
+        """Which elements differ too much; an element that is not finite is wrong, unless both are the same infinity."""
         with np.errstate(all="ignore"):
             if scale is None:
                 scale = float(np.max(np.abs(expected), initial=0.0, where=np.isfinite(expected)))
@@ -73,9 +73,9 @@ class Tolerance(NamedTuple):
 def first_order(
     flat: Flat, modes: Sequence[str], rng: np.random.Generator, tolerance: Tolerance, label: str = "", full: int = FULL
 ) -> Iterator[Finding]:
-    """What is wrong with the first derivatives of a function, in these modes."""
+    """Check the first derivatives of a function in these modes."""
     whole = flat.inputs.size <= full and flat.outputs.size <= full
-    # What rounding can explain is asked only where something seems wrong, since it takes several runs.
+    # The error of rounding is estimated only if something seems wrong, since that takes several runs.
     inside = functools.cache(lambda: rounding_error(flat, rng))
 
     @functools.cache
@@ -100,19 +100,19 @@ def first_order(
 
 
 def forward_map(flat: Flat) -> Callable[[Sequence[Any]], Sequence[Any]]:
-    """From tangents of the inputs to tangents of the outputs."""
+    """The linear map from tangents of the inputs to tangents of the outputs."""
     _, derivative = linearize(flat, *flat.leaves)
     return lambda tangents: derivative(*tangents)
 
 
 def reverse_map(flat: Flat) -> Callable[[Sequence[Any]], Sequence[Any]]:
-    """From cotangents of the outputs to cotangents of the inputs."""
+    """The linear map from cotangents of the outputs to cotangents of the inputs."""
     _, pullback = vjp(flat, *flat.leaves)
     return lambda cotangents: pullback(list(cotangents))
 
 
 def like(values: Sequence[Any], vector: Array) -> list[Any]:
-    """A vector cut into arrays with the shapes and dtypes of these values."""
+    """Cut a vector into arrays with the shapes and dtypes of these values."""
     parts: list[Any] = []
     start = 0
     for value in values:
@@ -123,21 +123,21 @@ def like(values: Sequence[Any], vector: Array) -> list[Any]:
 
 
 def kinds(flat: Flat, mode: str, linear: Callable[[Sequence[Any]], Sequence[Any]], check: str) -> Iterator[Finding]:
-    """Shape and dtype of every tangent or cotangent."""
+    """Check the shape and dtype of every tangent or cotangent."""
     given, received = (flat.leaves, flat.values) if mode == "fwd" else (flat.values, flat.leaves)
     names = (flat.outputs if mode == "fwd" else flat.inputs).names
-    what = "tangent" if mode == "fwd" else "cotangent"
+    role = "tangent" if mode == "fwd" else "cotangent"
     results = linear(like(given, np.ones(sum(np.size(value) for value in given))))
     for name, value, result in zip(names, received, results, strict=True):
         expected, actual = ShapeDtype.of(value), ShapeDtype.of(result)
         if expected.shape != actual.shape:
-            yield Finding(check, name, (), expected.shape, actual.shape, f"the shape of its {what}", kind="shape")
+            yield Finding(check, name, (), expected.shape, actual.shape, f"the shape of its {role}", kind="shape")
         if expected.dtype != actual.dtype:
-            yield Finding(check, name, (), expected.dtype, actual.dtype, f"the dtype of its {what}", kind="dtype")
+            yield Finding(check, name, (), expected.dtype, actual.dtype, f"the dtype of its {role}", kind="dtype")
 
 
 def ad_matrix(flat: Flat, mode: str, linear: Callable[[Sequence[Any]], Sequence[Any]]) -> Array:
-    """The whole Jacobian, outputs by inputs, as a mode finds it."""
+    """The whole Jacobian, outputs by inputs, as a mode computes it."""
     values = flat.leaves if mode == "fwd" else flat.values
     size = flat.inputs.size if mode == "fwd" else flat.outputs.size
     other = flat.outputs.size if mode == "fwd" else flat.inputs.size
@@ -155,7 +155,7 @@ def whole_jacobian(
     tolerance: Tolerance,
     check: str,
 ) -> list[Finding]:
-    """Compare every element of the Jacobian; what seems wrong again, with the error of rounding taken into account."""
+    """Compare every element of the Jacobian; if one seems wrong, compare again with the error of rounding."""
     if not flat.inputs.size or not flat.outputs.size:
         return []
     actual = ad_matrix(flat, mode, linear)
@@ -180,14 +180,14 @@ def probes(
     inside: Callable[[], Array],
     count: int = 3,
 ) -> Iterator[Finding]:
-    """Compare one number per probe, `<w, J v>`, for random w and v; where it is wrong, find the element."""
+    """Compare one number per probe, `<w, J v>`, for random w and v; if it is wrong, find the wrong element."""
     for _ in range(count):
         w = rng.normal(size=flat.outputs.size)
         pulled = packed(linear(like(flat.values, w))) if mode == "rev" else np.zeros(0)
 
         def sides(
             v: Array, with_inside: bool = True, w: Array = w, pulled: Array = pulled
-        ) -> tuple[float, float, float]:  # actual, expected, how often the allowed error they differ
+        ) -> tuple[float, float, float]:  # actual, expected, their difference divided by the allowed error
             known = inside() if with_inside else 0.0
             found = difference(flat, along(flat, v), tolerance.eps, inside=known)
             there = pulled * v if mode == "rev" else w * packed(linear(like(flat.leaves, v)))
@@ -219,7 +219,7 @@ def probes(
 
 
 def culprit(v: Array, excess: Callable[[Array], float]) -> int:
-    """The input whose part in a wrong sum is the most wrong, found by halving."""
+    """Find by bisection the input whose part of a wrong sum is the most wrong."""
     low, high = 0, len(v)
     while high - low > 1:
         middle = (low + high) // 2
@@ -230,7 +230,7 @@ def culprit(v: Array, excess: Callable[[Array], float]) -> int:
 
 
 def derivative(flat: Flat, mode: str, direction: Array) -> Flat:
-    """The derivative along a direction, as a function of the same inputs: what higher orders are checked on."""
+    """The derivative along a direction as a function of the same inputs, for checks of higher orders."""
     if mode == "fwd":
         v = like(flat.leaves, direction)
         pushed: Callable[..., Any] = lambda *leaves: jvp(flat, leaves, tuple(v))[1]  # noqa: E731
@@ -241,7 +241,7 @@ def derivative(flat: Flat, mode: str, direction: Array) -> Flat:
 
 
 def of_point_and_direction(flat: Flat, mode: str, direction: Array) -> Flat:
-    """The derivative as a function of the point and of the direction: what rounding of either can move."""
+    """The derivative as a function of the point and the direction, since rounding of either can move it."""
 
     def along(leaves: list[Any], given: list[Any]) -> Any:
         return jvp(flat, tuple(leaves), tuple(given))[1] if mode == "fwd" else vjp(flat, *leaves)[1](list(given))
@@ -263,7 +263,7 @@ def all_orders(
     full: Sequence[int] = (FULL, FULL),
     over: str = "",
 ) -> list[Finding]:
-    """What is wrong with the derivatives up to this order; an order is looked at if the one below it is right."""
+    """Check the derivatives up to this order; an order is checked only if the one below it is right."""
     label = f"over {over}" if over else ""
     findings = list(first_order(flat, modes, rng, tolerance, label, full[0]))
     if order <= 1 or findings:

@@ -1,8 +1,8 @@
-"""Operands held constant: to a rule they come as `Zero()`, and must mean what arrays of zeros mean.
+"""Check constant operands: a rule gets `Zero()` as their tangents, which must mean the same as arrays of zeros.
 
-A joint frule is given the tangents of all operands at once, symbolic zeros among them, which finite differences of all
-operands never show it. So every subset of the operands is held constant in turn, and each derivative that comes out is
-compared with the one in which everything moves, along zeros.
+A joint frule gets the tangents of all operands at once, with symbolic zeros among them. Finite differences in all
+operands never show it such zeros. So every subset of the operands is held constant in turn, and each derivative is
+compared with the one in which all operands move, but these along zeros.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from tapem.testing.rounding import rounding_error
 from tapem.transforms import jvp, vjp
 
 EVERY_SUBSET = 4
-"""Of up to this many operands every subset is held constant."""
+"""Up to this many operands, every subset is held constant."""
 
 
 def constant_operands(flat: Flat, modes: Sequence[str], order: int, rng: np.random.Generator) -> Iterator[Finding]:
-    """What the derivatives, and from order 2 on theirs, say differently where some operands are held constant."""
+    """Compare the derivatives, and from order 2 on their derivatives, with those where some operands are constant."""
     towards = {"fwd": flat.leaves, "rev": flat.values}
     directions = {mode: random_direction(flat, mode, rng) for mode in modes}
     for moving in moving_subsets(len(flat.leaves), rng):
@@ -51,7 +51,7 @@ def constant_operands(flat: Flat, modes: Sequence[str], order: int, rng: np.rand
 
 
 def moving_subsets(count: int, rng: np.random.Generator) -> list[tuple[int, ...]]:
-    """The subsets of the operands that move: all but none and all; of many, one, all but one, and some at random.
+    """The subsets of operands that move: every proper, non-empty one; of many operands only some of them.
 
     >>> moving_subsets(3, np.random.default_rng())
     [(0,), (1,), (2,), (0, 1), (0, 2), (1, 2)]
@@ -64,7 +64,7 @@ def moving_subsets(count: int, rng: np.random.Generator) -> list[tuple[int, ...]
 
 
 def of_moving(flat: Flat, moving: Sequence[int], leaves: Sequence[Any]) -> Callable[..., list[Any]]:
-    """The function of the operands that move, with the others as they are."""
+    """The function of the moving operands alone."""
 
     def call(*chosen: Any) -> list[Any]:
         whole = list(leaves)
@@ -76,24 +76,24 @@ def of_moving(flat: Flat, moving: Sequence[int], leaves: Sequence[Any]) -> Calla
 
 
 def pushed_by_some(flat: Flat, moving: Sequence[int], tangents: Sequence[Any], *leaves: Any) -> Any:
-    """The tangents of the outputs, where the other operands are constants."""
+    """The tangents of the outputs if the other operands are constants."""
     chosen = tuple(leaves[at] for at in moving)
     return jvp(of_moving(flat, moving, leaves), chosen, tuple(tangents[at] for at in moving))[1]
 
 
 def pushed_by_all(flat: Flat, moving: Sequence[int], tangents: Sequence[Any], *leaves: Any) -> Any:
-    """The tangents of the outputs, where the other operands have zeros for tangents."""
+    """The tangents of the outputs if the other operands have tangents of zeros."""
     filled = (tangent if at in moving else np.zeros_like(tangent) for at, tangent in enumerate(tangents))
     return jvp(flat, leaves, tuple(filled))[1]
 
 
 def pulled_to_some(flat: Flat, moving: Sequence[int], cotangents: Sequence[Any], *leaves: Any) -> Any:
-    """The cotangents of the operands that move, where the others are constants."""
+    """The cotangents of the moving operands if the others are constants."""
     return list(vjp(of_moving(flat, moving, leaves), *(leaves[at] for at in moving))[1](list(cotangents)))
 
 
 def pulled_to_all(flat: Flat, moving: Sequence[int], cotangents: Sequence[Any], *leaves: Any) -> Any:
-    """The cotangents of the operands that move, where the others have cotangents too."""
+    """The cotangents of the moving operands if the others have cotangents too."""
     found = vjp(flat, *leaves)[1](list(cotangents))
     return [found[at] for at in moving]
 
@@ -104,7 +104,7 @@ DERIVATIVES = {"fwd": (pushed_by_some, pushed_by_all), "rev": (pulled_to_some, p
 def noise_of(
     flat: Flat, mode: str, direction: Array, rng: np.random.Generator, moving: Sequence[int] | None = None
 ) -> Array:
-    """How far rounding may move a derivative, of which only the part of the moving operands is asked in reverse."""
+    """How far rounding may move a derivative; in reverse mode, only the part for the moving operands."""
     error = 2 * rounding_error(of_point_and_direction(flat, mode, direction), rng)
     if mode == "fwd" or moving is None:
         return error
@@ -113,14 +113,14 @@ def noise_of(
 
 
 def differing(check: str, pair: Sequence[Flat], layout: Layout, noise: Callable[[], Array]) -> Iterator[Finding]:
-    """The worst element in which the derivative with constants is not the derivative with zeros."""
+    """Report the worst element in which the derivative with constants differs from the derivative with zeros."""
     found, expected = (packed(one.values) for one in pair)
     loose, detail = rounding(pair[1].precision), "with zeros in place of the constants"
     yield from unequal(check, found, expected, [expected], loose, layout, detail, noise)
 
 
 def once_more(check: str, first: Sequence[Flat], modes: Sequence[str], rng: np.random.Generator) -> Iterator[Finding]:
-    """The derivative of a derivative, in every operand: the rule itself is differentiated, zeros and all."""
+    """Check the derivative of a derivative in every operand, which differentiates the rule itself with its zeros."""
     outer = "rev" if "rev" in modes else "fwd"
     direction = random_direction(first[1], outer, rng)
     second = [derivative(one, outer, direction) for one in first]

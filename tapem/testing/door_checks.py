@@ -1,4 +1,4 @@
-"""The three doors of an op, and its abstract evaluation, must agree to the last bit."""
+"""Check that the three doors of an op and its abstract evaluation agree to the last bit."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tapem.transforms import vjp
 def three_doors(
     op: Callable[..., Any], operands: tuple[Any, ...], static: Mapping[str, Any], skipped: MutableMapping[str, str]
 ) -> Iterator[Finding]:
-    """What differs between arrays, a tracer and a Ref; a function that does not take Refs is noted as such."""
+    """Compare the results for arrays, tracers and Refs; `skipped` notes a function that does not take Refs."""
     value = settled(op(*operands, **static))
     traced = vjp(lambda *given: settled(op(*given, **static)), *operands)[0]
     yield from same("three doors", value, traced, "a tracer, where arrays give the other")
@@ -53,14 +53,14 @@ def through_refs(op: Callable[..., Any], operands: tuple[Any, ...], static: Mapp
     if not isinstance(step, TapeM):
         if not refs:
             return step
-        raise TypeError(f"given Refs it returned {type(step).__name__}, which is no step")
+        raise TypeError(f"given Refs it returned {type(step).__name__}, which is not a step")
     result, tape = cast("TapeM[Any]", step).run(tape)
     outputs, out_structure = tree_flatten(result)
     return tree_unflatten(out_structure, [tape.value(ref) if hasattr(ref, "node") else ref for ref in outputs])
 
 
 def abstractly(op: Primitive, operands: tuple[Any, ...], static: Mapping[str, Any], value: Any) -> Iterator[Finding]:
-    """Shape and dtype as abstract evaluation predicts them, against those of the value."""
+    """Compare the shape and dtype that abstract evaluation predicts with those of the value."""
     bound, given = op.bind(operands, static)
     inputs = tuple(op.as_input(position, operand) for position, operand in enumerate(bound))
     predicted = op.abstract(tuple(ShapeDtype.of(x) if is_array(x) else x for x in inputs), given)
@@ -78,7 +78,7 @@ def abstractly(op: Primitive, operands: tuple[Any, ...], static: Mapping[str, An
 
 
 def same(check: str, expected: Any, actual: Any, detail: str) -> Iterator[Finding]:
-    """Where two results differ in structure, shape, dtype or a single bit."""
+    """Report where two results differ in structure, shape, dtype or a single bit."""
     ones, structure = tree_flatten(expected)
     others, other_structure = tree_flatten(actual)
     if len(ones) != len(others):

@@ -1,4 +1,4 @@
-"""Which dtypes an annotation allows: what is drawn, what an op is tried in, and what can be perturbed at all."""
+"""Which dtypes an annotation allows, and so which are drawn, which are tried, and which can be perturbed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ FLOATS = tuple(np.dtype(name) for name in ("float64", "float32", "float16"))
 
 
 def allows(leaf: Any, dtype: np.dtype[Any]) -> bool:
-    """Whether one array type of an annotation allows a dtype; None, which says nothing, allows all.
+    """Whether one array type of an annotation allows a dtype; None allows all.
 
     >>> from jaxtyping import Float
     >>> allows(Float[np.ndarray, "n"], FLOATS[1]), allows(np.ndarray, np.dtype(bool))
@@ -28,7 +28,7 @@ def operand_allows(operand: Operand, dtype: np.dtype[Any]) -> bool:
 
 
 def only_discrete(operand: Operand) -> bool:
-    """Whether the annotation of an operand allows no real number, so that a gradient of it has no meaning."""
+    """Whether the annotation of an operand does not allow real numbers, so that a gradient has no meaning."""
     return not any(operand_allows(operand, dtype) for dtype in FLOATS)
 
 

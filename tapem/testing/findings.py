@@ -1,4 +1,4 @@
-"""What a check reports: findings, each with argument, index, expected and actual value, gathered into one error."""
+"""The findings of a check, each with argument, index, expected and actual value, and the error that holds them."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ KINDS: Mapping[Kind, str] = {
 class Finding:
     """One thing that is wrong.
 
-    `check` says which check found it, `argument` and `index` where, `expected` and `actual` what. `detail` is a
-    sentence: what the numbers are, or what is wrong where there are none. `output` names the output, where there are
-    several or it is not a scalar. `kind` tells a wrong number, such as a derivative, from a dtype, a shape, memory that
-    is shared or changed, and an error that was raised.
+    `check` is the check that found it, `argument` and `index` the place, `expected` and `actual` the numbers. `detail`
+    explains the numbers, or the mistake if there are no numbers. `output` names the output if there are several or if
+    it is not a scalar. `kind` tells what is wrong: a number (such as a derivative), a dtype, a shape, memory that is
+    shared or changed, or an error that was raised.
 
     >>> print(Finding("reverse mode", "x", (1,), 2.0, -2.0, "the sign is wrong"))
     reverse mode: argument x[1]: expected 2, got -2 (the sign is wrong)
@@ -47,7 +47,7 @@ class Finding:
 
     @staticmethod
     def raised(check: str, error: Exception) -> Finding:
-        """What an op or a rule raised; the engine's own refusals of a dtype or a shape are findings of that kind."""
+        """Make a finding from an error; the engine's DTypeError and ShapeError are findings of kind dtype and shape."""
         kind: Kind = "dtype" if isinstance(error, DTypeError) else "shape" if isinstance(error, ShapeError) else "error"
         text = str(error) if isinstance(error, TapeError) else f"{type(error).__name__}: {error}"
         return Finding(check, detail=text, kind=kind)
@@ -67,9 +67,9 @@ class Finding:
 
 
 class GradientMismatch(TapeError, AssertionError):
-    """A derivative, or something else that a check compares, is not what it should be; `findings` holds the details.
+    """A derivative, or another thing that a check compares, is wrong; `findings` holds the details.
 
-    The first line says of what kinds they are, unless all are wrong numbers.
+    The first line names the kinds of the findings, unless all are wrong numbers.
 
     >>> raise GradientMismatch("cube(x)", [Finding("reverse mode", "x", (), 12.0, 4.0)])
     Traceback (most recent call last):
@@ -88,7 +88,7 @@ class GradientMismatch(TapeError, AssertionError):
         names = dict.fromkeys(finding.check for finding in self.findings)
         count = f"{len(names)} check{'s' * (len(names) != 1)} failed"
         kinds = {finding.kind for finding in self.findings}
-        if kinds - {"number"}:  # a dtype that is wrong must not be read as a derivative that is
+        if kinds - {"number"}:  # a wrong dtype must not look like a wrong derivative
             count += f" ({', '.join(text for kind, text in KINDS.items() if kind in kinds)})"
         super().__init__("\n".join([f"{what}: {count}", *shown, *([note] if note else [])]))
 
@@ -97,7 +97,7 @@ class GradientMismatch(TapeError, AssertionError):
 
 
 def kind_of_difference(one: Any, other: Any) -> Kind:
-    """In what two arrays differ that have not both shape and dtype in common."""
+    """Whether two arrays differ in shape or only in dtype."""
     return "dtype" if one.shape == other.shape else "shape"
 
 
@@ -105,7 +105,7 @@ FLOATS = (float, np.float64, np.float32, np.float16)
 
 
 def number(value: Any) -> str:
-    """A value as a finding shows it: a number in at most ten digits, anything else as it is."""
+    """A value as text: a number in at most ten digits, anything else by `str`."""
     return f"{float(value):.10g}" if type(value) in FLOATS else str(value)
 
 
@@ -119,7 +119,7 @@ def worst_elements(
     *,
     limit: int = 3,
 ) -> list[Finding]:
-    """The findings for the worst wrong elements of a Jacobian, per argument, worst first; all arrays are out by in."""
+    """Report the worst wrong elements of a Jacobian per argument, the worst first; arrays are outputs by inputs."""
     findings: list[Finding] = []
     scalar = outputs.shapes == [()]
     for position, name in enumerate(inputs.names):
@@ -153,7 +153,7 @@ def worst_elements(
 
 
 def diagnosis(actual: Array, expected: Array, wrong: Array) -> str:
-    """A guess at what kind of mistake makes these wrong elements out of the right ones; empty if there is none.
+    """Guess the mistake that turns the right elements into these wrong ones; empty if none is known.
 
     >>> a = np.array([[1.0, 2.0], [3.0, 4.0]])
     >>> diagnosis(-a, a, a > 0), diagnosis(a / 2, a, a > 0), diagnosis(a.T, a, a > 0)

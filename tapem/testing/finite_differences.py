@@ -1,9 +1,9 @@
-"""Finite differences: derivatives found by looking at values alone, as the judge of all rules.
+"""Finite differences: derivatives computed from values alone, which judge all rules.
 
-Five methods. `central`, `forward` and `backward` are the textbook's, with one step. `extrapolated` takes central
-differences at two steps and removes their leading error (Richardson), with smaller steps wherever the two disagree; it
-is what the checks use, and is right to about ten digits in float64. `complex` takes the imaginary part of
-`f(x + ih) / h`, which loses no digits at all, but asks for a function that is analytic as it is written.
+There are five methods. `central`, `forward` and `backward` are the textbook's, with one step. `extrapolated` takes
+central differences at two steps and removes their leading error (Richardson), with smaller steps if the two disagree;
+the checks use it, and it is right to about ten digits in float64. `complex` is the imaginary part of `f(x + ih) / h`,
+which loses no digits, but needs a function whose code is analytic.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from tapem.core import Array, tree_unflatten
 from tapem.errors import ArgumentError, NotScalarError, TapeError
 from tapem.testing.flattening import Flat, as_leaf, first_line, magnitude, packed, real_input
 
-# From a displacement t to the displaced leaves and the displacement that was reached, which rounding may have changed.
+# From a displacement t to the displaced leaves and the actual displacement, which rounding may have changed.
 Path: TypeAlias = Callable[[Any], "tuple[list[Any], Any]"]
 
 METHODS = ("central", "forward", "backward", "extrapolated", "complex")
 
-# Large enough that rounding does not drown the difference, small enough that curvature does not bend it.
+# Large enough against the error of rounding, small enough against the error of truncation.
 STEPS = {np.dtype(np.float64): 1e-4, np.dtype(np.float32): 1e-2, np.dtype(np.float16): 1e-1}
 
 
@@ -36,11 +36,11 @@ def finite_diff(f: Callable[..., Any], x: Any, eps: float | None = None, method:
     - "central": `(f(x+h) - f(x-h)) / 2h`, two calls per element, an error of order h**2.
     - "forward": `(f(x+h) - f(x)) / h`, and "backward": `(f(x) - f(x-h)) / h`, an error of order h.
     - "extrapolated": central differences of two steps or more, an error of order h**4.
-    - "complex": `imag(f(x+ih)) / h`, exact to rounding, where f takes complex numbers and is analytic as written (no
-      abs, no comparison, no conj).
+    - "complex": `imag(f(x+ih)) / h`, exact to rounding, if f takes complex numbers and its code is analytic (no abs, no
+      comparison, no conj).
 
     Raises NotScalarError if f is not scalar, DTypeError for integers in x, ArgumentError for an unknown method, for a
-    step that rounding swallows, or where "complex" is not possible.
+    step that is lost in rounding, or if "complex" is not possible.
 
     >>> finite_diff(lambda x: np.sum(x**2), np.array([1.0, 2.0])).round(6)
     array([2., 4.])
@@ -63,8 +63,8 @@ def finite_diff(f: Callable[..., Any], x: Any, eps: float | None = None, method:
 def finite_diff_jacobian(f: Callable[..., Any], x: Any, eps: float | None = None, method: str = "central") -> Any:
     """The Jacobian of `f` at `x`, from differences of its values.
 
-    For every leaf of the output a tree like x, whose leaves have shape `output.shape + input.shape` and the dtype of
-    the input, as `jacfwd` gives it. `eps` and `method` are those of `finite_diff`, as are the errors.
+    The result has for every leaf of the output a tree like x, whose leaves have shape `output.shape + input.shape` and
+    the dtype of the input, as in `jacfwd`. `eps`, `method` and the errors are those of `finite_diff`.
 
     >>> finite_diff_jacobian(lambda x: x[0] * x, np.array([1.0, 2.0])).round(6)
     array([[2., 0.],
@@ -82,12 +82,12 @@ def finite_diff_jacobian(f: Callable[..., Any], x: Any, eps: float | None = None
         ]
         blocks.append(tree_unflatten(flat.structure, parts)[0])
     if len(flat.real) != flat.output_structure.num_leaves:
-        raise NotScalarError("finite_diff_jacobian: f returns integers or bools too, which have no derivative.")
+        raise NotScalarError("finite_diff_jacobian: f also returns integers or bools, which have no derivative.")
     return tree_unflatten(flat.output_structure, blocks)
 
 
 def like_input(value: Array, leaf: Any) -> Any:
-    """A derivative in the dtype of the input that it belongs to."""
+    """Convert a derivative to the dtype of its input."""
     return value.astype(np.asarray(leaf).dtype)[()]
 
 
@@ -103,14 +103,14 @@ def difference_matrix(
 
 
 class Difference(NamedTuple):
-    """A directional derivative of all outputs, and how large an error of rounding may be in each of them."""
+    """A directional derivative of all outputs, and a bound for the error of rounding in each of them."""
 
     value: Array
     noise: Array
 
 
 class Direction(NamedTuple):
-    """A straight path through the point, and how long a step along it should be in proportion."""
+    """A straight path through the point, and a scale for the step along it."""
 
     path: Path
     scale: float
@@ -145,7 +145,7 @@ def along(flat: Flat, direction: Array) -> Direction:
         leaves = [as_leaf(np.asarray(leaf) + t * part, leaf) for leaf, part in zip(flat.leaves, parts, strict=True)]
         return leaves, t
 
-    # A step is good for every element if it is good for the smallest one, which is taken to be of order one.
+    # A step is small enough for every element if it is for the smallest one, which counts as of order one.
     return Direction(
         path, 1.0 / max(1.0, float(np.max(np.abs(direction / np.maximum(1, np.abs(at)))[moving], initial=0)))
     )
@@ -161,11 +161,10 @@ def difference(
 ) -> Difference:
     """The derivative of all outputs along a direction, by one of the methods.
 
-    `inside` is the error of rounding in each output where it is known; otherwise it is taken to be that of the last
-    digits.
+    `inside` is the error of rounding in each output, if it is known to be more than the last digits.
     """
     if method not in METHODS:
-        raise ArgumentError(f"finite differences: method={method!r} is none of {', '.join(METHODS)}.")
+        raise ArgumentError(f"finite differences: method={method!r} is not one of {', '.join(METHODS)}.")
     if eps is not None and not (eps > 0 and np.isfinite(eps)):
         raise ArgumentError(f"finite differences: the step eps={eps} must be positive.")
     precision = flat.precision
@@ -200,8 +199,8 @@ def slope(
 def extrapolated(
     flat: Flat, direction: Direction, eps: float | None, rounding: float, inside: Array | float
 ) -> Difference:
-    """Richardson's extrapolation of central differences: for every output the step at which two of them agree best."""
-    # Here the errors of truncation, of order h**4, and of rounding, of order rounding / h, are alike.
+    """Richardson's extrapolation of central differences, for every output at the step where two of them agree best."""
+    # At this step the errors of truncation, of order h**4, and of rounding, of order rounding / h, are equal.
     step = rounding**0.2 * direction.scale if eps is None else eps
     size = flat.outputs.size
     value, noise, error = np.full(size, np.nan), np.zeros(size), np.full(size, np.inf)
@@ -217,13 +216,13 @@ def extrapolated(
         if np.all(error <= np.maximum(1e-6 * np.maximum(np.abs(value), 1e-2 * magnitude(value)), noise)):
             break
         step /= 8
-    # Where the function is not as smooth as the step takes it to be, or noisier, the two differences disagree.
+    # The two differences disagree if the function is less smooth or noisier than the step assumes.
     doubt = np.minimum(4 * error, 1e6 * rounding * max(1.0, magnitude(packed(flat.values))))
     return Difference(value, noise + doubt)
 
 
 def complex_step(flat: Flat, direction: Direction, eps: float | None) -> Array:
-    """The imaginary part of f at a small imaginary displacement: no difference is taken, so nothing cancels."""
+    """The imaginary part of f at a small imaginary displacement: there is no difference, so nothing cancels."""
     step = 1e-20 if eps is None else eps
     leaves, _ = direction.path(complex(0.0, step))
     try:
@@ -239,7 +238,7 @@ def complex_step(flat: Flat, direction: Direction, eps: float | None) -> Array:
 
 
 def refuse_unless_analytic(flat: Flat, columns: Sequence[Array], wanted: Sequence[int]) -> None:
-    """ArgumentError if complex steps contradict differences of values, as they do where f takes abs or compares."""
+    """Raise ArgumentError if complex steps contradict differences of values, as they do if f uses abs or compares."""
     probe = np.zeros(flat.inputs.size)
     probe[list(wanted)] = np.random.default_rng().normal(size=len(wanted))
     expected = difference(flat, along(flat, probe)).value

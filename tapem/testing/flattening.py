@@ -1,8 +1,8 @@
-"""Any program as a function from vectors to vectors: the form in which derivatives are compared.
+"""Any program as a function from vectors to vectors, so that derivatives can be compared.
 
-A program may take and give trees, may be a plain function, a function of ops or a `do` program, and may have integer
-arguments. `Flat` keeps of all that only what can be differentiated: its real inputs and its real outputs, one after the
-other. A `Layout` says which argument, and which element of it, a position of such a vector stands for.
+A program may be a plain function, a function of ops or a `do` program, may take and return trees, and may have integer
+arguments. `Flat` reduces it to its differentiable part: the real inputs and the real outputs, one after the other. A
+`Layout` maps a position in such a vector to the argument and the index of the element there.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from tapem.errors import DTypeError, TapeError
 from tapem.transforms import as_tracer
 
 REFUSALS = (TapeError, TypeError, ValueError, ArithmeticError, NotImplementedError)
-"""What a program raises where it does not take what it is given."""
+"""The exceptions that a program may raise if it does not accept its arguments."""
 
 
 class Layout:
-    """How named arrays lie one after the other in a vector.
+    """The layout of named arrays, one after the other, in a vector.
 
     >>> layout = Layout(["w", "b"], [(2, 3), (3,)])
     >>> layout.size, layout.locate(4), layout.locate(7)
@@ -54,21 +54,21 @@ class Layout:
         return next(i for i in range(len(self.names)) if self.starts[i] <= flat < self.starts[i + 1])
 
     def locate(self, flat: int) -> tuple[str, tuple[int, ...]]:
-        """The name of the array, and the index in it, of an element of the vector."""
+        """The name of the array that holds an element of the vector, and the element's index in it."""
         position = self.owner(flat)
         index = np.unravel_index(flat - self.starts[position], self.shapes[position] or (1,))
         return self.names[position], tuple(map(int, index)) if self.shapes[position] else ()
 
     def split(self, vector: Any) -> list[Any]:
-        """The arrays that lie in a vector."""
+        """Split a vector into its arrays."""
         return [np.reshape(vector[self.block(i)], shape) for i, shape in enumerate(self.shapes)]
 
 
 class Flat:
-    """A program at a point, as a function of its real input leaves that gives its real output leaves.
+    """A program at a point, as a function from its real input leaves to its real output leaves.
 
-    Whatever else the program takes stays as it is at the point. `leaves` are the inputs at the point, `inputs` and
-    `outputs` their layouts. Raises DTypeError for what is no tensor.
+    All other inputs keep their values. `leaves` are the real inputs at the point; `inputs` and `outputs` are the
+    layouts. Raises DTypeError for a leaf that is not a tensor.
 
     >>> flat = Flat(lambda x, n: {"y": x[n], "n": n}, (np.array([1.0, 2.0]), 1))
     >>> flat.inputs.names, flat.outputs.names, flat.vector(flat.leaves)
@@ -76,17 +76,17 @@ class Flat:
     """
 
     def __init__(self, f: Callable[..., Any], arguments: tuple[Any, ...], names: Sequence[str] | None = None) -> None:
-        """Look at the program at these arguments; it is run once, to see what it gives."""
+        """Run the program once at these arguments to learn its outputs."""
         self.f = f
         self.all_leaves, self.structure = tree_flatten(arguments)
         for leaf in self.all_leaves:
-            constant(leaf, op="a gradient check", argument="one of its arguments")  # raises, in words
+            constant(leaf, op="a gradient check", argument="one of its arguments")  # raises DTypeError
         paths = leaf_names(arguments, argument_names(f, len(arguments)) if names is None else names)
         self.positions = [i for i, leaf in enumerate(self.all_leaves) if ShapeDtype.of(leaf).dtype.kind == "f"]
         self.discrete = [paths[i] for i in range(len(paths)) if i not in self.positions]
         self.leaves = [self.all_leaves[i] for i in self.positions]
         self.inputs = Layout([paths[i] for i in self.positions], [np.shape(leaf) for leaf in self.leaves])
-        # What the checks hand out, and what they compare it with afterwards, must not be the same memory.
+        # The checks compare arguments afterwards with these copies.
         self.kept = [np.array(leaf) for leaf in self.all_leaves]
         with np.errstate(all="ignore"):
             result = settled(f(*arguments))
@@ -107,18 +107,18 @@ class Flat:
         return [found[i] for i in self.real]
 
     def vector(self, leaves: Sequence[Any], dtype: Any = np.float64) -> Array:
-        """The real outputs at these input leaves, one after the other."""
+        """The real outputs at these input leaves as one vector."""
         return packed(self(*leaves), dtype)
 
     def mutated(self) -> str | None:
-        """The name of an argument that no longer holds what it held when the check began, if there is one."""
+        """The name of an argument whose value has changed since the check began, if there is one."""
         for leaf, kept, name in zip(self.all_leaves, self.kept, self.every_name(), strict=True):
             if not np.array_equal(leaf, kept, equal_nan=kept.dtype.kind == "f"):
                 return name
         return None
 
     def every_name(self) -> list[str]:
-        """The names of all input leaves, those that cannot be differentiated included."""
+        """The names of all input leaves, including those without a derivative."""
         real, other = iter(self.inputs.names), iter(self.discrete)
         return [next(real) if i in self.positions else next(other) for i in range(len(self.all_leaves))]
 
@@ -130,12 +130,12 @@ class Flat:
 
 
 def is_array(value: Any) -> TypeGuard[Array]:
-    """Whether a value is an array of NumPy's, not a number or a tracer."""
+    """Whether a value is a NumPy array, not a number or a tracer."""
     return isinstance(value, np.ndarray)
 
 
 def as_tuple(value: Any) -> tuple[Any, ...]:
-    """The results of a call: the tuple that it gave, or its only result in one.
+    """The results of a call as a tuple; a single result becomes a tuple of one.
 
     >>> as_tuple(1), as_tuple((1, 2))
     ((1,), (1, 2))
@@ -144,17 +144,17 @@ def as_tuple(value: Any) -> tuple[Any, ...]:
 
 
 def is_list(value: Any) -> TypeGuard[list[Any]]:
-    """Whether a value was written as a list."""
+    """Whether a value is a list."""
     return isinstance(value, list)
 
 
 def is_real(value: Any) -> bool:
-    """Whether a value is of floats, so that it can be perturbed."""
+    """Whether a value holds floats, so that it can be perturbed."""
     return value is not None and type(value) is not tuple and ShapeDtype.of(value).dtype.kind == "f"
 
 
 def packed(leaves: Sequence[Any], dtype: Any = np.float64) -> Array:
-    """Arrays as one vector.
+    """Pack arrays into one vector.
 
     >>> packed([np.ones((1, 2)), 3.0])
     array([1., 1., 3.])
@@ -165,12 +165,12 @@ def packed(leaves: Sequence[Any], dtype: Any = np.float64) -> Array:
 
 
 def magnitude(vector: Array) -> float:
-    """The largest finite absolute value; 0 of nothing."""
+    """The largest finite absolute value; 0 if there is none."""
     return float(np.max(np.abs(vector), initial=0.0, where=np.isfinite(vector)))
 
 
 def as_leaf(value: Any, like: Any) -> Any:
-    """An array as the kind of value that stands in its place: a Python number, a NumPy scalar or an array."""
+    """Convert an array to the kind of `like`: a Python number, a NumPy scalar or an array."""
     if np.iscomplexobj(value):
         return np.asarray(value)
     if type(like) is float:
@@ -180,7 +180,7 @@ def as_leaf(value: Any, like: Any) -> Any:
 
 
 def settled(result: Any) -> Any:
-    """What a program returned, as values: a step is taken, on the current recorder or on a tape of its own."""
+    """The values that a program returned; a step runs on the current recorder or on a new tape."""
     if not isinstance(result, TapeM):
         return result
     step = cast("TapeM[Any]", result)
@@ -194,7 +194,7 @@ def settled(result: Any) -> Any:
 
 
 def argument_names(f: Callable[..., Any], count: int) -> list[str]:
-    """The names of the positional parameters of a function; `x0`, `x1` where it does not tell.
+    """The names of the positional parameters of a function; `x0`, `x1` if its signature cannot be read.
 
     >>> argument_names(lambda a, *rest: a, 3)
     ['a', 'rest[0]', 'rest[1]']
@@ -212,12 +212,12 @@ def argument_names(f: Callable[..., Any], count: int) -> list[str]:
 
 
 def leaf_names(trees: tuple[Any, ...], names: Sequence[str]) -> list[str]:
-    """How a program writes each leaf of its arguments.
+    """The expression for each leaf of a program's arguments.
 
     >>> leaf_names(({"w": [1, 2]}, 3), ["params", "x"])
     ["params['w'][0]", "params['w'][1]", 'x']
     """
-    tree_flatten(trees)  # teaches optree the dataclasses in it
+    tree_flatten(trees)  # registers the dataclasses in it with optree
     return [
         accessor.codify(name)
         for tree, name in zip(trees, names, strict=True)
@@ -226,16 +226,16 @@ def leaf_names(trees: tuple[Any, ...], names: Sequence[str]) -> list[str]:
 
 
 def first_line(error: Exception) -> str:
-    """What an error says in its first line."""
+    """The first line of an error's message."""
     return next(iter(str(error).splitlines()), type(error).__name__)
 
 
-def real_input(flat: Flat, what: str) -> None:
-    """DTypeError unless every input leaf is real."""
+def real_input(flat: Flat, caller: str) -> None:
+    """Raise DTypeError unless every input leaf is real; `caller` is the name shown in errors."""
     if flat.discrete:
         raise DTypeError(
-            f"{what}: {flat.discrete[0]} holds integers or bools, which cannot be perturbed. Convert it to floats, or "
-            "close the function over it."
+            f"{caller}: {flat.discrete[0]} holds integers or bools, which cannot be perturbed. Convert it to floats, "
+            "or close the function over it."
         )
 
 

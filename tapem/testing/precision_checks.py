@@ -1,4 +1,4 @@
-"""An op in other precisions than float64: the dtypes of all that comes out, and roughly the numbers."""
+"""Check an op in float32 and float16: the dtypes of all results, and roughly the numbers."""
 
 from __future__ import annotations
 
@@ -20,29 +20,29 @@ SINGLE, HALF = np.dtype(np.float32), np.dtype(np.float16)
 
 
 def single_precision(case: Case) -> Iterator[Finding]:
-    """float32 operands give float32 values, tangents and cotangents, close to those of float64, or are refused."""
+    """Check that float32 operands give float32 results close to those of float64, or are refused."""
     yield from other_precision(case, SINGLE, 1e-2)
 
 
 def half_precision(case: Case) -> Iterator[Finding]:
-    """float16 operands give float16 throughout, or are refused; some implementations know float32 at least."""
+    """Check that float16 operands give float16 results, or are refused, as by implementations without float16."""
     with np.errstate(all="ignore"):
         yield from list(other_precision(case, HALF, 2e-1))
 
 
 def other_precision(case: Case, dtype: np.dtype[Any], loose: float) -> Iterator[Finding]:
-    """Dtypes of value, tangents and cotangents in another precision, and that the numbers agree roughly."""
+    """Check the dtypes of value, tangents and cotangents in another precision, and that the numbers agree roughly."""
     check = str(dtype)
     operands = case.in_dtype(dtype)
     if operands is None:
         return
     flat, exact = case.flatten(operands), case.flatten(cast_reals(operands, np.dtype(np.float64)))
-    # Integers promote, as NumPy has it; so do Python's floats where they are put into an array, as np.stack does.
+    # Integers promote as in NumPy; so do Python's floats that are put into an array, as np.stack does.
     weak = isinstance(case.op, Primitive) and case.op.elementwise
     strong = [np.asarray(x).dtype for x in flat.all_leaves if not (weak and type(x) in (int, float, bool))]
     allowed = {dtype, np.result_type(dtype, *strong), *numpys(case, operands)}
     wider = {ShapeDtype.of(value).dtype for value in flat.values} - allowed
-    if dtype == HALF and wider:  # SciPy knows no float16; what widens float32 as well was found there
+    if dtype == HALF and wider:  # SciPy has no float16; an op that widens float32 too was found in the float32 check
         case.skipped[check] = f"the implementation computes it in {wider.pop()}"
         return
     for name, value, right in zip(flat.outputs.names, flat.values, exact.values, strict=True):
@@ -77,41 +77,41 @@ def other_precision(case: Case, dtype: np.dtype[Any], loose: float) -> Iterator[
 
 
 def numpys(case: Case, operands: tuple[Any, ...]) -> Iterator[np.dtype[Any]]:
-    """The dtype that NumPy's own function gives, where the op stands for one: np.float_power is always of float64."""
+    """The dtype that NumPy's own function gives, if the op equals one: np.float_power always gives float64."""
     for function in case.op.numpy if isinstance(case.op, Primitive) else ():
         with suppress(TypeError, ValueError), np.errstate(all="ignore"):
             yield np.asarray(function(*operands, **case.static)).dtype
 
 
-def dtypes(check: str, what: str, names: Sequence[str], found: Any, references: Any) -> Iterator[Finding]:
-    """Every array has the dtype of the value that it belongs to."""
+def dtypes(check: str, owner: str, names: Sequence[str], found: Any, references: Any) -> Iterator[Finding]:
+    """Check that every array has the dtype of its owner, an operand or an output."""
     for name, one, reference in zip(names, found, references, strict=True):
         own, expected = ShapeDtype.of(one).dtype, ShapeDtype.of(reference).dtype
         if own != expected:
-            yield Finding(check, name, (), expected, own, f"the dtype of its {what}", kind="dtype")
+            yield Finding(check, name, (), expected, own, f"the dtype of its {owner}", kind="dtype")
 
 
 class Noise(NamedTuple):
-    """How far rounding may move arrays of a layout; asked only where something seems wrong."""
+    """How far rounding may move arrays of a layout; computed only if something seems wrong."""
 
     layout: Layout
     error: Callable[[], Array]
 
 
-def roughly(check: str, what: str, found: Any, exact: Any, loose: float, noise: Noise) -> Iterator[Finding]:
-    """Whether arrays agree as far as the lower precision allows; overflow counts as agreement."""
+def roughly(check: str, role: str, found: Any, exact: Any, loose: float, noise: Noise) -> Iterator[Finding]:
+    """Check that arrays agree as far as the lower precision allows; overflow counts as agreement."""
     for position, (name, low, high) in enumerate(zip(noise.layout.names, found, exact, strict=True)):
         one, other = np.atleast_1d(np.asarray(low, np.float64)), np.atleast_1d(np.asarray(high, np.float64))
         if not np.isfinite(one).all():
             continue
         scale = float(np.max(np.abs(other), initial=0.0, where=np.isfinite(other)))
-        # A sum that cancels is only as good as its terms, which are of order one.
+        # A sum whose terms cancel is only as precise as its terms, which are of order one.
         wrong = np.abs(one - other) > loose * scale + 64 * float(np.finfo(check).eps)
         if wrong.any():
             wrong &= np.abs(one - other) > np.atleast_1d(noise.layout.split(noise.error())[position])
         if wrong.any():
             index = tuple(map(int, np.argwhere(wrong)[0]))
-            detail = f"the {what} of {name} at {list(index)}, from float64"
+            detail = f"the {role} of {name} at {list(index)}, from float64"
             yield Finding(check, None, (), float(other[index]), float(one[index]), detail)
 
 

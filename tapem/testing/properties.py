@@ -42,27 +42,26 @@ def check_op(
 ) -> None:
     """Property-test an op, or any annotated function of ops: `check_rule` on examples drawn from its signature.
 
-    Shapes come from the jaxtyping annotations, as `shaped` reads them; numbers are drawn away from zero, from integers
-    and from each other, where kinks usually are. Every example undergoes all of `check_rule`: both modes and their
-    nestings against finite differences, batch rule, dtypes, doors, side effects. A failure is shrunk to a small
-    example, which the error shows, with the calls that repeat the run and the example.
+    Shapes come from the jaxtyping annotations, as `shaped` reads them. Numbers are drawn away from zero, from integers
+    and from each other, since kinks are usually there. Every example runs through all of `check_rule`: both modes and
+    their nestings against finite differences, batch rule, dtypes, doors, side effects. A failure is shrunk to a small
+    example, which the error shows together with the calls that repeat the run and the example.
 
     - `elements`: strategies for the numbers, as for `shaped`.
     - `prepare`: a function that turns the drawn arguments into a tuple of valid ones, such as
       `lambda a: (a @ a.T + np.eye(len(a)),)` for an op that wants a positive definite matrix.
-    - `dtypes`: the dtypes to try. Numbers are drawn in the most precise one of reals, and every example is tried in the
-      others too; by default float64, float32 and float16, as far as the annotations allow them. What the op itself
-      refuses, as LAPACK does float16, is no finding.
+    - `dtypes`: the dtypes to try, by default float64, float32 and float16 if the annotations allow them. Real numbers
+      are drawn in the most precise one, and every example is tried in the others too. A dtype that the op itself
+      refuses, as LAPACK refuses float16, is not a finding.
     - `modes`, `order`, `batch`: which derivatives to check, up to which order, and whether under `vmap`. A rule that
-      calls what only takes arrays, such as a function of SciPy's, wants `order=1, batch=False`.
-    - `static`: static arguments of the op; Hypothesis strategies among them are drawn from.
-    - `seed` repeats a run. `max_examples`, the database of examples that failed, and all else is as Hypothesis' profile
-      says, where nothing is given here.
+      calls a function that only takes arrays, such as SciPy's, needs `order=1, batch=False`.
+    - `static`: static arguments of the op; a Hypothesis strategy among them draws its value.
+    - `seed` repeats a run. Without `max_examples`, and for everything else, Hypothesis' current profile decides.
 
-    Examples that the op refuses in words, and those at which its value is not finite, are drawn again.
+    Examples that the op refuses with an error of tapem's, or where its value is not finite, are drawn again.
 
     Raises GradientMismatch with every finding and the smallest failing example, MissingExtraError without Hypothesis,
-    ArgumentError for a function that fails on what is drawn for want of annotations.
+    ArgumentError for a function without annotations that fails on the drawn arrays.
 
     >>> import tapem as tm
     >>> from jaxtyping import Float
@@ -78,7 +77,7 @@ def check_op(
     fixed = {key: value for key, value in static.items() if key not in drawn}
     signature = Signature.of(fn)
     kinds = None if dtypes is None else [np.dtype(dtype) for dtype in dtypes]
-    # Axis sizes may be named by a static argument; those that are drawn are not known yet.
+    # Annotations may name a static argument as a size; the values of drawn ones are not known yet.
     arguments = shaped(
         fn,
         elements=elements,
@@ -103,7 +102,7 @@ def check_op(
         except (ArgumentError, np.linalg.LinAlgError):
             hypothesis.reject()
         except (ShapeError, DTypeError) as error:
-            if error.__context__ is None:  # NumPy refused nothing: it is the result that does not fit
+            if error.__context__ is None:  # NumPy accepted the operands: the result does not fit
                 raise
             hypothesis.reject()
         except Exception as error:
@@ -120,7 +119,7 @@ def check_op(
         fresh = zlib.crc32(name.encode()) if profile.derandomize else np.random.SeedSequence().generate_state(1)[0]
         seed = int(fresh if forced is None else forced)
     run: Any = hypothesis.given(arguments, st.fixed_dictionaries(drawn), st.integers(0, 2**32 - 1))(property_of)
-    run = hypothesis.seed(seed)(run)  # before the settings, since it takes the database away
+    run = hypothesis.seed(seed)(run)  # before the settings, since it disables the database
     run = hypothesis.settings(
         max_examples=profile.max_examples if max_examples is None else max_examples,
         deadline=None,
@@ -129,7 +128,7 @@ def check_op(
         phases=[phase for phase in profile.phases if phase is not hypothesis.Phase.explain],
         suppress_health_check=list(hypothesis.HealthCheck),
     )(run)
-    if forced is None:  # otherwise Hypothesis was asked not to look at what it knows
+    if forced is None:  # otherwise Hypothesis must not use its database
         run._hypothesis_internal_database_key = f"tapem.check_op {getattr(fn, '__module__', '')}.{name}".encode()
     options: dict[str, Any] = {**asked, "elements": elements, "prepare": prepare, "max_examples": max_examples}
     options |= {"max_side": max_side, "max_axes": max_axes, **static, "seed": seed}
@@ -157,7 +156,7 @@ def check_op(
 
 
 def dtypes_to_draw(signature: Signature, kinds: Sequence[np.dtype[Any]] | None) -> list[np.dtype[Any]]:
-    """One dtype of reals, the most precise that is asked for and allowed, and those of other numbers."""
+    """The most precise real dtype that is wanted and allowed, and the wanted dtypes of other numbers."""
     wanted = [*FLOATS, np.dtype(np.int64), np.dtype(np.bool_)] if kinds is None else kinds
     reals = [dtype for dtype in FLOATS if dtype in wanted]
     real_operands = [operand for operand in signature.operands if not only_discrete(operand)]
@@ -167,20 +166,20 @@ def dtypes_to_draw(signature: Signature, kinds: Sequence[np.dtype[Any]] | None) 
 
 
 def refuse_unannotated(name: str, names: Sequence[str], values: Sequence[Any], error: Exception) -> NoReturn:
-    """ArgumentError for a function that says nothing of its arguments, and fails on arrays that broadcast together."""
+    """Raise ArgumentError for a function without annotations that fails on arrays that broadcast together."""
     shown = ", ".join(f"{key} of shape {np.shape(value)}" for key, value in zip(names, values, strict=True))
     raise ArgumentError(
         f"check_op: {name}({', '.join(names)}) has no annotations, so arrays that broadcast together were drawn; for "
-        f"{shown} it raised {type(error).__name__}: {str(error).rstrip('.')}. Annotate what it takes, as in "
+        f"{shown} it raised {type(error).__name__}: {str(error).rstrip('.')}. Annotate its parameters, as in "
         f"{names[0]}: Float[tm.Tensor, 'n m'], or check it at a point of your own, with tm.testing.check_grads."
     ) from error
 
 
 def separated(values: tuple[Any, ...], seed: int) -> tuple[Any, ...]:
-    """The same arguments with their real numbers moved off kinks and ties: no zeros, no integers, no two alike.
+    """Move real numbers away from kinks and ties: no zeros, no integers, no two equal ones.
 
-    Hypothesis likes some numbers better than others. With an odd seed all are moved on, round the end, by a part of the
-    range that belongs to the seed, so that no range of numbers is forgotten.
+    Hypothesis prefers some numbers. So an odd seed also shifts all numbers cyclically within the range, by a part of it
+    that depends on the seed, and every part of the range is tried.
     """
     onward = 2 * REACH * math.modf(GOLDEN * seed)[0] if seed % 2 else 0.0
     position = 0
@@ -191,7 +190,7 @@ def separated(values: tuple[Any, ...], seed: int) -> tuple[Any, ...]:
             continue
         size = np.size(value)
         there = (np.asarray(value, np.float64) + REACH + onward) % (2 * REACH) - REACH
-        # Between two multiples of 1/8, each element at a place of its own.
+        # Each element gets its own position between two multiples of 1/8.
         places = np.modf(GOLDEN * np.arange(position + 1, position + size + 1))[0].reshape(np.shape(value))
         moved.append(((np.floor(8 * there) + 0.2 + 0.6 * places) / 8).astype(ShapeDtype.of(value).dtype))
         position += size
@@ -199,6 +198,6 @@ def separated(values: tuple[Any, ...], seed: int) -> tuple[Any, ...]:
 
 
 GOLDEN = 0.6180339887
-"""Multiples of it, without their whole part, lie evenly between 0 and 1, however many they are."""
+"""The fractional parts of its multiples are spread evenly between 0 and 1, for any number of multiples."""
 
 __all__ = ["check_op"]

@@ -1,4 +1,4 @@
-"""What every derivative must be beside right: linear, adjoint in its two modes, and free of side effects."""
+"""Check that derivatives are linear, that the two modes are adjoint, and that nothing has side effects."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tapem.testing.rounding import rounding_error
 
 
 def purity(flat: Flat, modes: Sequence[str], rng: np.random.Generator) -> Iterator[Finding]:
-    """Arguments, tangents and cotangents are left as they were, and results share memory with nothing."""
+    """Check that arguments, tangents and cotangents do not change, and that results do not share memory."""
     for mode in modes:
         check = f"purity of {NAMES[mode]} mode"
         given = flat.leaves if mode == "fwd" else flat.values
@@ -44,7 +44,7 @@ def purity(flat: Flat, modes: Sequence[str], rng: np.random.Generator) -> Iterat
             first = [np.array(result) for result in results]
             for result in results:
                 if is_array(result) and result.flags.writeable:
-                    result.fill(np.nan)  # what a user may do to a result must not reach the next one
+                    result.fill(np.nan)  # a user may overwrite a result, which must not change the next one
             for name, before, after in zip(names, first, linear(kept), strict=True):
                 if not np.array_equal(before, after, equal_nan=True):
                     index = tuple(map(int, np.argwhere(np.atleast_1d(before != after))[0][: before.ndim]))
@@ -72,7 +72,7 @@ def purity(flat: Flat, modes: Sequence[str], rng: np.random.Generator) -> Iterat
 def aliases(
     check: str, names: Sequence[str], results: Sequence[Any], flat: Flat, passed: Sequence[Any]
 ) -> Iterator[Finding]:
-    """Results that share memory with an argument, with what was passed in, or with each other."""
+    """Report results that share memory with an argument, with `passed` (tangents or cotangents), or with each other."""
     holders = [
         *zip(flat.every_name(), flat.all_leaves, strict=True),
         *((f"the {'tangent' if 'forward' in check else 'cotangent'} passed in", value) for value in passed),
@@ -84,7 +84,7 @@ def aliases(
 
 
 def linearity(flat: Flat, modes: Sequence[str], rng: np.random.Generator) -> Iterator[Finding]:
-    """Sums go to sums and multiples to multiples, to rounding; zeros go to zeros."""
+    """Check linearity: sums give sums and multiples give multiples, to rounding; zeros give zeros."""
     for mode in modes:
         check = f"linearity of {NAMES[mode]} mode"
         linear = {"fwd": forward_map, "rev": reverse_map}[mode](flat)
@@ -103,7 +103,7 @@ def linearity(flat: Flat, modes: Sequence[str], rng: np.random.Generator) -> Ite
 
 
 def adjointness(flat: Flat, rng: np.random.Generator) -> Iterator[Finding]:
-    """`<w, J v> = <J^T w, v>` for random w and v, to rounding."""
+    """Check `<w, J v> = <J^T w, v>` for random w and v, to rounding."""
     v, w = random_direction(flat, "fwd", rng), random_direction(flat, "rev", rng)
     pushed = packed(forward_map(flat)(like(flat.leaves, v)))
     pulled = packed(reverse_map(flat)(like(flat.values, w)))
@@ -128,9 +128,9 @@ def unequal(
     detail: str = "",
     noise: Callable[[], Array | float] = lambda: 0.0,
 ) -> Iterator[Finding]:
-    """The worst element by which two vectors differ more than rounding explains.
+    """Report the worst element in which two vectors differ by more than rounding explains.
 
-    That is `loose`, relative to the parts, or else `noise`, which is asked only where something seems wrong.
+    Rounding explains `loose` relative to the parts, or else `noise`, which is called only if something seems wrong.
     """
     scale = sum((np.abs(part) for part in parts), np.zeros_like(actual))
     typical = float(np.max(scale, initial=0.0, where=np.isfinite(scale)))

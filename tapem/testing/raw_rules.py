@@ -1,4 +1,4 @@
-"""The rules of an op as they are, called without the engine, which would forgive or hide some mistakes."""
+"""Check the rules of an op directly, without the engine, which corrects or hides some mistakes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def raw_rules(
     modes: Sequence[str],
     rng: np.random.Generator,
 ) -> Iterator[Finding]:
-    """Operands that cannot be perturbed receive nothing, and no rule changes what it is given."""
+    """Check that operands that cannot be perturbed get no cotangent, and that rules do not change their arguments."""
     bound, given = op.bind(operands, static)
     inputs = tuple(np.array(x) if is_array(x) else x for x in map(op.as_input, range(len(bound)), bound))
     value, residuals = op.evaluate(inputs, given)
@@ -52,7 +52,7 @@ def raw_rules(
 
 
 def like(value: Any, rng: np.random.Generator) -> Any:
-    """Random numbers of the shape and dtype of a value."""
+    """Draw random numbers with the shape and dtype of a value."""
     kind = ShapeDtype.of(value)
     return rng.normal(size=kind.shape).astype(kind.dtype) if kind.shape else kind.dtype.type(rng.normal())
 
@@ -67,7 +67,7 @@ def numbered(rules: Any) -> list[tuple[int | None, Callable[..., Any]]]:
 def discrete_operands(
     op: Primitive, cotangent: Any, rest: tuple[Any, ...], inputs: tuple[Any, ...], static: Mapping[str, Any]
 ) -> Iterator[Finding]:
-    """DoesNotExist, or no rule at all, for every operand that is an index, a mask or a shape: a zero would say more."""
+    """Check that the cotangent of every operand that is an index, a mask or a shape is DoesNotExist, or has no rule."""
     operands = op.signature.operands
     last = len(operands) - 1
     positions = [i for i, x in enumerate(inputs) if x is not None and only_discrete(operands[min(i, last)])]
@@ -96,20 +96,20 @@ def discrete_operands(
 
 
 def computed(part: Any) -> Any:
-    """What a rule returned, with thunks evaluated."""
+    """The result of a rule with thunks evaluated."""
     while isinstance(part, Thunk):
         part = part()
     return part
 
 
 def forced(part: Any) -> Any:
-    """What a rule returned, with thunks evaluated; None for Zero and DoesNotExist too."""
+    """The result of a rule with thunks evaluated; None for Zero and DoesNotExist."""
     part = computed(part)
     return None if isinstance(part, AbstractZero) else part
 
 
 def kind_of_cotangent(op: Primitive, position: int, part: Any, operand: Any, value: Any) -> Iterator[Finding]:
-    """Shape and dtype of one cotangent, before the engine undoes broadcasting and promotion."""
+    """Check shape and dtype of one cotangent, before the engine undoes broadcasting and promotion."""
     part = forced(part)
     if part is None:
         return
@@ -126,7 +126,7 @@ def kind_of_cotangent(op: Primitive, position: int, part: Any, operand: Any, val
 
 
 def name_of(op: Primitive, position: int) -> str:
-    """The name of an operand, as findings give it."""
+    """The name of an operand in findings."""
     return op.argument(position).removeprefix("argument ").strip("'")
 
 
@@ -138,7 +138,7 @@ def unchanged(
     arguments: tuple[Any, ...],
     static: Mapping[str, Any],
 ) -> Iterator[Finding]:
-    """A rule, and the thunks that it returns, must leave the arrays that it is given as they are."""
+    """Check that a rule and the thunks that it returns do not change the arrays that the rule gets."""
     arrays = [leaf for leaf in tree_flatten(list(arguments))[0] if is_array(leaf)]
     locks = [array.flags.writeable for array in arrays]
     before = [array.copy() for array in arrays]
@@ -156,7 +156,7 @@ def unchanged(
 
 
 def role_names(op: Primitive, kind: str, arguments: tuple[Any, ...]) -> list[str]:
-    """What each array among the arguments of a rule is, for a message."""
+    """The role of each argument of a rule, such as "the cotangent", for findings."""
     roles = ["the cotangent" if kind == "rrule" else "the tangent", "the value"]
     roles += ["the residuals"] * op.residuals
     while len(roles) < len(arguments):

@@ -1,14 +1,14 @@
-"""How far rounding may move the result of a program, found by running it again, a little differently.
+"""Estimate how far rounding may move the results of a program, by running it again with small changes.
 
-Where terms of order one cancel, as in `1 - tanh(x)**2` far from 0, the result is tiny and its error is not, so nothing
-can be told from the result alone. Two things can be done:
+If terms of order one cancel, as in `1 - tanh(x)**2` far from 0, the result is tiny and its error is not, so the result
+alone does not show the error. Two estimates do:
 
-- The program is recorded, and every value on its tape is moved by a random part of its last digits (stochastic
-  arithmetic, as in CESTAC): how far the results move is what rounding between the ops can explain. Decisions, such as
-  comparisons and indices, stay as they were taken.
-- The program is run at points next to each other, where all that is smooth about it goes away in high differences:
-  what remains is the rounding inside of its ops. An op may also round to a plateau, where nothing can be seen of the
-  terms that cancel; how large they are is what it gives elsewhere.
+- Record the program, and change every value on its tape by a random part of its last digits (stochastic arithmetic, as
+  in CESTAC). The results move as far as rounding between the ops can explain. Decisions, such as comparisons and
+  indices, do not change.
+- Run the program at neighboring points. High differences remove its smooth part; the rest is rounding inside its ops.
+  If an op rounds to a plateau, the differences do not show the terms that cancel; their size is estimated from the
+  results at other points.
 
 Sources: Vignes, A stochastic arithmetic for reliable scientific computation, 1993; More and Wild, Estimating
 computational noise, 2011.
@@ -28,7 +28,7 @@ from tapem.transforms import Trace, trace
 
 RUNS = 6
 SAFETY = 2.0
-"""How much larger the error may be than the largest of the few that were seen."""
+"""How many times larger the error may be than the largest one in the few runs."""
 
 
 def rounding_error(flat: Flat, rng: np.random.Generator) -> Array:
@@ -44,7 +44,7 @@ def rounding_error(flat: Flat, rng: np.random.Generator) -> Array:
     digit = float(np.finfo(flat.precision).eps)
     size, values = magnitude(packed(flat.leaves)), magnitude(packed(flat.values))
     with np.errstate(all="ignore"):
-        # What is not smooth, or random, is no matter of rounding.
+        # A function that is not smooth, or is random, moves further than rounding explains.
         inside = np.minimum(
             np.maximum(inside_of_ops(flat, rng), digit * elsewhere(flat)), digit**0.6 * max(1.0, values)
         )
@@ -53,17 +53,17 @@ def rounding_error(flat: Flat, rng: np.random.Generator) -> Array:
 
 
 def between_ops(flat: Flat, rng: np.random.Generator) -> Array:
-    """How far the results move where every value on the tape is a little wrong; 0 for what cannot be recorded."""
+    """How far the results move if every value on the tape is a little wrong; 0 if the program cannot be recorded."""
     try:
         recorded = trace(lambda leaves: flat(*leaves), list(flat.leaves))
         runs = [packed(shaken(recorded, rng)) for _ in range(RUNS)]
-    except Exception:  # a rule may raise anything; the check that runs it next tells what
+    except Exception:  # a rule may raise anything; the next check that runs it reports the error
         return np.zeros(flat.outputs.size)
     return np.max(np.abs(np.array(runs) - packed(flat.values)), axis=0, initial=0.0)
 
 
 def inside_of_ops(flat: Flat, rng: np.random.Generator) -> Array:
-    """The fourth differences of the results along a short line, in the size of the noise that they are made of."""
+    """The noise in the results along a short line, from their fourth differences."""
     spacing = float(np.finfo(flat.precision).eps) ** 0.375
     steps = [whole_digits(x, spacing * rng.normal(size=np.shape(x))) for x in flat.leaves]
     points = [values_at(flat, [x + at * step for x, step in zip(flat.leaves, steps, strict=True)]) for at in range(9)]
@@ -71,21 +71,21 @@ def inside_of_ops(flat: Flat, rng: np.random.Generator) -> Array:
 
 
 def whole_digits(x: Any, step: Any) -> Any:
-    """A step of about this size that x can take without rounding."""
+    """Change a step a little so that x plus multiples of it is exact."""
     at = np.asarray(x)
     digit: Array = 2 * np.spacing(np.maximum(np.abs(at), np.abs(step).astype(at.dtype)))
     return np.asarray(digit * np.round(step / digit), at.dtype)
 
 
 def elsewhere(flat: Flat) -> Array:
-    """How large the results are where the inputs change places or signs, but not more than the inputs are."""
+    """The size of the results with reversed, negated and halved inputs, but at most the size of the inputs."""
     points = ([np.flip(x) for x in flat.leaves], [-np.asarray(x) for x in flat.leaves], [x / 2 for x in flat.leaves])
     largest = np.max(np.nan_to_num(np.abs([values_at(flat, point) for point in points])), axis=0, initial=0.0)
     return np.minimum(largest, magnitude(packed(flat.leaves)))
 
 
 def values_at(flat: Flat, leaves: Sequence[Any]) -> Array:
-    """The results at other leaves; not a number where the program is not defined there."""
+    """The results at other leaves; NaN if the program refuses them."""
     try:
         return packed(flat(*(as_leaf(value, leaf) for value, leaf in zip(leaves, flat.leaves, strict=True))))
     except REFUSALS:
@@ -93,7 +93,7 @@ def values_at(flat: Flat, leaves: Sequence[Any]) -> Array:
 
 
 def shaken(recorded: Trace, rng: np.random.Generator) -> Sequence[Any]:
-    """The outputs of a recorded program, in which every value on the way is a little wrong."""
+    """Run a recorded program again with every value a little wrong, and return its outputs."""
     values: list[Any] = []
     for node in recorded.recorder.nodes:
         value = evaluated(node, values)
@@ -103,7 +103,7 @@ def shaken(recorded: Trace, rng: np.random.Generator) -> Sequence[Any]:
 
 
 def evaluated(node: Node, values: Sequence[Any]) -> Any:
-    """The value of a node from shaken values of its parents; that of a leaf, or of a decision, as it was."""
+    """The value of a node for shaken values of its parents; a leaf or a decision keeps its value."""
     op: Any = node.op
     if not node.parents or not op.differentiable:
         return node.output
@@ -113,11 +113,11 @@ def evaluated(node: Node, values: Sequence[Any]) -> Any:
 
 
 def shake(rng: np.random.Generator, value: Any) -> Any:
-    """A value of reals with its last digits wrong; any other value as it is."""
+    """Change the last digits of real numbers; return any other value unchanged."""
     kind = ShapeDtype.of(value)
     if kind.dtype.kind != "f":
         return value
-    # Never by so little that the digits stay as they are.
+    # The change is always large enough to change the digits.
     part = rng.uniform(0.5, 1, kind.shape) * rng.choice([-1.0, 1.0], kind.shape)
     return (value * (1.0 + float(np.finfo(kind.dtype).eps) * part)).astype(kind.dtype)
 

@@ -1,4 +1,4 @@
-"""Every check that one op can have, run on one set of operands: `check_rule`."""
+"""`check_rule` runs every check of one op on one set of operands."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tapem.testing.raw_rules import raw_rules
 
 @dataclass(frozen=True)
 class RuleReport:
-    """What `check_rule` looked at: the checks that ran, those that could not (with the reason), and what they found.
+    """The report of `check_rule`: the checks that ran, the checks that could not run (with the reason), the findings.
 
     >>> import tapem as tm
     >>> check_rule(tm.sin, np.array([0.1, 0.2])).checked[:3]
@@ -44,23 +44,23 @@ class RuleReport:
 
 
 def check_rule(op: Callable[..., Any], /, *primals: Any, **static: Any) -> RuleReport:
-    """Run every check that one op can have, at these operands; AssertionError if one fails.
+    """Run every check of one op at these operands.
 
-    `op` is an op, or any function of arrays; `primals` are its operands, away from kinks, in float64 where they are
-    real; `static` its other arguments. Checked are
+    `op` is an op, or any function of arrays; `primals` are its operands, away from kinks, real ones in float64;
+    `static` are its other arguments. The checks are
 
-    - the value: deterministic, the same bits through all three doors, its shape and dtype as abstract evaluation says;
+    - the value: deterministic, the same bits through all three doors, with the shape and dtype of abstract evaluation;
     - the Jacobian in both modes against finite differences, whole or by random probes, and likewise the derivatives of
       the derivatives, in every nesting of the modes;
     - the same with every subset of the operands held constant;
     - linearity of both modes, and `<w, J v> = <J^T w, v>`;
-    - the rules themselves: nothing for operands that cannot be perturbed, nothing changed in place;
-    - every cotangent: its shape, its dtype (also in float32; float16 is kept or refused), memory of its own;
+    - the rules themselves: no cotangent for operands that cannot be perturbed, nothing changed in place;
+    - every cotangent: its shape, its dtype (also in float32; float16 is kept or refused), its own memory;
     - the batch rule against a loop, for every subset of the operands, alone and within derivatives.
 
-    A mode for which the op has no rule is left out. Returns a RuleReport that tells what was checked.
+    A mode for which the op has no rule is left out. Returns a RuleReport, which lists the checks.
 
-    Raises GradientMismatch with every finding: argument, index, expected and actual value.
+    Raises GradientMismatch, an AssertionError, with every finding: argument, index, expected and actual value.
 
     >>> import tapem as tm
     >>> from jaxtyping import Float
@@ -90,16 +90,15 @@ def rule_report(
     seed: int | None = None,
     brief: bool = False,
 ) -> RuleReport:
-    """What `check_rule` finds, as a report: nothing that the op or its rules do is raised.
+    """Run the checks of `check_rule` and return the report; errors of the op or its rules become findings.
 
-    `primals` are the operands, in a list or a tuple. `order` is the highest order of derivatives to check; with 0 (for
-    ops that are no derivative's business, such as detach) none is. `modes` are those to check; `batch=False` leaves
-    the batch rule out. `dtypes` are the dtypes of reals in which the op is tried besides that of its operands, by
-    default float32 and float16 where its annotations allow them; what the op itself refuses is no finding. `rtol` and
-    `atol` are those of `check_grads`; `seed` makes the random directions reproducible. `brief` stops at the first kind
-    of check that finds something.
+    `primals` are the operands, in a list or a tuple. `order` is the highest order of derivatives to check; 0 checks
+    none (for ops such as detach). `modes` are the modes to check; `batch=False` leaves the batch rule out. `dtypes` are
+    the real dtypes to try besides that of the operands, by default float32 and float16 if the annotations allow them; a
+    dtype that the op itself refuses is not a finding. `rtol` and `atol` are those of `check_grads`; `seed` makes the
+    random directions reproducible. `brief` stops after the first check with findings.
 
-    Raises ArgumentError for operands outside of a list, and for a mode that there is not.
+    Raises ArgumentError if the operands are not in a list or a tuple, and for an unknown mode.
 
     >>> import tapem as tm
     >>> rule_report(tm.sin, [np.array([0.1, 0.2])], order=1).findings
@@ -108,7 +107,7 @@ def rule_report(
     name = op_name(op)
     if not isinstance(primals, list | tuple):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise ArgumentError(
-            f"rule_report: the operands of {name} must stand in a list or a tuple, and {primals!r} is none. Write "
+            f"rule_report: the operands of {name} must be in a list or a tuple, but {primals!r} is neither. Write "
             f"rule_report({name}, [x]), or check_rule({name}, x), which raises what it finds."
         )
     kinds = None if dtypes is None else [np.dtype(dtype) for dtype in dtypes]
@@ -125,21 +124,21 @@ def rule_report(
             found = [Finding.raised(kind, error)]
         checked.append(kind)
         findings += found
-        if found and (brief or kind == "values"):  # a value that is not one makes every other check fail too
+        if found and (brief or kind == "values"):  # after a wrong value every other check fails too
             break
     what = f"{name}({', '.join(case.names)})"
     return RuleReport(what, tuple(checked), case.skipped, tuple(findings))
 
 
 def insist(report: RuleReport) -> RuleReport:
-    """The report, if it is clean; GradientMismatch if it has findings."""
+    """Return the report, or raise GradientMismatch if it has findings."""
     if report.findings:
         raise GradientMismatch(report.name, report.findings)
     return report
 
 
 def values(case: Case) -> Iterator[Finding]:
-    """The op gives the same value twice, and leaves its operands as they are."""
+    """Check that the op gives the same value twice and does not change its operands."""
     first = case.call(*case.operands)
     second = case.call(*case.operands)
     yield from same("values", first, second, "a second call gave something else")
@@ -149,12 +148,12 @@ def values(case: Case) -> Iterator[Finding]:
 
 
 def doors(case: Case) -> Iterator[Finding]:
-    """The three doors give the same bits."""
+    """Check that the three doors give the same bits."""
     yield from three_doors(case.op, case.operands, case.static, case.skipped)
 
 
 def derivatives(case: Case) -> Iterator[Finding]:
-    """Both modes, and their nestings up to the case's order, against finite differences."""
+    """Compare both modes, and their nestings up to the case's order, with finite differences."""
     if isinstance(case.op, Primitive) and not case.op.differentiable:
         yield from vanishing(case)
         return
@@ -165,7 +164,7 @@ def derivatives(case: Case) -> Iterator[Finding]:
 
 
 def vanishing(case: Case) -> Iterator[Finding]:
-    """An op that says it is not differentiable (sign, detach) hands on nothing, whatever its values do."""
+    """Check that an op declared as not differentiable (sign, detach) has zero derivatives."""
     for mode in case.modes:
         linear = {"fwd": forward_map, "rev": reverse_map}[mode](case.flat)
         given, layout = (case.flat.leaves, case.flat.outputs) if mode == "fwd" else (case.flat.values, case.flat.inputs)
@@ -176,25 +175,25 @@ def vanishing(case: Case) -> Iterator[Finding]:
 
 
 def held_constant(case: Case) -> Iterator[Finding]:
-    """The same derivatives where some operands are constants, unless the derivatives are known to be wrong."""
+    """Check the derivatives with constant operands, unless the derivatives are known to be wrong."""
     if not case.wrong_derivatives:
         yield from constant_operands(case.flat, case.modes, case.order, case.rng)
 
 
 def linear_algebra(case: Case) -> Iterator[Finding]:
-    """Linearity of both modes, and that one is the adjoint of the other, unless one is known to be wrong."""
+    """Check that both modes are linear, and adjoint to each other unless one is known to be wrong."""
     yield from linearity(case.flat, case.modes, case.rng)
     if len(case.modes) == 2 and not case.wrong_derivatives:
         yield from adjointness(case.flat, case.rng)
 
 
 def side_effects(case: Case) -> Iterator[Finding]:
-    """Nothing is changed in place, nothing shares memory; seen from outside, then rule by rule."""
+    """Check that nothing changes in place and that results do not share memory."""
     yield from purity(case.flat, case.modes, case.rng)
 
 
 def rules(case: Case) -> Iterator[Finding]:
-    """The rules as they are, without the engine around them."""
+    """Check the rules directly, without the engine."""
     if not isinstance(case.op, Primitive):
         return
     found = list(raw_rules(case.op, case.operands, case.static, case.modes, case.rng))
@@ -205,12 +204,12 @@ def rules(case: Case) -> Iterator[Finding]:
 
 
 def batches(case: Case) -> Iterator[Finding]:
-    """The batch rule against a loop over the examples."""
+    """Compare the batch rule with a loop over the examples."""
     modes = case.modes if case.order else ()
     yield from batching(case.call, case.operands, case.names, modes, case.rng, case.skipped)
 
 
-# In order: each relies on those before it.
+# The checks in order: each relies on those before it.
 CHECKS: Mapping[str, Callable[[Case], Iterator[Finding]]] = {
     "values": values,
     "three doors": doors,

@@ -1,8 +1,7 @@
-"""Hypothesis strategies read off jaxtyping annotations: random arguments whose shapes fit together.
+"""Hypothesis strategies made from jaxtyping annotations: random arguments whose shapes fit together.
 
-Drawing goes in the order in which a reader would: axis names get sizes, names of several axes get shapes, and then
-every array is drawn in the shape that its annotation spells with them. What shrinks, shrinks to scalars, sizes of 1,
-simple numbers and no broadcasting, so that a failing example is the smallest one.
+Axis names get sizes, names of several axes get shapes, and then every array is drawn in the shape that its annotation
+spells with them. Examples shrink towards scalars, sizes of 1, simple numbers and no broadcasting.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from tapem.types import Operand, Signature
 if TYPE_CHECKING:
     from hypothesis.strategies import DrawFn, SearchStrategy
 
-# What the annotations Float, Shaped, Int, Bool ... may stand for; of those that fit, the first is the simplest.
+# The dtypes that annotations such as Float, Shaped, Int and Bool may allow, the simplest first.
 DTYPES = [np.dtype(name) for name in "float64 float32 int64 int32 bool uint8 complex128 complex64".split()]
 REACH = 5
 """How far from 0 the floats are that are drawn where nothing else is asked for."""
@@ -30,7 +29,7 @@ _OTHERS = [np.dtype(name) for name in "float16 int16 int8 uint16 uint32 uint64".
 
 
 class MissingExtraError(TapeError, ImportError):
-    """A part of tapem that needs a package which is not installed; the message names the extra that brings it.
+    """A part of tapem needs a package that is not installed; the message names the extra that installs it.
 
     >>> issubclass(MissingExtraError, ImportError)
     True
@@ -38,7 +37,7 @@ class MissingExtraError(TapeError, ImportError):
 
 
 def hypothesis_modules() -> tuple[Any, Any]:
-    """Hypothesis and its strategies; MissingExtraError, in words, if it is not installed."""
+    """Import Hypothesis and its strategies. Raises MissingExtraError if it is not installed."""
     try:
         import hypothesis
         import hypothesis.strategies
@@ -61,22 +60,22 @@ def shaped(
     max_axes: int = 3,
     static: Mapping[str, Any] | None = None,
 ) -> SearchStrategy[tuple[Any, ...]]:
-    """The strategy that draws arguments for `fn`: a tuple of arrays whose shapes and dtypes its annotations allow.
+    """Make a strategy that draws arguments for `fn`: a tuple of arrays whose shapes and dtypes its annotations allow.
 
-    Any function whose parameters are annotated with jaxtyping will do, and any op. Understood are axis names (the same
-    size wherever they stand), fixed sizes, symbolic sizes (`2*n`, `n-1`), `*batch` and `...`, `#n` and `*#batch` (each
-    array broadcasts in its own way), `_`, Union and Optional, `*xs`, and sizes named by static arguments (`{heads}*d`,
-    taken from `static` or the parameter's default). Unannotated parameters of an op broadcast together.
+    `fn` is an op, or any function whose parameters have jaxtyping annotations. These may have axis names (of the same
+    size everywhere), fixed sizes, symbolic sizes (`2*n`, `n-1`), `*batch` and `...`, `#n` and `*#batch` (each array
+    broadcasts in its own way), `_`, Union and Optional, `*xs`, and sizes named by static arguments (`{heads}*d`, taken
+    from `static` or the parameter's default). Unannotated parameters of an op broadcast together.
 
-    - `elements`: a strategy for the numbers in the arrays, or a mapping from parameter names to strategies; in place of
-      a strategy a function of the axis sizes may stand: `{"labels": lambda axes: st.integers(0, axes["classes"] - 1)}`.
-      By default floats in [-5, 5], integers in [-8, 8] (from 0 if unsigned).
-    - `dtypes`: which dtypes to draw where the annotation leaves a choice; by default float64, float32, int64 and bool.
-      All floats of one example have the same dtype.
+    - `elements`: a strategy for the numbers in the arrays, or a mapping from parameter names to strategies. A function
+      of the axis sizes may replace a strategy: `{"labels": lambda axes: st.integers(0, axes["classes"] - 1)}`.
+      By default floats are in [-5, 5], integers in [-8, 8] (from 0 if unsigned).
+    - `dtypes`: the dtypes to draw if the annotation leaves a choice; by default float64, float32, int64 and bool. All
+      floats of one example have the same dtype.
     - `min_side`, `max_side`: the sizes of named axes; `max_axes`: how many axes a `*name` stands for.
 
-    Raises MissingExtraError without Hypothesis, ArgumentError for a function without annotated tensors, or in which
-    another parameter without a default stands before a tensor.
+    Raises MissingExtraError without Hypothesis, ArgumentError for a function without annotated tensors, or with another
+    parameter without a default before a tensor.
 
     >>> from hypothesis import given, settings
     >>> from jaxtyping import Float
@@ -100,7 +99,7 @@ def shaped(
     def build(draw: DrawFn) -> tuple[Any, ...]:
         axes = Axes(draw, given, (min_side, max_side), max_axes)
         float_dtype = draw(st.sampled_from([d for d in kinds or DTYPES if d.kind == "f"] or [np.dtype(np.float64)]))
-        # All shapes come before all numbers: a size that shrinks then shifts no other shape.
+        # All shapes are drawn before all numbers, so that a size that shrinks does not shift another shape.
         drawn: list[tuple[str, tuple[int, ...], np.dtype[Any]] | None] = []
         for operand in signature.operands:
             count = draw(st.integers(1, 3)) if operand.variadic else 1
@@ -111,7 +110,7 @@ def shaped(
 
 
 def callable_by_position(fn: Callable[..., Any], signature: Signature) -> None:
-    """ArgumentError unless the function can be called with its tensors alone, by position."""
+    """Raise ArgumentError unless the function can be called with its tensors alone, by position."""
     parameters = inspect.signature(getattr(fn, "__wrapped__", fn), eval_str=True).parameters
     for name, parameter in parameters.items():
         if parameter.default is parameter.empty and is_tree(parameter.annotation):
@@ -150,7 +149,7 @@ PLAIN = (str, bytes, np.ndarray)
 
 @dataclass
 class Axes:
-    """The axes that were drawn so far, by name: one size each, or a shape for those that stand for several axes."""
+    """The axes drawn so far, by name: a size for one axis, a shape for a name of several axes."""
 
     draw: DrawFn
     static: Mapping[str, Any]
@@ -160,7 +159,7 @@ class Axes:
     shapes: dict[str, tuple[int, ...]] = field(default_factory=dict[str, tuple[int, ...]])
 
     def size(self, name: str) -> int:
-        """The size of a named axis, drawn when it is first met."""
+        """The size of a named axis, drawn at the first call."""
         _, st = hypothesis_modules()
         if name not in self.sizes:
             self.sizes[name] = self.draw(st.integers(*self.sides), label=f"axis {name}")
@@ -179,7 +178,7 @@ class Axes:
         return tuple(size for token in dim_str.split() for size in self.token(token))
 
     def token(self, token: str) -> tuple[int, ...]:
-        """The sizes for one word of a dimension string."""
+        """The sizes for one token of a dimension string."""
         hypothesis, st = hypothesis_modules()
         if token == "...":
             return tuple(self.draw(st.lists(st.integers(*self.sides), max_size=self.max_axes)))
@@ -200,13 +199,13 @@ class Axes:
         return (1,) if "#" in marks and self.draw(st.booleans()) else (size,)
 
     def symbolic(self, expression: str) -> int:
-        """The size that an expression of other axes and static arguments stands for."""
+        """The value of an expression of other axes and static arguments."""
         written = eval(f"f{expression!r}", dict(self.static)) if "{" in expression else expression
         names = [node.id for node in ast.walk(ast.parse(written)) if isinstance(node, ast.Name)]
         return int(eval(written, {name: self.size(name) for name in names}))
 
     def stretched(self, sizes: tuple[int, ...]) -> tuple[int, ...]:
-        """A shape that broadcasts to these sizes: some axes left out in front, some of size 1."""
+        """A shape that broadcasts to these sizes: without some leading axes, and with some axes of size 1."""
         _, st = hypothesis_modules()
         stretched = tuple(1 if self.draw(st.booleans()) else size for size in sizes)
         return stretched[self.draw(st.integers(0, len(sizes))) :]
@@ -242,7 +241,7 @@ def filled(
 
 
 def default_elements(dtype: np.dtype[Any]) -> Any:
-    """The numbers that are drawn where nothing else is asked for."""
+    """The default strategy for numbers of a dtype."""
     _, st = hypothesis_modules()
     if dtype.kind == "b":
         return st.booleans()
@@ -258,7 +257,7 @@ def possible_dtypes(
     """The dtypes that an annotation allows, the simplest first."""
     wanted = DTYPES[:5] if kinds is None else list(kinds)
     fitting = [dtype for dtype in wanted if allows(leaf, dtype)]
-    if not fitting:  # an annotation such as Float16 or Complex leaves no choice
+    if not fitting:  # an annotation such as Float16 or Complex allows none of them
         fitting = [dtype for dtype in DTYPES + _OTHERS if allows(leaf, dtype)][:1]
     if not fitting:
         raise ArgumentError(f"shaped: no dtype of NumPy's fits the annotation {operand.text} of {operand.name}.")

@@ -326,7 +326,7 @@ def test_a_function_without_annotations() -> None:
     text = str(caught.value)
     assert "model(params, x) has no annotations, so arrays that broadcast together were drawn" in text
     assert "for params of shape (), x of shape () it raised IndexError" in text
-    assert "Annotate what it takes, as in params: Float[tm.Tensor, 'n m']" in text
+    assert "Annotate its parameters, as in params: Float[tm.Tensor, 'n m']" in text
 
 
 @dataclass

@@ -124,7 +124,7 @@ def test_the_function_may_keep_its_argument() -> None:
             np.sin,
             1.0,
             {"method": "newton"},
-            "method='newton' is none of central, forward, backward, extrapolated, complex",
+            "method='newton' is not one of central, forward, backward, extrapolated, complex",
         ),
         (np.sin, 1.0, {"eps": 0.0}, "the step eps=0.0 must be positive"),
         (np.sin, 1.0, {"eps": 1e-20}, "the step 2e-20 is lost in rounding"),

@@ -224,7 +224,7 @@ def test_a_batch_of_no_examples() -> None:
 
 @pytest.mark.parametrize("operands", [0.3, np.array([0.3, 0.2]), "ab"], ids=["number", "array", "text"])
 def test_operands_stand_in_a_list(operands: Any) -> None:
-    with pytest.raises(tm.ArgumentError, match=r"must stand in a list or a tuple.*Write rule_report\(sin, \[x\]\)"):
+    with pytest.raises(tm.ArgumentError, match=r"must be in a list or a tuple.*Write rule_report\(sin, \[x\]\)"):
         rule_report(tm.sin, operands)
 
 
