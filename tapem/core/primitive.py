@@ -36,6 +36,7 @@ from tapem.core.node import (
     constant,
     snapshot,
 )
+from tapem.core.presentation import FunctionLike
 from tapem.errors import ArgumentError, DTypeError, NoRuleError, ShapeError, TapeError
 from tapem.types import Signature, type_text
 
@@ -111,7 +112,7 @@ def _shape_and_dtype_if_given(x: Any) -> Any:
 _REFUSALS = (TypeError, ValueError, IndexError, AttributeError, np.linalg.LinAlgError, OverflowError)
 
 
-class Primitive:
+class Primitive(FunctionLike):
     """One op: a NumPy implementation and the rules by which every transformation treats it.
 
     Rules are plain NumPy. With `residuals`, the implementation returns `(value, residuals)`, and every derivative rule
@@ -156,8 +157,9 @@ class Primitive:
         functools.update_wrapper(self, implementation)
         self.name = signature.name
         # An op that is just a NumPy ufunc calls it without a Python frame in between.
-        direct = elementwise and len(numpy) == 1 and isinstance(numpy[0], np.ufunc)
-        self.implementation = numpy[0] if direct else implementation
+        only = numpy[0] if elementwise and len(numpy) == 1 else None
+        ufunc = only if isinstance(only, np.ufunc) else None
+        self.implementation = ufunc or implementation
         self.rrule = rrule
         self.frule = frule
         self.batch = batch
@@ -178,7 +180,7 @@ class Primitive:
         self.plain_arity = self.arity if complete else -1
         self.usual_static = self.bind(tuple(names), {})[1] if complete else NOTHING
         # Where NumPy enforces the signature itself, jaxtyping is asked only to word the error.
-        self.checked = not (elementwise and signature.is_numpys(numpy[0] if direct else None))
+        self.checked = not (elementwise and signature.is_numpys(ufunc))
         self.key_part = _shape_and_dtype_if_given if self.optional else _shape_and_dtype
         # The signature's own cache of verdicts; `key_part` makes the keys of `Signature.key_of`, only faster.
         self.accepted = signature.accepted

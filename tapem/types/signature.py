@@ -32,7 +32,7 @@ from tapem.types.annotations import (
 from tapem.types.refusal import Slot, refusal
 from tapem.types.tensor import Tensor, shape_and_dtype, stand_in, type_text
 
-__all__ = ["Operand", "Signature", "Tensor", "type_text"]
+__all__ = ["Operand", "Signature", "Tensor", "parameters_and_hints", "type_text"]
 
 jaxtyped = cast("Any", _jaxtyped)
 _EMPTY = inspect.Parameter.empty
@@ -84,11 +84,8 @@ class Signature:
         2.0
         """
         name = name or str(getattr(function, "__name__", type(function).__name__))
-        source: Any = function.func if isinstance(function, functools.partial) else inspect.unwrap(function)
-        annotated = getattr(source, "__annotations__", None)  # a ufunc has none, and get_type_hints would raise
         try:
-            parameters = inspect.signature(cast("Any", function)).parameters.values()
-            hints = typing.get_type_hints(source, include_extras=True) if annotated else {}
+            parameters, hints = parameters_and_hints(function)
         except (TypeError, ValueError, NameError, AttributeError, SyntaxError) as error:
             raise TapeError(f"{name}: its signature cannot be read: {error}") from error
         read = [
@@ -244,6 +241,14 @@ class Signature:
             annotation, reason = slots[at].operand.text, str(error).split(". ")[0]
             complaint = f"the annotation {annotation} of {slots[at].name} cannot be evaluated: {reason}"
             raise TapeError(f"{self}: {complaint}") from error
+
+
+def parameters_and_hints(function: Callable[..., object]) -> tuple[list[inspect.Parameter], dict[str, Any]]:
+    """The parameters of a function, and its evaluated annotations by name, that of its result as "return"."""
+    source: Any = function.func if isinstance(function, functools.partial) else inspect.unwrap(function)
+    annotated = getattr(source, "__annotations__", None)  # a ufunc has none, and get_type_hints minds
+    parameters = inspect.signature(cast("Any", function)).parameters.values()
+    return list(parameters), typing.get_type_hints(source, include_extras=True) if annotated else {}
 
 
 def _allowed(operand: Operand) -> Set[str]:
