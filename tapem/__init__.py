@@ -12,7 +12,7 @@ array([0., 1.])
 (12.0, 7.0)
 
 The packages `layers` and `losses` build on this one; `tm.model` holds what one asks of a model and a loss,
-`tm.optim` minimizes, `tm.testing` checks gradients.
+`tm.optim` minimizes, `tm.testing` checks gradients. `tm.__version__` is the version as a string, "major.minor.patch".
 """
 
 from typing import TYPE_CHECKING
@@ -321,6 +321,7 @@ __all__ = [
     "unthunk", "value_and_grad", "var", "vdot", "vjp", "vmap", "where", "while_loop",
 ]  # fmt: skip
 
+# The only place of the version: hatchling reads it here, and a test compares CITATION.cff and CHANGELOG.md with it.
 __version__ = "0.2.0"
 
 _keep_freed_memory()

@@ -1,6 +1,7 @@
 """What is distributed is whole: an sdist that can test itself, a wheel that holds the three packages."""
 
 import os
+import re
 import subprocess
 import sys
 import tarfile
@@ -32,6 +33,18 @@ def sources(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     with tarfile.open(built / f"tapem-{tm.__version__}.tar.gz") as archive:
         archive.extractall(folder, filter="data")
     return folder / f"tapem-{tm.__version__}"
+
+
+def test_the_version_is_one():
+    """The package, its distribution, its citation and its changelog tell the same version."""
+    ran = subprocess.run(
+        [sys.executable, "-m", "hatchling", "version"], cwd=ROOT, check=True, capture_output=True, text=True
+    )
+    cited = re.search(r"^version: (.*)$", (ROOT / "CITATION.cff").read_text(), re.MULTILINE)
+    newest = re.search(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    assert cited and newest
+    assert re.fullmatch(r"\d+\.\d+\.\d+", tm.__version__)
+    assert tm.__version__ == ran.stdout.strip() == cited[1] == newest[1]
 
 
 def run_tests(where: Path, packages: Path) -> subprocess.CompletedProcess[str]:
