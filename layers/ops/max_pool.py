@@ -153,8 +153,10 @@ def max_pool(x: Signal, kernel_size: PerAxis, *, stride: PerAxis | None = None, 
     `stride` is that of the windows, by default `kernel_size`; along an axis of n elements `(n + 2 padding - k) //
     stride + 1` windows fit. `padding` is an integer, one or a pair (before, after) for each axis, or "same" or "valid".
 
-    Padded elements never win. Where several elements of a window are greatest, the derivative belongs to the first in
-    row-major order, in both modes. NaN anywhere in a window makes it NaN.
+    Padded elements never win. NaN anywhere in a window makes it NaN.
+
+    Kink: where several elements of a window are greatest, the derivative belongs to the first in row-major order, in
+    both modes.
 
     Raises ArgumentError for a kernel_size or stride below 1, a negative padding, or one that leaves a window with
     nothing else; ShapeError for an x with too few axes, or smaller than the window; DTypeError for integers.
@@ -185,6 +187,8 @@ def _over(axes: int):
         """The greatest element of every window of images; arguments and errors are those of `max_pool`.
 
         Float "*batch channels h w" -> Float "*batch channels h_out w_out". An integer stands for both axes.
+
+        Kink: where several elements of a window are greatest, the derivative belongs to the first of them.
 
         >>> max_pool2d(np.ones((3, 4, 4)), 2).shape
         (3, 2, 2)

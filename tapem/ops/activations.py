@@ -24,7 +24,9 @@ T = Shaped[Tensor, "*shape"]
 
 @elementwise(lambda g, y, x: masked(g, y > 0))
 def relu(x: T) -> T:
-    """The positive part, max(x, 0): Num "*shape" -> Num "*shape". Its derivative at 0 is 0.
+    """The positive part, max(x, 0): Num "*shape" -> Num "*shape".
+
+    Kink: the derivative at 0 is 0.
 
     >>> relu(np.array([1.0, -2.0]))
     array([1., 0.])
@@ -66,7 +68,7 @@ def _number(value: Any, op: str, name: str) -> float:
 def leaky_relu(x: T, negative_slope: float = 0.01) -> T:
     """`x` where it is positive, else `negative_slope` times `x`: Num "*shape" -> Float "*shape".
 
-    Its derivative at 0 is `negative_slope`. Raises ArgumentError unless the slope is a finite number.
+    Kink: the derivative at 0 is `negative_slope`. Raises ArgumentError unless the slope is a finite number.
 
     >>> leaky_relu(np.array([1.0, -2.0]))
     array([ 1.  , -0.02])
@@ -79,8 +81,8 @@ def leaky_relu(x: T, negative_slope: float = 0.01) -> T:
 def elu(x: T, alpha: float = 1.0) -> T:
     """`x` where it is positive, else `alpha` * (exp(x) - 1): Num "*shape" -> Float "*shape".
 
-    Its derivative at 0 is `alpha`. Raises ArgumentError unless alpha is a finite number. Source: Clevert, Unterthiner
-    and Hochreiter, "Fast and accurate deep network learning by exponential linear units", 2015.
+    Kink: the derivative at 0 is `alpha`. Raises ArgumentError unless alpha is a finite number. Source: Clevert,
+    Unterthiner and Hochreiter, "Fast and accurate deep network learning by exponential linear units", 2015.
 
     >>> elu(np.array([1.0, -1e4]))
     array([ 1., -1.])

@@ -136,7 +136,7 @@ def square(x: T) -> Out:
 def sqrt(x: T) -> Out:
     """The square root of `x`, NaN for negative `x`: Num "*shape" -> Float "*shape".
 
-    Its derivative at 0 is infinite.
+    Kink: the derivative at 0 is infinite, with NumPy's warning.
 
     >>> sqrt(np.array([1.0, 4.0]))
     array([1., 2.])
@@ -172,7 +172,9 @@ def power(a: T, b: T) -> Out:
 
     The derivative in `a` is right at 0 and for negative `a` with integer-valued `b`; that of a**0 is 0 everywhere. The
     derivative in `b` is 0 at a = 0 for b > 0, -inf at a = b = 0, where the power falls from 1 to 0, and NaN for
-    negative `a`, where no neighboring power is real. So that of x**x at 0 is -inf, as it is.
+    negative `a`, where no neighboring power is real.
+
+    Kink: the derivative of x**x at 0 is -inf, as it is.
 
     Raises ArgumentError or ShapeError for integers to negative integer powers, as NumPy does: make `a` a float.
 
@@ -199,7 +201,7 @@ def _cosine(side: Any, y: Any) -> Any:
 def hypot(a: T, b: T) -> Out:
     """sqrt(a**2 + b**2), without overflow on the way: Num "*#shape", Num "*#shape" -> Float "*shape".
 
-    Its derivatives of every order at a = b = 0 are 0, as those of every norm.
+    Kink: the derivatives of every order at a = b = 0 are 0, as those of every norm.
 
     >>> hypot(np.array([3.0, 0.0]), 4.0)
     array([5., 4.])
@@ -212,7 +214,9 @@ def hypot(a: T, b: T) -> Out:
 
 @elementwise(lambda g, y, x: g * np.sign(x), numpy=[np.absolute])
 def abs(x: T) -> Out:
-    """The absolute value of `x`: Num "*shape" -> Num "*shape". Its derivative at 0 is 0.
+    """The absolute value of `x`: Num "*shape" -> Num "*shape".
+
+    Kink: the derivative at 0 is 0.
 
     >>> abs(np.array([1.0, -2.0]))
     array([1., 2.])
@@ -222,7 +226,9 @@ def abs(x: T) -> Out:
 
 @elementwise(lambda g, y, x: g * np.sign(x), numpy=[np.fabs])
 def fabs(x: T) -> Out:
-    """The absolute value of `x`, as a float: Num "*shape" -> Float "*shape". Its derivative at 0 is 0.
+    """The absolute value of `x`, as a float: Num "*shape" -> Float "*shape".
+
+    Kink: the derivative at 0 is 0.
 
     >>> fabs(np.array([1, -2]))
     array([1., 2.])

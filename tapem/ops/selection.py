@@ -80,7 +80,7 @@ def where(condition: T, x: T, y: T) -> Out:
 def maximum(a: T, b: T) -> Out:
     """The greater of `a` and `b`; NaN if either is NaN: Num "*#shape", Num "*#shape" -> Num "*shape".
 
-    Where they are equal, each gets half of the derivative.
+    Kink: where they are equal, each gets half of the derivative.
 
     >>> maximum(np.array([1.0, -2.0]), 0.0)
     array([1., 0.])
@@ -92,7 +92,7 @@ def maximum(a: T, b: T) -> Out:
 def minimum(a: T, b: T) -> Out:
     """The lesser of `a` and `b`; NaN if either is NaN: Num "*#shape", Num "*#shape" -> Num "*shape".
 
-    Where they are equal, each gets half of the derivative.
+    Kink: where they are equal, each gets half of the derivative.
 
     >>> minimum(np.array([1.0, -2.0]), 0.0)
     array([ 0., -2.])
@@ -104,7 +104,7 @@ def minimum(a: T, b: T) -> Out:
 def fmax(a: T, b: T) -> Out:
     """The greater of `a` and `b`, ignoring a NaN beside a number: Num "*#shape", Num "*#shape" -> Num "*shape".
 
-    Where they are equal, each gets half of the derivative; where one is NaN, the other gets it all.
+    Kink: where they are equal, each gets half of the derivative; where one is NaN, the other gets it all.
 
     >>> fmax(np.array([1.0, np.nan]), 0.0)
     array([1., 0.])
@@ -116,7 +116,7 @@ def fmax(a: T, b: T) -> Out:
 def fmin(a: T, b: T) -> Out:
     """The lesser of `a` and `b`, ignoring a NaN beside a number: Num "*#shape", Num "*#shape" -> Num "*shape".
 
-    Where they are equal, each gets half of the derivative; where one is NaN, the other gets it all.
+    Kink: where they are equal, each gets half of the derivative; where one is NaN, the other gets it all.
 
     >>> fmin(np.array([1.0, np.nan]), 2.0)
     array([1., 2.])
@@ -149,8 +149,9 @@ def _at_hi(x: Any, lo: Any, hi: Any) -> Any:
 def clamp(x: T, lo: T | None = None, hi: T | None = None) -> Out:
     """`x`, but no less than `lo` and no more than `hi`: Num "*#shape" (each) -> Num "*shape".
 
-    A bound that is None does not bind. Where lo > hi the result is `hi`, as in NumPy. At both bounds the derivative in
-    `x` is 0, and that in the bound is 1.
+    A bound that is None does not bind. Where lo > hi the result is `hi`, as in NumPy.
+
+    Kinks: at both bounds the derivative in `x` is 0, and that in the bound is 1.
 
     >>> clamp(np.array([-2.0, 0.5, 2.0]), -1.0, 1.0)
     array([-1. ,  0.5,  1. ])

@@ -135,7 +135,7 @@ def _sources(rules: object) -> tuple[str, ...]:
 
 def _kinks(op: Primitive) -> str:
     """The docstring's paragraph about kinks, in one line."""
-    found = re.search(r"^Kinks?: (.*?)(?=\n\n|\n>>>|\Z)", inspect.getdoc(op) or "", re.DOTALL | re.MULTILINE)
+    found = re.search(r"\bKinks?: (.*?)(?=\s+Raises\b|\n\n|\n>>>|\Z)", inspect.getdoc(op) or "", re.DOTALL)
     return " ".join(found[1].split()) if found else ""
 
 
