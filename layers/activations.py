@@ -1,8 +1,5 @@
 """Activation functions as layers: each applies one op of tapem, whose static arguments are its fields."""
 
-# What a layer is given, arrays or tracers, has no type that a checker could follow.
-# pyright: reportUnknownVariableType=false, reportUnknownMemberType=false, reportUnknownArgumentType=false
-
 from __future__ import annotations
 
 from collections.abc import Callable

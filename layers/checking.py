@@ -4,9 +4,6 @@ Every call of a model makes this comparison, so what init gives is found out onc
 where it can be traced, and only its form is kept.
 """
 
-# Parameters are trees of anything, arrays or tracers, so a checker cannot follow what they are made of.
-# pyright: reportUnknownVariableType=false, reportUnknownMemberType=false, reportUnknownArgumentType=false
-
 from __future__ import annotations
 
 import contextvars

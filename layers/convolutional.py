@@ -1,8 +1,5 @@
 """Convolutional layers: Conv1d, Conv2d, Conv3d, and ConvTranspose1d, ConvTranspose2d, ConvTranspose3d."""
 
-# Parameters are trees of anything, arrays or tracers, so a checker cannot follow what is computed from them.
-# pyright: reportUnknownVariableType=false, reportUnknownMemberType=false, reportUnknownArgumentType=false
-
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields

@@ -1,8 +1,5 @@
 """The layers of a multi-layer perceptron: Linear, and Flatten before it."""
 
-# Parameters are trees of anything, arrays or tracers, so a checker cannot follow what is computed from them.
-# pyright: reportUnknownVariableType=false, reportUnknownMemberType=false, reportUnknownArgumentType=false
-
 from __future__ import annotations
 
 import math

@@ -3,9 +3,6 @@
 In torch, `safetensors.torch.save_file(module.state_dict(), path)`; here, `from_torch(layer, tm.load(path))`.
 """
 
-# Parameters are trees of anything, so a checker cannot follow what they are made of.
-# pyright: reportUnknownVariableType=false, reportUnknownMemberType=false, reportUnknownArgumentType=false
-
 from __future__ import annotations
 
 from collections.abc import Mapping
@@ -56,9 +53,9 @@ def from_torch(layer: Layer, tensors: Mapping[str, Array], prefix: str = "") -> 
       0.weight: is f32[3,2], but must be f32[4,2]
       0.bias: is f32[3], but must be f32[4]
     """
-    if not isinstance(layer, Layer):  # pyright: ignore[reportUnnecessaryIsInstance]
+    if not isinstance(layer, Layer):
         raise ArgumentError(f"from_torch: layer is {layer!r}, but must be a layer, such as Linear(2, 3).")
-    if not isinstance(tensors, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
+    if not isinstance(tensors, Mapping):
         raise ArgumentError(
             f"from_torch: tensors is a {type(tensors).__name__}, but must be a dict, as tm.load gives it."
         )

@@ -5,9 +5,6 @@ layer computes is written once, in `forward`, as plain code on arrays; `apply` t
 arguments ask for.
 """
 
-# Parameters are trees of anything, arrays or tracers, so a checker cannot follow what is computed from them.
-# pyright: reportUnknownVariableType=false, reportUnknownMemberType=false, reportUnknownArgumentType=false
-
 from __future__ import annotations
 
 import functools
@@ -214,7 +211,7 @@ class Layer:
 
     def __rshift__(self, other: Layer) -> Sequential:
         """This layer, then the other one; `>>` is associative, and its result is flat."""
-        if not isinstance(other, Layer):  # pyright: ignore[reportUnnecessaryIsInstance]
+        if not isinstance(other, Layer):
             return NotImplemented
         parts = [layer.layers if isinstance(layer, Sequential) else (layer,) for layer in (self, other)]
         return Sequential(*parts[0], *parts[1])
@@ -240,7 +237,7 @@ class Sequential(Layer):
     def __init__(self, *layers: Layer) -> None:
         """Compose the layers in this order."""
         for layer in layers:
-            if not isinstance(layer, Layer):  # pyright: ignore[reportUnnecessaryIsInstance]
+            if not isinstance(layer, Layer):
                 raise ArgumentError(f"Sequential is made of layers, but was given {layer!r}.")
         object.__setattr__(self, "layers", layers)
         self._shapes(self.takes)

@@ -1,8 +1,5 @@
 """Normalization as layers: LayerNorm, RMSNorm, GroupNorm, InstanceNorm, and BatchNorm with its running statistics."""
 
-# Parameters are trees of anything, arrays or tracers, so a checker cannot follow what is computed from them.
-# pyright: reportUnknownVariableType=false, reportUnknownMemberType=false, reportUnknownArgumentType=false
-
 from __future__ import annotations
 
 import math

@@ -5,9 +5,6 @@ Layers made of layers ask all of them in the same way. So an `init` that wants n
 `Layer.apply` has.
 """
 
-# What a user wrote takes and gives anything, so a checker cannot follow it.
-# pyright: reportUnknownVariableType=false, reportUnknownMemberType=false, reportUnknownArgumentType=false
-
 from __future__ import annotations
 
 import functools

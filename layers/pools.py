@@ -1,8 +1,5 @@
 """Pooling layers: MaxPool1d to 3d, AvgPool1d to 3d, SmoothMaxPool1d to 3d and GlobalAvgPool. None has parameters."""
 
-# Parameters are trees of anything, arrays or tracers, so a checker cannot follow what is computed from them.
-# pyright: reportUnknownVariableType=false, reportUnknownMemberType=false, reportUnknownArgumentType=false
-
 from __future__ import annotations
 
 from dataclasses import dataclass, fields

@@ -1,8 +1,5 @@
 """Recurrent layers: Rnn, Lstm and Gru."""
 
-# Parameters are trees of anything, arrays or tracers, so a checker cannot follow what is computed from them.
-# pyright: reportUnknownVariableType=false, reportUnknownMemberType=false, reportUnknownArgumentType=false
-
 from __future__ import annotations
 
 from collections.abc import Callable

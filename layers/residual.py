@@ -29,7 +29,7 @@ class Residual(Layer):
 
     def __post_init__(self) -> None:
         """Check that the layer gives what it takes."""
-        if not isinstance(self.layer, Layer):  # pyright: ignore[reportUnnecessaryIsInstance]
+        if not isinstance(self.layer, Layer):
             raise ArgumentError(f"Residual is made of a layer, but was given {self.layer!r}.")
         self.output_shape(self.takes)
 

@@ -21,7 +21,7 @@ ANY: Pattern = (...,)
 
 def check_pattern(shape: Pattern) -> Pattern:
     """ArgumentError for what is no shape: a size that is no integer of at least 0, or `...` anywhere but in front."""
-    is_sequence = isinstance(shape, tuple | list)  # pyright: ignore[reportUnnecessaryIsInstance]
+    is_sequence = isinstance(shape, tuple | list)
     if not is_sequence or not all(
         position == 0 if size is ... else size is None or (is_integer(size) and size >= 0)
         for position, size in enumerate(shape)

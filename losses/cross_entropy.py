@@ -1,9 +1,5 @@
 """Losses of class scores: cross_entropy, which takes logits, and nll, which takes log-probabilities."""
 
-# Rules run on arrays and on tracers alike, so their operands have no type that a checker could follow.
-# pyright: reportUnknownLambdaType=false, reportUnknownMemberType=false, reportUnknownArgumentType=false
-# pyright: reportUnknownVariableType=false
-
 from __future__ import annotations
 
 import functools

@@ -1,9 +1,5 @@
 """The Kullback-Leibler divergence of a predicted distribution from the true one."""
 
-# Rules run on arrays and on tracers alike, so their operands have no type that a checker could follow.
-# pyright: reportUnknownLambdaType=false, reportUnknownMemberType=false, reportUnknownArgumentType=false
-# pyright: reportUnknownVariableType=false
-
 from __future__ import annotations
 
 from typing import Any

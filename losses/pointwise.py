@@ -3,9 +3,6 @@
 Each is its formula and, aligned above it, the derivatives of a term with respect to prediction and target.
 """
 
-# Slopes run on arrays and on tracers alike, so their operands have no type that a checker could follow.
-# pyright: reportUnknownLambdaType=false, reportUnknownMemberType=false, reportUnknownArgumentType=false
-
 from __future__ import annotations
 
 import math

@@ -3,6 +3,7 @@
 import ast
 import functools
 import re
+import tomllib
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
@@ -222,3 +223,11 @@ def test_no_module_hides_a_public_function():
 @pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md"])
 def test_documents_show_the_table(document: str):
     assert HOUSE in (ROOT / document).read_text()
+
+
+def test_pyrights_settings_stand_in_pyproject():
+    """They hold for a folder; no file has its own, and the folders that are wholly strict are there."""
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["pyright"]
+    assert all(list(ROOT.glob(pattern)) for pattern in settings["strict"]), settings["strict"]
+    own = [path for path in modules().values() if re.search(r"^# pyright:", path.read_text(), re.MULTILINE)]
+    assert own == []

@@ -4,10 +4,6 @@ They are closed under differentiation. What a rule needs of the forward pass, ab
 rules themselves are differentiated, it is computed anew from `attention_weights`, which has rules of its own.
 """
 
-# Rules run on arrays and on tracers alike, so their operands have no type that a checker could follow.
-# pyright: reportUnknownLambdaType=false, reportUnknownMemberType=false, reportUnknownArgumentType=false
-# pyright: reportUnknownVariableType=false
-
 from __future__ import annotations
 
 import math

@@ -1,9 +1,5 @@
 """Means of windows: `avg_pool`, `avg_pool1d` to `avg_pool3d`, and `global_avg_pool`; see pool_windows.py."""
 
-# Rules run on arrays and on tracers alike, so their operands have no type that a checker could follow.
-# pyright: reportUnknownLambdaType=false, reportUnknownMemberType=false, reportUnknownArgumentType=false
-# pyright: reportUnknownVariableType=false
-
 from __future__ import annotations
 
 import math

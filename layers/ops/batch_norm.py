@@ -3,10 +3,6 @@
 `batch_norm_training` gives the statistics of the batch along with the value, so that running statistics cost nothing.
 """
 
-# Rules run on arrays and on tracers alike, so their operands have no type that a checker could follow.
-# pyright: reportUnknownLambdaType=false, reportUnknownMemberType=false, reportUnknownArgumentType=false
-# pyright: reportUnknownVariableType=false
-
 from __future__ import annotations
 
 from typing import Any, TypeAlias

@@ -1,9 +1,5 @@
 """One step of the gated recurrent networks: what becomes of the state, given the sums that enter the gates."""
 
-# Rules run on arrays and on tracers alike, so their operands have no type that a checker could follow.
-# pyright: reportUnknownLambdaType=false, reportUnknownMemberType=false, reportUnknownArgumentType=false
-# pyright: reportUnknownVariableType=false
-
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence

@@ -5,9 +5,6 @@ axes end, `spatial_axes` says how many axes follow the channels; without it ther
 the channels are axis 1.
 """
 
-# The functions here run on arrays and on tracers alike, so their arguments have no type that a checker could follow.
-# pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false, reportUnknownVariableType=false
-
 from __future__ import annotations
 
 import math

@@ -1,9 +1,5 @@
 """Dropout: a random part of the elements is set to zero, so that a network cannot rely on any one of them."""
 
-# Rules run on arrays and on tracers alike, so their operands have no type that a checker could follow.
-# pyright: reportUnknownLambdaType=false, reportUnknownMemberType=false, reportUnknownArgumentType=false
-# pyright: reportUnknownVariableType=false
-
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence

@@ -1,8 +1,5 @@
 """The dtypes in which ops compute: sums of float16 are formed in float32, results have the dtype of the operands."""
 
-# The functions here run on arrays and on tracers alike, so their arguments have no type that a checker could follow.
-# pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false, reportUnknownVariableType=false
-
 from __future__ import annotations
 
 from typing import Any

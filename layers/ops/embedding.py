@@ -1,9 +1,5 @@
 """Embedding: the rows of a table that integers select."""
 
-# Rules run on arrays and on tracers alike, so their operands have no type that a checker could follow.
-# pyright: reportUnknownLambdaType=false, reportUnknownMemberType=false, reportUnknownArgumentType=false
-# pyright: reportUnknownVariableType=false, reportGeneralTypeIssues=false, reportCallIssue=false
-
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence

@@ -3,10 +3,6 @@
 Every rule is another op of this file, and so are the rules of those: derivatives of any order need nothing else.
 """
 
-# Rules run on arrays and on tracers alike, so their operands have no type that a checker could follow.
-# pyright: reportUnknownLambdaType=false, reportUnknownMemberType=false, reportUnknownArgumentType=false
-# pyright: reportUnknownVariableType=false
-
 from __future__ import annotations
 
 from typing import Any

@@ -3,10 +3,6 @@
 What its rules need of the forward pass is kept; see attention.py for what becomes of the weights.
 """
 
-# Rules run on arrays and on tracers alike, so their operands have no type that a checker could follow.
-# pyright: reportUnknownLambdaType=false, reportUnknownMemberType=false, reportUnknownArgumentType=false
-# pyright: reportUnknownVariableType=false
-
 from __future__ import annotations
 
 import math

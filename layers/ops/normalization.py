@@ -4,10 +4,6 @@ Each keeps from the forward pass what its closed-form derivatives need: the cent
 of them was scaled. Statistics of float16 are taken in float32, which neither overflows nor loses small variances.
 """
 
-# Rules run on arrays and on tracers alike, so their operands have no type that a checker could follow.
-# pyright: reportUnknownLambdaType=false, reportUnknownMemberType=false, reportUnknownArgumentType=false
-# pyright: reportUnknownVariableType=false
-
 from __future__ import annotations
 
 import math

@@ -5,9 +5,6 @@ ufunc for each tap, whatever the number of pixels and examples. Slices that woul
 so padded elements do not exist, and cannot win. Results lie in memory in the order in which x does.
 """
 
-# The functions here run on arrays and on tracers alike, so their arguments have no type that a checker could follow.
-# pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false, reportUnknownVariableType=false
-
 from __future__ import annotations
 
 import functools

@@ -1,9 +1,5 @@
 """Where in a sequence an element stands, for networks that would not know: sinusoidal and rotary positions."""
 
-# Rules run on arrays and on tracers alike, so their operands have no type that a checker could follow.
-# pyright: reportUnknownLambdaType=false, reportUnknownMemberType=false, reportUnknownArgumentType=false
-# pyright: reportUnknownVariableType=false, reportGeneralTypeIssues=false
-
 from __future__ import annotations
 
 import math

@@ -5,9 +5,6 @@ time is the part that needs the state before. The loop is written with ops, so a
 of any order are those of the ops: backpropagation through time is the reverse sweep.
 """
 
-# These functions run on arrays and on tracers alike, so what they compute has no type that a checker could follow.
-# pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false, reportUnknownVariableType=false
-
 from __future__ import annotations
 
 from collections.abc import Sequence

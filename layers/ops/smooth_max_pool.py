@@ -3,10 +3,6 @@
 Its rules are written with the windows as an axis of their own, which costs memory, but leaves the rest to softmax.
 """
 
-# Rules run on arrays and on tracers alike, so their operands have no type that a checker could follow.
-# pyright: reportUnknownLambdaType=false, reportUnknownMemberType=false, reportUnknownArgumentType=false
-# pyright: reportUnknownVariableType=false
-
 from __future__ import annotations
 
 import math

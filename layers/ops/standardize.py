@@ -5,9 +5,6 @@ Statistics are taken either by rows (each example, or each group of its channels
 examples and positions); what is one number per row or channel has a shape that broadcasts to the values.
 """
 
-# The functions here run on arrays and on tracers alike, so their arguments have no type that a checker could follow.
-# pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false, reportUnknownVariableType=false
-
 from __future__ import annotations
 
 import functools

@@ -12,9 +12,6 @@ the columns. What is gained:
   matrix for all rows.
 """
 
-# What NumPy makes of arrays of any dtype has no type that a checker could know.
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-
 from __future__ import annotations
 
 import itertools

@@ -4,9 +4,6 @@ Sums, squares and exponentials overflow float16 even where the final result does
 So the op and its rules get float32 in place of float16, and their results are rounded to float16.
 """
 
-# Rules run on arrays and on tracers, so a type checker cannot follow the types of their operands.
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-
 from __future__ import annotations
 
 import functools

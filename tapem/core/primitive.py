@@ -8,10 +8,6 @@ has, the operands are arrays, and the result is computed at once. The files that
 their doors, so this file imports none of them.
 """
 
-# A value is an array, a tracer, a step or a tuple of them, which is known only at run time: to a type checker it is
-# Any, and the result of an isinstance test on it Unknown.
-# pyright: reportUnknownArgumentType=false, reportUnknownMemberType=false, reportUnknownVariableType=false
-
 from __future__ import annotations
 
 import functools

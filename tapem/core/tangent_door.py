@@ -4,9 +4,6 @@ The algebra is keyed by NumPy functions, so this works for ops that equal a NumP
 gets the symbolic tangents of constants too, on either side of an operator.
 """
 
-# The overloads of NumPy's functions are more than a type checker can follow.
-# pyright: reportUnknownArgumentType=false, reportUnknownMemberType=false, reportUnknownVariableType=false
-
 import functools
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar

@@ -1,8 +1,5 @@
 """Activation functions, and the error function that gelu is made of. All are stable for every finite input."""
 
-# Operands are arrays or tracers of any dtype, so what becomes of them has no type that a checker could know.
-# pyright: reportUnknownLambdaType=false, reportUnknownArgumentType=false
-
 from __future__ import annotations
 
 import math

@@ -4,9 +4,6 @@ Each rule `lambda g, y, x: ...` says what the partial derivative does to `g`; si
 the rule of both modes. Broadcasting is undone by the sweep, not here.
 """
 
-# Operands are arrays or tracers of any dtype, so what becomes of them has no type that a checker could know.
-# pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false
-
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence

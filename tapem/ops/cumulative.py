@@ -5,9 +5,6 @@ instead, and recurrences are closed under differentiation: so cumprod, and prod 
 any number of zeros.
 """
 
-# Operands are arrays or tracers of any dtype, so what becomes of them has no type that a checker could know.
-# pyright: reportUnknownLambdaType=false, reportUnknownArgumentType=false, reportUnknownVariableType=false
-
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence

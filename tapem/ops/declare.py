@@ -225,6 +225,11 @@ def primitive(
     return decorate if implementation is None else decorate(implementation)
 
 
+def variadic(**fields: Any) -> Callable[[Callable[..., Any]], Primitive]:
+    """`primitive`, for an op of any number of operands that needs static arguments, which `Declaration` cannot type."""
+    return primitive(**fields)
+
+
 def elementwise(
     *rules: GivenRule | None, numpy: Sequence[Callable[..., Any]] = (), name: str | None = None
 ) -> Declaration:

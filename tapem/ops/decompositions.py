@@ -10,10 +10,6 @@ linear algebra" (2017); S. Walter and L. Lehmann, "Algorithmic differentiation o
 application in optimum experimental design" (2010).
 """
 
-# Operands are arrays or tracers of any dtype, so what becomes of them has no type that a checker could know.
-# pyright: reportUnknownLambdaType=false, reportUnknownMemberType=false, reportUnknownArgumentType=false
-# pyright: reportUnknownVariableType=false
-
 from __future__ import annotations
 
 from typing import Any, Literal, TypeAlias

@@ -1,8 +1,5 @@
 """Diagonals and triangles of matrices: all of them linear, and each transposed by another one here."""
 
-# Operands are arrays or tracers of any dtype, so what becomes of them has no type that a checker could know.
-# pyright: reportUnknownLambdaType=false, reportUnknownVariableType=false
-
 from __future__ import annotations
 
 import operator

@@ -4,11 +4,6 @@ A term such as `"...ij"` is read once as a tuple of labels, one per axis: a lett
 that the ellipsis stands for. The rules work on labels; `contraction` turns labels into subscripts again.
 """
 
-# Operands are arrays or tracers of any dtype, so what becomes of them has no type that a checker could know. Ops of any
-# number of operands have no class in `declare`. What is Numeric is an Operand too, and the first overload wins.
-# pyright: reportUnknownLambdaType=false, reportUnknownArgumentType=false, reportUnknownVariableType=false
-# pyright: reportCallIssue=false, reportOverlappingOverload=false
-
 from __future__ import annotations
 
 import functools
@@ -22,7 +17,7 @@ from jaxtyping import Shaped
 
 from tapem.core import Array, Primitive, Shape, ShapeDtype
 from tapem.errors import ArgumentError
-from tapem.ops.declare import Numeric, Operand, Step, primitive
+from tapem.ops.declare import Numeric, Operand, Step, variadic
 from tapem.tangents import Thunk, Zero
 from tapem.types import Tensor
 
@@ -164,7 +159,7 @@ def _batch(op: Primitive, size: int, inputs: Sequence[Any], mapped: Sequence[boo
     return batch_contraction(inputs, mapped, *labels_of(static["subscripts"], ranks))
 
 
-@primitive(
+@variadic(
     rrule=_pull,
     frule=_push,
     batch=_batch,
@@ -187,7 +182,7 @@ def contract(*operands: T, subscripts: str, optimize: bool | str | Sequence[Any]
 
 
 @overload
-def einsum(subscripts: str, /, *operands: Numeric, optimize: bool | str | Sequence[Any] = False) -> Array: ...
+def einsum(subscripts: str, /, *operands: Numeric, optimize: bool | str | Sequence[Any] = False) -> Array: ...  # pyright: ignore[reportOverlappingOverload]
 @overload
 def einsum(subscripts: str, /, *operands: Operand, optimize: bool | str | Sequence[Any] = False) -> Step: ...
 @overload

@@ -1,8 +1,5 @@
 """Exponentials, logarithms and the cube root: elementwise, with NumPy's broadcasting."""
 
-# Operands are arrays or tracers of any dtype, so what becomes of them has no type that a checker could know.
-# pyright: reportUnknownLambdaType=false
-
 from __future__ import annotations
 
 import math

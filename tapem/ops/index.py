@@ -4,9 +4,6 @@ Arrays are operands of the op, so that they can be tracers, Refs, or mapped by `
 Ellipsis, and where the arrays stand) is one static value, which can be compared, hashed and printed.
 """
 
-# Operands are arrays or tracers of any dtype, so what becomes of them has no type that a checker could know.
-# pyright: reportUnknownVariableType=false
-
 from __future__ import annotations
 
 import enum

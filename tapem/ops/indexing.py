@@ -4,11 +4,6 @@ To take and to put are each other's transpose, so the ops come in pairs (`getite
 `scatter_add`), and each is the derivative of the other: the family is closed, in both modes, at any order.
 """
 
-# Operands are arrays or tracers of any dtype, so what becomes of them has no type that a checker could know, and rules
-# name the op that they belong to. Ops of any number of operands have no class in `declare`.
-# pyright: reportUnknownLambdaType=false, reportUnknownMemberType=false, reportUnknownArgumentType=false
-# pyright: reportUnknownVariableType=false, reportGeneralTypeIssues=false, reportCallIssue=false
-
 from __future__ import annotations
 
 import math
@@ -22,7 +17,7 @@ from jaxtyping import Bool, Integer, Shaped
 from tapem.core import OPS, Array, Primitive, Shape, ShapeDtype
 from tapem.errors import ConcretizationError
 from tapem.ops.axes import refuse_axis_of_scalar
-from tapem.ops.declare import Deferred, Numeric, Step, primitive
+from tapem.ops.declare import Deferred, Numeric, Step, primitive, variadic
 from tapem.ops.index import ALL, ARRAY, Index, batched, take_apart
 from tapem.sweeps import unbroadcast
 from tapem.types import Tensor, type_text
@@ -62,7 +57,7 @@ def _batch_gather(
     return y if layout.source == layout.target else np.moveaxis(y, layout.source, layout.target)
 
 
-@primitive(
+@variadic(
     rrule=(lambda g, y, x, *indices, at: scatter(g, *indices, at=at, shape=np.shape(x)),),
     frule=(lambda t, y, x, *indices, at: gather(t, *indices, at=at),),
     batch=_batch_gather,
@@ -100,7 +95,7 @@ def _abstract_scatter(x: Any, *indices: Any, at: Index, shape: Shape) -> ShapeDt
     return ShapeDtype(shape, x.dtype)
 
 
-@primitive(
+@variadic(
     rrule=(lambda g, y, x, *indices, at, shape: gather(g, *indices, at=at),),
     frule=(lambda t, y, x, *indices, at, shape: scatter(t, *indices, at=at, shape=shape),),
     batch=_batch_scatter,

@@ -1,10 +1,5 @@
 """Joining and splitting: several operands in, or several results out."""
 
-# Operands are arrays or tracers of any dtype, so what becomes of them has no type that a checker could know. What is
-# Numeric is an Operand too, and the first overload wins.
-# pyright: reportUnknownLambdaType=false, reportUnknownArgumentType=false, reportUnknownVariableType=false
-# pyright: reportOverlappingOverload=false
-
 from __future__ import annotations
 
 import functools
@@ -58,7 +53,7 @@ def concat_arrays(*xs: T, axis: int = 0) -> T:
 
 
 @overload
-def concat(xs: Sequence[Numeric] | Array, axis: int | None = 0) -> Array: ...
+def concat(xs: Sequence[Numeric] | Array, axis: int | None = 0) -> Array: ...  # pyright: ignore[reportOverlappingOverload]
 @overload
 def concat(xs: Sequence[Operand], axis: int | None = 0) -> Step: ...
 def concat(xs: Any, axis: int | None = 0) -> Any:
@@ -116,7 +111,7 @@ def stack_arrays(*xs: T, axis: int = 0) -> T:
 
 
 @overload
-def stack(xs: Sequence[Numeric] | Array, axis: int = 0) -> Array: ...
+def stack(xs: Sequence[Numeric] | Array, axis: int = 0) -> Array: ...  # pyright: ignore[reportOverlappingOverload]
 @overload
 def stack(xs: Sequence[Operand], axis: int = 0) -> Step: ...
 def stack(xs: Any, axis: int = 0) -> Any:

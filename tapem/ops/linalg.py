@@ -3,11 +3,6 @@
 All of them are bilinear, so each tangent is the same product, with the tangent in the operand's place.
 """
 
-# Operands are arrays or tracers of any dtype, so what becomes of them has no type that a checker could know, and rules
-# name the op that they belong to.
-# pyright: reportUnknownLambdaType=false, reportUnknownMemberType=false, reportUnknownArgumentType=false
-# pyright: reportUnknownVariableType=false, reportGeneralTypeIssues=false
-
 from __future__ import annotations
 
 import math

@@ -1,9 +1,5 @@
 """Norms of vectors, of every order: right where the powers over- or underflow, and 0 has the derivative 0."""
 
-# Operands are arrays or tracers of any dtype, so what becomes of them has no type that a checker could know.
-# pyright: reportUnknownLambdaType=false, reportUnknownMemberType=false, reportUnknownArgumentType=false
-# pyright: reportUnknownVariableType=false
-
 from __future__ import annotations
 
 import math

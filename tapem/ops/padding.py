@@ -1,8 +1,5 @@
 """Padding: elements added around an array, and its transpose, which cuts them off again."""
 
-# Operands are arrays or tracers of any dtype, so what becomes of them has no type that a checker could know.
-# pyright: reportUnknownLambdaType=false, reportUnknownVariableType=false
-
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence

@@ -1,8 +1,5 @@
 """Functions whose powers leave the range of a dtype though their values do not: norms and the standard deviation."""
 
-# Operands are arrays of any dtype, so what becomes of them has no type that a checker could know.
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-
 from __future__ import annotations
 
 from collections.abc import Callable

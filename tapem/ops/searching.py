@@ -4,9 +4,6 @@ Nothing is differentiated. Inside `grad` and the like (but not inside `vmap`) th
 can be read and used as indices.
 """
 
-# Operands are arrays or tracers of any dtype, so what becomes of them has no type that a checker could know.
-# pyright: reportUnknownArgumentType=false, reportUnknownVariableType=false
-
 from __future__ import annotations
 
 import math

@@ -4,9 +4,6 @@ All of these are linear. The transpose of one is another: of transpose and flip 
 sum. Axes may be negative; one that is out of range or given twice is an ArgumentError.
 """
 
-# Operands are arrays or tracers of any dtype, so what becomes of them has no type that a checker could know.
-# pyright: reportUnknownLambdaType=false, reportUnknownArgumentType=false, reportUnknownVariableType=false
-
 from __future__ import annotations
 
 import math

@@ -1,8 +1,5 @@
 """Softmax and its logarithm: stable for any finite input, since the greatest element is taken out first."""
 
-# Operands are arrays or tracers of any dtype, so what becomes of them has no type that a checker could know.
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
-
 from __future__ import annotations
 
 from typing import Any

@@ -7,10 +7,6 @@ determinant is a polynomial, and has its derivatives everywhere.
 Source: M. Giles, "Collected matrix derivative results for forward and reverse mode algorithmic differentiation" (2008).
 """
 
-# Operands are arrays or tracers of any dtype, so what becomes of them has no type that a checker could know.
-# pyright: reportUnknownLambdaType=false, reportUnknownMemberType=false, reportUnknownArgumentType=false
-# pyright: reportUnknownVariableType=false
-
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence

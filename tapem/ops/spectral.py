@@ -13,10 +13,6 @@ Sources: M. Giles, "Collected matrix derivative results for forward and reverse 
 (2008); J. Townsend, "Differentiating the singular value decomposition" (2016).
 """
 
-# Operands are arrays or tracers of any dtype, so what becomes of them has no type that a checker could know.
-# pyright: reportUnknownLambdaType=false, reportUnknownMemberType=false, reportUnknownArgumentType=false
-# pyright: reportUnknownVariableType=false
-
 from __future__ import annotations
 
 from typing import Any, Literal, TypeAlias

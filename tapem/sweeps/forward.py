@@ -3,10 +3,6 @@
 Every node that some tangent reaches asks its op's `frule` for the tangent of its value.
 """
 
-# What a value is, an array, a tracer, a step or a tuple of them, is told apart as the program runs: to a checker it is
-# Any, and what a test makes of that Unknown.
-# pyright: reportUnknownArgumentType=false, reportUnknownMemberType=false, reportUnknownVariableType=false
-
 from __future__ import annotations
 
 from collections.abc import Iterable, MutableMapping, Sequence

@@ -5,10 +5,6 @@ receives from several children is summed. Rules are plain NumPy: when the nodes 
 NumPy's speed; when they are swept as tracers, the sweep itself is recorded and can be swept again.
 """
 
-# What a value is, an array, a tracer, a step or a tuple of them, is told apart as the program runs: to a checker it is
-# Any, and what a test makes of that Unknown.
-# pyright: reportUnknownArgumentType=false, reportUnknownMemberType=false, reportUnknownVariableType=false
-
 from __future__ import annotations
 
 from collections.abc import Callable, MutableMapping, Sequence

@@ -5,10 +5,6 @@ length, and a branch whose condition is known is simply taken. Only where a cond
 over it, do `cond` and `while_loop` become one node, which runs as soon as it is known (`branching`).
 """
 
-# What a value is, an array, a tracer, a step or a tuple of them, is told apart as the program runs: to a checker it is
-# Any, and what a test makes of that Unknown.
-# pyright: reportUnknownArgumentType=false, reportUnknownMemberType=false, reportUnknownVariableType=false
-
 from __future__ import annotations
 
 import functools

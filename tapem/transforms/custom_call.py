@@ -5,10 +5,6 @@ transpose, and forward mode of a pullback is the transpose of that. A linear fun
 through it. Where values are known the function runs on plain arrays, and so it may be called from its own rule.
 """
 
-# What a value is, an array, a tracer, a step or a tuple of them, is told apart as the program runs: to a checker it is
-# Any, and what a test makes of that Unknown.
-# pyright: reportUnknownArgumentType=false, reportUnknownMemberType=false, reportUnknownVariableType=false
-
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence

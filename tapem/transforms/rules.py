@@ -164,7 +164,7 @@ def deffrule(op: Op, *rules: GivenRule | None, joint: GivenRule | None = None) -
 
 def checked_rules(op: Primitive, what: str, rules: tuple[GivenRule | None, ...], joint: GivenRule | None) -> Any:
     """The rules in the form in which an op keeps them."""
-    if not isinstance(op, Primitive):  # pyright: ignore[reportUnnecessaryIsInstance]
+    if not isinstance(op, Primitive):
         raise ArgumentError(f"{what}: {op!r} is no op; declare it with @tm.primitive first.")
     if joint is not None:
         if rules:

@@ -8,10 +8,6 @@ If the recorder was opened here, the nodes are shown to the rules as arrays, and
 found, they are shown as tracers: the sweep itself is recorded, and an outer sweep can walk it.
 """
 
-# What a value is, an array, a tracer, a step or a tuple of them, is told apart as the program runs: to a checker it is
-# Any, and what a test makes of that Unknown.
-# pyright: reportUnknownArgumentType=false, reportUnknownMemberType=false, reportUnknownVariableType=false
-
 from __future__ import annotations
 
 import functools

@@ -12,9 +12,6 @@ product of a matrix, the bounds of an interval. So tapem accepts, in this order,
 and refuses everything else with an error that names it and says what to pass instead.
 """
 
-# Foreign values have no static type here. pandas is used only if the program has imported it.
-# pyright: reportUnknownArgumentType=false, reportUnknownMemberType=false, reportUnknownVariableType=false
-
 from __future__ import annotations
 
 import sys
@@ -32,6 +29,10 @@ NUMBERS = frozenset({bool, int, float, np.float64, np.float32, np.float16, np.in
 
 _PLAIN = NUMBERS | {np.ndarray, str, slice, type(None)}  # never foreign
 _NUMBER_CLASSES = (bool, int, float, complex, np.generic)
+# As tuples of any types, they leave what they test Any; a test for a generic class would make it Unknown.
+_ARRAYS: tuple[type[Any], ...] = (np.ndarray,)
+_LISTS: tuple[type[Any], ...] = (list, tuple)
+_SEQUENCES: tuple[type[Any], ...] = (list, tuple, range)
 _DLPACK_CPU = 1  # kDLCPU in dlpack.h
 
 
@@ -61,7 +62,7 @@ def as_tensor(value: Any, *, op: str, argument: str) -> npt.NDArray[Any]:
         raise DTypeError(
             f"{subject} is {_shown(value)}, which is not a tensor. Pass a NumPy array, a number, or a Ref."
         )
-    elif isinstance(value, list | tuple | range):
+    elif isinstance(value, _SEQUENCES):
         array = _of_sequence(value, op, argument)
     elif isinstance(value, NoArray):
         array = np.asarray(value)
@@ -94,8 +95,8 @@ def _of_sequence(value: Sequence[Any], op: str, argument: str) -> npt.NDArray[An
 
 def _by_value(value: Any, subject: str) -> npt.NDArray[Any]:
     """Convert an array of another library, or raise DTypeError."""
-    if not isinstance(value, np.ndarray):
-        if hasattr(type(value), "__dlpack__"):
+    if not isinstance(value, _ARRAYS):
+        if _offers(value, "__dlpack__"):
             return _from_dlpack(value, subject)
         if _is_pandas(value):
             return _from_pandas(value, subject)
@@ -147,7 +148,7 @@ def own(value: Any, *, op: str, argument: str) -> Any:
     """Convert the foreign arrays in an argument of a NumPy function by `as_tensor`; return all else unchanged."""
     if type(value) in _PLAIN:
         return value
-    if type(value) is list or type(value) is tuple:
+    if type(value) in _LISTS:
         items = [own(item, op=op, argument=f"{argument}[{i}]") for i, item in enumerate(value)]
         return value if all(new is old for new, old in zip(items, value, strict=True)) else type(value)(items)
     return as_tensor(value, op=op, argument=argument) if _is_foreign(value) else value
@@ -163,17 +164,22 @@ def refuse_meeting(one: object) -> None:
         if frame is None:
             return
         code = frame.f_code
-        owner = frame.f_locals.get(code.co_varnames[0]) if code.co_argcount else None
-        if _is_foreign(owner) and hasattr(type(owner), code.co_name):
+        owner: Any = frame.f_locals.get(code.co_varnames[0]) if code.co_argcount else None
+        if _is_foreign(owner) and _offers(owner, code.co_name):
             raise DTypeError(f"{users_line()}: {one!r} meets {_refused(owner)}")
         frame = frame.f_back
+
+
+def _offers(value: object, name: str) -> bool:
+    """Whether the class of a value has an attribute of this name."""
+    return hasattr(type(value), name)
 
 
 def _is_foreign(value: object) -> bool:
     """Whether a value is an array, or can become one, and belongs neither to NumPy nor to tapem."""
     if isinstance(value, (NoArray, type, *_NUMBER_CLASSES)) or type(value) in (np.ndarray, np.memmap):
         return False
-    return isinstance(value, np.ndarray) or any(hasattr(type(value), name) for name in ("__array__", "__dlpack__"))
+    return isinstance(value, _ARRAYS) or any(_offers(value, name) for name in ("__array__", "__dlpack__"))
 
 
 def _refused(value: Any) -> str:
@@ -184,16 +190,16 @@ def _refused(value: Any) -> str:
         return f"a {kind}, whose mask would be lost. Pass {remedy}."
     if isinstance(value, np.matrix):
         return f"a {kind}, whose * is another product than NumPy's. Pass np.asarray(x), and write @ for its product."
-    if isinstance(value, np.ndarray) and value.dtype.names:
+    if isinstance(value, _ARRAYS) and value.dtype.names:
         field = value.dtype.names[0]
         return f"a {kind}, which holds several fields. Pass one of them: np.asarray(x[{field!r}])."
-    if isinstance(value, np.ndarray):
+    if isinstance(value, _ARRAYS):
         return (
             f"a {kind}, a subclass of ndarray: what it adds to an array would be lost. Pass np.asarray(x) for its "
             "numbers alone."
         )
-    if hasattr(type(value), "to_numpy") or _is_foreign(value):
-        remedy = "x.to_numpy()" if hasattr(type(value), "to_numpy") else "np.asarray(x)"
+    if _offers(value, "to_numpy") or _is_foreign(value):
+        remedy = "x.to_numpy()" if _offers(value, "to_numpy") else "np.asarray(x)"
         return f"a {kind}, which is more than its numbers, and the rest would be lost. Pass {remedy} for its numbers."
     return f"a {kind} ({_shown(value)}), which is not a tensor. Pass a NumPy array, a number, or a Ref."
 

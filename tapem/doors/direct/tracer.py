@@ -5,10 +5,6 @@ come to the same ops by `__array_ufunc__` and `__array_function__`, so a plain N
 What NumPy offers no hook for must raise, since it would lose the gradient without a word.
 """
 
-# What a value is, an array, a tracer, a step or a tuple of them, is told apart as the program runs: to a checker it is
-# Any, and what a test makes of that Unknown.
-# pyright: reportUnknownArgumentType=false, reportUnknownMemberType=false, reportUnknownVariableType=false
-
 from __future__ import annotations
 
 import functools

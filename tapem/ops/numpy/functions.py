@@ -4,10 +4,6 @@ Each is written in NumPy's own terms, so it runs on tracers and arrays alike, an
 recorded as what it is made of. Options that a function here lacks are refused by name (see `core.names`).
 """
 
-# These run on arrays and on tracers alike, which NumPy's own annotations do not say.
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-# pyright: reportUnknownLambdaType=false, reportUnknownParameterType=false
-
 from __future__ import annotations
 
 import builtins

@@ -1,9 +1,5 @@
 """The functions of `np.linalg` that are made of others, with NumPy's arguments; see `functions`."""
 
-# These run on arrays and on tracers alike, which NumPy's own annotations do not say.
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-# pyright: reportUnknownLambdaType=false
-
 from __future__ import annotations
 
 from typing import Any

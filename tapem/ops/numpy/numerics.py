@@ -1,9 +1,5 @@
 """NumPy's functions of the calculus of arrays: differences, integrals, interpolation; see `functions`."""
 
-# These run on arrays and on tracers alike, which NumPy's own annotations do not say.
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-# pyright: reportUnknownLambdaType=false, reportUnknownParameterType=false
-
 from __future__ import annotations
 
 import builtins

@@ -4,10 +4,6 @@ What NumPy says of NaN and infinities is said here too, with its warnings: a lin
 NaN, and no interpolation is made where none is needed.
 """
 
-# These run on arrays and on tracers alike, which NumPy's own annotations do not say.
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-# pyright: reportUnknownLambdaType=false, reportUnknownParameterType=false
-
 from __future__ import annotations
 
 import math
