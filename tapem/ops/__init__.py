@@ -1,6 +1,6 @@
-"""The ops, by family: each is one declaration that carries its rules.
+"""The ops, by family: each op is one declaration with its rules.
 
-A folder of its own, `numpy`, makes of them NumPy's other functions.
+The folder `numpy` makes NumPy's other functions from them.
 """
 
 from tapem.ops import numpy

@@ -1,4 +1,4 @@
-"""Activation functions, and the error function that gelu is made of. All are stable for every finite input."""
+"""Activation functions, and the error function, which gelu needs. All are stable for every finite input."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ def relu(x: T) -> T:
 def sigmoid(x: T) -> T:
     """The logistic function 1 / (1 + exp(-x)): Num "*shape" -> Float "*shape".
 
-    Small results are exact to the last bits too, so that log(sigmoid(x)) is.
+    Small results are accurate too, so log(sigmoid(x)) is accurate.
 
     >>> sigmoid(np.array([0.0, 1e4, -1e4]))
     array([0.5, 1. , 0. ])
     """
-    with np.errstate(over="ignore"):  # exp(-x) = inf gives 0, as it should
+    with np.errstate(over="ignore"):  # exp(-x) = inf correctly gives 0
         return 1 / (1 + np.exp(-x))
 
 
@@ -55,7 +55,7 @@ def softplus(x: T) -> T:
 
 
 def _number(value: Any, op: str, name: str) -> float:
-    """A static argument that must be one finite number, as the Python float that does not promote float32."""
+    """Convert a static argument, which must be one finite number, to a Python float, which does not promote float32."""
     if isinstance(value, int | float | np.number) and math.isfinite(value):
         return float(value)
     raise ArgumentError(f"{op}: {name} must be a finite number, not {value!r}.")
@@ -124,7 +124,7 @@ _B = (-1.45660718464996e-05, -2.13374055278905e-04, -1.68282697438203e-03, -7.37
 
 
 def _polynomial(coefficients: Sequence[float], x: Any) -> Any:
-    """Horner's rule, in place: most of the time would go into new arrays."""
+    """Evaluate by Horner's rule, in place: new arrays would take most of the time."""
     total = x * coefficients[0]
     for coefficient in coefficients[1:-1]:
         total += coefficient
@@ -145,12 +145,12 @@ def _erf64(x: Any) -> Any:
 def _erf32(x: Any) -> Any:
     x = np.clip(x, -4, 4)
     square = x * x
-    # Rounding may lead past 1, which no probability should be.
+    # Rounding may exceed 1, but a probability must not.
     return np.clip(x * _polynomial(_A, square) / _polynomial(_B, square), -1, 1)
 
 
 def _gaussian(x: Any) -> Any:
-    """exp(-x**2), which is 0 where the square overflows."""
+    """exp(-x**2), which is 0 if the square overflows."""
     with np.errstate(over="ignore"):
         return np.exp(-(x * x))
 
@@ -159,8 +159,8 @@ def _gaussian(x: Any) -> Any:
 def erf(x: T) -> T:
     """The error function, 2/sqrt(pi) times the integral of exp(-t**2) from 0 to x: Num "*shape" -> Float "*shape".
 
-    Rational approximations in plain NumPy, right to the last bit or two in float64 and to 5e-7 in float32; float16 is
-    computed in float32. Sources: Cephes for float64, Eigen for float32.
+    Computed by rational approximations in plain NumPy, accurate to the last bit or two in float64 and to 5e-7 in
+    float32; float16 is computed in float32. Sources: Cephes for float64, Eigen for float32.
 
     >>> erf(np.array([0.0, 1e4, -1e4]))
     array([ 0.,  1., -1.])
@@ -177,7 +177,7 @@ _SLOPE, _CUBIC = math.sqrt(2 / math.pi), 0.044715
 _EXACT, _TANH = ("none", False), ("tanh", True)
 _DENSITY = math.sqrt(0.5 / math.pi)
 # 1 - erf(z) = t * C(t) * exp(-z**2) with t = 1 / (1 + p * z), for z >= 0, to 1.5e-7. Source: Abramowitz and Stegun,
-# Handbook of Mathematical Functions, 7.1.26; half of it is wanted here.
+# Handbook of Mathematical Functions, 7.1.26; half of it is needed here.
 _P_OF_T = 0.3275911
 _C = tuple(0.5 * c for c in (1.061405429, -1.453152027, 1.421413741, -0.284496736, 0.254829592))
 
@@ -186,7 +186,7 @@ _erf: Any = erf
 
 
 def _in_place(*values: Any) -> bool:
-    """Whether these are arrays of one float dtype: what is made of them may then be changed in place."""
+    """Whether these are arrays of one float dtype, so that intermediate results may be changed in place."""
     return all(type(x) is np.ndarray and x.ndim for x in values) and len({x.dtype for x in values}) == 1
 
 
@@ -206,17 +206,17 @@ def _normal(x: Any) -> tuple[Any, Any]:
     tail *= t
     tail *= density
     density *= _DENSITY
-    weight = np.subtract(np.greater(x, 0), tail, out=tail)  # the tail is that beyond |x|
+    weight = np.subtract(np.greater(x, 0), tail, out=tail)  # the tail is the probability beyond |x|
     return np.abs(weight, out=weight), density
 
 
 def _logistic(x: Any) -> Any:
     """(1 + tanh(u)) / 2 for u = sqrt(2 / pi) * (x + 0.044715 * x**3)."""
     if not (_in_place(x) and x.dtype.kind == "f"):
-        # Beyond +-10 tanh is at its limit whatever x is, and x**3 may overflow.
+        # Beyond +-10 tanh has reached its limit, and x**3 may overflow.
         bounded = np.minimum(np.maximum(x, -10), 10)
         return 0.5 + 0.5 * np.tanh(bounded * (_SLOPE + _SLOPE * _CUBIC * (bounded * bounded)))
-    with np.errstate(over="ignore"):  # infinities lead to 0 and 1, as they should
+    with np.errstate(over="ignore"):  # infinities correctly give 0 and 1
         weight = x * x
         weight *= _SLOPE * _CUBIC
         weight += _SLOPE
@@ -235,10 +235,10 @@ def _gelu_slope(g: Any, y: Any, kept: Any, x: Any, approximate: str | bool) -> A
             return g * (weight + x * density)
         slope = x * density
     else:
-        # In this order nothing overflows: for large |x| either y or 1 - weight is 0.
+        # Nothing overflows in this order: for large |x| either y or 1 - weight is 0.
         slope = 1 - weight
         if not _in_place(g, slope, y, x):
-            slope, bounded = slope * y, np.minimum(np.maximum(x, -10), 10)  # beyond, the slope is 0
+            slope, bounded = slope * y, np.minimum(np.maximum(x, -10), 10)  # beyond these bounds the slope is 0
             return g * (weight + 2 * _SLOPE * slope + (6 * _SLOPE * _CUBIC) * (slope * bounded * bounded))
         slope *= y
         cubic = slope * x
@@ -256,7 +256,7 @@ def gelu(x: T, approximate: str | bool = "none") -> T:
     """`x` times the probability that a standard normal variable is below `x`: Num "*shape" -> Float "*shape".
 
     `approximate` is "none" (or False) for the exact function, x * (1 + erf(x / sqrt(2))) / 2, or "tanh" (or True) for
-    x * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 * x**3))) / 2. In float32 the probability is right to 2e-7. Source:
+    x * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 * x**3))) / 2. In float32 the probability is accurate to 2e-7. Source:
     Hendrycks and Gimpel, "Gaussian error linear units", 2016.
 
     Raises ArgumentError for any other `approximate`.

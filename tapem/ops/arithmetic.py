@@ -1,7 +1,7 @@
 """Arithmetic, powers and absolute values: elementwise, with NumPy's broadcasting.
 
-Each rule `lambda g, y, x: ...` says what the partial derivative does to `g`; since these Jacobians are diagonal, it is
-the rule of both modes. Broadcasting is undone by the sweep, not here.
+Each rule `lambda g, y, x: ...` returns `g` times the partial derivative. These Jacobians are diagonal, so one rule
+serves both modes. The sweep undoes broadcasting, not the rule.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def neg(x: T) -> Out:
 def _batch_scale(
     op: Primitive, size: int, inputs: Sequence[Any], mapped: Sequence[bool], static: Mapping[str, Any]
 ) -> Any:
-    # One factor per example is no scalar any more, but broadcasts as one operand of a product.
+    # A batch of factors is not a scalar, but broadcasts as an operand of a product.
     return batch_elementwise(mul, size, inputs, mapped, static)
 
 
@@ -149,29 +149,29 @@ def _power_in_base(g: Any, y: Any, a: Any, b: Any) -> Any:
             return g * (a + a)
         return g * (b * np.power(a, b - 1)) if b != 0 else Zero()
     b = in_dtype_of(b, y)
-    # Only at a = b = 0 is the exponent b - 1 replaced (by 0): elsewhere it must stay differentiable in b.
+    # The exponent b - 1 is replaced (by 0) only at a = b = 0: elsewhere it must stay differentiable in b.
     return g * (b * np.power(a, b - 1 + np.logical_and(a == 0, b == 0)))
 
 
 def _power_in_exponent(g: Any, y: Any, a: Any, b: Any) -> Any:
     """`g` times a**b * log(a), which is 0 at a = 0 for b > 0, since 0**b is 0 there, and -inf for b = 0: 0**b jumps."""
     a = in_dtype_of(a, y)
-    # Second derivatives in `a` alone meet this rule with g = 0, and must see neither -inf nor the NaN chosen below.
+    # Second derivatives in `a` alone call this rule with g = 0, and must get neither -inf nor the NaN below.
     still = np.logical_and(a == 0, np.logical_or(b > 0, g == 0))
     slope = y * np.log(np.where(still, 1, np.abs(a)))
     return np.where(np.logical_and(a < 0, g != 0), np.nan, g * slope)
 
 
-# np.power and np.pow are one ufunc. Named twice, it does not take the place of the implementation, which is faster.
+# np.power and np.pow are one ufunc. Listing it twice keeps the implementation, which is faster than the ufunc.
 @elementwise(_power_in_base, _power_in_exponent, numpy=[np.power, np.pow])
 def power(a: T, b: T) -> Out:
     """`a` to the power of `b`: Num "*#shape", Num "*#shape" -> Num "*shape".
 
-    The derivative in `a` is right at 0 and for negative `a` with integer-valued `b`; that of a**0 is 0 everywhere. The
+    The derivative in `a` is correct at 0 and for negative `a` with integer-valued `b`; for a**0 it is 0 everywhere. The
     derivative in `b` is 0 at a = 0 for b > 0, -inf at a = b = 0, where the power falls from 1 to 0, and NaN for
     negative `a`, where no neighboring power is real.
 
-    Kink: the derivative of x**x at 0 is -inf, as it is.
+    Kink: the derivative of x**x at 0 is -inf.
 
     Raises ArgumentError or ShapeError for integers to negative integer powers, as NumPy does: make `a` a float.
 
@@ -185,7 +185,7 @@ def power(a: T, b: T) -> Out:
 
 
 def _cosine(side: Any, y: Any) -> Any:
-    """A side over the hypotenuse, and the constant 0 where that is 0: so its own derivatives are 0 as well."""
+    """A side over the hypotenuse; where that is 0, the constant 0, whose own derivatives are 0 too."""
     none = y == 0
     return np.where(none, 0, side) / np.where(none, 1, y)
 
@@ -198,7 +198,7 @@ def _cosine(side: Any, y: Any) -> Any:
 def hypot(a: T, b: T) -> Out:
     """sqrt(a**2 + b**2), without overflow on the way: Num "*#shape", Num "*#shape" -> Float "*shape".
 
-    Kink: the derivatives of every order at a = b = 0 are 0, as those of every norm.
+    Kink: the derivatives of every order at a = b = 0 are 0, as for every norm.
 
     >>> hypot(np.array([3.0, 0.0]), 4.0)
     array([5., 4.])
@@ -247,7 +247,7 @@ def sign(x: T) -> Out:
 def copysign(a: T, b: T) -> Out:
     """The size of `a` with the sign of `b`: Num "*#shape", Num "*#shape" -> Float "*shape".
 
-    Its derivative in `a` at 0 is 0, as that of `abs`; in `b` it is 0 everywhere.
+    Its derivative in `a` at 0 is 0, as for `abs`; in `b` it is 0 everywhere.
 
     >>> copysign(np.array([1.0, -2.0]), -1.0)
     array([-1., -2.])

@@ -1,4 +1,4 @@
-"""Axes as users name them, and as rules need them: sorted, non-negative, one further right behind a batch axis."""
+"""Convert axes from the user's form to the form that rules need: sorted, non-negative, or behind a batch axis."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Axis: TypeAlias = int | tuple[int, ...] | None
 
 
 def as_tuple(value: Any) -> tuple[Any, ...]:
-    """A static argument that is one integer or several, as a tuple.
+    """Convert a static argument to a tuple; a single integer becomes a tuple of one.
 
     >>> as_tuple(3), as_tuple((1, 2))
     ((3,), (1, 2))
@@ -25,7 +25,7 @@ def as_tuple(value: Any) -> tuple[Any, ...]:
 def normal_axes(axis: Any, ndim: int) -> tuple[int, ...]:
     """The axes that `axis` names, as sorted non-negative integers; None names them all.
 
-    Raises NumPy's AxisError for an axis out of range, its ValueError for a repeated one: the engine words them.
+    Raises NumPy's AxisError for an axis out of range and its ValueError for a repeated one, which the engine converts.
 
     >>> normal_axes(-1, 3), normal_axes((2, 0), 3), normal_axes(None, 2)
     ((2,), (0, 2), (0, 1))
@@ -36,7 +36,7 @@ def normal_axes(axis: Any, ndim: int) -> tuple[int, ...]:
 
 
 def axes_of(x: Any, axis: Any, function: str) -> tuple[int, ...]:
-    """The normal axes of `x` for a function that is no op, by its name.
+    """The normal axes of `x` for a function that is not an op; `function` is its name in errors.
 
     Raises ArgumentError for an axis out of range or a repeated one.
 
@@ -51,7 +51,7 @@ def axes_of(x: Any, axis: Any, function: str) -> tuple[int, ...]:
 
 
 def behind_batch(axis: Any, ndim: int) -> tuple[int, ...]:
-    """The axes of an example with `ndim` axes, as they are numbered with a batch axis in front.
+    """The numbers that the axes of an example with `ndim` axes have with a batch axis in front.
 
     >>> behind_batch((-1, 0), 2)
     (2, 1)
@@ -60,13 +60,13 @@ def behind_batch(axis: Any, ndim: int) -> tuple[int, ...]:
 
 
 def refuse_axis_of_scalar(x: Any, axis: Any) -> None:
-    """AxisError for any axis of a 0-d value; NumPy lets axes 0 and -1 pass there, for old times' sake."""
+    """Raise AxisError for any axis of a 0-d value; NumPy accepts axes 0 and -1 there, for compatibility."""
     if axis is not None and np.ndim(x) == 0:
         normal_axes(axis, 0)
 
 
 def restore(value: Any, x: Any, axis: Any, keepdims: bool) -> Any:
-    """A reduced value with the axes that were reduced put back as axes of size 1.
+    """Put the reduced axes back into a value, with size 1.
 
     >>> restore(np.ones(2), np.ones((2, 3)), -1, False).shape
     (2, 1)
@@ -83,9 +83,9 @@ def restore(value: Any, x: Any, axis: Any, keepdims: bool) -> Any:
 
 
 def all_mapped(size: int, inputs: Sequence[Any], mapped: Sequence[bool]) -> list[Any]:
-    """The inputs of a batch rule, with those that are not mapped repeated along a batch axis of their own, in front.
+    """Give every input of a batch rule a batch axis in front, so that the rule has only one case.
 
-    Then the rule has one case left: every input has its batch axis first. What is repeated owns no memory.
+    An input that is not mapped is repeated along its batch axis, as a view, without memory.
 
     >>> [x.shape for x in all_mapped(4, (np.ones((4, 2)), np.ones(3)), (True, False))]
     [(4, 2), (4, 3)]
@@ -99,7 +99,7 @@ def all_mapped(size: int, inputs: Sequence[Any], mapped: Sequence[bool]) -> list
 def batch_along(
     op: Primitive, size: int, inputs: Sequence[Any], mapped: Sequence[bool], static: Mapping[str, Any]
 ) -> Any:
-    """The batch rule of an op that works along one axis, named `axis`, of operands with equally many axes."""
+    """The batch rule of an op that works along one axis, `axis`, of operands with equally many axes."""
     values = all_mapped(size, inputs, mapped)
     (axis,) = behind_batch(static["axis"], np.ndim(values[0]) - 1)
     return op(*values, **{**static, "axis": axis})
@@ -108,7 +108,7 @@ def batch_along(
 def batch_reduction(
     op: Primitive, size: int, inputs: Sequence[Any], mapped: Sequence[bool], static: Mapping[str, Any]
 ) -> Any:
-    """The batch rule of an op that works along the axes named `axis`, of which None names all."""
+    """The batch rule of an op that works along the axes `axis`; None means all."""
     values = all_mapped(size, inputs, mapped)
     axes = tuple(a + 1 for a in normal_axes(static["axis"], np.ndim(values[0]) - 1))
     return op(*values, **{**static, "axis": axes})

@@ -1,4 +1,4 @@
-"""The same numbers in another dtype."""
+"""Casts: the same numbers in another dtype."""
 
 from __future__ import annotations
 
@@ -25,23 +25,22 @@ T = Shaped[Tensor, "*shape"]
     batch=batch_elementwise,
 )
 def cast(x: T, dtype: DType) -> T:
-    """The numbers in another float dtype: `astype` to what can be perturbed."""
+    """Cast to another float dtype: `astype` to a dtype that can be perturbed."""
     return np.asarray(x).astype(dtype)
 
 
 @primitive(differentiable=False, batch=batch_elementwise)
 def discretize(x: T, dtype: DType) -> T:
-    """The numbers as integers or bools, rounded towards zero: `astype` to what cannot be perturbed."""
+    """Cast to integers, rounded towards zero, or bools: `astype` to a dtype that cannot be perturbed."""
     return np.asarray(x).astype(dtype)
 
 
 def astype(x: Any, dtype: npt.DTypeLike) -> Any:
     """`x` in another dtype: Shaped "*shape" -> Shaped "*shape".
 
-    The cotangent is cast back to the dtype of `x`. A result of integers or bools is a constant, through which no
-    derivative passes.
+    The cotangent is cast back to the dtype of `x`. A result of integers or bools is a constant: its derivative is zero.
 
-    Raises DTypeError for what is no dtype of real numbers.
+    Raises DTypeError if `dtype` is not a dtype of real numbers.
 
     >>> astype(np.array([1.5, -1.5]), np.float32)
     array([ 1.5, -1.5], dtype=float32)
@@ -61,10 +60,10 @@ def astype(x: Any, dtype: npt.DTypeLike) -> Any:
 
 
 def in_dtype_of(x: Any, like: Any) -> Any:
-    """`x` in the dtype of `like`, and `x` itself if it has that dtype.
+    """Cast `x` to the dtype of `like`; return `x` itself if it has that dtype.
 
-    A rule that applies a function to one operand alone casts it first: NumPy would promote a Python scalar or a small
-    integer by itself, not together with the operand beside it.
+    A rule that applies a function to only one operand casts it first: NumPy would promote a Python scalar or a small
+    integer by itself, not together with the other operand.
 
     >>> np.log(in_dtype_of(2.0, np.ones(3, np.float32))).dtype
     dtype('float32')

@@ -1,7 +1,7 @@
-"""Comparisons, logic and rounding: piecewise constant, so nothing passes through them to be differentiated.
+"""Comparisons, logic and rounding: piecewise constant, so their derivatives are zero.
 
-All are elementwise, with NumPy's broadcasting. Inside `grad` and the like (but not inside `vmap`) they give plain
-arrays, so their results can be read.
+All are elementwise, with NumPy's broadcasting. Inside derivatives such as `grad` (but not inside `vmap`) they return
+plain arrays, so their results can be read.
 """
 
 from __future__ import annotations
@@ -170,7 +170,7 @@ def bitwise_xor(a: T, b: T) -> Out:
 
 @elementwise(numpy=[np.bitwise_not])
 def bitwise_not(x: T) -> Out:
-    """All bits turned over; of bools, the negation: Int "*shape" -> Int "*shape".
+    """All bits inverted; of bools, the negation: Int "*shape" -> Int "*shape".
 
     >>> bitwise_not(np.array([0, 1]))
     array([-1, -2])
@@ -263,7 +263,7 @@ def rint(x: T) -> Out:
 
 @elementwise(numpy=[np.round, np.around])
 def round(x: T, decimals: int = 0) -> Out:
-    """`x` rounded to so many decimals, halves to the even digit: Num "*shape" -> Num "*shape".
+    """`x` rounded to this number of decimals, halves to the even digit: Num "*shape" -> Num "*shape".
 
     >>> round(np.array([1.25, 2.5])), round(np.array([1.25, 2.5]), 1)
     (array([1., 2.]), array([1.2, 2.5]))

@@ -1,8 +1,8 @@
-"""Cumulative sums and products, sorting, and what their rules need.
+"""Cumulative sums and products, sorting, and the ops that their rules need.
 
-The rules of a cumulative product must not divide by its elements, which may be 0. Both modes are linear recurrences
-instead, and recurrences are closed under differentiation: so cumprod, and prod with it, is right at every order with
-any number of zeros.
+The rules of a cumulative product must not divide by its elements, which may be 0. Instead both modes are linear
+recurrences, and recurrences are closed under differentiation. So cumprod, and prod with it, is correct at every order
+with any number of zeros.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ Same = Shaped[Tensor, "*shape"]
 
 
 def _line(x: Any, axis: int | None) -> tuple[Any, int]:
-    """What NumPy runs along: x and its axis, or with axis None all elements as one line."""
+    """The array and the axis that NumPy runs along: x and its axis, or with axis None all elements as one line."""
     return (np.reshape(x, (-1,)), 0) if axis is None else (x, axis)
 
 
 def _batch_line(
     op: Primitive, size: int, inputs: Sequence[Any], mapped: Sequence[bool], static: Mapping[str, Any]
 ) -> Any:
-    """The batch rule of an op along one axis, or along all elements as one line."""
+    """The batch rule of an op that runs along one axis, or along all elements as one line."""
     (x,) = inputs
     if static["axis"] is not None:
         return batch_along(op, size, inputs, mapped, static)
@@ -68,7 +68,7 @@ def cumsum(x: T, axis: int | None = None) -> T:
     batch=batch_along,
 )
 def shift(x: Same, axis: int, step: int = 1, fill: float = 0.0) -> Same:
-    """`x` moved one place along an axis, forward (step=1) or back (step=-1), with `fill` in the place left empty.
+    """`x` moved one place along an axis, forward (step=1) or back (step=-1), with `fill` in the empty place.
 
     Num "*shape" -> Num "*shape".
 
@@ -133,7 +133,7 @@ def _cumprod_tangent(t: Any, y: Any, x: Any, axis: int | None) -> Any:
 def cumprod(x: T, axis: int | None = None) -> T:
     """The products of the first 1, 2, ..., n elements along an axis, or of all elements in a line if `axis` is None.
 
-    Num "*shape" -> Num "*shape" with an axis, Num "n" without. Derivatives of every order are right with zeros.
+    Num "*shape" -> Num "*shape" with an axis, Num "n" without. Derivatives of every order are correct with zeros.
 
     >>> cumprod(np.array([1.0, 2.0, 3.0]))
     array([1., 2., 6.])
@@ -154,7 +154,7 @@ def cumprod(x: T, axis: int | None = None) -> T:
 def permute(x: Same, order: Int[Tensor, "*shape"], axis: int) -> Same:
     """`x` in another order along an axis, where each line of `order` is a permutation.
 
-    Num "*shape", Int "*shape" -> Num "*shape". Its transpose is the inverse permutation: nothing is scattered.
+    Num "*shape", Int "*shape" -> Num "*shape". Its transpose is the inverse permutation, without a scatter.
 
     >>> permute(np.array([3.0, 1.0, 2.0]), np.array([1, 2, 0]), axis=0)
     array([1., 2., 3.])
@@ -177,7 +177,7 @@ def sort(x: T, axis: int | None = -1) -> T:
     """The elements of `x` in ascending order along an axis, or all of them in a line if `axis` is None.
 
     Num "*shape" -> Num "*shape" with an axis, Num "n" without. NaN comes last. The derivative follows the
-    permutation; where elements tie, it is that of one of the permutations that sort them.
+    permutation; if elements tie, it follows one of the permutations that sort them.
 
     >>> sort(np.array([3.0, 1.0, 2.0]))
     array([1., 2., 3.])

@@ -1,7 +1,7 @@
-"""How an op is declared: `primitive` and `elementwise` turn a NumPy implementation into an op.
+"""Declare ops: `primitive` and `elementwise` turn a NumPy implementation into an op.
 
-The classes below are one Primitive, seen with one, two or three operands. They exist for type checkers, which learn
-from them what each door gives: arrays in, array out; anything else (a Ref, a step) in, a step out.
+The classes below are Primitives with one, two or three operands. Type checkers learn from them what each door returns:
+arrays in, array out; anything else (a Ref, a step) in, a step out.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from tapem.types import Signature
 
 P = ParamSpec("P")
 
-# What stands before and behind an op; a function of several ops is annotated with these, one overload for each door:
+# The types of operands and results. Annotate a function of several ops with these, with one overload for each door:
 #
 #     @overload
 #     def hat(x: Numeric) -> npt.NDArray[Any]: ...
@@ -29,19 +29,19 @@ P = ParamSpec("P")
 #         return tm.relu(1 - tm.abs(x))
 
 Numeric: TypeAlias = Array | Scalar | Sequence[Any]
-"""An operand that is computed with at once: an array, a number, or a nested list of numbers."""
+"""An operand whose op is computed at once: an array, a number, or a nested list of numbers."""
 
 Deferred: TypeAlias = Ref | TapeM[Ref]
 """An operand that makes the result a step: a Ref, or a step whose result is a Ref."""
 
 Operand: TypeAlias = Deferred | Numeric
-"""Whatever an op takes."""
+"""Any operand of an op."""
 
 Step: TypeAlias = TapeM[Ref]
-"""What an op gives where an operand is Deferred."""
+"""The result of an op with a Deferred operand."""
 
 StepOfSeveral: TypeAlias = TapeM[tuple[Ref, ...]]
-"""The same for an op of several results."""
+"""The same for an op with several results."""
 
 
 class Unary(Primitive, Generic[P]):
@@ -109,7 +109,7 @@ class Biased(Primitive, Generic[P]):
 
 
 class Declaration(Protocol):
-    """What a declaring decorator does: an implementation in, an op of the right arity out.
+    """The type of a declaring decorator: it turns an implementation into an op with as many operands.
 
     >>> plain: Declaration = primitive(differentiable=False)
     >>> @plain
@@ -119,7 +119,7 @@ class Declaration(Protocol):
     2
     """
 
-    # What takes any number of arrays also takes one, two or three: the first that fits is meant.
+    # An implementation of any number of arrays fits several overloads: the first one counts.
     @overload
     def __call__(  # pyright: ignore[reportOverlappingOverload]
         self, implementation: Callable[[*tuple[Array, ...]], Any], /
@@ -140,7 +140,7 @@ _BY_ARITY: Mapping[int, type[Primitive]] = {1: Unary, 2: Binary, 3: Ternary}
 
 
 def declare(implementation: Callable[..., Any], *, name: str | None = None, **fields: Any) -> Any:
-    """Make the op of an implementation; `fields` are those of `Primitive`."""
+    """Make an op from an implementation; `fields` are those of `Primitive`."""
     signature = Signature.of(implementation, name=name)
     fixed = not any(operand.variadic for operand in signature.operands)
     kind = _BY_ARITY.get(len(signature.operands), Primitive) if fixed else Primitive
@@ -153,7 +153,7 @@ def declare(implementation: Callable[..., Any], *, name: str | None = None, **fi
         if is_several(given) and fixed and len(given) > op.arity:
             raise ArgumentError(
                 f"{what}: {op.usage()} has {op.arity} operand{'s' * (op.arity != 1)}, but {len(given)} rules were "
-                "given; give one per operand (None for what cannot be perturbed), or a joint one."
+                "given; give one per operand (None if it cannot be perturbed), or a joint one."
             )
     return op
 
@@ -193,9 +193,9 @@ def primitive(
     of `Primitive`; each may also be given later with `defrrule`, `deffrule` and `defbatch`. An op without a rule works
     until it is differentiated.
 
-    With `wide`, operands of float16 reach implementation and rules as float32, and results are rounded to float16:
-    for what sums, squares or exponentiates, and so leaves the range of float16 on the way. The rules, and the residuals
-    that they get, are then float32; the rules must be one per operand, or return arrays, `Thunk`s or tuples of them.
+    With `wide`, the implementation and the rules get float32 for operands of float16, and their results are rounded to
+    float16. This is for ops that sum, square or exponentiate, and so would overflow float16 in between. Residuals are
+    then float32; the rules must be one per operand, or return arrays, `Thunk`s or tuples of them.
 
     Raises ArgumentError for a wrong number of rules.
 
@@ -238,8 +238,8 @@ def elementwise(
     Its annotations are enforced as those of every op are, at no cost where they say no more than NumPy: operands
     `Num[Tensor, "*#shape"]` and a result `Num[Tensor, "*shape"]`, or the dtypes of the only ufunc in `numpy`.
 
-    Its Jacobian is diagonal, so one rule per operand, `(cotangent or tangent, value, *operands, **static)`, serves both
-    modes; it says what the partial derivative does to `g`.
+    Its Jacobian is diagonal, so one rule per operand, `(g, value, *operands, **static)`, serves both modes: it returns
+    `g`, a cotangent or a tangent, times the partial derivative.
 
     >>> import numpy as np
     >>> @elementwise(lambda g, y, x: g * np.cos(x))
@@ -267,9 +267,9 @@ def elementwise(
 def batch_elementwise(
     op: Primitive, size: int, inputs: Sequence[Any], mapped: Sequence[bool], static: Mapping[str, Any]
 ) -> Any:
-    """Line the operands up behind the batch axis, and let broadcasting do the rest.
+    """Align the operands behind the batch axis; broadcasting does the rest.
 
-    Every example was held to the signature before; the batch has an axis more, which the signature may not allow.
+    The signature was checked for an example; it may not allow the batch axis.
     """
     rank = max(np.ndim(x) - is_mapped for x, is_mapped in zip(inputs, mapped, strict=True) if x is not None)
     aligned: list[Any] = []

@@ -1,9 +1,9 @@
 """Factorizations by elimination and by orthogonalization: Cholesky and QR.
 
-Matrices stand in the last two axes; every other axis is a batch axis. float16 is refused, as in NumPy. The rules give
-the derivative of what NumPy computes: `cholesky` reads one triangle of its operand, so the cotangent lies in that
-triangle; along symmetric perturbations it says the same as the symmetric matrix that the paper gives. Where there is no
-derivative, ArgumentError says so, in both modes.
+Matrices are in the last two axes; every other axis is a batch axis. float16 is refused, as in NumPy. The rules give the
+derivative of what NumPy computes: `cholesky` reads one triangle of its operand, so the cotangent is in that triangle;
+along symmetric perturbations it equals the symmetric matrix that the paper gives. Where there is no derivative, both
+modes raise ArgumentError.
 
 Sources: I. Murray, "Differentiation of the Cholesky decomposition" (2016); M. Seeger et al., "Auto-differentiating
 linear algebra" (2017); S. Walter and L. Lehmann, "Algorithmic differentiation of linear algebra functions with
@@ -29,19 +29,19 @@ Mode: TypeAlias = Literal["reduced", "complete"]
 
 
 def triangle(x: Any, lower: bool, diagonal: float) -> Any:
-    """A mask for one triangle of the matrices of a stack, with this number on the diagonal."""
+    """A mask for one triangle of every matrix of a stack, with this number on the diagonal."""
     n = x.shape[-1]
     mask = np.tri(n, k=-1, dtype=x.dtype) + diagonal * np.eye(n, dtype=x.dtype)
     return mask if lower else mask.T
 
 
 def mirrored(x: Any, lower: bool = True) -> Any:
-    """The symmetric matrix of which one triangle is given."""
+    """The symmetric matrix with this triangle."""
     return x * triangle(x, lower, 1) + transposed(x * triangle(x, lower, 0))
 
 
 def folded(x: Any, lower: bool = True) -> Any:
-    """The transpose of `mirrored` as a linear map: the other triangle is added onto the one that was read."""
+    """The transpose of `mirrored` as a linear map: it adds the other triangle to this one."""
     return x * triangle(x, lower, 1) + transposed(x) * triangle(x, lower, 0)
 
 
@@ -103,7 +103,7 @@ def cholesky(a: Square, *, upper: bool = False) -> FloatSquare:
     abstract=lambda r: ShapeDtype(r.shape, r.dtype),
 )
 def independent_columns(r: Float[Tensor, "*batch n n"]) -> Float[Tensor, "*batch n n"]:
-    """The factor R of a QR decomposition itself; ArgumentError if it tells that the columns of the matrix depend.
+    """Return the factor R of a QR decomposition. Raises ArgumentError if the matrix has linearly dependent columns.
 
     >>> independent_columns(np.eye(2)).shape
     (2, 2)
@@ -120,7 +120,7 @@ def independent_columns(r: Float[Tensor, "*batch n n"]) -> Float[Tensor, "*batch
 
 def _require_known(mode: Mode) -> None:
     if mode not in ("reduced", "complete"):
-        raise ArgumentError(f"qr: mode={mode!r}, but it must be 'reduced' or 'complete'. For R alone take qr(a)[1].")
+        raise ArgumentError(f"qr: mode={mode!r}, but it must be 'reduced' or 'complete'. For R alone use qr(a)[1].")
 
 
 def _require_unique_q(a: Any, mode: Mode) -> None:
@@ -135,7 +135,7 @@ def _pull_qr(g: Any, y: Any, a: Any, mode: Mode) -> Any:
     _require_unique_q(a, mode)
     (g_q, g_r), (q, r) = g, y
     m, n = a.shape[-2:]
-    if n > m:  # the first m columns determine Q, and the others are its products with the rest of R
+    if n > m:  # the first m columns determine Q; the others are Q times the rest of R
         g_q = g_q + a[..., m:] @ transposed(g_r[..., m:])
     square = independent_columns(r[..., :m])
     inner = square @ transposed(g_r[..., :m]) - transposed(g_q) @ q
@@ -173,12 +173,12 @@ def _shapes_of_qr(a: Any, mode: Mode) -> tuple[ShapeDtype, ShapeDtype]:
     abstract=_shapes_of_qr,
 )
 def qr(a: Matrix, mode: Mode = "reduced") -> tuple[Float[Tensor, "*batch m k"], Float[Tensor, "*batch k n"]]:
-    """The factors of `a = Q @ R`, where the columns of Q are orthonormal and R is upper triangular.
+    """The factors of `a = Q @ R`: the columns of Q are orthonormal and R is upper triangular.
 
     Num "*batch m n" -> (Float "*batch m k", Float "*batch k n"), with k = min(m, n), or k = m if `mode` is "complete".
 
-    The derivative needs the first min(m, n) columns to be independent: ArgumentError where they are not, to within
-    rounding, and in mode "complete" where m > n, since there the last columns of Q are arbitrary.
+    The derivative raises ArgumentError if the first min(m, n) columns are not independent, to within rounding, and in
+    mode "complete" if m > n, since then the last columns of Q are arbitrary.
     Raises ArgumentError for any other mode (for R alone, `qr(a)[1]`). Source: Walter and Lehmann (2010).
 
     >>> q, r = qr(np.array([[0.0, 2.0], [1.0, 3.0]]))

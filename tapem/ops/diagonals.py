@@ -1,4 +1,4 @@
-"""Diagonals and triangles of matrices: all of them linear, and each transposed by another one here."""
+"""Diagonals and triangles of matrices: all ops are linear, and the transpose of each is another one here."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Matrices = Shaped[Tensor, "*batch n m"]
 
 
 def _planes(x: Any, axis1: int, axis2: int) -> tuple[int, int]:
-    """The two axes of a plane, from the front; ValueError, which the engine words, if they are the same."""
+    """The two axes of a plane as non-negative numbers. Raises ValueError, which the engine converts, for equal ones."""
     first, second = (np.lib.array_utils.normalize_axis_index(axis, np.ndim(x)) for axis in (axis1, axis2))
     if first == second:
         raise ValueError(f"axis1={axis1} and axis2={axis2} are the same axis: a diagonal needs two")
@@ -29,7 +29,7 @@ def _planes(x: Any, axis1: int, axis2: int) -> tuple[int, int]:
 def _batch_diagonal(
     op: Primitive, size: int, inputs: Sequence[Any], mapped: Sequence[bool], static: Mapping[str, Any]
 ) -> Any:
-    """The same diagonal of every example: its axes stand one further to the right."""
+    """The same diagonal of every example: its axes are one further to the right."""
     (x,) = inputs
     first, second = (static[name] % (np.ndim(x) - 1) + 1 for name in ("axis1", "axis2"))
     return op(x, **{**static, "axis1": first, "axis2": second})
@@ -41,7 +41,7 @@ def _back(g: Any, y: Any, x: Any, offset: int, axis1: int, axis2: int) -> Any:
 
 @primitive(rrule=(_back,), frule=linear_in_all, batch=_batch_diagonal, numpy=[np.diagonal])
 def diagonal(x: T, offset: int = 0, axis1: int = 0, axis2: int = 1) -> T:
-    """The elements of `x` where the positions along `axis2` and `axis1` differ by `offset`, along a last axis.
+    """The elements of `x` whose positions along `axis2` and `axis1` differ by `offset`, along a new last axis.
 
     Num "n m", with any other axes -> Num "k", behind them. Raises ArgumentError for an axis out of range, or given
     twice.
@@ -75,7 +75,7 @@ def from_diagonal(x: T, offset: int, axis1: int, axis2: int, shape: Shape) -> T:
            [0., 0., 2.]])
     """
     out = np.zeros(shape, x.dtype)
-    # NumPy's diagonal is a view, although a read-only one for now.
+    # NumPy's diagonal is a view, which must be made writeable.
     view = np.diagonal(out, offset, axis1, axis2)
     view.flags.writeable = True
     view[...] = x

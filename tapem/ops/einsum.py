@@ -1,7 +1,7 @@
 """Einstein summation: every contraction is one op, and its derivative is the same op with the labels swapped.
 
-A term such as `"...ij"` is read once as a tuple of labels, one per axis: a letter, or a negative integer for an axis
-that the ellipsis stands for. The rules work on labels; `contraction` turns labels into subscripts again.
+A term such as `"...ij"` becomes a tuple of labels, one per axis: a letter, or a negative integer for an axis of the
+ellipsis. The rules work on labels; `contraction` turns labels into subscripts again.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ T = Shaped[Tensor, "..."]
 Labels: TypeAlias = tuple[Hashable, ...]
 
 BATCH = "the batch axis"  # a label that no subscripts can contain
-# Upper case first: NumPy orders the axes of an implicit output as ASCII does, and those of integer labels by number.
+# Upper case first: NumPy orders the axes of an implicit output by ASCII code, and integer labels by number.
 LETTERS = string.ascii_uppercase + string.ascii_lowercase
-# With fewer multiplications than this, NumPy's plain loop is faster than its way to BLAS (measured: 32 x 32 x 32).
+# With fewer multiplications than this, NumPy's plain loop is faster than BLAS through einsum (measured: 32 x 32 x 32).
 PLAIN_LOOP = 2**15
 
 
 @functools.lru_cache(4096)
 def labels_of(subscripts: str, ranks: tuple[int, ...]) -> tuple[list[Labels], Labels]:
-    """The labels of every operand and those of the output; ValueError for subscripts that make no sense.
+    """The labels of every operand and of the output. Raises ValueError for invalid subscripts.
 
     >>> labels_of("...ij,jk->...ik", (3, 2))
     ([(-1, 'i', 'j'), ('j', 'k')], (-1, 'i', 'k'))
@@ -68,7 +68,7 @@ def labels_of(subscripts: str, ranks: tuple[int, ...]) -> tuple[list[Labels], La
 
 
 def sizes_of(labels: Sequence[Labels], shapes: Sequence[Shape]) -> dict[Hashable, int]:
-    """The size of every label: as in NumPy, an axis of size 1 stretches to the size that others give the label.
+    """The size of every label; as in NumPy, an axis of size 1 stretches to the size that the label has elsewhere.
 
     >>> sizes_of([("i", "j"), ("j",)], [(2, 1), (3,)])
     {'i': 2, 'j': 3}
@@ -87,7 +87,7 @@ def sizes_of(labels: Sequence[Labels], shapes: Sequence[Shape]) -> dict[Hashable
 
 
 def contraction(operands: Sequence[Any], labels: Sequence[Labels], output: Labels) -> Any:
-    """The Einstein sum of operands whose axes carry any labels, by the way that is fast for their sizes."""
+    """The Einstein sum of operands with these labels, computed in the way that is fast for their sizes."""
     letters = dict(zip(dict.fromkeys(label for own in labels for label in own), LETTERS, strict=False))
     terms = ["".join(letters[label] for label in own) for own in (*labels, output)]
     subscripts = ",".join(terms[:-1]) + "->" + terms[-1]
@@ -103,7 +103,7 @@ def shape_of_contraction(operands: Sequence[Any], labels: Sequence[Labels], outp
 
 
 def batch_contraction(operands: Sequence[Any], mapped: Sequence[bool], labels: Sequence[Labels], output: Labels) -> Any:
-    """The Einstein sum of every example: the batch axis is one label more, in front."""
+    """The Einstein sum of every example: the batch axis gets a label of its own, in front."""
     own = [(BATCH, *one) if is_mapped else one for one, is_mapped in zip(labels, mapped, strict=True)]
     return contraction(operands, own, (BATCH, *output))
 
@@ -120,14 +120,14 @@ def _pull(g: Any, y: Any, *operands: Any, subscripts: str, optimize: Any) -> tup
 
 
 def _cotangent(g: Any, operands: Sequence[Any], labels: Sequence[Labels], output: Labels, position: int) -> Any:
-    """The cotangent of one operand: the sum of all the others and `g`, arranged as this operand is."""
+    """The cotangent of one operand: the Einstein sum of `g` and all other operands, with this operand's axes."""
     shapes = [np.shape(x) for x in operands]
     own, shape, joint = labels[position], shapes[position], sizes_of(labels, shapes)
     others = [*operands[:position], *operands[position + 1 :]]
     theirs = [*labels[:position], *labels[position + 1 :]]
     found = set(output).union(*theirs)
-    # A label found nowhere else was summed here, so its axis is stretched below; an axis that the forward pass
-    # stretched is summed, by leaving its label out.
+    # A label of this operand alone was summed, so its axis is stretched below. An axis that the forward pass stretched
+    # is summed, by leaving its label out.
     sizes = dict(zip(own, shape, strict=True))
     kept = tuple(label for label, size in sizes.items() if label in found and size == joint[label])
     part = contraction([g, *others], [output, *theirs], kept)
@@ -137,7 +137,7 @@ def _cotangent(g: Any, operands: Sequence[Any], labels: Sequence[Labels], output
         part = np.broadcast_to(part, shape)
     if len(set(own)) == len(own):
         return part
-    # Only the diagonal of a repeated label was read.
+    # The forward pass read only the diagonal of a repeated label.
     index = np.indices(shape, sparse=True)
     diagonal = np.ones(shape, bool)
     for axis, label in enumerate(own):
@@ -169,10 +169,10 @@ def _batch(op: Primitive, size: int, inputs: Sequence[Any], mapped: Sequence[boo
     name="einsum",
 )
 def contract(*operands: T, subscripts: str, optimize: bool | str | Sequence[Any] = False) -> T:
-    """The Einstein sum with its subscripts made explicit: what `einsum` records.
+    """The Einstein sum with explicit subscripts, which `einsum` records.
 
     Its derivative with respect to an operand is an Einstein sum of the cotangent and the other operands: labels that
-    stand nowhere else are broadcast back, and the cotangent of a repeated label lies on the diagonal.
+    appear nowhere else are broadcast back, and the cotangent of a repeated label is on the diagonal.
 
     >>> contract(np.ones((2, 3)), np.ones(3), subscripts="ij,j->i")
     array([3., 3.])
@@ -188,17 +188,17 @@ def einsum(subscripts: str, /, *operands: Operand, optimize: bool | str | Sequen
 @overload
 def einsum(*interleaved: Any, optimize: bool | str | Sequence[Any] = False) -> Any: ...
 def einsum(*operands: Any, optimize: Any = False) -> Any:
-    """The Einstein sum of the operands, as `np.einsum` computes it, with everything that its subscripts can say.
+    """The Einstein sum of the operands, as in `np.einsum`, with all forms of subscripts.
 
-    `einsum(subscripts, *operands)`: one label per axis, `...` for any further axes, a label twice in one term for its
-    diagonal, and without `->` the labels that occur once, in alphabetical order, behind the ellipsis. An axis of size 1
-    stretches to the size that its label has elsewhere. The interleaved form, `einsum(a, [0, 1], b, [1, 2], [0, 2])`,
-    takes integers below 52 and `...` for labels. `optimize` is NumPy's: False (its plain loop), True, "greedy",
-    "optimal" or a path; the derivatives choose for themselves.
+    `einsum(subscripts, *operands)` takes one label per axis, `...` for any other axes, and a label twice in one term
+    for a diagonal. Without `->` the output has the labels that occur once, in alphabetical order, after the ellipsis.
+    An axis of size 1 stretches to the size that its label has elsewhere. The interleaved form, `einsum(a, [0, 1], b,
+    [1, 2], [0, 2])`, takes integers below 52 and `...` as labels. `optimize` is NumPy's: False (a plain loop), True,
+    "greedy", "optimal" or a path; the derivatives choose their own.
 
     Shapes: Num "...", one or more -> Num "...".
 
-    Raises ShapeError or ArgumentError for subscripts that do not fit the operands, naming the label.
+    Raises ShapeError or ArgumentError, which name the label, for subscripts that do not fit the operands.
 
     >>> a = np.arange(6.0).reshape(2, 3)
     >>> einsum("ij,kj->ik", a, a)
@@ -212,12 +212,12 @@ def einsum(*operands: Any, optimize: Any = False) -> Any:
     else:
         subscripts, tensors = _from_interleaved(operands)
     if not tensors:
-        raise ArgumentError(f"einsum: {subscripts!r} needs operands, but none was given; write einsum('ij,jk', a, b).")
+        raise ArgumentError(f"einsum: {subscripts!r} needs operands, but got none; write einsum('ij,jk', a, b).")
     return contract(*tensors, subscripts=explicit(subscripts), optimize=optimize)
 
 
 def explicit(subscripts: str) -> str:
-    """The subscripts without spaces, and with an output.
+    """Make subscripts explicit: without spaces, and with an output.
 
     >>> explicit("ij, jk"), explicit("ii"), explicit("b...a")
     ('ij,jk->ik', 'ii->', 'b...a->...ab')
@@ -230,7 +230,7 @@ def explicit(subscripts: str) -> str:
 
 
 def _from_interleaved(operands: Sequence[Any]) -> tuple[str, Sequence[Any]]:
-    """The subscripts and tensors of `einsum(a, [0, 1], b, [1, 2], [0, 2])`."""
+    """The subscripts and operands of `einsum(a, [0, 1], b, [1, 2], [0, 2])`."""
     pairs = len(operands) // 2
 
     def term(labels: Any) -> str:
@@ -238,8 +238,8 @@ def _from_interleaved(operands: Sequence[Any]) -> tuple[str, Sequence[Any]]:
             return "".join("..." if label is Ellipsis else LETTERS[range(52)[label]] for label in labels)
         except (TypeError, IndexError) as error:
             raise ArgumentError(
-                f"einsum: {labels!r} is no list of labels; after each operand goes a list of integers from 0 to 51 and "
-                "`...`. The other form is einsum('ij,jk->ik', a, b)."
+                f"einsum: {labels!r} is not a list of labels; after each operand write a list of integers from 0 to 51 "
+                "and `...`. The other form is einsum('ij,jk->ik', a, b)."
             ) from error
 
     subscripts = ",".join(term(labels) for labels in operands[1 : 2 * pairs : 2])

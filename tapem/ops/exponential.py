@@ -96,9 +96,9 @@ def log1p(x: T) -> Out:
 
 
 def _share(y: Any, a: Any, b: Any, unit: float = 1.0) -> Any:
-    """The share of exp(a * unit) in exp(a * unit) + exp(b * unit); 0 of nothing, and half of two equal infinities.
+    """The share of exp(a * unit) in exp(a * unit) + exp(b * unit); 0 if both are 0, and half if both are infinite.
 
-    From a and b alone: y, their logarithmic sum, is rounded, and at 1e4 few of its digits are behind the point.
+    It is computed from a and b alone: y, their logarithmic sum, is rounded, and at 1e4 has few digits after the point.
     """
     a, b = in_dtype_of(a, y), in_dtype_of(b, y)
     alike = np.logical_and(a == b, np.isinf(a))

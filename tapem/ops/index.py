@@ -1,7 +1,7 @@
-"""Index: what stands between the brackets of `x[...]`, taken apart into arrays and the rest.
+"""Index: the index in `x[...]`, split into its arrays and the rest.
 
-Arrays are operands of the op, so that they can be tracers, Refs, or mapped by `vmap`. The rest (integers, slices, None,
-Ellipsis, and where the arrays stand) is one static value, which can be compared, hashed and printed.
+Arrays are operands of the op, so they can be tracers, Refs, or mapped by `vmap`. The rest (integers, slices, None,
+Ellipsis, and the places of the arrays) is one static value, which can be compared, hashed and printed.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from tapem.types import as_tensor
 
 
 class Slot(enum.Enum):
-    """The place of an array in an index: `ARRAY` is the only one, and is filled from the operands in order."""
+    """The place of an array in an index: the only member, `ARRAY`, stands for the operands in order."""
 
     ARRAY = "array"
 
@@ -31,7 +31,7 @@ Part: TypeAlias = int | slice | EllipsisType | Slot | None
 
 @final
 class Index:
-    """An index with its arrays left out: a tuple of integers, slices, None, Ellipsis and `ARRAY`.
+    """An index without its arrays: a tuple of integers, slices, None, Ellipsis and `ARRAY`.
 
     >>> Index((0, slice(1, None), None, ..., ARRAY))
     [0, 1:, None, ..., array]
@@ -44,11 +44,11 @@ class Index:
     parts: tuple[Part, ...]
 
     def __init__(self, parts: tuple[Part, ...]) -> None:
-        """Make an index of its parts."""
+        """Make an index from its parts."""
         self.parts = parts
 
     def fill(self, arrays: Sequence[Any]) -> tuple[Any, ...]:
-        """The index as NumPy takes it, with the arrays in their places."""
+        """The index for NumPy, with the arrays in their places."""
         if not arrays:
             return self.parts
         rest = iter(arrays)
@@ -77,7 +77,7 @@ def _text(part: Part) -> str:
 
 
 def take_apart(index: Any) -> tuple[Index, list[Any]]:
-    """Split what a user put between the brackets into an `Index` and its arrays.
+    """Split a user's index into an `Index` and its arrays.
 
     Raises ArgumentError for a single bool, which NumPy reads as an array without axes.
 
@@ -99,7 +99,7 @@ def _part_of(item: Any) -> tuple[Part, Any]:
         return item, None
     if isinstance(item, list | tuple):
         item = as_tensor(item, op="getitem(x, index)", argument="the index")
-        if not item.size:  # as NumPy has it, although an empty array is one of floats
+        if not item.size:  # as in NumPy, although an empty array has a float dtype
             item = item.astype(np.intp)
     if isinstance(item, int | np.generic) or (isinstance(item, np.ndarray) and not item.ndim):
         number: Any = np.asarray(item)
@@ -122,9 +122,9 @@ def _part_of(item: Any) -> tuple[Part, Any]:
 
 
 class Layout(NamedTuple):
-    """How one index does for a batch what another does for each example.
+    """An index that does for a batch what another index does for each example.
 
-    The result has the axes `source` where they are wanted at `target`, with the batch axis first.
+    Its result has the axes `source`, which must move to `target`, with the batch axis first.
     """
 
     at: Index
@@ -134,12 +134,12 @@ class Layout(NamedTuple):
 
 
 def batched(at: Index, arrays: Sequence[Any], mapped: Sequence[bool], *, rank: int, size: int, own: bool) -> Layout:
-    """The layout of `x[index]` in a batch: x has `rank` axes without the batch axis, which it has first if `own`.
+    """The layout of `x[index]` in a batch: x has `rank` axes besides the batch axis, which it has, in front, if `own`.
 
-    NumPy puts the axes of the arrays where they stand in the index if they stand side by side, integers included, and
-    first otherwise. With a batch axis this must come out for every example as it would without.
+    NumPy puts the axes of the arrays at the arrays' place in the index if the arrays (and integers) are adjacent, and
+    first otherwise. With a batch axis every example must get the same result as without.
     """
-    # A mask stands for the positions where it is True: one array for each of its axes, side by side.
+    # A mask stands for the positions where it is True: adjacent arrays, one for each of its axes.
     if any(mapped):
         at, arrays, mapped = _without_masks(at, arrays, mapped)
     ranks = [1 if _is_mask(x) else np.ndim(x) - is_mapped for x, is_mapped in zip(arrays, mapped, strict=True)]
@@ -183,7 +183,7 @@ def _without_masks(
 
 
 def _arrays_axis(at: Index, arrays: Sequence[Any], rank: int) -> tuple[int, bool]:
-    """The axis of the result at which the axes of the arrays begin, and whether the arrays stand side by side."""
+    """The axis of the result at which the axes of the arrays begin, and whether the arrays are adjacent."""
     places = [place for place, part in enumerate(at.parts) if part is ARRAY or isinstance(part, int)]
     if not places:
         return 0, True

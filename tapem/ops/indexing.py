@@ -1,7 +1,7 @@
-"""Indexing: taking elements out of an array, and putting them in.
+"""Indexing: taking elements out of an array, and putting elements into it.
 
-To take and to put are each other's transpose, so the ops come in pairs (`getitem` and `scatter`, `take_along_axis` and
-`scatter_add`), and each is the derivative of the other: the family is closed, in both modes, at any order.
+Taking and putting are each other's transpose, so the ops come in pairs (`getitem` and `scatter`, `take_along_axis` and
+`scatter_add`). Each is the derivative of the other, so the family is closed in both modes at any order.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ Selector: TypeAlias = Integer[Tensor, "..."] | Bool[Tensor, "..."]
 
 
 def _stand_in(value: Any) -> Any:
-    """An index array for abstract evaluation: itself if it is known, else zeros that own no memory."""
+    """An index array for abstract evaluation: the array itself if it is known, else zeros that take no memory."""
     if isinstance(value, np.ndarray | np.generic | int):
         return value
     if np.dtype(value.dtype) == bool:
@@ -65,9 +65,9 @@ def _batch_gather(
     name="getitem",
 )
 def gather(x: T, *indices: Selector, at: Index) -> T:
-    """The op behind `getitem`: the elements of `x` at `at`, whose places for arrays `indices` fill.
+    """The op of `getitem`: the elements of `x` at `at`, with `indices` as its arrays.
 
-    Shaped "...", Integer or Bool "..." each -> Shaped "..."; the shape is as NumPy has it.
+    Shaped "...", Integer or Bool "..." each -> Shaped "..."; the shape is as in NumPy.
 
     >>> gather(np.arange(6.0).reshape(2, 3), np.array([2, 0]), at=Index((slice(None), ARRAY)))
     array([[2., 0.],
@@ -91,7 +91,7 @@ def _batch_scatter(
 
 def _abstract_scatter(x: Any, *indices: Any, at: Index, shape: Shape) -> ShapeDtype:
     for index in indices:
-        _stand_in(index)  # refuses a mask of which only the shape is known
+        _stand_in(index)  # raises ConcretizationError for a mask of which only the shape is known
     return ShapeDtype(shape, x.dtype)
 
 
@@ -102,11 +102,11 @@ def _abstract_scatter(x: Any, *indices: Any, at: Index, shape: Shape) -> ShapeDt
     abstract=_abstract_scatter,
 )
 def scatter(x: T, *indices: Selector, at: Index, shape: Shape) -> T:
-    """The transpose of `getitem`: zeros of `shape`, to which `x` is added at `at`.
+    """The transpose of `getitem`: zeros of `shape` with `x` added at `at`.
 
-    `x` has the shape that indexing an array of `shape` would give. An element that is indexed several times receives
-    the sum. The cost is that of an array of `shape`, however few the elements: where a loop reads `x[0]`, `x[1]`, ...,
-    unpacking by `tm.split` is differentiated faster.
+    `x` has the shape of an array of `shape` indexed at `at`. An element that is indexed several times gets the sum. The
+    cost is that of a whole array of `shape`, even for few elements: if a loop reads `x[0]`, `x[1]`, ..., `tm.split` is
+    faster to differentiate.
 
     >>> scatter(np.array([1.0, 2.0, 3.0]), np.array([1, 1, 0]), at=Index((ARRAY,)), shape=(4,))
     array([3., 3., 0., 0.])
@@ -114,18 +114,18 @@ def scatter(x: T, *indices: Selector, at: Index, shape: Shape) -> T:
     indices = tuple(map(np.asarray, indices))
     x, where = np.asarray(x), at.fill(indices)
     out = np.zeros(shape, x.dtype)
-    if not indices or (len(indices) == 1 and np.asarray(indices[0]).dtype == bool):  # no element is met twice
+    if not indices or (len(indices) == 1 and np.asarray(indices[0]).dtype == bool):  # no element is indexed twice
         out[where] = x
     elif out.ndim == 1:
         np.add.at(out, where, x)
-    else:  # NumPy adds into one axis several times faster than into many
+    else:  # NumPy adds along one axis several times faster than along many
         np.add.at(out.reshape(-1), _positions(shape, at, where).reshape(-1), x.reshape(-1))
     return out
 
 
 def _positions(shape: Shape, at: Index, where: tuple[Any, ...]) -> Array:
-    """Where the elements that an index selects stand in the array laid out flat."""
-    if at.parts == (ARRAY,):  # whole rows: no need to number every element
+    """The positions in the flattened array of the elements that an index selects."""
+    if at.parts == (ARRAY,):  # whole rows need no number for every element
         width = math.prod(shape[1:])
         return np.arange(shape[0])[where][..., None] * width + np.arange(width)
     return np.arange(math.prod(shape)).reshape(shape)[where]
@@ -139,9 +139,9 @@ def getitem(x: Any, index: Any) -> Any:
     """The elements of `x` at `index`, as NumPy's `x[index]`: Shaped "..." -> Shaped "...".
 
     `index` is an integer, a slice, None, Ellipsis, an array (or Ref, tracer, list) of integers, a mask of bools, or a
-    tuple of these. What an element that is indexed several times receives as cotangent is summed.
+    tuple of these. The cotangents of an element that is indexed several times are summed.
 
-    Raises ArgumentError for an index out of range, DTypeError for one of floats, ConcretizationError for a mask of
+    Raises ArgumentError for an index out of range, DTypeError for an index of floats, ConcretizationError for a mask of
     which only the shape is known (inside `vmap`), since the shape of the result depends on its values.
 
     >>> x = np.array([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]])
@@ -191,7 +191,7 @@ def _batch_take(
     op: Primitive, size: int, inputs: Sequence[Any], mapped: Sequence[bool], static: Mapping[str, Any]
 ) -> Any:
     x, indices = inputs
-    if not mapped[0]:  # the batch axis of the indices comes out where they stand
+    if not mapped[0]:  # the batch axis of the indices appears at their place in the result
         y = take(x, indices, axis=static["axis"])
         axis = 0 if static["axis"] is None else static["axis"] % np.ndim(x)
         return np.moveaxis(y, axis, 0) if axis else y
@@ -212,7 +212,7 @@ def _batch_take(
     abstract=_abstract_take,
 )
 def take(x: T, indices: Whole, axis: int | None = None) -> T:
-    """The elements of `x` at `indices` along `axis`, or of `x` laid out flat if that is None.
+    """The elements of `x` at `indices` along `axis`, or of the flattened `x` if `axis` is None.
 
     Shaped "*a n *b", Integer "*i" -> Shaped "*a *i *b". Negative indices count from the end. Raises ArgumentError for
     an index or an axis out of range, DTypeError for indices that are not integers.
@@ -226,7 +226,7 @@ def take(x: T, indices: Whole, axis: int | None = None) -> T:
 
 
 def _along_shape(x: Shape, indices: Shape, axis: int | None) -> Shape:
-    """The shape in which `x` and `indices` meet: broadcast together, but for `axis`, where it is that of `indices`."""
+    """The joint shape of `x` and `indices`: broadcast together, except along `axis`, where it is that of `indices`."""
     if axis is None:
         x, axis = (math.prod(x),), 0
     if len(x) != len(indices):
@@ -243,7 +243,7 @@ def _abstract_along(x: Any, indices: Any, axis: int | None) -> ShapeDtype:
 def _batch_along(
     op: Primitive, size: int, inputs: Sequence[Any], mapped: Sequence[bool], static: Mapping[str, Any]
 ) -> Any:
-    """Give everything the batch axis, of size 1 where that is broadcast, and index one axis further to the right."""
+    """Give both operands a batch axis, of size 1 if not mapped, and index one axis further to the right."""
     x, indices, *updates = inputs
     axis, shape = static["axis"], np.shape(x)[mapped[0] :]
     x = x if mapped[0] else np.broadcast_to(x, (size, *shape))
@@ -266,9 +266,8 @@ def _batch_along(
 def take_along_axis(x: T, indices: Whole, axis: int | None = -1) -> T:
     """The elements of `x` at `indices` along `axis`, for every position along the other axes.
 
-    Shaped "*#a n *#b", Integer "*#a i *#b" -> Shaped "*a i *b": what `np.argsort` gives, `take_along_axis` applies.
-    With `axis=None`, `x` is laid out flat first, and `indices` has one axis. Raises ArgumentError for an index out of
-    range.
+    Shaped "*#a n *#b", Integer "*#a i *#b" -> Shaped "*a i *b". It applies the indices that `np.argsort` returns. With
+    `axis=None`, `x` is flattened first, and `indices` has one axis. Raises ArgumentError for an index out of range.
 
     >>> x = np.array([[3.0, 1.0, 2.0], [4.0, 6.0, 5.0]])
     >>> take_along_axis(x, np.argmax(x, axis=1, keepdims=True), axis=1)
@@ -282,7 +281,7 @@ def take_along_axis(x: T, indices: Whole, axis: int | None = -1) -> T:
 
 
 def _flat_positions(x: Array, indices: Array, updates: Any, axis: int | None) -> tuple[Array, Array]:
-    """Where in `x`, laid out flat, each update goes; both in the order of `indices`, which decides who comes last."""
+    """The positions of the updates in the flattened `x`, and the updates, both in the order of `indices`."""
     shape = _along_shape(x.shape, indices.shape, axis)
     positions = np.take_along_axis(np.arange(x.size).reshape(x.shape), indices, axis)
     return positions.reshape(-1), np.broadcast_to(updates, shape).reshape(-1)
@@ -325,9 +324,9 @@ def _zeros(x: Any, t: Any) -> Array:
 def scatter_add(x: T, indices: Whole, updates: T, axis: int | None) -> T:
     """`x` with `updates` added at `indices` along `axis`; repeated indices accumulate.
 
-    Num "*#a n *#b", Integer "*#a i *#b", Num, broadcast to "*a i *b" -> Num "*a n *b": indices are those of
-    `np.put_along_axis` and `take_along_axis`. Raises ArgumentError for an index out of range, ShapeError where the
-    shapes do not fit.
+    Num "*#a n *#b", Integer "*#a i *#b", Num, broadcast to "*a i *b" -> Num "*a n *b": indices are as in
+    `np.put_along_axis` and `take_along_axis`. Raises ArgumentError for an index out of range, ShapeError if the shapes
+    do not fit.
 
     >>> scatter_add(np.zeros(3), np.array([0, 2, 2]), np.array([1.0, 2.0, 3.0]), axis=0)
     array([1., 0., 5.])
@@ -340,7 +339,7 @@ def scatter_add(x: T, indices: Whole, updates: T, axis: int | None) -> T:
 
 
 def _written(g: Any, indices: Any, updates: Any, axis: int | None) -> Any:
-    """The cotangent of the updates: what was overwritten by a later update counts for nothing."""
+    """The cotangent of the updates: it is 0 for an update that a later one overwrote."""
     taken = take_along_axis(g, indices, axis)
     order = np.arange(math.prod(np.shape(taken))).reshape(np.shape(taken))
     last = scatter_set(np.zeros(np.shape(g), order.dtype), indices, order, axis)
@@ -365,9 +364,9 @@ def scatter_set(x: T, indices: Whole, updates: T, axis: int | None) -> T:
     """`x` with its elements at `indices` along `axis` replaced by `updates`.
 
     Num "*#a n *#b", Integer "*#a i *#b", Num, broadcast to "*a i *b" -> Num "*a n *b", as `np.put_along_axis` but
-    without changing `x`. Of several updates for one element the last one stays, in the order in which the indices are
-    written; the others, like the elements that were replaced, have a derivative of zero. Raises ArgumentError for an
-    index out of range, ShapeError where the shapes do not fit.
+    without changing `x`. If one element has several updates, the last one in the order of the indices counts; the
+    others, like the replaced elements, have a derivative of zero. Raises ArgumentError for an index out of range,
+    ShapeError if the shapes do not fit.
 
     >>> scatter_set(np.zeros(3), np.array([0, 2, 2]), np.array([1.0, 2.0, 3.0]), axis=0)
     array([1., 0., 3.])

@@ -23,14 +23,14 @@ T = Shaped[Tensor, "..."]
 
 def _several(name: str, xs: Any) -> tuple[Any, ...]:
     """The operands in a sequence: a list, a tuple, or the rows of an array or a tracer."""
-    # Arrays and tracers have rows, which Refs and steps, that only refuse NumPy's functions in words, have not.
+    # Arrays and tracers have rows; Refs and steps have not.
     if isinstance(xs, list | tuple) or hasattr(xs, "astype"):
         return tuple(xs)
     raise ArgumentError(f"{name}(xs): xs is a {type(xs).__name__}, but must be a sequence of operands: {name}([a, b]).")
 
 
 def _part(g: Any, axis: int, index: Any) -> Thunk:
-    """What a cotangent holds at an index along an axis; looked up only if somebody asks."""
+    """The part of a cotangent at an index along an axis, as a thunk."""
     return Thunk(functools.partial(operator.getitem, g, (*(slice(None),) * (axis % np.ndim(g)), index)))
 
 
@@ -44,7 +44,7 @@ def _concat_cotangents(g: Any, y: Any, *xs: Any, axis: int) -> tuple[Thunk, ...]
 
 @primitive(rrule=_concat_cotangents, frule=linear_in_all, batch=batch_along, name="concat")
 def concat_arrays(*xs: T, axis: int = 0) -> T:
-    """The operands one after the other along an axis: `concat`, as a variadic op.
+    """Join the operands along an existing axis: `concat` as a variadic op.
 
     >>> concat_arrays(np.ones(1), np.zeros(2))
     array([1., 0., 0.])
@@ -57,10 +57,10 @@ def concat(xs: Sequence[Numeric] | Array, axis: int | None = 0) -> Array: ...  #
 @overload
 def concat(xs: Sequence[Operand], axis: int | None = 0) -> Step: ...
 def concat(xs: Any, axis: int | None = 0) -> Any:
-    """The operands one after the other along an existing axis: Num "*a n_i *b", ... -> Num "*a n *b", n = sum(n_i).
+    """Join the operands along an existing axis: Num "*a n_i *b", ... -> Num "*a n *b", n = sum(n_i).
 
     All other axes must agree. With `axis` None the operands are flattened first. Raises ShapeError or ArgumentError if
-    the shapes do not fit, if there is no operand, or if one is 0-d.
+    the shapes do not fit, if there are no operands, or if one is 0-d.
 
     >>> concat([np.array([1.0, 2.0]), np.array([3.0])])
     array([1., 2., 3.])
@@ -102,7 +102,7 @@ def _batch_stack(
 
 @primitive(rrule=_stack_cotangents, frule=linear_in_all, batch=_batch_stack, name="stack")
 def stack_arrays(*xs: T, axis: int = 0) -> T:
-    """The operands side by side along a new axis: `stack`, as a variadic op.
+    """Join the operands along a new axis: `stack` as a variadic op.
 
     >>> stack_arrays(np.float64(1.0), np.float64(2.0))
     array([1., 2.])
@@ -115,10 +115,10 @@ def stack(xs: Sequence[Numeric] | Array, axis: int = 0) -> Array: ...  # pyright
 @overload
 def stack(xs: Sequence[Operand], axis: int = 0) -> Step: ...
 def stack(xs: Any, axis: int = 0) -> Any:
-    """The operands, all of one shape, side by side along a new axis: Num "*a *b", ... -> Num "*a n *b".
+    """Join operands of one shape along a new axis: Num "*a *b", ... -> Num "*a n *b".
 
     `axis` is the place of the new axis in the result. Raises ShapeError or ArgumentError if the shapes differ or there
-    is no operand.
+    are no operands.
 
     >>> stack([np.array([1.0, 2.0]), np.array([3.0, 4.0])], axis=1)
     array([[1., 3.],
@@ -137,7 +137,7 @@ def stack(xs: Any, axis: int = 0) -> Any:
     name="split",
 )
 def split_array(x: T, indices_or_sections: int | tuple[int, ...], axis: int = 0) -> tuple[T, ...]:
-    """The consecutive pieces of `x` along an axis: `split`, as an op with several results.
+    """The consecutive pieces of `x` along an axis: `split` as an op with several results.
 
     >>> split_array(np.array([1.0, 2.0, 3.0]), (1,))
     (array([1.]), array([2., 3.]))
@@ -159,8 +159,8 @@ def split(x: Deferred, indices_or_sections: int | Sequence[int], axis: int = 0) 
 def split(x: Any, indices_or_sections: Any, axis: int = 0) -> Any:
     """The consecutive pieces of `x` along an axis, as a tuple: Num "*a n *b" -> Num "*a n_i *b", ...
 
-    An integer is the number of pieces, which must all be of the same size; a sequence says where to cut, in ascending
-    order (negative places count from the end). Raises ArgumentError for anything else.
+    An integer is the number of pieces, which must all have the same size; a sequence has the positions of the cuts, in
+    ascending order (negative ones count from the end). Raises ArgumentError for anything else.
 
     >>> split(np.array([1.0, 2.0, 3.0, 4.0]), 2)
     (array([1., 2.]), array([3., 4.]))

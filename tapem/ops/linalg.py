@@ -1,6 +1,6 @@
 """Products of matrices and tensors.
 
-All of them are bilinear, so each tangent is the same product, with the tangent in the operand's place.
+All of them are bilinear, so each tangent is the same product with the tangent in place of the operand.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ Axes: TypeAlias = "int | tuple[int | Sequence[int], int | Sequence[int]]"
 
 
 def transposed(x: Any) -> Any:
-    """The matrices of a stack, each transposed."""
+    """Transpose every matrix of a stack."""
     return x.T if x.ndim == 2 else np.swapaxes(x, -1, -2)
 
 
 def aligned(x: Any, is_mapped: bool, rank: int) -> Any:
-    """An operand whose examples have this many axes: they are lined up behind the batch axis, as broadcasting needs."""
+    """Align the axes of a mapped operand behind the batch axis, up to `rank` axes, as broadcasting needs."""
     missing = rank - (x.ndim - is_mapped)
     return np.reshape(x, (x.shape[0], *(1,) * missing, *x.shape[1:])) if is_mapped and missing else x
 
@@ -53,12 +53,12 @@ def _shape_of_matmul(a: Any, b: Any) -> ShapeDtype:
 
 
 def _product(a: Any, b: Any) -> Any:
-    # On small matrices ndarray.dot takes half the time of np.matmul, and the numbers are the same, bit for bit.
+    # On small matrices ndarray.dot takes half the time of np.matmul, with the same result, bit for bit.
     return a.dot(b) if type(a) is np.ndarray and type(b) is np.ndarray else matmul(a, b)
 
 
 def _rows(x: Any) -> Any:
-    """A stack of matrices as one matrix, so that BLAS is called once and not once for each."""
+    """A stack of matrices as one matrix, so that BLAS is called only once."""
     shape = x.shape
     return np.reshape(x, (math.prod(shape[:-1]), shape[-1]))
 
@@ -99,7 +99,7 @@ def _batch_matmul(
         return matmul(a, b)
     if not mapped[0] and ranks == (2, 1):
         return matmul(b, a.T)
-    # Every operand becomes a stack of matrices, whose batch axes stand behind the mapped one.
+    # Every operand becomes a stack of matrices, whose batch axes are behind the mapped one.
     a = np.expand_dims(a, -2) if ranks[0] == 1 else a
     b = np.expand_dims(b, -1) if ranks[1] == 1 else b
     rank = max(2, *ranks)
@@ -120,7 +120,7 @@ def matmul(a: T, b: T) -> T:
     Batch axes are broadcast. As in NumPy, an operand of one axis is a row on the left and a column on the right, and
     that axis is missing from the result: "k", "k" -> "". A scalar is refused.
 
-    Raises ShapeError where the inner sizes differ or the batch axes do not broadcast.
+    Raises ShapeError if the inner sizes differ or the batch axes do not broadcast.
 
     >>> matmul(np.array([[1.0, 2.0], [3.0, 4.0]]), np.array([1.0, 10.0]))
     array([21., 43.])
@@ -128,7 +128,7 @@ def matmul(a: T, b: T) -> T:
     try:
         return a.dot(b) if np.ndim(a) == 2 and np.ndim(b) == 2 else np.matmul(a, b)
     except ValueError:
-        _shape_of_matmul(a, b)  # says it better
+        _shape_of_matmul(a, b)  # raises a better error
         raise
 
 
@@ -141,7 +141,7 @@ def matmul(a: T, b: T) -> T:
 def bmm(a: Shaped[Tensor, "batch n k"], b: Shaped[Tensor, "batch k m"]) -> Shaped[Tensor, "batch n m"]:
     """The product of two stacks of matrices, pair by pair: Num "batch n k", Num "batch k m" -> Num "batch n m".
 
-    Unlike `matmul` it broadcasts nothing: ShapeError unless both have exactly these axes.
+    Unlike `matmul` it does not broadcast. Raises ShapeError unless both operands have exactly these axes.
 
     >>> bmm(np.ones((2, 1, 3)), np.ones((2, 3, 1))).tolist()
     [[[3.0]], [[3.0]]]
@@ -153,7 +153,7 @@ def bmm(a: Shaped[Tensor, "batch n k"], b: Shaped[Tensor, "batch k m"]) -> Shape
 
 
 def _joined(rank_a: int, rank_b: int, pairs: Sequence[tuple[int, int]]) -> tuple[Labels, Labels, Labels]:
-    """The labels of two operands and of their product, where these pairs of axes are summed over."""
+    """The labels of two operands and of their product, which sums over these pairs of axes."""
     of_a: list[Hashable] = [f"a{axis}" for axis in range(rank_a)]
     of_b: list[Hashable] = [f"b{axis}" for axis in range(rank_b)]
     for axis_a, axis_b in pairs:
@@ -163,7 +163,7 @@ def _joined(rank_a: int, rank_b: int, pairs: Sequence[tuple[int, int]]) -> tuple
 
 
 def _require_equal_sizes(a: Any, b: Any, of_a: Labels, of_b: Labels) -> None:
-    """ValueError if two axes that are summed over together differ in size: these products stretch none."""
+    """Raise ValueError if two axes that are summed together differ in size: these products do not broadcast."""
     for i, label in enumerate(of_a):
         if label in of_b and np.shape(a)[i] != np.shape(b)[of_b.index(label)]:
             j = of_b.index(label)
@@ -171,7 +171,7 @@ def _require_equal_sizes(a: Any, b: Any, of_a: Labels, of_b: Labels) -> None:
 
 
 def _bilinear(labels: Callable[..., tuple[Labels, Labels, Labels]]) -> dict[str, Any]:
-    """The rules of a product, from the labels that make it an Einstein sum; `labels` is given ranks and statics."""
+    """The rules of a product that is an Einstein sum; `labels` makes its labels from ranks and static arguments."""
 
     def pull_left(g: Any, y: Any, a: Any, b: Any, **static: Any) -> Any:
         of_a, of_b, of_y = labels(np.ndim(a), np.ndim(b), **static)
@@ -241,10 +241,10 @@ def _pull_dot(position: int) -> Rule:
 def dot(a: T, b: T) -> T:
     """The sum of products over the last axis of `a` and the last but one of `b` (its only one if it has one).
 
-    Num "*a k", Num "*b k m" -> Num "*a *b m"; Num "*a k", Num "k" -> Num "*a"; a scalar multiplies. Of two matrices it
-    is their product. Unlike `matmul` it does not broadcast but combines every batch axis of `a` with every one of `b`.
+    Num "*a k", Num "*b k m" -> Num "*a *b m"; Num "*a k", Num "k" -> Num "*a"; a scalar multiplies. For two matrices it
+    is their product. Unlike `matmul` it does not broadcast: it combines every batch axis of `a` with every one of `b`.
 
-    Raises ShapeError where the sizes of the summed axes differ.
+    Raises ShapeError if the sizes of the summed axes differ.
 
     >>> float(dot(np.array([1.0, 2.0]), np.array([3.0, 4.0])))
     11.0
@@ -264,7 +264,7 @@ def dot(a: T, b: T) -> T:
 def inner(a: T, b: T) -> T:
     """The sum of products over the last axes: Num "*a k", Num "*b k" -> Num "*a *b"; a scalar multiplies.
 
-    Raises ShapeError where the last axes differ in size.
+    Raises ShapeError if the last axes differ in size.
 
     >>> inner(np.eye(2), np.array([3.0, 4.0]))
     array([3., 4.])
@@ -282,12 +282,12 @@ def inner(a: T, b: T) -> T:
     numpy=[np.tensordot],
 )
 def tensordot(a: T, b: T, axes: Axes = 2) -> T:
-    """The sum of products over several axes: what is left of `a`'s axes, then what is left of `b`'s.
+    """The sum of products over several axes; the result has the other axes of `a`, then the other axes of `b`.
 
     `axes` is a pair `(axes of a, axes of b)`, or a number n: the last n of `a` with the first n of `b`.
 
-    Shapes: Num "...", Num "..." -> Num "...". Raises ArgumentError for axes that do not exist, repeat or do not pair
-    up, ShapeError where paired axes differ in size.
+    Shapes: Num "...", Num "..." -> Num "...". Raises ArgumentError for axes that do not exist, repeat or do not form
+    pairs, ShapeError if paired axes differ in size.
 
     >>> tensordot(np.ones((2, 3, 4)), np.ones((3, 4)), axes=2)
     array([12., 12.])
@@ -343,18 +343,18 @@ def outer(a: T, b: T) -> Shaped[Tensor, "n m"]:
 def vdot(a: T, b: T) -> Shaped[Tensor, ""]:
     """The sum of the products of all elements, both operands flattened: Num "...", Num "..." -> Num "".
 
-    Raises ShapeError where the numbers of elements differ.
+    Raises ShapeError if the numbers of elements differ.
 
     >>> float(vdot(np.ones((2, 3)), np.ones(6)))
     6.0
     """
     if np.size(a) != np.size(b):
         raise ValueError(f"a has {np.size(a)} elements, but b has {np.size(b)}")
-    return np.vdot(a, b)  # pyright: ignore[reportReturnType]  # NumPy's stubs take it for a bool
+    return np.vdot(a, b)  # pyright: ignore[reportReturnType]  # NumPy's stubs say bool
 
 
 def _interleaved(shape: tuple[int, ...], rank: int, first: bool) -> tuple[int, ...]:
-    """The shape, padded with ones to this rank, with an axis of size 1 after every axis, or before."""
+    """The shape, padded with ones to this rank, with an axis of size 1 after (or before) every axis."""
     padded = (*(1,) * (rank - len(shape)), *shape)
     return tuple(size for n in padded for size in ((n, 1) if first else (1, n)))
 
@@ -392,8 +392,8 @@ def _batch_kron(op: Primitive, size: int, inputs: Any, mapped: Any, static: Any)
 def kron(a: T, b: T) -> T:
     """The Kronecker product: every element of `a` times the whole of `b`, as blocks.
 
-    Num "n m", Num "p q" -> Num "n*p m*q", and likewise for any number of axes; the operand with fewer gets axes of size
-    1 in front.
+    Num "n m", Num "p q" -> Num "n*p m*q", and likewise for any number of axes; the operand with fewer axes gets axes of
+    size 1 in front.
 
     >>> kron(np.eye(2), np.array([[1.0, 2.0]]))
     array([[1., 2., 0., 0.],

@@ -1,4 +1,4 @@
-"""Norms of vectors, of every order: right where the powers over- or underflow, and 0 has the derivative 0."""
+"""Norms of vectors, of every order: correct even if the powers over- or underflow; the derivative at 0 is 0."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from tapem.types import Tensor
 T = Shaped[Tensor, "..."]
 Real = Float[Tensor, "..."]
 
-_vector_norm: Any = np.linalg.vector_norm  # NumPy's stubs do not let it have an axis of None
+_vector_norm: Any = np.linalg.vector_norm  # NumPy's stubs do not allow axis=None
 
 
 # -- powers of the absolute value --------------------------------------------------------------------------------------
 
 
 def _odd_slope(g: Any, y: Any, x: Any, power: float) -> Any:
-    # At 0 the slope of an order below 1 is infinite, but not along a direction that does not change x. Where the power
-    # itself is infinite there, its value is a choice, which is constant.
+    # At 0 the slope of an order below 1 is infinite, but not along a direction that does not change x. If the power
+    # itself is infinite there, its value is defined as a constant.
     still = np.logical_and(x == 0, np.logical_or(g == 0, power < 0))
     return np.where(still, 0, g * (power * even_power(np.where(still, 1, x), power=power - 1)))
 
@@ -35,7 +35,7 @@ def _odd_slope(g: Any, y: Any, x: Any, power: float) -> Any:
 def odd_power(x: Shaped[Tensor, "*shape"], power: float) -> Shaped[Tensor, "*shape"]:
     """`sign(x) |x|**power`, and 0 at 0: Float "*shape" -> Float "*shape".
 
-    Up to a factor, it is the derivative of an even power.
+    It is the derivative of an even power, up to a factor.
 
     >>> odd_power(np.array([-4.0, 0.0]), power=-0.5)
     array([-0.5,  0. ])
@@ -58,7 +58,7 @@ def even_power(x: Shaped[Tensor, "*shape"], power: float) -> Shaped[Tensor, "*sh
 
 
 def _direction(y: Any, x: Any, axis: Any, keepdims: bool, ord: float) -> Any:
-    """The derivative of a norm. Where the norm is 0, it is the constant 0, and so are its own derivatives."""
+    """The derivative of a norm. Where the norm is 0, it is the constant 0, whose own derivatives are 0 too."""
     if ord == 1:
         return np.sign(x)
     y = restore(y, x, axis, keepdims)
@@ -90,11 +90,11 @@ def _value(x: Any, axis: Axis, keepdims: bool, ord: float) -> Any:
 
 @primitive(**_rules)
 def norm(x: T, axis: Axis = None, keepdims: bool = False, ord: float = 2) -> Real:
-    """The norm of `x`, taken as one vector along the axes: Num "..." -> Float "...".
+    """The norm of `x` as one vector along the axes: Num "..." -> Float "...".
 
     `ord` is p in (sum |x|**p)**(1/p): 2 is the Euclidean norm (over two axes, the Frobenius norm), 1 the sum and
-    np.inf the greatest of the absolute values. Powers that over- or underflow do no harm, unlike NumPy's. Raises
-    ArgumentError for an `ord` below 1, which gives no norm.
+    np.inf the greatest of the absolute values. Unlike in NumPy, powers may over- or underflow. Raises ArgumentError for
+    an `ord` below 1, which does not give a norm.
 
     Kinks: derivatives of every order are 0 where the norm is 0; for ord=1 the derivative is 0 at each element 0, and
     for ord=np.inf elements that tie share it equally.
@@ -103,13 +103,15 @@ def norm(x: T, axis: Axis = None, keepdims: bool = False, ord: float = 2) -> Rea
     (5.0, 4.0)
     """
     if isinstance(ord, str) or not ord >= 1:
-        raise ArgumentError(f"norm(x): ord={ord!r} gives no norm of a vector; it must be a number >= 1 or np.inf.")
+        raise ArgumentError(
+            f"norm(x): ord={ord!r} does not give a norm of a vector; it must be a number >= 1 or np.inf."
+        )
     return _value(x, axis, keepdims, ord)
 
 
 @primitive(**_rules)
 def quasi_norm(x: T, axis: Axis = None, keepdims: bool = False, ord: float = 0.5) -> Real:
-    """What NumPy calls a norm for an `ord` below 1 that is not 0: Num "..." -> Float "...".
+    """NumPy's "norm" of an `ord` that is below 1 and not 0: Num "..." -> Float "...".
 
     Kinks: the derivative is 0 at each element 0, where its slopes to either side are infinite; and everywhere where the
     value is 0.

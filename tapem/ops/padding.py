@@ -1,4 +1,4 @@
-"""Padding: elements added around an array, and its transpose, which cuts them off again."""
+"""Padding: add elements around an array; and its transpose, which removes them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Widths: TypeAlias = "int | Sequence[int] | Sequence[Sequence[int]]"
 
 
 def _pairs(value: Any, ndim: int) -> tuple[tuple[Any, Any], ...]:
-    """One pair (before, after) for each axis, from any of the forms that np.pad takes."""
+    """One pair (before, after) for each axis, from any form that np.pad accepts."""
     if isinstance(value, Mapping):
         rows: list[tuple[Any, Any]] = [(0, 0)] * ndim
         for axis, width in cast("Mapping[int, Any]", value).items():
@@ -54,9 +54,9 @@ def _batch_pad(
 def pad(x: T, pad_width: Widths, mode: Mode = "constant", constant_values: Any = 0) -> T:
     """`x` with elements added before and after it along each axis: Num "..." -> Num "...".
 
-    `pad_width` is one number, one pair (before, after), or one pair for each axis. `mode` says what is added: as in
-    NumPy, "constant" (`constant_values`, given likewise), "edge", "reflect", "symmetric" or "wrap". Raises
-    ArgumentError for another mode, and for a negative width.
+    `pad_width` is one number, one pair (before, after), or one pair for each axis. `mode` is NumPy's: "constant" (adds
+    `constant_values`, in the same forms), "edge", "reflect", "symmetric" or "wrap". Raises ArgumentError for another
+    mode, and for a negative width.
 
     >>> pad(np.array([1.0, 2.0]), (1, 2))
     array([0., 1., 2., 0., 0.])
@@ -66,7 +66,7 @@ def pad(x: T, pad_width: Widths, mode: Mode = "constant", constant_values: Any =
     if mode not in get_args(Mode):
         raise ArgumentError(f"pad(x): mode={mode!r} is not known; it must be one of {', '.join(get_args(Mode))}.")
     if not isinstance(pad_width, int):
-        _pairs(pad_width, np.ndim(x))  # refuses what does not fit the axes
+        _pairs(pad_width, np.ndim(x))  # raises if it does not fit the axes
     if mode == "constant":
         return np.pad(x, pad_width, constant_values=constant_values)
     if np.any(np.asarray(constant_values) != 0):
@@ -82,7 +82,7 @@ def _batch_unpad(
 
 @primitive(rrule=(lambda g, y, x, widths, mode: pad(g, widths, mode=mode),), frule=linear_in_all, batch=_batch_unpad)
 def unpad(x: T, widths: Sequence[tuple[int, int]], mode: Mode = "constant") -> T:
-    """The transpose of `pad`: the padding is cut off, and added to the elements of which it held copies, if any.
+    """The transpose of `pad`: remove the padding, and add each removed copy to its element.
 
     `widths` has one pair (before, after) for each axis. Num "..." -> Num "...".
 

@@ -1,10 +1,10 @@
-"""Reductions over axes: sums, means, extremes, products and spreads; norms have a file of their own.
+"""Reductions over axes: sums, means, extremes, products and spreads; norms have their own file.
 
-`axis` is an integer, several of them, or None for all; negative ones count from the end. With `keepdims` the axes that
-were reduced stay, with size 1. An axis that is out of range or given twice is an ArgumentError. Values are NumPy's own,
-bit for bit.
+`axis` is an integer, a tuple of integers, or None for all; negative ones count from the end. With `keepdims` the
+reduced axes stay, with size 1. An axis that is out of range or repeated raises ArgumentError. Values equal NumPy's, bit
+for bit.
 
-Kinks, alike in both modes: elements that tie for max or min share the derivative equally; the derivative of std is 0
+Kinks, the same in both modes: elements that tie for max or min share the derivative equally; the derivative of std is 0
 where all elements are equal.
 """
 
@@ -27,21 +27,21 @@ from tapem.types import Tensor
 T = Shaped[Tensor, "..."]
 Real = Float[Tensor, "..."]
 
-# What np.sum, np.max and so on call in the end. NumPy's stubs do not let them have all their arguments by position.
+# The ufunc methods that np.sum, np.max and so on call. NumPy's stubs do not allow all their arguments by position.
 _add: Any = np.add.reduce
 _maximum: Any = np.maximum.reduce
 _minimum: Any = np.minimum.reduce
 _multiply: Any = np.multiply.reduce
 
-# What np.mean does not add up in another dtype, and how many elements a float32 can count: then it is sum / count.
+# np.mean of these dtypes, with up to as many elements as a float32 can count, is np.sum / count.
 _PLAIN = {np.dtype(np.float64), np.dtype(np.float32)}
 _EXACT = 2**24
 
-_FILLED = 10_000  # up to this size it is faster to fill an array than to make a broadcast view of it
+_FILLED = 10_000  # up to this size, filling an array is faster than making a broadcast view
 
 
 def spread(g: Any, x: Any, axis: Any, keepdims: bool) -> Any:
-    """A cotangent of the reduced value, repeated for every element of x: the transpose of a sum."""
+    """Repeat a cotangent of the reduced value for every element of x: the transpose of a sum."""
     shape = np.shape(x)
     if axis is not None:
         g = restore(g, x, axis, keepdims)
@@ -53,7 +53,7 @@ def spread(g: Any, x: Any, axis: Any, keepdims: bool) -> Any:
 
 
 def count(x: Any, axis: Any) -> int:
-    """How many elements of x go into one element of the reduced value."""
+    """The number of elements of x for one element of the reduced value."""
     shape = np.shape(x)
     if axis is None:
         return math.prod(shape)
@@ -103,7 +103,7 @@ def mean(x: T, axis: Axis = None, keepdims: bool = False) -> Real:
 def ties(x: T, extreme: T, axis: Axis = None) -> Real:
     """Each element's share in the extreme: 1 / n for the n elements along the axes that equal it, 0 for the others.
 
-    `extreme` has the axes of x, with size 1 where x was reduced. Num "...", Num "..." -> Float "...". Where the extreme
+    `extreme` has the axes of x, with size 1 for the reduced ones. Num "...", Num "..." -> Float "...". If the extreme
     is NaN, the elements that are NaN share it.
 
     >>> ties(np.array([3.0, 1.0, 3.0]), np.array([3.0]), axis=0)
@@ -186,7 +186,7 @@ def nanmin(x: T, axis: Axis = None, keepdims: bool = False) -> T:
 
 
 def _nan_shares(x: Any, axis: Any) -> Any:
-    """Each element's share in the mean: 0 for NaN, else one over the number of those that are not."""
+    """Each element's share in the mean: 0 for NaN, else one over the number of elements that are not NaN."""
     counts = np.logical_not(np.isnan(x)).astype(x.dtype)
     return counts / np.maximum(np.sum(counts, axis=axis, keepdims=True), 1)
 
@@ -213,9 +213,9 @@ def nanmean(x: T, axis: Axis = None, keepdims: bool = False) -> Real:
 
 
 def product_of_others(x: Any, axis: Any) -> Any:
-    """For each element the product of all others along the axes: what is before it times what is after it.
+    """For each element the product of all others along the axes: of those before it, times those after it.
 
-    Nothing is divided, so zeros do no harm; and every step is an op, so it can be differentiated again.
+    There is no division, so zeros are allowed; and every step is an op, so it can be differentiated again.
 
     >>> product_of_others(np.array([2.0, 0.0, 5.0]), 0)
     array([ 0., 10.,  0.])
@@ -242,7 +242,7 @@ def product_of_others(x: Any, axis: Any) -> Any:
 def prod(x: T, axis: Axis = None, keepdims: bool = False) -> T:
     """The product of the elements of `x` along the axes: Num "..." -> Num "...", 1 where there are none.
 
-    Its derivatives of every order are right with zeros among the elements, however many.
+    Its derivatives of every order are correct for any number of zeros among the elements.
 
     >>> prod(np.array([[1.0, 2.0], [3.0, 4.0]]), axis=1)
     array([ 2., 12.])
@@ -255,7 +255,7 @@ def prod(x: T, axis: Axis = None, keepdims: bool = False) -> T:
 
 
 def _centered(x: Any, axis: Any, ddof: float) -> Any:
-    """The deviations from the mean, over the degrees of freedom."""
+    """The deviations from the mean, divided by the degrees of freedom."""
     freedom = count(x, axis) - ddof
     return (x - np.mean(x, axis=axis, keepdims=True)) * (1 / freedom if freedom > 0 else math.nan)
 
@@ -271,7 +271,7 @@ def _centered(x: Any, axis: Any, ddof: float) -> Any:
 def var(x: T, axis: Axis = None, ddof: float = 0, keepdims: bool = False) -> Real:
     """The variance of `x` along the axes: Num "..." -> Float "...".
 
-    It is sum((x - mean(x))**2) / (n - ddof): biased for ddof=0, unbiased for ddof=1. Where n <= ddof it is NaN or inf,
+    It is sum((x - mean(x))**2) / (n - ddof): biased for ddof=0, unbiased for ddof=1. If n <= ddof it is NaN or inf,
     with NumPy's RuntimeWarning.
 
     >>> float(var(np.array([1.0, 2.0, 3.0]), ddof=1))
@@ -285,7 +285,8 @@ def var(x: T, axis: Axis = None, ddof: float = 0, keepdims: bool = False) -> Rea
 def differs(x: T, axis: Axis = None) -> Real:
     """Whether the elements of `x` along the axes are not all equal, as 1 or 0: Float "..." -> Float "...".
 
-    The axes are kept, with size 1. The standard deviation cannot tell: rounding makes it 1e-17 for three times 0.1.
+    The axes are kept, with size 1. The standard deviation does not show this: for three times 0.1 rounding makes it
+    1e-17.
 
     >>> differs(np.array([[1.0, 2.0], [3.0, 3.0]]), axis=1)
     array([[1.],
@@ -299,7 +300,7 @@ def differs(x: T, axis: Axis = None) -> Real:
 
 
 def _normalized(y: Any, x: Any, axis: Any, ddof: float, keepdims: bool) -> Any:
-    """The derivative of the standard deviation; 0 where all elements are equal, or as good as that."""
+    """The derivative of the standard deviation; 0 where all elements are equal, or equal to within rounding."""
     y = restore(y, x, axis, keepdims)
     some = differs(x, axis=axis) * (y != 0)
     return some * _centered(x, axis, ddof) / (y + (1 - some))
@@ -320,7 +321,7 @@ def _normalized(y: Any, x: Any, axis: Any, ddof: float, keepdims: bool) -> Any:
 def std(x: T, axis: Axis = None, ddof: float = 0, keepdims: bool = False) -> Real:
     """The standard deviation of `x` along the axes, the square root of `var`: Num "..." -> Float "...".
 
-    Squares that over- or underflow do no harm, unlike NumPy's.
+    Unlike in NumPy, squares may over- or underflow.
 
     Kink: the derivative is 0 where all elements are equal. Where n <= ddof it is NaN or inf, with a RuntimeWarning.
 
@@ -342,7 +343,7 @@ def std(x: T, axis: Axis = None, ddof: float = 0, keepdims: bool = False) -> Rea
 def logsumexp(x: T, axis: Axis = None, keepdims: bool = False) -> Real:
     """log(sum(exp(x))) along the axes, without overflow: Num "..." -> Float "...".
 
-    The greatest element is taken out first. Where all elements are -inf, or there are none, the value is -inf, and the
+    The greatest element is subtracted first. If all elements are -inf, or there are none, the value is -inf and the
     derivative is 0.
 
     >>> float(logsumexp(np.array([1e4, -1e4])))

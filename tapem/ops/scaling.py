@@ -1,4 +1,4 @@
-"""Functions whose powers leave the range of a dtype though their values do not: norms and the standard deviation."""
+"""Scaling for norms and the standard deviation, whose powers may overflow even though their values do not."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from tapem.ops.softmax import as_float
 
 
 def at_scale(f: Callable[[Any], Any], x: Any, power: float, axis: Any) -> Any:
-    """`f(x)` where f(c x) = c f(x) and f is the root of a sum of these powers over the axes.
+    """Compute `f(x)` for an f with f(c x) = c f(x) that is the root of a sum of these powers over the axes.
 
-    That is what f itself says, bit for bit, wherever the powers are normal numbers. Where they over- or underflow, x is
-    divided on the way by about its greatest absolute value.
+    If the powers are normal numbers, the result is that of f itself, bit for bit. If they over- or underflow, x is
+    first divided by about its greatest absolute value.
 
     >>> root = lambda x: np.sqrt(np.sum(x * x))
     >>> bool(at_scale(root, np.array([3.0, 4.0]) * 2.0**1000, 2, None) == 5 * 2.0**1000)
     True
     """
-    with np.errstate(all="ignore"):  # what is amiss is computed again below, and says so there
+    with np.errstate(all="ignore"):  # a wrong value is computed again below, with its warnings
         y = f(x)
     limits = np.finfo(y.dtype)
     normal = np.logical_and(y > (limits.tiny / limits.eps) ** (1 / abs(power)), y < np.inf)
@@ -29,7 +29,7 @@ def at_scale(f: Callable[[Any], Any], x: Any, power: float, axis: Any) -> Any:
     x = as_float(x)
     greatest = np.max(np.abs(x), axis=axis, keepdims=True, initial=0)
     greatest = np.where(np.logical_and(greatest > 0, greatest < np.inf), greatest, 1)
-    scale = np.ldexp(np.ones_like(x, shape=()), np.frexp(greatest)[1] - 1)  # a power of two, which rounds nothing
+    scale = np.ldexp(np.ones_like(x, shape=()), np.frexp(greatest)[1] - 1)  # a power of two, so that division is exact
     scaled = f(x / scale)
     return np.where(normal, y, scaled * np.reshape(scale, np.shape(scaled)))[()]
 

@@ -1,7 +1,7 @@
-"""Where in an array something is, and whether or how often: results that are constant under small changes.
+"""Searching: where in an array an element is, and whether or how often. Small changes do not change the results.
 
-Nothing is differentiated. Inside `grad` and the like (but not inside `vmap`) these give plain arrays, so their results
-can be read and used as indices.
+These ops have no derivative. Inside derivatives such as `grad` (but not inside `vmap`) they return plain arrays, so
+their results can be read and used as indices.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ T = Shaped[Tensor, "*shape"]
 def _behind_batch(
     op: Primitive, size: int, inputs: Sequence[Any], mapped: Sequence[bool], static: Mapping[str, Any]
 ) -> Any:
-    """Search the same axes of every example: one further to the right, behind the batch axis."""
+    """Search the same axes of every example, which are one further to the right, behind the batch axis."""
     (x,) = inputs
     shape = np.shape(x)[1:]
     axis = static["axis"]
@@ -34,7 +34,7 @@ def _behind_batch(
         return op(x, **{**static, "axis": tuple(1 + a % len(shape) for a in axis)})
     if axis is not None:
         return op(x, **{**static, "axis": 1 + axis % len(shape)})
-    # All axes of each example, as one: not every search takes several axes.
+    # All axes of an example become one, since not every search takes several axes.
     found = op(np.reshape(x, (size, math.prod(shape))), **{**static, "axis": 1, "keepdims": False})
     return np.reshape(found, (size, *(1,) * len(shape))) if static["keepdims"] else found
 
@@ -91,7 +91,7 @@ def argsort(x: T, axis: int | None = -1, kind: str | None = None, *, stable: boo
 
 @primitive(differentiable=False, batch=_behind_batch, numpy=[np.count_nonzero])
 def count_nonzero(x: T, axis: Axis = None, keepdims: bool = False) -> Int[Tensor, "..."]:
-    """How many elements are not 0, along one, several or all axes: Num "*shape" -> Int "...".
+    """The number of elements that are not 0, along one, several or all axes: Num "*shape" -> Int "...".
 
     Raises ArgumentError for an axis that does not exist or is repeated.
 

@@ -1,7 +1,7 @@
-"""Choosing one of several values, element by element: where, maximum, minimum, clamp.
+"""Selection of one of several values, element by element: where, maximum, minimum, clamp.
 
-What was not chosen gets no derivative. The rules select rather than multiply by a mask: an infinite cotangent times
-False would be NaN where the derivative is 0.
+A value that is not chosen has a derivative of 0. The rules select instead of multiplying by a mask: an infinite
+cotangent times False would be NaN.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ __all__ = ["clamp", "fmax", "fmin", "maximum", "minimum", "where"]
 T = Shaped[Tensor, "*#shape"]
 Out = Shaped[Tensor, "*shape"]
 
-# The integers that have as many bits as each float.
+# For each float dtype, the integer dtype with as many bits.
 _BITS = {"e": np.int16, "f": np.int32, "d": np.int64}
 
 
 def masked(g: Any, condition: Any) -> Any:
     """`g` where the condition holds and 0 elsewhere: `np.where(condition, g, 0)`, up to ten times as fast.
 
-    For arrays, the bits of `g` are multiplied by 0 or 1. That needs no branch per element, as np.where does, and makes
-    no NaN of an infinite `g`, as `g * condition` does.
+    For arrays, the bits of `g` are multiplied by 0 or 1. Unlike np.where, this needs no branch per element; unlike
+    `g * condition`, it gives 0, not NaN, for an infinite `g`.
 
     >>> masked(np.array([np.inf, 2.0]), np.array([False, True]))
     array([0., 2.])
@@ -41,7 +41,7 @@ def masked(g: Any, condition: Any) -> Any:
 
 
 def _share(g: Any, chosen: Any, a: Any, b: Any) -> Any:
-    """All of `g` where this operand was chosen, half of it where both are equal."""
+    """All of `g` where this operand is chosen, half of it where both are equal."""
     return masked(g, np.logical_and(chosen, a != b)) + masked(g / 2, a == b)
 
 
@@ -64,8 +64,8 @@ def where(condition: T, x: T, y: T) -> Out:
 
     All three are broadcast together. The condition is never differentiated.
 
-    What was not chosen gets a cotangent of 0, and 0 times an infinite derivative is NaN: where a branch is not finite,
-    give it harmless numbers to work on.
+    A value that is not chosen gets a cotangent of 0, and 0 times an infinite derivative is NaN: if a branch is not
+    finite somewhere, give it harmless numbers there.
 
     >>> where(np.array([True, False]), np.array([1.0, 2.0]), 0.0)
     array([1., 0.])
@@ -125,14 +125,14 @@ def fmin(a: T, b: T) -> Out:
 
 
 def _inside(x: Any, lo: Any, hi: Any) -> Any:
-    """Whether `x` lies strictly between the bounds that there are."""
+    """Whether `x` is strictly between the bounds that are given."""
     if lo is None:
         return x == x if hi is None else x < hi
     return x > lo if hi is None else np.logical_and(x > lo, x < hi)
 
 
 def _at_lo(x: Any, lo: Any, hi: Any) -> Any:
-    """Whether the lower bound is the result; where lo >= hi, it is the upper bound."""
+    """Whether the lower bound is the result; if lo >= hi, the upper bound is."""
     return x <= lo if hi is None else np.logical_and(x <= lo, lo < hi)
 
 
@@ -149,9 +149,9 @@ def _at_hi(x: Any, lo: Any, hi: Any) -> Any:
 def clamp(x: T, lo: T | None = None, hi: T | None = None) -> Out:
     """`x`, but no less than `lo` and no more than `hi`: Num "*#shape" (each) -> Num "*shape".
 
-    A bound that is None does not bind. Where lo > hi the result is `hi`, as in NumPy.
+    A bound that is None is absent. If lo > hi the result is `hi`, as in NumPy.
 
-    Kinks: at both bounds the derivative in `x` is 0, and that in the bound is 1.
+    Kinks: at both bounds the derivative in `x` is 0, and the derivative in the bound is 1.
 
     >>> clamp(np.array([-2.0, 0.5, 2.0]), -1.0, 1.0)
     array([-1. ,  0.5,  1. ])

@@ -1,7 +1,7 @@
-"""Shapes: the same elements, arranged or repeated otherwise.
+"""Shapes: rearrange or repeat elements.
 
-All of these are linear. The transpose of one is another: of transpose and flip the inverse, of broadcast_to and tile a
-sum. Axes may be negative; one that is out of range or given twice is an ArgumentError.
+All of these ops are linear. The transpose of each is simple: for transpose and flip the inverse, for broadcast_to and
+tile a sum. Axes may be negative; an axis that is out of range or repeated raises ArgumentError.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ Mapped: TypeAlias = Sequence[bool]
 Static: TypeAlias = Mapping[str, Any]
 
 
-# The cotangent of whatever kept the elements in their order.
+# The cotangent of an op that keeps the elements in their order.
 def _back(g: Any, y: Any, x: Any, **_: Any) -> Any:
     return np.reshape(g, np.shape(x))
 
@@ -47,7 +47,7 @@ def _back(g: Any, y: Any, x: Any, **_: Any) -> Any:
 def _batch_reshape(op: Primitive, size: int, inputs: Inputs, mapped: Mapped, static: Static) -> Any:
     (x,) = inputs
     shape = as_tuple(static["shape"])
-    if -1 in shape:  # with an empty batch NumPy could not tell what -1 stands for
+    if -1 in shape:  # with an empty batch NumPy could not infer -1
         others = math.prod(n for n in shape if n != -1)
         shape = tuple(math.prod(np.shape(x)[1:]) // (others or 1) if n == -1 else n for n in shape)
     return op(x, shape=(size, *shape))
@@ -109,7 +109,7 @@ def _batch_expand_dims(op: Primitive, size: int, inputs: Inputs, mapped: Mapped,
 
 @primitive(rrule=(_back,), frule=linear_in_all, batch=_batch_expand_dims, numpy=[np.expand_dims])
 def expand_dims(x: T, axis: ShapeLike) -> T:
-    """`x` with new axes of size 1, which stand at the places `axis` in the result: Num "..." -> Num "...".
+    """`x` with new axes of size 1 at the places `axis` of the result: Num "..." -> Num "...".
 
     >>> expand_dims(np.ones(3), -1).shape
     (3, 1)
@@ -211,17 +211,17 @@ def _batch_roll(op: Primitive, size: int, inputs: Inputs, mapped: Mapped, static
     numpy=[np.roll],
 )
 def roll(x: T, shift: ShapeLike, axis: Axis = None) -> T:
-    """`x` with its elements moved `shift` places along the axes; what leaves at one end enters at the other.
+    """`x` with its elements moved cyclically by `shift` places along the axes.
 
-    Num "*shape" -> Num "*shape". With `axis` None the elements are moved as one line. Several shifts and axes go
-    together in pairs.
+    Num "*shape" -> Num "*shape". With `axis` None the elements are moved as one line. Several shifts and axes form
+    pairs.
 
     >>> roll(np.array([1.0, 2.0, 3.0]), 1)
     array([3., 1., 2.])
     """
     refuse_axis_of_scalar(x, axis)
     for places in as_tuple(shift):
-        operator.index(places)  # NumPy would cut a float off
+        operator.index(places)  # NumPy would truncate a float
     return np.roll(x, shift, axis)
 
 
@@ -244,7 +244,7 @@ def _batch_broadcast_to(op: Primitive, size: int, inputs: Inputs, mapped: Mapped
 def broadcast_to(x: T, shape: ShapeLike) -> T:
     """`x` repeated along new axes and axes of size 1, to the given shape: Num "..." -> Num "*shape".
 
-    The array is read-only and owns no memory. Raises ArgumentError if `x` cannot be broadcast to the shape.
+    The array is a read-only view. Raises ArgumentError if `x` cannot be broadcast to the shape.
 
     >>> broadcast_to(np.array([1.0, 2.0]), (2, 2))
     array([[1., 2.],
@@ -254,7 +254,7 @@ def broadcast_to(x: T, shape: ShapeLike) -> T:
 
 
 def _aligned(reps: Any, shape: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """The repetitions and the shape, both filled up with ones on the left to the same length."""
+    """The repetitions and the shape, both padded with ones on the left to the same length."""
     counts = as_tuple(reps)
     ndim = max(len(counts), len(shape))
     return (1,) * (ndim - len(counts)) + counts, (1,) * (ndim - len(shape)) + shape
@@ -276,7 +276,7 @@ def _batch_tile(op: Primitive, size: int, inputs: Inputs, mapped: Mapped, static
 def tile(x: T, reps: ShapeLike) -> T:
     """Copies of `x` side by side, `reps` of them along each axis: Num "..." -> Num "...".
 
-    The shorter of `reps` and the shape of `x` is filled up with ones on the left.
+    The shorter of `reps` and the shape of `x` is padded with ones on the left.
 
     >>> tile(np.array([1.0, 2.0]), (2, 2))
     array([[1., 2., 1., 2.],
@@ -311,7 +311,7 @@ def repeat(x: T, repeats: ShapeLike, axis: int | None = None) -> T:
     array([1., 2., 2.])
     """
     refuse_axis_of_scalar(x, axis)
-    if any(operator.index(n) < 0 for n in as_tuple(repeats)):  # NumPy would cut a float off
+    if any(operator.index(n) < 0 for n in as_tuple(repeats)):  # NumPy would truncate a float
         raise ArgumentError(f"repeat(x): repeats={repeats!r} must not be negative.")
     return np.repeat(x, repeats, axis)
 

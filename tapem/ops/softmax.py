@@ -1,4 +1,4 @@
-"""Softmax and its logarithm: stable for any finite input, since the greatest element is taken out first."""
+"""Softmax and its logarithm: stable for any finite input, since the greatest element is subtracted first."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from tapem.ops.axes import Axis, batch_reduction, refuse_axis_of_scalar
 from tapem.ops.declare import primitive
 from tapem.types import Tensor
 
-# What np.sum and np.max call in the end: (x, axis, dtype, out, keepdims, initial).
+# The ufunc methods that np.sum and np.max call, with (x, axis, dtype, out, keepdims, initial).
 _add: Any = np.add.reduce
 _maximum: Any = np.maximum.reduce
 
 
 def as_float(x: Any) -> Any:
-    """An array of floats as it is; integers and bools as float64, as np.mean takes them."""
+    """Convert integers and bools to float64, as np.mean does; return floats unchanged."""
     x = np.asarray(x)
     return x if x.dtype.kind == "f" else x.astype(np.float64)
 
 
 def _softmax_rule(g: Any, y: Any, x: Any, axis: Any) -> Any:
-    """The Jacobian diag(y) - y y^T is symmetric, so that this is the rule of both modes."""
+    """The rule of both modes, since the Jacobian diag(y) - y y^T is symmetric."""
     weighted = g * y
     return weighted - y * np.sum(weighted, axis=axis, keepdims=True)
 
@@ -32,8 +32,8 @@ def _softmax_rule(g: Any, y: Any, x: Any, axis: Any) -> Any:
 def softmax(x: Shaped[Tensor, "*shape"], axis: Axis = -1) -> Float[Tensor, "*shape"]:
     """exp(x) / sum(exp(x)) along the axis, so that it sums to 1: Num "*shape" -> Float "*shape".
 
-    `axis` may be several axes, or None for all. An element -inf gets exactly 0. Where all are -inf, NaN: see
-    `layers.scaled_dot_product_attention` for masks.
+    `axis` may be several axes, or None for all. An element -inf gives exactly 0. If all are -inf, the result is NaN;
+    for masks see `layers.scaled_dot_product_attention`.
 
     >>> softmax(np.array([1e4, 1e4, -np.inf]))
     array([0.5, 0.5, 0. ])
@@ -46,7 +46,7 @@ def softmax(x: Shaped[Tensor, "*shape"], axis: Axis = -1) -> Float[Tensor, "*sha
 
 @primitive(rrule=(_softmax_rule,), frule=(_softmax_rule,), batch=batch_reduction)
 def softmax_or_zero(x: Shaped[Tensor, "*shape"], axis: Axis = None) -> Float[Tensor, "*shape"]:
-    """The derivative of logsumexp: softmax, but 0 where all elements are -inf; elements inf share 1 equally.
+    """The derivative of logsumexp: softmax, but 0 if all elements are -inf; elements inf share 1 equally.
 
     Num "*shape" -> Float "*shape".
 
@@ -70,7 +70,7 @@ def softmax_or_zero(x: Shaped[Tensor, "*shape"], axis: Axis = None) -> Float[Ten
 def log_softmax(x: Shaped[Tensor, "*shape"], axis: Axis = -1) -> Float[Tensor, "*shape"]:
     """The logarithm of softmax, x - logsumexp(x), along the axis: Num "*shape" -> Float "*shape".
 
-    `axis` may be several axes, or None for all. Unlike np.log(softmax(x)) it is exact where the softmax underflows.
+    `axis` may be several axes, or None for all. Unlike np.log(softmax(x)) it is exact even if the softmax underflows.
 
     >>> log_softmax(np.array([0.0, 1e4]))
     array([-10000.,      0.])

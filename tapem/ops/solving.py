@@ -1,8 +1,8 @@
 """Inverses, linear systems and determinants of square matrices.
 
-Matrices stand in the last two axes; every other axis is a batch axis. float16 is refused, as in NumPy. Where a matrix
-is singular, `linalg_inv` and `solve` have no value and `slogdet` no derivative: ArgumentError tells the rank. The
-determinant is a polynomial, and has its derivatives everywhere.
+Matrices are in the last two axes; every other axis is a batch axis. float16 is refused, as in NumPy. For a singular
+matrix, `linalg_inv` and `solve` have no value and `slogdet` has no derivative: ArgumentError tells the rank. The
+determinant is a polynomial, so it has derivatives everywhere.
 
 Source: M. Giles, "Collected matrix derivative results for forward and reverse mode algorithmic differentiation" (2008).
 """
@@ -29,7 +29,7 @@ FloatSquare = Float[Tensor, "*batch n n"]
 
 
 def kind_of(shape: Sequence[int], *operands: Any) -> ShapeDtype:
-    """A result of this shape, with the dtype that NumPy's linear algebra gives for these operands.
+    """The ShapeDtype of a result with this shape, and the dtype that NumPy's linear algebra gives for these operands.
 
     >>> kind_of((2,), np.eye(2, dtype=np.float32), np.eye(2, dtype=int)).dtype
     dtype('float64')
@@ -44,17 +44,17 @@ def kind_of(shape: Sequence[int], *operands: Any) -> ShapeDtype:
 def batch_of_matrices(
     op: Primitive, size: int, inputs: Sequence[Any], mapped: Sequence[bool], static: Mapping[str, Any]
 ) -> Any:
-    """The batch rule of an op of one stack of matrices: an axis more in front changes nothing."""
+    """The batch rule of an op of one stack of matrices: it accepts another axis in front."""
     return op(*inputs, **static)
 
 
 def scaled(scalars: Any, matrices: Any) -> Any:
-    """Every matrix of a stack times its scalar."""
+    """Multiply every matrix of a stack by its scalar."""
     return np.reshape(scalars, (*np.shape(scalars), 1, 1)) * matrices
 
 
 def where_in(index: Sequence[int]) -> str:
-    """The matrix of the argument `a` at this batch index, as errors call it.
+    """The name in errors of the matrix of the argument `a` at this batch index.
 
     >>> where_in(()), where_in((1, 0))
     ('a', 'a[1, 0]')
@@ -63,9 +63,9 @@ def where_in(index: Sequence[int]) -> str:
 
 
 def _singular(a: Array, error: Exception) -> Exception:
-    """The error for a singular matrix, which NumPy does not point to."""
+    """The error for a singular matrix, which names the matrix, as NumPy's error does not."""
     if a.ndim < 2 or a.shape[-1] != a.shape[-2]:
-        return error  # the engine has better words for it
+        return error  # the engine makes a better error
     ranks = np.asarray(np.linalg.matrix_rank(a))
     for index in np.argwhere(ranks < a.shape[-1]).tolist():
         return np.linalg.LinAlgError(
@@ -134,7 +134,7 @@ def _batch_solve(
     if column:
         b = np.expand_dims(b, -1)
     if not mapped[0] and a.ndim == 2 and b.ndim == 3:
-        # One matrix for all examples is factorized once: their right-hand sides stand side by side.
+        # One matrix for all examples is factorized once, with their right-hand sides as its columns.
         n, k = b.shape[1:]
         x = np.moveaxis(np.reshape(solve(a, np.reshape(np.moveaxis(b, 0, 1), (n, size * k))), (n, size, k)), 1, 0)
     else:
@@ -155,10 +155,10 @@ def solve(
 ) -> Float[Tensor, "..."]:
     """The solution x of `a @ x = b`: Num "*#batch n n", Num "*#batch n k" -> Float "*batch n k".
 
-    As in NumPy 2, `b` is one column if it has exactly one axis, Num "n", which every matrix is solved for: the result
-    is Float "*batch n". A stack of columns is Num "*batch n 1".
+    As in NumPy 2, a `b` with exactly one axis, Num "n", is one column for every matrix, and the result is Float
+    "*batch n". A stack of columns is Num "*batch n 1".
 
-    Raises ArgumentError for a singular matrix, ShapeError where the sizes differ.
+    Raises ArgumentError for a singular matrix, ShapeError if the sizes differ.
 
     >>> solve(np.array([[2.0, 0.0], [0.0, 4.0]]), np.array([2.0, 2.0]))
     array([1. , 0.5])
@@ -179,7 +179,7 @@ def _svd_with_sign(a: Array) -> tuple[Array, Array, Array, Array]:
 
 
 def _products_but_two(s: Array) -> tuple[Array, Array]:
-    """The products of all numbers but the i-th, and of all but the i-th and the j-th (0 where i = j), dividing nothing.
+    """The products of all numbers but the i-th, and of all but the i-th and the j-th (0 if i = j), without division.
 
     >>> one, two = _products_but_two(np.array([2.0, 3.0, 0.0]))
     >>> one, two[0]
@@ -189,7 +189,7 @@ def _products_but_two(s: Array) -> tuple[Array, Array]:
     ones = np.ones_like(s[..., :1])
     before = np.cumprod(np.concatenate([ones, s], axis=-1), axis=-1)[..., :-1]
     after = np.cumprod(np.concatenate([ones, s[..., ::-1]], axis=-1), axis=-1)[..., -2::-1]
-    # between[i, j] is the product of what stands strictly between i and j.
+    # between[i, j] is the product of the numbers strictly between i and j.
     rows = np.where(np.tri(n, k=0, dtype=bool), 1, s[..., None, :]).astype(s.dtype, copy=False)
     between = np.concatenate([np.ones_like(rows[..., :1]), np.cumprod(rows, axis=-1)[..., :-1]], axis=-1)
     upper = before[..., :, None] * between * after[..., None, :] * (1 - np.tri(n, dtype=s.dtype))
@@ -221,8 +221,8 @@ def _batch_pair(
 def second_cofactors(a: Square, e: Square) -> FloatSquare:
     """The derivative of `cofactors(a)` along `e`: Num "*batch n n", Num "*batch n n" -> Float "*batch n n".
 
-    A self-adjoint linear map of `e`, right for every `a`, singular ones included. Its own derivative with respect to
-    `a` needs the inverse: for singular matrices the third derivative of a determinant is an ArgumentError.
+    It is a self-adjoint linear map of `e`, correct for every `a`, singular ones included. Its own derivative with
+    respect to `a` needs the inverse: for a singular matrix the third derivative of a determinant raises ArgumentError.
 
     With `a = u diag(s) vt` and `m = u.T @ e @ vt.T`, the cofactors of `diag(s) + m` are found to first order.
 
@@ -247,7 +247,7 @@ def second_cofactors(a: Square, e: Square) -> FloatSquare:
 def cofactors(a: Square) -> FloatSquare:
     """The cofactors of every matrix, which are the gradient of its determinant: Num "*batch n n" -> Float "*batch n n".
 
-    From a singular value decomposition, so that they are right for singular matrices too.
+    They come from a singular value decomposition, so they are correct for singular matrices too.
 
     >>> cofactors(np.array([[1.0, 2.0], [2.0, 4.0]])).round(6)
     array([[ 4., -2.],
@@ -266,9 +266,9 @@ def cofactors(a: Square) -> FloatSquare:
     numpy=[np.linalg.det],
 )
 def det(a: Square) -> Float[Tensor, "*batch"]:
-    """The determinant of every matrix: Num "*batch n n" -> Float "*batch". Of large matrices take `slogdet`.
+    """The determinant of every matrix: Num "*batch n n" -> Float "*batch". For large matrices use `slogdet`.
 
-    Its gradient, the cofactors, is right for singular matrices too, and so is its second derivative.
+    Its gradient, the cofactors, is correct for singular matrices too, and so is its second derivative.
 
     Raises ShapeError for a matrix that is not square.
 
@@ -294,7 +294,7 @@ def _slope_of_slogdet(a: Any) -> Any:
 def slogdet(a: Square) -> tuple[Float[Tensor, "*batch"], Float[Tensor, "*batch"]]:
     """The sign of the determinant of every matrix, and the logarithm of its absolute value, both Float "*batch".
 
-    The sign is constant: its derivative is zero. A singular matrix gives (0, -inf), where there is no derivative:
+    The sign is constant: its derivative is zero. A singular matrix gives (0, -inf), and its derivative raises
     ArgumentError. Raises ShapeError for a matrix that is not square.
 
     >>> sign, logarithm = slogdet(np.array([[0.0, 1.0], [1.0, 0.0]]))

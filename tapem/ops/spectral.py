@@ -1,13 +1,13 @@
-"""Eigenvalues of symmetric matrices, and singular values, with the vectors that belong to them.
+"""Eigenvalues of symmetric matrices, and singular values, with their vectors.
 
-Matrices stand in the last two axes; every other axis is a batch axis. float16 is refused, as in NumPy. The rules give
-the derivative of what NumPy computes: `eigh` and `eigvalsh` read one triangle of their operand, so its cotangent lies
-in that triangle; along symmetric perturbations it says the same as the symmetric matrix that the papers give.
+Matrices are in the last two axes; every other axis is a batch axis. float16 is refused, as in NumPy. The rules give the
+derivative of what NumPy computes: `eigh` and `eigvalsh` read one triangle of their operand, so its cotangent is in that
+triangle; along symmetric perturbations it equals the symmetric matrix that the papers give.
 
-Vectors turn at a rate of one over the gap between two values. Where two are equal there is no derivative, and a formula
-that left them out would be wrong without a word (that of the logarithm of the identity matrix, say): so ArgumentError
-says so, in both modes. What depends on the values alone has no such limit: then no cotangent arrives at the vectors,
-and nobody asks for their tangent. A cotangent of zeros that does arrive is another matter: that logarithm gives one.
+Vectors turn at a rate of one over the gap between two values. If two values are equal there is no derivative, and a
+formula that skips them would be silently wrong (for the logarithm of the identity matrix, for example), so both modes
+raise ArgumentError. A function of the values alone has no such limit: then the vectors get no cotangent, and nothing
+needs their tangent. But a cotangent of zeros for the vectors does raise: the logarithm above gives one.
 
 Sources: M. Giles, "Collected matrix derivative results for forward and reverse mode algorithmic differentiation"
 (2008); J. Townsend, "Differentiating the singular value decomposition" (2016).
@@ -37,7 +37,7 @@ def as_columns(x: Any) -> Any:
 
 
 def _diagonal(x: Any) -> Any:
-    """A stack of vectors as diagonal matrices."""
+    """Convert a stack of vectors to diagonal matrices."""
     return np.eye(x.shape[-1], dtype=x.dtype) * as_columns(x)
 
 
@@ -51,10 +51,10 @@ def _diagonal(x: Any) -> Any:
     abstract=lambda x, of: ShapeDtype((*x.shape, x.shape[-1]), x.dtype),
 )
 def reciprocal_gaps(x: Float[Tensor, "*batch n"], of: str) -> Float[Tensor, "*batch n n"]:
-    """The numbers `1 / (x[j] - x[i])` at [i, j], and 0 where i = j: what the derivative of an eigenvector is made of.
+    """The numbers `1 / (x[j] - x[i])` at [i, j], and 0 if i = j: the factors in the derivative of an eigenvector.
 
-    `of` says whose derivative it is: that of "eigh" needs distinct eigenvalues, that of "svd" distinct singular values
-    above zero. ArgumentError where they are not, to within the rounding errors of the decomposition.
+    `of` is the decomposition: "eigh" needs distinct eigenvalues, "svd" distinct singular values above zero. Raises
+    ArgumentError if they are not, to within the rounding errors of the decomposition.
 
     >>> reciprocal_gaps(np.array([1.0, 3.0]), of="eigh")
     array([[ 0. ,  0.5],
@@ -94,7 +94,7 @@ def _shape_of_eigenvalues(a: Any, UPLO: UpLo) -> ShapeDtype:
 
 
 def _of_eigenvalues(g: Any, v: Any, UPLO: UpLo) -> Any:
-    """The cotangent of the matrices, given that of their eigenvalues."""
+    """The cotangent of the matrices from the cotangent of their eigenvalues."""
     return folded((v * as_columns(g)) @ transposed(v), _reads_lower(UPLO))
 
 
@@ -124,10 +124,10 @@ def eigh(a: Square, UPLO: UpLo = "L") -> tuple[Float[Tensor, "*batch n"], FloatS
     Num "*batch n n" -> (Float "*batch n", Float "*batch n n"), with `a @ v = v * w`. Only the lower triangle is read,
     or the upper one with `UPLO="U"`, and only it has a cotangent.
 
-    Eigenvectors have a derivative only where all eigenvalues differ: to differentiate what depends on them where two
-    are equal, to within rounding, raises ArgumentError. What depends on the eigenvalues alone is differentiated as that
-    of `eigvalsh`. The sign of an eigenvector is
-    arbitrary, so only what does not depend on it has a meaningful gradient. Source: Giles (2008), section 3.1.
+    Eigenvectors have a derivative only if all eigenvalues differ: if two are equal, to within rounding, the derivative
+    of a function of the eigenvectors raises ArgumentError. A function of the eigenvalues alone is differentiated as in
+    `eigvalsh`. The sign of an eigenvector is arbitrary, so only a function that does not depend on it has a meaningful
+    gradient. Source: Giles (2008), section 3.1.
 
     >>> w, v = eigh(np.array([[2.0, 0.0], [0.0, 1.0]]))
     >>> w, np.abs(v)
@@ -159,9 +159,9 @@ def _push_eigvalsh(t: Any, y: Any, a: Any, UPLO: UpLo) -> Any:
 def eigvalsh(a: Square, UPLO: UpLo = "L") -> Float[Tensor, "*batch n"]:
     """The eigenvalues of symmetric matrices, ascending: Num "*batch n n" -> Float "*batch n". `UPLO` is as in `eigh`.
 
-    Where eigenvalues are equal, symmetric functions of them (their sum, the sum of their squares) have the derivative
-    given here; a single one of them has a kink, where it depends on the eigenvectors found. A second derivative needs
-    distinct eigenvalues: ArgumentError.
+    If eigenvalues are equal, symmetric functions of them (their sum, the sum of their squares) have the derivative
+    given here; a single one of them has a kink, at which its derivative depends on the computed eigenvectors. A second
+    derivative raises ArgumentError unless the eigenvalues are distinct.
 
     >>> eigvalsh(np.array([[2.0, 0.0], [0.0, 1.0]]))
     array([1., 2.])
@@ -182,7 +182,7 @@ def _require_reduced(a: Any, full_matrices: bool) -> None:
 
 
 def _of_singular_values(g: Any, u: Any, s: Any, vt: Any) -> Any:
-    """The cotangent of the matrices, given that of their singular values."""
+    """The cotangent of the matrices from the cotangent of their singular values."""
     k = s.shape[-1]
     return (u[..., :k] * as_columns(g * np.sign(s))) @ vt[..., :k, :]
 
@@ -198,7 +198,7 @@ def _pull_svd(g: Any, y: Any, a: Any, full_matrices: bool) -> Any:
     skew = (of_u - of_v) / (as_columns(s) + np.expand_dims(s, -1))
     inner = _diagonal(g_s) + (same + transposed(same) + skew - transposed(skew)) / 2
     result = u @ inner @ vt
-    if m > n:  # the part of the cotangent that no rotation within the singular vectors accounts for
+    if m > n:  # the part of the cotangent that is not a rotation within the singular vectors
         result = result + ((g_u - u @ of_u) / as_columns(s)) @ vt
     if n > m:
         result = result + u @ ((g_vt - transposed(of_v) @ vt) / np.expand_dims(s, -1))
@@ -242,16 +242,16 @@ def _shapes_of_svd(a: Any, full_matrices: bool) -> tuple[ShapeDtype, ShapeDtype,
 def svd(
     a: Matrix, full_matrices: bool = True
 ) -> tuple[Float[Tensor, "*batch m rows"], Float[Tensor, "*batch k"], Float[Tensor, "*batch columns n"]]:
-    """The factors of `a = U @ diag(s) @ Vt`: orthonormal columns, singular values in descending order, and such rows.
+    """The factors of `a = U @ diag(s) @ Vt`: orthonormal columns, descending singular values, orthonormal rows.
 
     Num "*batch m n" -> (Float "*batch m m", Float "*batch k", Float "*batch n n") with k = min(m, n); without
     `full_matrices`, (Float "*batch m k", Float "*batch k", Float "*batch k n").
 
-    What depends on the vectors has a derivative where the singular values differ and none is zero, to within rounding;
-    and where `full_matrices` adds no arbitrary vectors, that is with `full_matrices=False`, or for square matrices.
-    Elsewhere it raises ArgumentError. What depends on the values alone is differentiated as that of `svdvals`. The sign
-    of a pair of singular vectors is arbitrary, so only what does not depend on it has a meaningful gradient. Source:
-    Townsend (2016).
+    A function of the vectors has a derivative if the singular values differ and none is zero, to within rounding, and
+    if `full_matrices` adds no arbitrary vectors (with `full_matrices=False`, or for square matrices). Otherwise its
+    derivative raises ArgumentError. A function of the values alone is differentiated as in `svdvals`. The sign of a
+    pair of singular vectors is arbitrary, so only a function that does not depend on it has a meaningful gradient.
+    Source: Townsend (2016).
 
     >>> u, s, vt = svd(np.array([[0.0, 2.0], [1.0, 0.0]]))
     >>> s, (u * s) @ vt
@@ -282,10 +282,10 @@ def _push_svdvals(t: Any, y: Any, a: Any) -> Any:
 def svdvals(a: Matrix) -> Float[Tensor, "*batch k"]:
     """The singular values, in descending order: Num "*batch m n" -> Float "*batch k" with k = min(m, n).
 
-    A singular value is the absolute value of something smooth, so at 0 it has a kink, and the derivative 0 there. Where
+    A singular value is the absolute value of a smooth function, so it has a kink at 0, where its derivative is 0. If
     singular values are equal, symmetric functions of them (the nuclear norm) have the derivative given here; a single
-    one of them has a kink, where it depends on the singular vectors found. A second derivative needs distinct values
-    above zero: ArgumentError.
+    one of them has a kink, at which its derivative depends on the computed singular vectors. A second derivative raises
+    ArgumentError unless the values are distinct and above zero.
 
     >>> svdvals(np.array([[0.0, 2.0], [1.0, 0.0]]))
     array([2., 1.])

@@ -1,7 +1,7 @@
 """Trigonometric and hyperbolic functions. Angles are in radians unless the name says otherwise.
 
-The formulas are those of Abramowitz and Stegun, chapter 4, written so that nothing overflows or cancels on the way:
-1 + x**2 is taken as hypot(1, x) squared, and 1 - x**2 as (1 - x) * (1 + x).
+The formulas are those of Abramowitz and Stegun, chapter 4, written so that no intermediate result overflows or cancels:
+1 + x**2 is computed as hypot(1, x) squared, and 1 - x**2 as (1 - x) * (1 + x).
 """
 
 from __future__ import annotations
@@ -204,7 +204,7 @@ def _sinc_slope(x: Any, y: Any) -> Any:
     """The derivative (cos(pi x) - sinc(x)) / x, by its power series near 0, where the difference cancels."""
     u = math.pi * x
     near = np.logical_and(u > -1, u < 1)
-    # Each branch is given arguments at which it and its own derivatives are finite.
+    # Each branch gets arguments for which it and its own derivatives are finite.
     small, far = np.where(near, u, 0), np.where(near, 1, x)
     squared, series = small * small, 0.0
     for coefficient in _SINC_SERIES:

@@ -179,7 +179,7 @@ class TestEinsum:
             ("..i", [(2,)], "'.' in '..i->i' is neither a letter"),
             ("i......", [(2,)], "neither a letter nor part of one ellipsis"),
             ("i->i->i", [(2,)], "neither a letter"),
-            ("ij", [], "needs operands, but none was given"),
+            ("ij", [], "needs operands, but got none"),
         ],
     )
     def test_refuses_what_makes_no_sense(self, subscripts: str, shapes: Any, text: str) -> None:
@@ -190,7 +190,7 @@ class TestEinsum:
 
     def test_refuses_labels_that_are_none(self) -> None:
         for labels in ([0.5], [60], [-53], 3):
-            with pytest.raises(ArgumentError, match="is no list of labels"):
+            with pytest.raises(ArgumentError, match="is not a list of labels"):
                 tm.einsum(np.ones(2), labels)
         with pytest.raises(DTypeError, match="not a tensor"):
             tm.einsum("i,i", np.ones(2), "ab")

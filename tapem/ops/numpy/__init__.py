@@ -1,6 +1,6 @@
-"""NumPy's functions that are no op of their own, made of those that are.
+"""NumPy's functions that are not ops themselves, made from ops.
 
-Importing this folder enters them in `core.names`, where a tracer looks them up.
+Importing this folder enters them in `core.names`, where a tracer finds them.
 """
 
 from tapem.ops.numpy import functions, linalg, numerics, statistics

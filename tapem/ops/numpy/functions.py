@@ -1,7 +1,7 @@
-"""NumPy's functions that are no op of their own, made of those that are: a few lines each, with NumPy's arguments.
+"""NumPy's functions that are not ops themselves, made from ops: a few lines each, with NumPy's arguments.
 
-Each is written in NumPy's own terms, so it runs on tracers and arrays alike, and is differentiated, batched and
-recorded as what it is made of. Options that a function here lacks are refused by name (see `core.names`).
+Each is written in terms of NumPy's functions, so it runs on tracers and arrays, and its ops are recorded,
+differentiated and batched. An option that a function here does not have raises NoRuleError (see `core.names`).
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from tapem.ops.axes import axes_of
 from tapem.ops.einsum import einsum
 
 MISSING: Any = inspect.signature(np.diff).parameters["prepend"].default
-"""What NumPy has as default where None would mean something."""
+"""NumPy's default where None has a meaning."""
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 
 def equals(*functions: Callable[..., Any]) -> Callable[[F], F]:
-    """Enter the decorated function as what these NumPy functions do, called with their arguments."""
+    """Enter the decorated function as the handler of these NumPy functions, called with their arguments."""
 
     def enter(adapter: F) -> F:
         for function in functions:
@@ -38,12 +38,15 @@ def equals(*functions: Callable[..., Any]) -> Callable[[F], F]:
     return enter
 
 
-def values_of(x: Any, what: str) -> Any:
-    """The plain values of `x`; ConcretizationError where only its shape is known."""
+def values_of(x: Any, caller: str) -> Any:
+    """The plain values of `x`; `caller` is the name shown in errors.
+
+    Raises ConcretizationError if only the shape is known.
+    """
     plain = detach(x)
     if not isinstance(plain, np.ndarray | np.generic | float | int):
         raise ConcretizationError(
-            f"{what} has a result whose shape depends on the values of {x!r}, which are not known inside vmap, "
+            f"{caller} has a result whose shape depends on the values of {x!r}, which are not known inside vmap, "
             "eval_shape and loop bodies. Use masks: np.where(condition, a, b)."
         )
     return plain
@@ -62,7 +65,7 @@ def size(a: Any, axis: Any = None) -> int:
 
 
 def _kind(x: Any) -> Any:
-    """A tracer's dtype in its place: what promotion depends on."""
+    """The dtype of a tracer, since promotion depends on it alone; any other value unchanged."""
     return x.dtype if hasattr(x, "recorder") else x
 
 
@@ -93,7 +96,7 @@ equals(np.empty_like)(_like(np.empty))
 
 @equals(np.full_like)
 def full_like(a: Any, fill_value: Any, dtype: Any = None, *, shape: Any = None) -> Any:
-    """`fill_value`, which may itself be differentiated, in the shape and dtype of `a`."""
+    """An array of the shape and dtype of `a`, filled with `fill_value`, which may be differentiated."""
     filled = np.broadcast_to(fill_value, np.shape(a) if shape is None else shape)
     return filled.astype(a.dtype if dtype is None else dtype)
 
@@ -108,7 +111,7 @@ equals(np.imag)(lambda val: np.zeros(np.shape(val), val.dtype))
 
 @equals(np.clip)
 def clip(a: Any, a_min: Any = None, a_max: Any = None, *, min: Any = None, max: Any = None) -> Any:
-    """`a` within bounds, either of which may be None or missing."""
+    """`a` limited to bounds, either of which may be None or missing."""
     return selection.clamp(a, min if _missing(a_min) else a_min, max if _missing(a_max) else a_max)
 
 
@@ -118,13 +121,13 @@ def _missing(value: Any) -> bool:
 
 @equals(np.where)
 def where(condition: Any, *branches: Any) -> Any:
-    """A choice by `condition`; with that alone, the indices at which it holds."""
+    """Choose by `condition`; without branches, return the indices at which it holds."""
     return selection.where(condition, *branches) if branches else np.nonzero(condition)
 
 
 @equals(np.nan_to_num)
 def nan_to_num(x: Any, copy: bool = True, nan: Any = 0.0, posinf: Any = None, neginf: Any = None) -> Any:
-    """`x` with NaN and infinities replaced by other numbers, each of which may itself be differentiated."""
+    """`x` with NaN and infinities replaced by other numbers, which may be differentiated."""
     limits = np.finfo(x.dtype) if x.dtype.kind == "f" else np.iinfo(np.int64)
     below, above = x == -np.inf, x == np.inf
     x = np.where(np.isnan(x), casting.astype(nan, x.dtype), x)
@@ -165,7 +168,7 @@ def _each(change: Callable[[Any], Any], arrays: Sequence[Any]) -> Any:
 
 @equals(np.take)
 def take(a: Any, indices: Any, axis: int | None = None, *, mode: str = "raise") -> Any:
-    """The elements at `indices`; those out of range are an error, or moved to the end or around it, as `mode` says."""
+    """The elements at `indices`; `mode` says whether an index out of range raises, is clipped, or wraps around."""
     if mode != "raise":
         length = math.prod(np.shape(a)[i] for i in axes_of(a, axis, "np.take"))
         indices = np.clip(indices, 0, length - 1) if mode == "clip" else np.remainder(indices, length)
@@ -205,13 +208,13 @@ def column_stack(tup: Sequence[Any]) -> Any:
 
 @equals(np.append)
 def append(arr: Any, values: Any, axis: int | None = None) -> Any:
-    """`values` behind `arr`; both laid out flat where no axis is given."""
+    """`arr` followed by `values`; both are flattened if no axis is given."""
     return np.concatenate([np.ravel(arr), np.ravel(values)] if axis is None else [arr, values], axis=axis or 0)
 
 
 @equals(np.block)
 def block(arrays: Any) -> Any:
-    """An array of nested lists of blocks: the innermost lists run along the last axis."""
+    """An array from nested lists of blocks; the innermost lists run along the last axis."""
 
     def depth(part: Any) -> int:
         return 1 + builtins.max(map(depth, part)) if isinstance(part, list) else 0
@@ -231,7 +234,7 @@ def block(arrays: Any) -> Any:
 
 @equals(np.array_split)
 def array_split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Any]:
-    """Pieces along an axis: so many, nearly equal, or cut at the given places."""
+    """Pieces along an axis: a number of nearly equal ones, or cut at the given positions."""
     (axis,) = axes_of(ary, axis, "np.array_split")
     length = np.shape(ary)[axis]
     if np.ndim(indices_or_sections) == 0:
@@ -278,7 +281,7 @@ def _rolled(a: Any, axis: int, start: int) -> int:
 
 @equals(np.rot90)
 def rot90(m: Any, k: int = 1, axes: Sequence[int] = (0, 1)) -> Any:
-    """A plane of axes turned by `k` quarters."""
+    """`m` rotated by `k` quarter turns in the plane of two axes."""
     first, second = axes
     if k % 4 == 0:
         return m
@@ -291,7 +294,7 @@ def rot90(m: Any, k: int = 1, axes: Sequence[int] = (0, 1)) -> Any:
 
 @equals(np.broadcast_arrays)
 def broadcast_arrays(*args: Any) -> tuple[Any, ...]:
-    """All arrays in the one shape that they broadcast to."""
+    """All arrays in their common broadcast shape."""
     shape = np.broadcast_shapes(*(np.shape(x) for x in args))
     return tuple(np.broadcast_to(x, shape) for x in args)
 
@@ -309,7 +312,7 @@ def meshgrid(*xi: Any, copy: bool = True, sparse: bool = False, indexing: str = 
 
 @equals(np.select)
 def select(condlist: Sequence[Any], choicelist: Sequence[Any], default: Any = 0) -> Any:
-    """The choice that belongs to the first condition that holds."""
+    """The choice of the first condition that holds."""
     result = default
     for condition, choice in zip(reversed(condlist), reversed(choicelist), strict=True):
         result = np.where(condition, choice, result)
@@ -339,7 +342,7 @@ equals(np.isin)(lambda element, test_elements: np.any(np.expand_dims(element, -1
 
 
 def _float_power(a: Any, b: Any) -> Any:
-    """A power in float64 at least."""
+    """A power in at least float64."""
     dtype = np.result_type(a, b, np.float64)
     return np.power(casting.astype(a, dtype), casting.astype(b, dtype))
 
@@ -352,11 +355,11 @@ _UFUNCS: Mapping[np.ufunc, Callable[..., Any]] = {
     np.vecmat: lambda a, b: np.squeeze(np.matmul(np.expand_dims(a, -2), b), -2),
     np.divmod: lambda a, b: (np.floor_divide(a, b), np.remainder(a, b)),
 }
-"""The ufuncs that are made of others."""
+"""The ufuncs that are made from other ops."""
 
 
 def _reduce(function: Callable[..., Any]) -> Callable[..., Any]:
-    """`ufunc.reduce` reduces the first axis by default, not all as the function does."""
+    """Make `ufunc.reduce`, which by default reduces the first axis, not all axes as the function does."""
     return lambda array, axis=0, keepdims=False: function(array, axis=axis, keepdims=keepdims)
 
 

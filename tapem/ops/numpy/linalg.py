@@ -1,4 +1,4 @@
-"""The functions of `np.linalg` that are made of others, with NumPy's arguments; see `functions`."""
+"""The functions of `np.linalg` that are made from ops, with NumPy's arguments; see `functions`."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def multi_dot(arrays: Any) -> Any:
 
 @equals(np.linalg.matrix_power)
 def matrix_power(a: Any, n: int) -> Any:
-    """A square matrix times itself, by repeated squaring; its inverse for a negative power."""
+    """A power of a square matrix, by repeated squaring; a negative power inverts it first."""
     if n < 0:
         a, n = np.linalg.inv(a), -n
     power = np.broadcast_to(np.eye(np.shape(a)[-1], dtype=a.dtype), np.shape(a))
@@ -71,7 +71,7 @@ def vector_norm(x: Any, /, *, axis: Any = None, keepdims: bool = False, ord: Any
 
 @equals(np.linalg.matrix_norm)
 def matrix_norm(x: Any, /, *, keepdims: bool = False, ord: Any = "fro") -> Any:
-    """The norm of matrices: Frobenius, nuclear (the sum of the singular values), 1, inf or 2, or their least likes."""
+    """The norm of matrices: Frobenius, nuclear (the sum of the singular values), 1, 2, inf, or -1, -2, -inf."""
     if ord in (None, "fro", "f"):
         return norms.norm(x, axis=(-2, -1), keepdims=keepdims)
     if ord in (1, -1, np.inf, -np.inf):
@@ -87,7 +87,7 @@ def matrix_norm(x: Any, /, *, keepdims: bool = False, ord: Any = "fro") -> Any:
 
 @equals(np.linalg.norm)
 def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Any:
-    """The norm of vectors or matrices, as the number of axes says."""
+    """The norm of vectors (one axis) or matrices (two axes)."""
     rank = np.ndim(x)
     if ord is None and axis is None:
         return norms.norm(x, axis=None, keepdims=keepdims)
@@ -103,7 +103,7 @@ def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> A
 
 # -- decompositions ------------------------------------------------------------------------------------------------
 
-# NumPy gives these results names.
+# In NumPy these results have names.
 _SlogdetResult: Any = type(np.linalg.slogdet(np.eye(1)))
 _QRResult: Any = type(np.linalg.qr(np.eye(1)))
 _EighResult: Any = type(np.linalg.eigh(np.eye(1)))
@@ -120,11 +120,11 @@ def eigh(a: Any, UPLO: Any = "L") -> Any:
 
 @equals(np.linalg.qr)
 def qr(a: Any, mode: Any = "reduced") -> Any:
-    """Orthonormal columns times an upper triangle; only the latter with mode "r"."""
+    """Orthonormal columns and an upper triangle; only the triangle with mode "r"."""
     return decompositions.qr(a)[1] if mode == "r" else _QRResult(*decompositions.qr(a, mode))
 
 
 @equals(np.linalg.svd)
 def svd(a: Any, full_matrices: bool = True, compute_uv: bool = True) -> Any:
-    """Singular vectors and values; only the latter without `compute_uv`."""
+    """Singular vectors and values; only the values without `compute_uv`."""
     return _SVDResult(*spectral.svd(a, full_matrices)) if compute_uv else spectral.svdvals(a)

@@ -17,13 +17,13 @@ from tapem.ops.numpy.functions import MISSING, equals
 
 
 def _at(axis: int, part: Any) -> tuple[Any, ...]:
-    """The index that takes `part` of one axis and all of the others."""
+    """The index that selects `part` of one axis and all of the others."""
     return (*(slice(None),) * axis, part)
 
 
 @equals(np.diff)
 def diff(a: Any, n: int = 1, axis: int = -1, prepend: Any = MISSING, append: Any = MISSING) -> Any:
-    """The differences of neighbors, taken `n` times; for n = 0 `a` as it is, whatever stands before and after."""
+    """The differences of neighbors, taken `n` times; for n = 0 it is `a`, without `prepend` and `append`."""
     if n == 0:
         return a
     if n < 0:
@@ -41,7 +41,7 @@ def diff(a: Any, n: int = 1, axis: int = -1, prepend: Any = MISSING, append: Any
 
 @equals(np.ediff1d)
 def ediff1d(ary: Any, to_end: Any = None, to_begin: Any = None) -> Any:
-    """The differences of neighbors in an array laid out flat, with something before and after."""
+    """The differences of neighbors in a flattened array, with `to_begin` before and `to_end` after them."""
     parts = [to_begin, np.diff(np.ravel(ary)), to_end]
     return np.concatenate([np.ravel(part).astype(ary.dtype) for part in parts if part is not None])
 
@@ -83,7 +83,7 @@ def trapezoid(y: Any, x: Any = None, dx: Any = 1.0, axis: int = -1) -> Any:
 def interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None) -> Any:
     """Linear interpolation between the points (`xp`, `fp`), whose `xp` increase; constant outside."""
     xp, fp = (np.asarray(points) if isinstance(points, list | tuple) else points for points in (xp, fp))
-    # Comparing with every inner point finds the interval without a search, which no op does for unknown values.
+    # A comparison with every inner point finds the interval, since there is no op that searches unknown values.
     i = np.sum(np.expand_dims(x, -1) >= xp[1:-1], axis=-1)
     slope = (fp[1:] - fp[:-1]) / (xp[1:] - xp[:-1])
     inside = indexing.take(fp[:-1], i) + indexing.take(slope, i) * (x - indexing.take(xp[:-1], i))
@@ -97,7 +97,7 @@ equals(np.cumulative_prod)(lambda x, /, *, axis=None: np.cumprod(x, axis=axis))
 
 @equals(np.polyval)
 def polyval(p: Any, x: Any) -> Any:
-    """A polynomial, its highest coefficient first, by Horner's rule."""
+    """The value of a polynomial, with its highest coefficient first, by Horner's rule."""
     y = np.zeros(np.shape(x), ShapeDtype.of(x).dtype)
     for k in range(np.shape(p)[0]):
         y = y * x + p[k]

@@ -1,7 +1,7 @@
-"""NumPy's order statistics and averages that are made of ops; see `functions`.
+"""NumPy's order statistics and averages, made from ops; see `functions`.
 
-What NumPy says of NaN and infinities is said here too, with its warnings: a line with a NaN has no order statistics but
-NaN, and no interpolation is made where none is needed.
+NaN and infinities give the same results and warnings as in NumPy: the order statistics of a line with a NaN are NaN,
+and there is no interpolation where none is needed.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from tapem.ops.numpy.functions import equals
 
 
 def _in_order(function: str, a: Any, axis: Any) -> Any:
-    """The elements along the axes, in ascending order along one that is last; NaN stands at its end."""
+    """The elements along the axes, sorted in ascending order along one last axis; NaN is at its end."""
     axes = axes_of(a, axis, function)
     kept = [i for i in range(np.ndim(a)) if i not in axes]
     shape = [np.shape(a)[i] for i in kept]
@@ -29,7 +29,7 @@ def _in_order(function: str, a: Any, axis: Any) -> Any:
 
 
 def _nan_where_any(found: Any, ordered: Any, rank: int = 0) -> Any:
-    """What was found, but the NaN of every line that has one; `found` has so many axes behind those of the lines."""
+    """Replace `found` by NaN for every line that has one; `found` has `rank` axes after those of the lines."""
     last = ordered[(..., -1, *(None,) * rank)]
     return np.where(np.isnan(last), last, found)
 
@@ -55,7 +55,7 @@ def _require_share(q: Any, function: str, most: float) -> None:
     if isinstance(plain, np.ndarray | np.generic | float | int):
         shares = np.asarray(plain, np.float64)
         if not np.all((shares >= 0) & (shares <= most)):
-            raise ArgumentError(f"{function}: q must lie in [0, {most:g}], but is {plain!r}.")
+            raise ArgumentError(f"{function}: q must be in [0, {most:g}], but is {plain!r}.")
 
 
 @equals(np.quantile)
@@ -68,20 +68,20 @@ def quantile(a: Any, q: Any, axis: Any = None, *, keepdims: bool = False) -> Any
 
 @equals(np.percentile)
 def percentile(a: Any, q: Any, axis: Any = None, *, keepdims: bool = False) -> Any:
-    """Quantiles by the hundred."""
+    """Quantiles with q in percent."""
     q = np.asarray(q) if isinstance(q, list | tuple) else q
     _require_share(q, "np.percentile", 100)
     return _quantile("np.percentile", a, np.true_divide(q, 100), q, axis, keepdims)
 
 
 def _quantile(function: str, a: Any, q: Any, given: Any, axis: Any, keepdims: bool) -> Any:
-    """The quantiles q, in the dtype of `a` if q was given as a Python number."""
+    """The quantiles q; in the dtype of `a` if `given`, the user's q, is a Python number."""
     ordered = _in_order(function, a, axis)
     count, rank = np.shape(ordered)[-1], np.ndim(q)
     if not count:
         raise ArgumentError(f"{function}: there is no element along axis {axis} of shape {np.shape(a)}.")
     place = q * (count - 1)
-    if np.result_type(place).kind in "iu":  # the least or the greatest element: nothing is interpolated
+    if np.result_type(place).kind in "iu":  # the least or the greatest element, without interpolation
         found = indexing.take(ordered, place, axis=-1)
     else:
         found = _between(ordered, place, weak=type(given) in (int, float))
@@ -90,7 +90,7 @@ def _quantile(function: str, a: Any, q: Any, given: Any, axis: Any, keepdims: bo
 
 
 def _between(ordered: Any, place: Any, *, weak: bool) -> Any:
-    """The elements at places that are no integers, interpolated; `weak` places do not promote them."""
+    """Interpolate the elements at places that are not integers; `weak` places do not promote the dtype."""
     count = np.shape(ordered)[-1]
     low = np.floor(place)
     share = place - low
@@ -98,7 +98,7 @@ def _between(ordered: Any, place: Any, *, weak: bool) -> Any:
     below, above = (indexing.take(ordered, k, axis=-1) for k in (low, np.minimum(low + 1, count - 1)))
     if weak:
         share = float(share)
-    # From the nearer end, as NumPy goes, so that nothing is lost at either; with its warnings, and no others.
+    # From the nearer end, as in NumPy, so that both ends are exact; with NumPy's warnings, and no others.
     far, step = share >= 0.5, above - below
     from_above = np.where(far, above, 0) - np.where(far, step, 0) * (1 - share)
     return np.where(far, from_above, below + step * share)
@@ -106,7 +106,7 @@ def _between(ordered: Any, place: Any, *, weak: bool) -> Any:
 
 @equals(np.ptp)
 def ptp(a: Any, axis: Any = None, keepdims: bool = False) -> Any:
-    """The greatest element less the least."""
+    """The greatest element minus the least."""
     return np.max(a, axis=axis, keepdims=keepdims) - np.min(a, axis=axis, keepdims=keepdims)
 
 
