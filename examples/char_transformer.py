@@ -10,10 +10,6 @@ the modules of Python 3.11. Read it from top to bottom. Needs the extra `example
 matplotlib for the picture.
 """
 
-# These libraries say little about their types that a checker could follow.
-# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false
-# pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false
-
 import argparse
 import sysconfig
 import time

@@ -7,10 +7,6 @@ network reads, and where it is wrong. Read it from top to bottom. Needs the extr
 tqdm for the progress bar, matplotlib for the picture.
 """
 
-# These libraries say little about their types that a checker could follow.
-# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false
-# pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false
-
 import argparse
 import time
 from collections.abc import Sequence

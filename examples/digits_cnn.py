@@ -9,10 +9,6 @@ one 98 % and more. Read digits.py first, which explains tapes, layers and gradie
 Needs the extra `examples`: scikit-learn for the data, matplotlib for the picture.
 """
 
-# These libraries say little about their types that a checker could follow.
-# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false
-# pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false
-
 import argparse
 import tempfile
 import time

@@ -8,10 +8,6 @@ loss: nothing (gradient descent), a guess (SciPy's L-BFGS), the Hessian times a 
 which SciPy comes, tqdm for the progress bar, matplotlib for the picture.
 """
 
-# These libraries say little about their types that a checker could follow.
-# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false
-# pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false
-
 import argparse
 import time
 from collections.abc import Callable, Iterator, Sequence

@@ -8,10 +8,6 @@ of ten lines that is written out below, then by trying. It draws `teach_autodiff
 the extra `examples`: scikit-learn for the data, tqdm for the progress bar, matplotlib for the picture.
 """
 
-# These libraries say little about their types that a checker could follow.
-# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false
-# pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false
-
 import argparse
 from collections.abc import Mapping, Sequence
 from pathlib import Path
