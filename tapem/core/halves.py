@@ -70,6 +70,7 @@ def _implementation(function: Function, residuals: bool) -> Function:
 def _rule(rule: Function, given: int) -> Function:
     """Make a rule wide; `given` arguments precede its operands: the change, the value and perhaps the residuals."""
 
+    @functools.wraps(rule)
     def in_float32(*arguments: Any, **static: Any) -> Any:
         if not all_half(arguments[given:]):
             return rule(*arguments, **static)
@@ -79,6 +80,7 @@ def _rule(rule: Function, given: int) -> Function:
 
 
 def _batch(rule: Function) -> Function:
+    @functools.wraps(rule)
     def in_float32(op: Any, size: int, inputs: Sequence[Any], mapped: Sequence[bool], static: Mapping[str, Any]) -> Any:
         if not all_half(inputs):
             return rule(op, size, inputs, mapped, static)

@@ -51,9 +51,13 @@ def _batch_unary(
     return op(*inputs)
 
 
+def _unchanged(g: Any, y: Any, x: Any) -> Any:
+    return g
+
+
 @structural(
-    rrule=(lambda g, y, x: g,),
-    frule=(lambda t, y, x: t,),
+    rrule=(_unchanged,),
+    frule=(_unchanged,),
     batch=_batch_unary,
     elementwise=True,
     numpy=[np.positive, np.copy],

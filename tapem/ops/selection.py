@@ -40,17 +40,17 @@ def masked(g: Any, condition: Any) -> Any:
     return np.where(condition, g, 0)
 
 
-def _share(g: Any, chosen: Any, a: Any, b: Any) -> Any:
+def _halved_at_ties(g: Any, chosen: Any, a: Any, b: Any) -> Any:
     """All of `g` where this operand is chosen, half of it where both are equal."""
     return masked(g, np.logical_and(chosen, a != b)) + masked(g / 2, a == b)
 
 
 def _for_a(g: Any, y: Any, a: Any, b: Any) -> Any:
-    return _share(g, a == y, a, b)
+    return _halved_at_ties(g, a == y, a, b)
 
 
 def _for_b(g: Any, y: Any, a: Any, b: Any) -> Any:
-    return _share(g, b == y, a, b)
+    return _halved_at_ties(g, b == y, a, b)
 
 
 @elementwise(

@@ -5,7 +5,9 @@ from __future__ import annotations
 import ast
 import functools
 import inspect
-from collections.abc import Callable, Iterator
+import linecache
+import re
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeAlias
 
 from tapem.core import Primitive, linear_in_all
@@ -28,28 +30,52 @@ def source_of(rule: Callable[..., Any] | None) -> str:
     if rule is batch_elementwise:
         return "operands lined up behind the batch axis"
     if isinstance(rule, functools.partial):
-        given = [repr(value) for value in rule.args] + [f"{name}={value!r}" for name, value in rule.keywords.items()]
-        return f"{rule.func.__name__}({', '.join(given)}, ...)"
+        given = {**dict(zip(_parameters(rule.func), rule.args, strict=False)), **rule.keywords}
+        return f"{source_of(rule.func)} with {', '.join(f'{name}={value!r}' for name, value in given.items())}"
     if isinstance(rule, Primitive):
         return rule.usage()
-    written = written_as(rule)
+    written = written_as(inspect.unwrap(rule))
     if isinstance(written, ast.Lambda):
-        return ast.unparse(written.body)
+        return _text(written.body)
     if written is not None:
         body = [line for line in written.body if not _is_docstring(line)]
         if len(body) == 1 and isinstance(body[0], ast.Return) and body[0].value is not None:
-            return ast.unparse(body[0].value)
-    return f"{getattr(rule, '__name__', type(rule).__name__)}({', '.join(_parameters(rule))})"
+            return _text(body[0].value)
+    name = getattr(rule, "__name__", type(rule).__name__)
+    return f"{_without_underscores(name)}({', '.join(_parameters(rule))})"
+
+
+def partials_of(rule: object) -> tuple[str, ...]:
+    """The texts of the partial derivatives from which `scalar_rule` made a rule, one per operand; else none."""
+    partials: tuple[Any, ...] = getattr(rule, "partials", ())
+    if any(isinstance(partial, tuple) for partial in partials):  # a row of them for each of several results
+        return ()
+    return tuple(f"({source_of(partial)})" if callable(partial) else repr(partial) for partial in partials)
 
 
 def written_as(function: Callable[..., Any]) -> Written | None:
-    """The lambda or `def` that made a function; None if there is no file to read."""
+    """The lambda or `def` that made a function; None if its source cannot be read, as in Python's own prompt.
+
+    The source is whatever Python shows in a traceback: a file, or the cell of a notebook.
+    """
     code = getattr(function, "__code__", None)
-    module = inspect.getmodule(function)
-    if code is None or module is None:
+    if code is None:
         return None
-    candidates = [node for node in _functions(module.__name__, code.co_filename) if _spans(node, code)]
+    lines = linecache.getlines(code.co_filename, function.__globals__)
+    places = list(_places(code))
+    if not places:  # an interpreter that keeps no columns: lambdas of one line cannot be told apart
+        return None
+    candidates = [node for node in _functions("".join(lines)) if _spans(node, code.co_name, places)]
     return min(candidates, key=_extent, default=None)
+
+
+def _text(expression: ast.expr) -> str:
+    return _without_underscores(ast.unparse(expression))
+
+
+def _without_underscores(source: str) -> str:
+    """Leave out the underscores that mark names as private to a file: a reader of the table need not know."""
+    return re.sub(r"(?<![\w.])_(?=[A-Za-z])", "", source)
 
 
 def _parameters(function: Callable[..., Any]) -> list[str]:
@@ -66,20 +92,19 @@ def _is_docstring(line: ast.stmt) -> bool:
 
 
 @functools.lru_cache(maxsize=256)
-def _functions(module: str, filename: str) -> tuple[Written, ...]:
-    """Every lambda and `def` of a file; the module's name is part of the cache's key."""
+def _functions(source: str) -> tuple[Written, ...]:
+    """Every lambda and `def` of a source."""
     try:
-        with open(filename, encoding="utf-8") as file:
-            tree = ast.parse(file.read())
-    except (OSError, SyntaxError):
+        tree = ast.parse(source)
+    except SyntaxError:  # what IPython adds to Python
         return ()
     return tuple(node for node in ast.walk(tree) if isinstance(node, ast.Lambda | ast.FunctionDef))
 
 
-def _spans(node: Written, code: Any) -> bool:
-    """Whether the source positions of the code all lie within the node."""
-    name = "<lambda>" if isinstance(node, ast.Lambda) else node.name
-    return name == code.co_name and all(_within(node, place) for place in _places(code))
+def _spans(node: Written, name: str, places: Sequence[tuple[int, int]]) -> bool:
+    """Whether code of this name, whose places these are, was compiled from the node."""
+    own_name = "<lambda>" if isinstance(node, ast.Lambda) else node.name
+    return name == own_name and all(_within(node, place) for place in places)
 
 
 def _places(code: Any) -> Iterator[tuple[int, int]]:

@@ -13,7 +13,8 @@ from typing import NamedTuple
 
 from tapem import ops
 from tapem.core import Primitive, is_several, name_of
-from tapem.seeing.rule_source import source_of
+from tapem.ops import batch_elementwise
+from tapem.seeing.rule_source import partials_of, source_of
 
 
 class OpRules(NamedTuple):
@@ -44,9 +45,9 @@ class OpRules(NamedTuple):
             op.name,
             tuple("*" * operand.variadic + operand.name for operand in signature.operands),
             repr(signature),
-            op.elementwise and op.rrule is op.frule,
-            _sources(op.rrule) if op.differentiable else (),
-            _sources(op.frule) if op.differentiable else (),
+            _is_elementwise(op),
+            _sources(op.rrule, "g") if op.differentiable else (),
+            _sources(op.frule, "g" if _is_elementwise(op) else "t") if op.differentiable else (),
             source_of(op.batch),
             _kinks(op),
             tuple(dict.fromkeys(name_of(function) for function in op.numpy)),
@@ -62,12 +63,22 @@ class OpRules(NamedTuple):
         return f"  {self.usage:{width}}  {'   |   '.join(self.reverse)}".rstrip()
 
     def block(self) -> str:
-        """The lines of any other op: one for its signature, each rule, its kinks and its NumPy names."""
-        rows = [*self._rows("reverse", self.reverse), *self._rows("forward", self.forward), ("batch", self.batch)]
+        """Any other op, a line for each thing that there is to say."""
+        return self._block(
+            [*self._rows("reverse", self.reverse), *self._rows("forward", self.forward), ("batch", self.batch)]
+        )
+
+    def remarks(self) -> str:
+        """What `line` does not say of an elementwise op."""
+        return self._block([])
+
+    def _block(self, rows: list[tuple[str, str]]) -> str:
         rows += [("kinks", self.kinks)] if self.kinks else []
         rows += [("NumPy", ", ".join(self.numpy))] if self.numpy else []
-        lines = [_filled(f"    {title:14}", text) for title, text in rows]
-        return "\n".join([_filled("  ", self.signature), *lines])
+        width = max((len(title) for title, _ in rows), default=0)
+        return "\n".join(
+            [_filled("  ", self.signature), *(_filled(f"    {title:{width}}  ", text) for title, text in rows)]
+        )
 
     def _rows(self, mode: str, sources: tuple[str, ...]) -> list[tuple[str, str]]:
         if len(sources) != len(self.operands) or len(sources) == 1:
@@ -92,19 +103,23 @@ class RuleTable(tuple[OpRules, ...]):
         width = max((len(row.usage) for row in rows), default=0)
         return "\n".join(row.line(width) for row in rows)
 
+    def _elementwise(self) -> list[OpRules]:
+        return [row for row in self if row.elementwise and row.reverse]
+
     def __str__(self) -> str:
-        others = [row.block() for row in self if not row.elementwise and row.reverse]
-        constant = [row.usage for row in self if not row.reverse]
-        parts = [
+        elementwise, constant = self._elementwise(), [row.usage for row in self if not row.reverse]
+        others = [row.block() for row in self if row.reverse and not row.elementwise]
+        parts = {
             "Elementwise ops. The partial derivative of y = op(x) times g, a cotangent or a tangent: one rule for both "
-            "modes.",
-            self.elementwise,
-            "Other ops. g is the cotangent of y, t the tangent of an operand.",
-            "\n\n".join(others),
-            "Ops without a derivative: what comes out is constant.",
-            textwrap.fill(", ".join(constant), 116, initial_indent="  ", subsequent_indent="  "),
-        ]
-        return "\n\n".join(part for part in parts if part)
+            "modes.": self.elementwise,
+            "Other ops. g is the cotangent of y, t the tangent of an operand.": "\n\n".join(others),
+            "More of the elementwise ops, whose batch rule is one: operands are lined up behind the batch "
+            "axis.": "\n\n".join(row.remarks() for row in elementwise),
+            "Ops without a derivative: what comes out is constant.": textwrap.fill(
+                ", ".join(constant), 116, initial_indent="  ", subsequent_indent="  "
+            ),
+        }
+        return "\n\n".join(f"{title}\n\n{part}" for title, part in parts.items() if part)
 
 
 def rule_table(*packages: ModuleType) -> RuleTable:
@@ -129,8 +144,18 @@ def ops_of(*packages: ModuleType) -> Iterator[Primitive]:
                     yield value
 
 
-def _sources(rules: object) -> tuple[str, ...]:
-    return tuple(map(source_of, rules)) if is_several(rules) else (source_of(rules),)  # type: ignore[arg-type]
+def _is_elementwise(op: Primitive) -> bool:
+    """Whether one rule per operand serves both modes, and batches are lined up."""
+    alike = op.rrule == op.frule if is_several(op.rrule) else bool(partials_of(op.rrule))
+    return alike and (op.elementwise or op.batch is batch_elementwise)
+
+
+def _sources(rules: object, change: str) -> tuple[str, ...]:
+    """The texts of an op's rules for one mode; `change` is what `scalar_rule` multiplies by the partial derivatives."""
+    if is_several(rules):
+        return tuple(map(source_of, rules))
+    partials = partials_of(rules)
+    return tuple(f"{change} * {partial}" for partial in partials) or (source_of(rules),)  # type: ignore[arg-type]
 
 
 def _kinks(op: Primitive) -> str:

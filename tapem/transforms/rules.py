@@ -259,6 +259,8 @@ def scalar_rule(op: Callable[..., Any], *partials: Any, setup: GivenRule | None 
                 results = list(map(add, results, parts))
         return tuple(results) if isinstance(y, tuple) else results[0]
 
+    for rule in (rrule, frule):
+        vars(rule)["partials"] = partials  # for the table of rules
     known.rrule, known.frule = rrule, frule
     known.elementwise = known.differentiable = True
     known.batch = known.batch or batch_elementwise
