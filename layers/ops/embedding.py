@@ -8,7 +8,6 @@ from typing import Any, TypeAlias
 import numpy as np
 from jaxtyping import Float, Integer
 
-import tapem as tm
 from tapem import ArgumentError, ShapeDtype, Tensor, primitive
 
 Ids: TypeAlias = Integer[Tensor, "*ids"]
@@ -60,14 +59,44 @@ def _batch_embedding(
     return np.moveaxis(np.reshape(embedding(wide, ids), (*np.shape(ids), size, dim)), -2, 0)
 
 
-def _pull(g: Any, y: Any, table: Any, ids: Any) -> Any:
-    """Every row of g added to the row of the table that it was taken from."""
-    rows = np.reshape(g, (-1, table.shape[1]))
-    return tm.scatter_add(np.zeros(table.shape, g.dtype), np.reshape(ids, (-1, 1)), rows, axis=0)
+def _batch_added(op: Any, size: int, inputs: Sequence[Any], mapped: Sequence[bool], static: Mapping[str, Any]) -> Any:
+    rows, ids = inputs
+    vocabulary, dim = static["vocabulary"], rows.shape[-1]
+    if mapped[1]:
+        rows = rows if mapped[0] else np.broadcast_to(rows, (size, *rows.shape))
+        whole = added_rows(rows, _apart(ids, size, vocabulary), vocabulary=size * vocabulary)
+        return np.reshape(whole, (size, vocabulary, dim))
+    # The rows of all examples side by side.
+    wide = np.reshape(np.moveaxis(rows, 0, -2), (*np.shape(ids), size * dim))
+    return np.moveaxis(np.reshape(added_rows(wide, ids, vocabulary=vocabulary), (vocabulary, size, dim)), 1, 0)
 
 
 @primitive(
-    rrule=(_pull, None),
+    rrule=(lambda g, y, rows, ids, vocabulary: embedding(g, ids), None),
+    frule=(lambda t, y, rows, ids, vocabulary: added_rows(t, ids, vocabulary=vocabulary), None),
+    batch=_batch_added,
+    abstract=lambda rows, ids, vocabulary: ShapeDtype((vocabulary, rows.shape[-1]), rows.dtype),
+)
+def added_rows(rows: Float[Tensor, "*ids dim"], ids: Ids, *, vocabulary: int) -> Float[Tensor, "{vocabulary} dim"]:
+    """A table of zeros, to which each row is added at its id: the transpose of `embedding`.
+
+    Float "*ids dim", Integer "*ids" -> Float "vocabulary dim".
+
+    >>> added_rows(np.array([[1.0], [2.0], [4.0]]), np.array([1, 1, 2]), vocabulary=3)
+    array([[0.],
+           [3.],
+           [4.]])
+    """
+    dim = rows.shape[-1]
+    table = np.zeros(vocabulary * dim, rows.dtype)
+    # NumPy adds into one axis several times faster than into two.
+    places = np.reshape(ids, (-1, 1)).astype(np.intp) * dim + np.arange(dim)
+    np.add.at(table, places.reshape(-1), rows.reshape(-1))
+    return table.reshape(vocabulary, dim)
+
+
+@primitive(
+    rrule=(lambda g, y, table, ids: added_rows(g, ids, vocabulary=table.shape[0]), None),
     frule=(lambda t, y, table, ids: embedding(t, ids), None),
     batch=_batch_embedding,
     abstract=lambda table, ids: ShapeDtype((*np.shape(ids), table.shape[1]), table.dtype),
@@ -93,4 +122,4 @@ def embedding(table: Float[Tensor, "vocabulary dim"], ids: Ids) -> Float[Tensor,
     return np.take(table, _known(ids, table.shape[0]), axis=0)
 
 
-__all__ = ["checked_ids", "embedding"]
+__all__ = ["added_rows", "checked_ids", "embedding"]
