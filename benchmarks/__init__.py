@@ -1,18 +1,18 @@
-"""The same work done by tapem and by its peers, timed side by side.
+"""Time the same work done by tapem and by its peers.
 
 ``python -m benchmarks`` prints one Markdown table of ratios (hand-written NumPy = 1) and the cost per node of tapes of
-growing length. Two kinds of measurement live here:
+growing length. There are two kinds of measurement:
 
-* ``workloads/``: one file per workload, in which every library's version stands one under the other. Each is checked
-  against hand-written NumPy before it is timed, and each library runs in a process of its own.
+* ``workloads/``: one file per workload, with every library's version of it. Each version is checked against
+  hand-written NumPy before it is timed, and each library runs in its own process.
 * ``studies/``: measurements of tapem alone (cost per node, memory, one door against another), one file each.
 
-``python -m benchmarks --list`` names them all. Adding a file and appending it to the tuple in its folder's
-``__init__`` is all it takes to add one.
+``python -m benchmarks --list`` names them all. To add one, add a file and append it to the tuple in its folder's
+``__init__``.
 
-The speed of a shared machine drifts. Hence the libraries' processes are measured in turn, many times, for a fraction of
-a second, and hand-written NumPy between any two of them; a ratio is taken to the measurements of NumPy just before and
-just after, and the median of those ratios is quoted.
+The speed of a shared machine drifts. So the libraries' processes are measured in turn, many times, for a fraction of a
+second each, with hand-written NumPy between any two of them. A ratio is relative to the measurements of NumPy just
+before and just after, and the table shows the median of the ratios.
 
-This package imports nothing at its top: the environment and the core must be settled before NumPy is loaded.
+This package imports nothing at its top: environment and core must be set before NumPy is loaded.
 """

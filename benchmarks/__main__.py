@@ -17,7 +17,7 @@ QUICK = Effort(starts=1, rounds=2, seconds=0.05)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run what was asked for; return 1 if any library gave a wrong result or failed, else 0."""
+    """Run what the arguments name; return 1 if a library failed or gave a wrong result, else 0."""
     options = _parser().parse_args(arguments)
     if options.list:
         _print_names()
@@ -49,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run_study(name: str, title: str, quick: bool, core: int | None) -> bool:
-    """Measure tapem alone in a process of its own, and print the table."""
+    """Measure tapem alone in its own process, and print the table."""
     if not installed("tapem"):
         print(f"\n**{title}**\n\ntapem is not installed.")
         return True

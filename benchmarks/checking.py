@@ -1,4 +1,4 @@
-"""The proof that two libraries did the same work: no candidate is timed before it has passed."""
+"""Check that two libraries do the same work; a candidate is timed only after it has passed."""
 
 from collections.abc import Sequence
 
@@ -14,7 +14,7 @@ class WrongResultError(Exception):
 
 
 def check(workload: Workload, candidate: Candidate) -> None:
-    """Run a candidate beside a fresh hand-written one for a few steps; raise WrongResultError where they differ."""
+    """Run a candidate and a fresh hand-written one for a few steps; raise WrongResultError if they differ."""
     reference = workload.libraries["numpy"]()
     start = workload.start() if workload.start is not None else None
     for step in range(1, STEPS_COMPARED + 1):
@@ -30,7 +30,7 @@ def check(workload: Workload, candidate: Candidate) -> None:
 
 
 def _results(candidate: Candidate, start: Sequence[Array] | None) -> list[Array]:
-    """One step's loss and arrays, or the changes of the arrays since the start, as copies that later steps leave be."""
+    """Copies of one step's loss and arrays, or of the changes of the arrays since the start."""
     loss, *arrays = (np.array(array) for array in candidate.read(candidate.step()))
     if start is None:
         return [loss, *arrays]
@@ -47,6 +47,6 @@ def _compare(what: str, expected: Array, actual: Array, tolerance: float) -> Non
         raise WrongResultError(f"{what} has shape {actual.shape}, not {expected.shape}")
     largest = float(np.max(np.abs(expected)))
     error = float(np.max(np.abs(actual.astype(np.float64) - expected.astype(np.float64))))
-    # Written so that a NaN on either side fails as well.
+    # In this form NaN on either side fails too.
     if not (largest > 0 and error <= tolerance * largest):
         raise WrongResultError(f"{what} is off by {error:.3g} where the largest element is {largest:.3g}")

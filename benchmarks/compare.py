@@ -1,4 +1,4 @@
-"""One row of the ratio table: every library's processes, measured in turn, round after round."""
+"""One row of the ratio table: measure every library's processes in turn, round after round."""
 
 import math
 import statistics
@@ -15,7 +15,7 @@ REFERENCE = "numpy"
 
 @dataclass(frozen=True)
 class Effort:
-    """How long to measure: processes are started afresh ``starts`` times and measured ``rounds`` times each."""
+    """How long to measure: ``starts`` new processes of each library, with ``rounds`` measurements each."""
 
     starts: int
     rounds: int
@@ -24,10 +24,10 @@ class Effort:
 
 @dataclass
 class Row:
-    """What came of one workload.
+    """The results of one workload.
 
-    ``reference_ns`` holds hand-written NumPy's medians, ``ratios`` every other library's, one per round; ``problems``
-    says in a word or two why a library has none, and ``messages`` tells the details.
+    ``reference_ns`` holds hand-written NumPy's medians, ``ratios`` every other library's ratios, one per round;
+    ``problems`` says in a word or two why a library has none, and ``messages`` has the details.
     """
 
     workload: Workload
@@ -67,7 +67,7 @@ def compare(
                 try:
                     _one_round(row, workers, effort.seconds, turn)
                 except WorkerError as error:
-                    # Without the unit there is nothing to tell of the others either.
+                    # Without the unit there are no ratios of the others either.
                     _give_up(row, REFERENCE, error)
                     return row
     return row
@@ -76,8 +76,9 @@ def compare(
 def _one_round(row: Row, workers: dict[str, Worker], seconds: float, turn: int) -> None:
     """Measure every library once, and hand-written NumPy before and after each of them.
 
-    A busy neighbor can halve the speed of a core from one second to the next, so a ratio is taken to the two
-    measurements of the reference that enclose it. The order moves on by one each turn: nobody always follows the same.
+    A busy neighbor can halve the speed of a core from one second to the next, so a ratio is relative to the
+    measurements of the reference just before and just after. The order rotates by one each turn, so that a library does
+    not always follow the same other one.
     """
     if REFERENCE not in workers:
         return

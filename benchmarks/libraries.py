@@ -1,4 +1,4 @@
-"""The libraries that are compared, and the one place where untyped ones are imported."""
+"""The libraries to compare, and the only place that imports untyped ones."""
 
 import importlib
 import importlib.util
@@ -9,7 +9,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Library:
-    """A column of the table: its name there, the module it needs, and what the reader should know about it."""
+    """A column of the table: its name, the module that it needs, and a note for the reader."""
 
     name: str
     module: str
@@ -40,7 +40,7 @@ def installed(module: str) -> bool:
 
 
 def version(module: str) -> str:
-    """The installed version of the distribution that has the module's name; empty where it has none (a checkout)."""
+    """The installed version of the distribution with the module's name; empty if there is none (a checkout)."""
     try:
         return metadata.version(module)
     except metadata.PackageNotFoundError:
@@ -50,14 +50,14 @@ def version(module: str) -> str:
 def load(module: str) -> Any:
     """Import a peer by name.
 
-    The peers are optional, and most ship no types or incomplete ones: their modules are Any here, on purpose and in
-    this function only, so that the rest of the benchmarks can be checked strictly.
+    The peers are optional, and most have no types or incomplete ones. Their modules are Any on purpose, and only here,
+    so that a type checker can check the other benchmarks strictly.
     """
     return importlib.import_module(module)
 
 
 def load_torch() -> Any:
-    """Import torch and hold it to one thread, within an operation and between operations."""
+    """Import torch and limit it to one thread, within an operation and between operations."""
     torch = load("torch")
     torch.set_num_threads(1)
     torch.set_num_interop_threads(1)

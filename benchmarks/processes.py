@@ -1,4 +1,4 @@
-"""The parent's end of the child processes."""
+"""The parent's side of the child processes."""
 
 import json
 import os
@@ -17,7 +17,7 @@ ONE_THREAD = {
     "VECLIB_MAXIMUM_THREADS": "1",
     "NUMEXPR_NUM_THREADS": "1",
     "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1",
-    # Where there is an accelerator, it is not what is compared here.
+    # An accelerator is not part of the comparison.
     "JAX_PLATFORMS": "cpu",
     "CUDA_VISIBLE_DEVICES": "",
 }
@@ -29,7 +29,7 @@ class WorkerError(Exception):
     """A child could not do its work. ``status`` is "wrong" for a wrong result and "failed" for everything else."""
 
     def __init__(self, status: str, message: str) -> None:
-        """Keep both apart; the message is for the reader of the table."""
+        """Keep the status and the message, which is for the reader of the table."""
         super().__init__(message)
         self.status = status
 
@@ -38,7 +38,7 @@ class Worker:
     """One child process; a context manager that ends it."""
 
     def __init__(self, arguments: Sequence[str], core: int | None) -> None:
-        """Start ``python -m benchmarks.worker`` with the arguments, pinned to the core where that is possible."""
+        """Start ``python -m benchmarks.worker`` with the arguments, pinned to the core if that is possible."""
         pinning = [] if core is None else ["--core", str(core)]
         self._complaints = tempfile.TemporaryFile("w+")
         self._process = subprocess.Popen(
@@ -53,7 +53,7 @@ class Worker:
         )
 
     def receive(self) -> dict[str, Any]:
-        """Wait for the next answer; raise WorkerError if it tells of a failure or does not come."""
+        """Wait for the next answer; raise WorkerError if it reports a failure or does not come."""
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         if not line:
@@ -67,25 +67,25 @@ class Worker:
         return answer
 
     def measure(self, seconds: float) -> float:
-        """Time the child's step for about so many seconds; return the median in nanoseconds."""
+        """Time the child's step for about this many seconds; return the median in nanoseconds."""
         assert self._process.stdin is not None
         self._process.stdin.write(f"{seconds}\n")
         self._process.stdin.flush()
         return float(self.receive()["nanoseconds"])
 
     def __enter__(self) -> Self:
-        """Nothing to do: the child already runs."""
+        """Return the worker: the child already runs."""
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """End the child, whatever it is at."""
+        """End the child, whatever it is doing."""
         self._process.kill()
         self._process.communicate()
         self._complaints.close()
 
 
 def last_core() -> int | None:
-    """The highest core this process may use, which the system itself uses least; None where cores cannot be chosen."""
+    """The highest core that this process may use, which the system uses least; None if cores cannot be chosen."""
     return max(os.sched_getaffinity(0)) if sys.platform == "linux" else None

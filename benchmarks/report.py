@@ -13,7 +13,7 @@ from .study import Table
 
 
 def header(core: int | None) -> str:
-    """One line that says what the numbers below were measured on."""
+    """One line about the machine of the measurements."""
     where = "one thread" if core is None else "one thread on one pinned core"
     return (
         f"{_processor()}, {where}; Python {platform.python_version()}, NumPy {np.__version__}{_vectors()}, {_blas()}; "
@@ -22,7 +22,7 @@ def header(core: int | None) -> str:
 
 
 def ratio_table(rows: Sequence[Row], *, spread: bool) -> str:
-    """The table: one row per workload, one column per library that any of the workloads was asked of."""
+    """The table: one row per workload, one column per library that has a measurement."""
     asked = [library for library in LIBRARIES if any(library.name in row.ratios | row.problems for row in rows)]
     names = [library.name for library in asked if library.name != REFERENCE]
     body = [[row.workload.title, *_reference(row), *(_cell(row, name, spread) for name in names)] for row in rows]
@@ -30,7 +30,7 @@ def ratio_table(rows: Sequence[Row], *, spread: bool) -> str:
 
 
 def legend(rows: Sequence[Row]) -> str:
-    """One line per library: what was done in its name, and in which version."""
+    """One line per library: its note and its version."""
     lines = ["Columns:", ""]
     for library in LIBRARIES:
         if library.name == REFERENCE or any(library.name in row.ratios for row in rows):
@@ -40,17 +40,17 @@ def legend(rows: Sequence[Row]) -> str:
 
 
 def messages(rows: Sequence[Row]) -> str:
-    """What went wrong, one line each; empty if nothing did."""
+    """The errors, one line each; empty if there are none."""
     return "\n".join(f"- {message}" for row in rows for message in row.messages)
 
 
 def study_table(title: str, table: Table) -> str:
-    """A study's own table under its title."""
+    """A study's table under its title."""
     return "\n\n".join([f"**{title}**", markdown(table.headings, table.rows), *table.notes])
 
 
 def markdown(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table whose columns line up in plain text too: the first to the left, the others to the right."""
+    """A Markdown table whose columns are aligned in plain text too: the first to the left, the others to the right."""
     lines = [list(headings), *(list(row) for row in rows)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(headings))]
     rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
@@ -78,7 +78,7 @@ def _cell(row: Row, name: str, spread: bool) -> str:
 
 
 def _figure(ratio: float) -> str:
-    """Three digits below 100, none after the point above."""
+    """A ratio with three digits below 100, and without decimals above."""
     return f"{ratio:.2f}" if ratio < 10 else f"{ratio:.1f}" if ratio < 100 else f"{ratio:.0f}"
 
 
@@ -92,12 +92,12 @@ def _processor() -> str:
 
 
 def _vectors() -> str:
-    """The widest vector instructions that NumPy found here, which tell more of a processor than its name may."""
+    """The widest vector instructions that NumPy found here, which say more about a processor than its name."""
     found = np.show_config(mode="dicts").get("SIMD Extensions", {}).get("found") or []
     return f" ({found[-1]})" if found else ""
 
 
 def _blas() -> str:
-    """The BLAS that NumPy was built with, as far as NumPy tells."""
+    """The BLAS that NumPy was built with, if NumPy reports it."""
     blas = np.show_config(mode="dicts")["Build Dependencies"]["blas"]
     return f"{blas.get('name', 'BLAS unknown')} {blas.get('version', '')}".strip()

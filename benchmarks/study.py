@@ -1,4 +1,4 @@
-"""What a study is: a measurement of tapem alone, which makes a table of its own."""
+"""Study: a measurement of tapem alone, with its own table."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Table:
-    """The result of a study: a row of column headings, rows of cells, and sentences to stand below."""
+    """The result of a study: a row of column headings, rows of cells, and sentences below the table."""
 
     headings: Sequence[str]
     rows: Sequence[Sequence[str]]
@@ -15,7 +15,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Study:
-    """A named measurement. ``measure(quick)`` runs it, in a process of its own; quick asks for a glance only."""
+    """A named measurement. ``measure(quick)`` runs it in its own process; ``quick`` makes it short."""
 
     name: str
     title: str

@@ -7,13 +7,13 @@ from collections.abc import Callable
 from time import perf_counter_ns
 
 SHORTEST_SAMPLE_NS = 100_000
-"""Short steps are repeated within one sample until it lasts this long, which makes the clock's own cost vanish."""
+"""Short steps are repeated within one sample until it lasts this long, so that the clock's own cost is negligible."""
 
 FEWEST_SAMPLES = 3
 
 
 def warm_up(step: Callable[[], object], seconds: float) -> int:
-    """Run a step for a while (at least once); return how many nanoseconds its quickest run took."""
+    """Run a step for a while (at least once); return the nanoseconds of its quickest run."""
     deadline = perf_counter_ns() + int(seconds * 1e9)
     quickest = math.inf
     runs = 0
@@ -26,9 +26,9 @@ def warm_up(step: Callable[[], object], seconds: float) -> int:
 
 
 def median_ns(step: Callable[[], object], seconds: float) -> float:
-    """The median nanoseconds of one step, sampled for about so many seconds after a short warm-up.
+    """The median nanoseconds of one step, sampled for about this many seconds after a short warm-up.
 
-    The garbage collector stays on, as users have it; only what earlier work left behind is collected beforehand.
+    The garbage collector stays on, as users have it; only the garbage of earlier work is collected beforehand.
     """
     gc.collect()
     quickest = warm_up(step, seconds / 10)

@@ -1,8 +1,8 @@
-"""The child process: settles on one core, proves that one library does one workload right, and times it on request.
+"""The child process: it pins itself to one core, checks one library's version of a workload, and times it on request.
 
 Run as ``python -m benchmarks.worker compare WORKLOAD LIBRARY [--core N]`` it answers each line on its standard input
 (a number of seconds) with one line of JSON; as ``... study NAME [--core N] [--quick]`` it answers once.
-``processes.py`` is the other end.
+``processes.py`` is the other side.
 """
 
 import argparse
@@ -14,7 +14,7 @@ from typing import Any, TextIO
 
 
 def main() -> None:
-    """Do what the command line asks; every failure is an answer, not a traceback on the way out."""
+    """Run what the command line names; a failure becomes an answer, not a traceback."""
     parser = argparse.ArgumentParser()
     parser.add_argument("kind", choices=("compare", "study"))
     parser.add_argument("names", nargs="+")
@@ -22,7 +22,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true")
     options = parser.parse_args()
 
-    # Before NumPy is imported: it and its kin count the cores they may use when they are loaded.
+    # Before NumPy is imported: it and other libraries count the available cores when they are loaded.
     if options.core is not None and sys.platform == "linux":
         os.sched_setaffinity(0, {options.core})
 
@@ -38,7 +38,7 @@ def main() -> None:
 
 
 def _private_output() -> TextIO:
-    """Keep the pipe to the parent for answers only: whatever a library prints goes to standard error instead."""
+    """Keep the pipe to the parent for answers only: the output of libraries goes to standard error instead."""
     pipe = os.fdopen(os.dup(sys.stdout.fileno()), "w", buffering=1)
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     return pipe

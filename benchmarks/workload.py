@@ -1,4 +1,4 @@
-"""What a workload is: one piece of work, and one function per library that does it."""
+"""Workload: one piece of work, and one function per library that does it."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -8,14 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array: TypeAlias = NDArray[Any]
-"""Any NumPy array; the dtypes are compared when a candidate is checked."""
+"""Any NumPy array; the check of a candidate compares dtypes."""
 
 Step: TypeAlias = Callable[[], Any]
-"""Does the whole work once, waits until it is done, and returns the library's own objects, unconverted."""
+"""A function that does the whole work once, waits until it is done, and returns the library's own objects."""
 
 
 def read_arrays(outcome: Any) -> list[Array]:
-    """Flatten what a step returned (nested tuples and lists of any library's arrays) into NumPy arrays, in order."""
+    """Flatten the result of a step (nested tuples and lists of any library's arrays) into NumPy arrays, in order."""
     if isinstance(outcome, tuple | list):
         parts = cast("Sequence[Any]", outcome)
         return [array for part in parts for array in read_arrays(part)]
@@ -26,8 +26,8 @@ def read_arrays(outcome: Any) -> list[Array]:
 class Candidate(NamedTuple):
     """One library's version of a workload.
 
-    ``step`` is what is timed. ``read`` turns what the step returned into ``[loss, array, array, ...]``, in the order
-    and layout of hand-written NumPy's; it is called only while checking, so that conversions cost the library nothing.
+    ``step`` is timed. ``read`` converts its result to ``[loss, array, array, ...]``, in the order and layout of
+    hand-written NumPy's; only the check calls it, so that conversions cost the library nothing.
     """
 
     step: Step
@@ -39,9 +39,9 @@ class Workload:
     """One row of the ratio table.
 
     ``libraries`` maps the names of ``libraries.py`` to the functions that make a fresh candidate; "numpy" must be among
-    them, since it is both the truth and the unit. ``start`` gives the arrays as they were before the first step, for
-    work that changes them: the check then compares the changes, because a wrong gradient hides easily in a
-    parameter that is a thousand times larger. ``tolerance`` is relative to the largest element of each array.
+    them, since it is both the truth and the unit. ``start`` returns the arrays before the first step, for work that
+    changes them: the check then compares the changes, because a wrong gradient is hard to see in a parameter that is a
+    thousand times larger. ``tolerance`` is relative to the largest element of each array.
     """
 
     name: str

@@ -2,12 +2,12 @@
 
     python examples/char_transformer.py
 
-trains a small causal transformer for five to ten minutes on text that every Python brings along, measures how well it
-foresees files that it has never seen, and draws `char_transformer.png`. The measure is bits per character: how many
-yes-no questions one would have to ask, on average, to learn the next character. The judge is an n-gram model, which
-only counts, and which is computed here too. The transformer ends at 1.93 bits where the best of those needs 2.26, on
-the modules of Python 3.11. Read it from top to bottom. Needs the extra `examples`: tqdm for the progress bar,
-matplotlib for the picture.
+trains a small causal transformer for five to ten minutes on text that comes with every Python, measures how well it
+predicts files that it has never seen, and draws `char_transformer.png`. The measure is bits per character: the average
+number of yes-no questions that are needed to learn the next character. The baseline is an n-gram model, which only
+counts, and which is computed here too. The transformer ends at 1.93 bits, the best n-gram model at 2.26, on the modules
+of Python 3.11. Read the file from top to bottom. It needs the extra `examples`: tqdm for the progress bar, matplotlib
+for the picture.
 """
 
 import argparse
@@ -34,9 +34,9 @@ Array: TypeAlias = npt.NDArray[Any]
 # ---------------------------------------------------------------------------------------------------------------------
 # 1. The text
 #
-# The modules of the standard library, about five million characters. An alphabet of 96 is enough: the printable
-# characters of ASCII and the end of a line; whatever else occurs becomes a question mark. Every twentieth file is held
-# out, so that nothing of it is ever learnt.
+# The text is the modules of the standard library, about five million characters. An alphabet of 96 is enough: the
+# printable characters of ASCII and the end of a line; any other character becomes a question mark. Every twentieth file
+# is held out: the model never learns from it.
 
 LETTERS = "\n" + "".join(map(chr, range(32, 127)))
 CODES = np.full(0x110000, LETTERS.index("?"), np.uint8)
@@ -49,12 +49,12 @@ def encode(text: str) -> Array:
 
 
 def decode(codes: Array) -> str:
-    """The text that the numbers stand for."""
+    """The text of these numbers."""
     return "".join(LETTERS[code] for code in codes)
 
 
 def read_library() -> tuple[Array, Array]:
-    """The text to learn from, and the text that is held out."""
+    """The text to learn from, and the held-out text."""
     files = sorted(Path(sysconfig.get_paths()["stdlib"]).glob("*.py"))
     texts = [encode(file.read_text(encoding="utf-8", errors="replace")) for file in files]
     learn = [text for i, text in enumerate(texts) if i % 20 != 10]
@@ -62,11 +62,11 @@ def read_library() -> tuple[Array, Array]:
 
 
 # ---------------------------------------------------------------------------------------------------------------------
-# 2. The judge: counting
+# 2. The baseline: counting
 #
-# How likely is a character after the n - 1 before it? An n-gram model looks up how often it stood there. Where it saw
-# little, it trusts the shorter context more: with N occurrences of a context, after which T different characters came,
-# the share N / (N + T) is what was counted, and the rest is left to the model that is one shorter.
+# How likely is a character after the n - 1 before it? An n-gram model looks up how often it occurred there. If it has
+# seen little, it trusts the shorter context more: with N occurrences of a context, followed by T different characters,
+# the counts have the weight N / (N + T), and the model of the next shorter context has the rest.
 # Source: I. Witten and T. Bell, The Zero-Frequency Problem, IEEE Transactions on Information Theory 37, 1991.
 
 
@@ -90,7 +90,7 @@ def n_gram_bits(learn: Array, text: Array, longest: int = 6) -> list[float]:
 
 
 def grams_of(codes: Array, n: int) -> Array:
-    """Every stretch of n characters as one number."""
+    """Every sequence of n characters as one number."""
     grams = np.zeros(len(codes) - n + 1, np.int64)
     for i in range(n):
         grams = grams * len(LETTERS) + codes[i : len(codes) - n + 1 + i]
@@ -98,7 +98,7 @@ def grams_of(codes: Array, n: int) -> Array:
 
 
 def look_up(keys: Array, values: Array, asked: Array) -> Array:
-    """The value that belongs to each of the asked keys, or 0; `keys` are sorted."""
+    """The value of each of the asked keys, or 0 if there is none; `keys` are sorted."""
     at = np.minimum(np.searchsorted(keys, asked), len(keys) - 1)
     return np.where(keys[at] == asked, values[at], 0)
 
@@ -106,26 +106,26 @@ def look_up(keys: Array, values: Array, asked: Array) -> Array:
 # ---------------------------------------------------------------------------------------------------------------------
 # 3. The model
 #
-# A layer of one's own is a frozen dataclass with `init` and `forward`: here the one that tells each character where in
-# the window it stands. All else comes from the package. Attention is causal: a character sees those before it, and
-# never those that it is to foresee. So one run of a window of 64 characters is 64 exercises at once.
+# Your own layer is a frozen dataclass with `init` and `forward`: here it tells each character its position in the
+# window. Everything else comes from the package. Attention is causal: a character sees the characters before it, and
+# never those that it must predict. So one run of a window of 64 characters is 64 exercises at once.
 
 WINDOW, WIDTH, HEADS, BLOCKS = 64, 96, 4, 3
 
 
 @dataclass(frozen=True)
 class Positions(Layer):
-    """Adds to the vector at every place a vector that is learnt for that place."""
+    """Add to the vector at every position a learned vector of that position."""
 
     places: int
     width: int
 
     def init(self, key: Array, input_shape: Any = None) -> Any:
-        """Small random numbers."""
+        """Draw small random numbers."""
         return {"table": layers.initializers.normal(key, (self.places, self.width))}
 
     def forward(self, params: Any, x: Any, *, key: Any = None, train: bool = False) -> Any:
-        """The sum of x and as much of the table as x is long."""
+        """Add to x as many rows of the table as x is long."""
         return x + params["table"][: x.shape[-2]]
 
 
@@ -143,13 +143,13 @@ def objective(params: Any, windows: Array) -> Any:
 # ---------------------------------------------------------------------------------------------------------------------
 # 4. The training
 #
-# Gradients now and then are a hundred times as large as usual, so they are clipped; the rate grows at first, while the
-# statistics of Adam are few, and then falls to nothing. A step is a pure function of the parameters, the state and
-# the windows, and the windows are one of the step's number; so the training can be repeated to the last bit.
+# Some gradients are a hundred times as large as usual, so they are clipped. The rate grows at first, while Adam has
+# few statistics, and then falls to zero. A step is a pure function of the parameters, the state and the windows, and
+# the windows are a function of the step's number; so the training can be repeated to the last bit.
 
 
 def train(params: Any, learn: Array, held: Array, steps: int, batch: int = 16) -> tuple[Any, Array, list[Any]]:
-    """The trained parameters, the bits of every step, and now and then (step, bits of held-out text)."""
+    """The trained parameters, the bits of every step, and for some steps (step, bits of held-out text)."""
     optimizer = tm.optim.adamw(tm.optim.warmup_cosine(4e-3, steps // 20, steps), weight_decay=0.01)
     state = optimizer.init(params)
     step = tm.value_and_grad(objective)
@@ -170,10 +170,10 @@ def train(params: Any, learn: Array, held: Array, steps: int, batch: int = 16) -
 
 
 def bits_of(params: Any, text: Array, apart: int = WINDOW // 2) -> Array:
-    """How many bits each character of a text costs, given at least half a window of what stands before it.
+    """The bits of each character of a text, given at least half a window of the characters before it.
 
-    Of every window only the second half counts, so those that begin half a window apart give the whole text but its
-    beginning; fewer give a sample of it.
+    Only the second half of a window counts, so windows that begin half a window apart give the whole text but its
+    beginning; fewer windows give a sample of it.
     """
     half = WINDOW // 2
     starts = np.arange(0, len(text) - WINDOW, apart)[:, None]
@@ -187,12 +187,12 @@ def bits_of(params: Any, text: Array, apart: int = WINDOW // 2) -> Array:
 # ---------------------------------------------------------------------------------------------------------------------
 # 5. Writing
 #
-# Ask the model what may come next, throw the dice, append, ask again. A temperature below 1 makes likely characters
-# likelier still.
+# Ask the model for the probabilities of the next character, draw one, append it, and repeat. A temperature below 1
+# makes likely characters even more likely.
 
 
 def write(params: Any, prompt: str, length: int, temperature: float = 0.7) -> str:
-    """The prompt, and what the model writes after it."""
+    """The prompt, and the text that the model writes after it."""
     codes = encode(prompt).astype(int)
     for key in tm.random.split(tm.random.key(3), length):
         logits = model.apply(params, codes[-WINDOW:])[-1].astype(float)
@@ -204,13 +204,13 @@ def write(params: Any, prompt: str, length: int, temperature: float = 0.7) -> st
 # ---------------------------------------------------------------------------------------------------------------------
 # 6. The picture
 #
-# What the rest does is matplotlib, and can be skipped.
+# The rest is matplotlib, and can be skipped.
 
 INK, GOOD, BAD = "#22303c", "#2a7f62", "#c8553d"
 
 
 def draw(path: Path, history: Array, tested: Sequence[Any], counted: Sequence[float], passage: Any, text: str) -> None:
-    """How the bits fell; a held-out passage, darker where it surprised; and what the model wrote."""
+    """Draw the bits over time; a held-out passage, darker where it surprised the model; and text by the model."""
     figure: Any = Figure(figsize=(13, 8.6))
     curve = figure.add_axes((0.06, 0.09, 0.36, 0.82))
     curve.plot(history, color=INK, alpha=0.15, linewidth=0.6, label="each step, on what it learns from")
@@ -233,7 +233,7 @@ def draw(path: Path, history: Array, tested: Sequence[Any], counted: Sequence[fl
 
 
 def show_text(axes: Any, title: str, text: str, shades: Sequence[Any] | None, wide: int = 80, high: int = 20) -> None:
-    """A text in letters of one width, with a color behind each."""
+    """Draw a text in letters of one width, with a color behind each."""
     axes.set(xlim=(0, wide), ylim=(high, 0), xticks=[], yticks=[])
     axes.set_title(title, color=INK, fontsize=13)
     column, line = 0, 0
@@ -279,7 +279,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     layers.summary(model, (None, WINDOW))
     print()
     start = time.perf_counter()
-    # Matrices as small as these are multiplied soonest by one thread.
+    # One thread is fastest for matrices as small as these.
     with threadpool_limits(1):
         params, history, tested = train(params, learn, held, options.steps)
         seconds = time.perf_counter() - start

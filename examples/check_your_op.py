@@ -2,9 +2,9 @@
 
     python examples/check_your_op.py
 
-writes an op with its own derivative rules, tests it as one usually does, and then lets `tm.testing.check_op` read its
-types, draw examples and shrink those that fail. Two bugs come to light; the corrected op passes. Read it from top to
-bottom. Needs Hypothesis besides tapem: the extra `test`.
+writes an op with its own derivative rules, tests it in the usual way, and then lets `tm.testing.check_op` read its
+types, draw examples and shrink those that fail. This finds two bugs; the corrected op passes. Read the file from top to
+bottom. It needs Hypothesis besides tapem: the extra `test`.
 """
 
 import time
@@ -22,9 +22,9 @@ Array: TypeAlias = npt.NDArray[Any]
 # ---------------------------------------------------------------------------------------------------------------------
 # 1. An op
 #
-# Huber's loss is a parabola for small residuals and a straight line for large ones, so that outliers do not rule a fit.
-# Ours has a weight for every feature, and takes any number of leading axes. What is annotated with jaxtyping is an
-# operand; `delta`, where the parabola ends, is not, so it is static.
+# Huber's loss is a parabola for small residuals and a straight line for large ones, so that outliers do not dominate a
+# fit. This one has a weight for every feature, and takes any number of leading axes. The parameters with jaxtyping
+# annotations are operands; `delta`, where the parabola ends, is static.
 # Source: P. J. Huber, Robust Estimation of a Location Parameter, 1964.
 
 Residuals = Float[tm.Tensor, "*batch n"]
@@ -43,14 +43,14 @@ def huber(x: Residuals, weight: Weights, *, delta: float = 1.0) -> Losses:
 
 
 # ---------------------------------------------------------------------------------------------------------------------
-# 2. Its rules, at the first attempt
+# 2. Its rules, a first attempt
 #
 # The op carries its own derivative. In reverse mode there is one rule per operand: it gets the cotangent g of the value
 # y, then y and the operands, and gives that operand's cotangent. These rules are short, plausible, and wrong twice.
 
 
 def slope(x: Array, delta: float) -> Array:
-    """The derivative of the loss of one residual: a bug is here."""
+    """The derivative of the loss of one residual, with a bug."""
     return np.where(np.abs(x) < delta, x, np.sign(x))
 
 
@@ -60,7 +60,7 @@ def to_x(g: Array, y: Array, x: Array, weight: Array, *, delta: float) -> Array:
 
 
 def to_weight(g: Array, y: Array, x: Array, weight: Array, *, delta: float) -> Array:
-    """The cotangent of the weights: and here is another."""
+    """The cotangent of the weights, with another bug."""
     return g[..., None] * loss_of_each(x, delta)
 
 
@@ -70,26 +70,26 @@ first: Any = tm.primitive(rrule=(to_x, to_weight), name="huber")(huber)
 # ---------------------------------------------------------------------------------------------------------------------
 # 3. The usual test, which passes
 #
-# One compares the gradient with finite differences, at one point that comes to mind. There are residuals on both
-# branches, and all is well.
+# It compares the gradient with finite differences at one point. There are residuals on both branches, and the test
+# passes.
 
 
 def usual_test(op: Any) -> bool:
-    """Whether both gradients are right, at one point."""
+    """Whether both gradients are right at one point."""
     x, weight = np.array([0.3, -0.7, 1.8, -2.5]), np.array([1.0, 2.0, 0.5, 1.5])
     return all(tm.testing.check_gradients(op, (x, weight)))
 
 
 # ---------------------------------------------------------------------------------------------------------------------
-# 4. The property test, which does not
+# 4. The property test, which fails
 #
-# `check_op` knows from the annotations what the op takes: any `*batch`, any `n`, the same n in both operands. Static
-# arguments are given, or drawn if they are strategies. On each example all is compared that can be: the Jacobian in
-# both modes, second derivatives, dtypes, the batch rule, the three doors. What fails is shrunk before it is shown.
+# `check_op` knows the op's operands from the annotations: any `*batch`, any `n`, the same n in both operands. Static
+# arguments are given, or drawn if they are strategies. Each example runs through every check: the Jacobian in both
+# modes, second derivatives, dtypes, the batch rule, the three doors. A failing example is shrunk before it is shown.
 
 
 def property_test(op: Any) -> str | None:
-    """What is wrong with the op, shown on the smallest example; None if nothing is."""
+    """The errors of the op on the smallest failing example; None if there are none."""
     try:
         tm.testing.check_op(op, delta=st.sampled_from([1.0, 0.5, 2.0]), max_examples=EXAMPLES, seed=0)
     except tm.testing.GradientMismatch as mismatch:
@@ -102,8 +102,8 @@ EXAMPLES = 20
 # ---------------------------------------------------------------------------------------------------------------------
 # 5. The corrections
 #
-# The reports say where to look. With several rows each weight serves them all, so its cotangent is the sum over the
-# rows: the usual test had one row only. And on the line the slope is delta, not 1: the usual test had delta = 1.
+# The reports show the place. With several rows each weight is used in all of them, so its cotangent is the sum over the
+# rows: the usual test had only one row. And on the line the slope is delta, not 1: the usual test had delta = 1.
 
 
 def to_weight_summed(g: Array, y: Array, x: Array, weight: Array, *, delta: float) -> Array:
@@ -125,7 +125,7 @@ third: Any = tm.primitive(rrule=(to_x_clipped, to_weight_summed), name="huber")(
 
 
 def main() -> None:
-    """Test the three attempts, in both ways."""
+    """Test the three attempts in both ways."""
     start = time.perf_counter()
     found = 0
     for name, op in (("first", first), ("second", second), ("third", third)):

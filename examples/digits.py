@@ -2,9 +2,9 @@
 
     python examples/digits.py
 
-trains a small network on 1,797 real images in a few seconds, and draws `digits.png`: how the loss fell, what the
-network reads, and where it is wrong. Read it from top to bottom. Needs the extra `examples`: scikit-learn for the data,
-tqdm for the progress bar, matplotlib for the picture.
+trains a small network on 1,797 real images in a few seconds, and draws `digits.png`: the loss over time, what the
+network reads, and where it is wrong. Read the file from top to bottom. It needs the extra `examples`: scikit-learn for
+the data, tqdm for the progress bar, matplotlib for the picture.
 """
 
 import argparse
@@ -31,15 +31,15 @@ Array: TypeAlias = npt.NDArray[Any]
 # ---------------------------------------------------------------------------------------------------------------------
 # 1. The data
 #
-# Each image has 8 x 8 pixels, of 0 (white) to 16 (black); one row of 64 numbers in [0, 1] is what the network sees.
+# Each image has 8 x 8 pixels, from 0 (white) to 16 (black); the network sees it as a row of 64 numbers in [0, 1].
 # Source: E. Alpaydin and C. Kaynak, Optical Recognition of Handwritten Digits, UCI Machine Learning Repository, 1998.
 #
-# Random numbers in tapem are pure functions of a key: the same key gives the same numbers, today and on any machine.
-# So this split into 80 % to learn from and 20 % to be tested on is fixed.
+# Random numbers in tapem are pure functions of a key: the same key always gives the same numbers, on any machine. So
+# this split into 80 % to learn from and 20 % for the test is fixed.
 
 
 def split_data() -> tuple[Array, Array, Array, Array]:
-    """Images to learn from and their labels, images to be tested on and their labels."""
+    """Images to learn from and their labels, images for the test and their labels."""
     data: Any = load_digits()
     images, labels = (data.data / 16).astype(np.float32), data.target
     order = tm.random.permutation(tm.random.key(0), len(images))
@@ -50,27 +50,27 @@ def split_data() -> tuple[Array, Array, Array, Array]:
 # ---------------------------------------------------------------------------------------------------------------------
 # 2. The model
 #
-# A layer is a description: it holds no numbers. `>>` puts layers one after another, and refuses at once what does not
-# fit. The numbers, the parameters, live apart, in a plain tree of arrays that `model.init(key)` draws and that
-# `model.apply(params, x)` takes. What the training makes small is a plain function too.
+# A layer is a description: it holds no numbers. `>>` puts layers one after another, and raises an error at once if they
+# do not fit. The numbers, the parameters, are separate, in a plain tree of arrays: `model.init(key)` draws it, and
+# `model.apply(params, x)` uses it. The objective, which the training minimizes, is a plain function too.
 
 model = Linear(64, 256) >> Relu() >> Linear(256, 10)
 
 
 def objective(params: Any, images: Any, labels: Array) -> Any:
-    """How wrong the model is: the cross-entropy, with labels that are not taken as quite certain."""
+    """The error of the model: the cross-entropy, with labels that count as not quite certain."""
     return losses.cross_entropy(model.apply(params, images), labels, label_smoothing=0.1)
 
 
 # ---------------------------------------------------------------------------------------------------------------------
 # 3. One step, seen from inside
 #
-# A tape is a value: a straight-line program in which each node is an op applied to earlier nodes. Nothing ever changes
-# a tape; to extend it is to get a longer one. Called with arrays, `objective` computes. Called with Refs, the names of
-# nodes, the very same function gives a step, and `run` takes it: that is all there is to recording a program.
+# A tape is a value: a straight-line program in which each node is an op applied to earlier nodes. A tape never changes;
+# extending it gives a longer one. With arrays, `objective` computes. With Refs, the names of nodes, the same function
+# returns a step, and `run` takes it: this records the program.
 #
-# `backward_scalar` then walks over the tape once, from the last node to the first, and hands each node's share of the
-# blame to its parents. It gives the gradient of the loss with respect to every node that requires one.
+# `backward_scalar` then walks over the tape once, from the last node to the first, and adds each node's contributions
+# to the cotangents of its parents. It gives the gradient of the loss with respect to every node that requires one.
 
 
 def show_one_step(params: Any, images: Array, labels: Array) -> None:
@@ -89,16 +89,16 @@ def show_one_step(params: Any, images: Array, labels: Array) -> None:
     print(f"\nThe loss before any training is {tape.value(loss):.3f}; knowing nothing would cost log 10 = 2.303.")
     print(f"Its gradient with respect to {w1} has norm {np.linalg.norm(gradients[w1]):.3f}.")
 
-    # The same gradients without a tape in sight: `grad` records `objective` on a tape of its own, and sweeps it.
+    # The same gradients without a visible tape: `grad` records `objective` on its own tape, and sweeps it.
     assert np.array_equal(tm.grad(objective)(params, images, labels)[0]["weight"], gradients[w1])
 
 
 # ---------------------------------------------------------------------------------------------------------------------
 # 4. The training
 #
-# `value_and_grad` makes of `objective` a function that also gives the gradient with respect to `params`, as a tree of
-# the same form. An optimizer is pure as well: parameters and state in, parameters and state out. So the whole state of
-# the training is in two variables, and could be saved, copied or compared between any two lines.
+# `value_and_grad` turns `objective` into a function that also returns the gradient with respect to `params`, as a tree
+# of the same form. An optimizer is pure too: parameters and state in, parameters and state out. So the whole state of
+# the training is in two variables, and can be saved, copied or compared between any two lines.
 
 
 def train(params: Any, images: Array, labels: Array, epochs: int, batch: int = 32) -> tuple[Any, list[float]]:
@@ -108,7 +108,7 @@ def train(params: Any, images: Array, labels: Array, epochs: int, batch: int = 3
     state = optimizer.init(params)
     step = tm.value_and_grad(objective)
     history: list[float] = []
-    # Matrices as small as these are multiplied soonest by one thread.
+    # One thread is fastest for matrices as small as these.
     with threadpool_limits(1), tqdm(total=epochs * steps, desc="training", unit="step") as bar:
         for epoch in range(epochs):
             order = tm.random.permutation(tm.random.key(epoch), len(images))
@@ -124,13 +124,13 @@ def train(params: Any, images: Array, labels: Array, epochs: int, batch: int = 3
 # ---------------------------------------------------------------------------------------------------------------------
 # 5. The picture
 #
-# Called with arrays, the model simply computes: no tape, no gradient. The rest is matplotlib, and can be skipped.
+# With arrays, the model only computes, without a tape or a gradient. The rest is matplotlib, and can be skipped.
 
 INK, RIGHT, WRONG = "#22303c", "#2a7f62", "#c8553d"
 
 
 def draw(path: Path, history: Sequence[float], images: Array, labels: Array, probabilities: Array) -> None:
-    """The loss curve, some test images and what is read in them, and the mistakes and closest calls."""
+    """Draw the loss curve, some test images with the network's readings, and the mistakes and closest calls."""
     read = probabilities.argmax(axis=-1)
     figure: Any = Figure(figsize=(13, 8.2), layout=ConstrainedLayoutEngine(rect=(0.01, 0.01, 0.98, 0.98)))
     top, bottom = figure.subfigures(2, 1, height_ratios=[3, 1.05], hspace=0.04)
@@ -142,7 +142,7 @@ def draw(path: Path, history: Sequence[float], images: Array, labels: Array, pro
     for i, axes in enumerate(right.subplots(5, 8).flat):
         draw_digit(axes, images[i], str(read[i]), RIGHT if read[i] == labels[i] else WRONG)
 
-    # What it read wrongly comes first; then it goes by how little it believed in the true label.
+    # The mistakes come first, then the images with the least probability of the true label.
     worst = np.lexsort((probabilities[np.arange(len(labels)), labels], read == labels))[:5]
     mistakes = np.count_nonzero(read != labels)
     bottom.suptitle(f"Mistakes ({mistakes} of {len(labels)}), then the closest calls", color=INK, fontsize=13)
@@ -159,7 +159,7 @@ def draw(path: Path, history: Sequence[float], images: Array, labels: Array, pro
 
 
 def draw_loss(axes: Any, history: Array, window: int = 44) -> None:
-    """The loss of every step, their running mean, and the least that is possible."""
+    """Draw the loss of every step, its running mean, and the least possible loss."""
     floor = -0.91 * np.log(0.91) - 9 * 0.01 * np.log(0.01)
     axes.plot(history, color=INK, alpha=0.22, linewidth=0.8, label="each step")
     if len(history) > window:
@@ -175,7 +175,7 @@ def draw_loss(axes: Any, history: Array, window: int = 44) -> None:
 
 
 def draw_digit(axes: Any, image: Array, title: str, color: str) -> None:
-    """One image with a title above it."""
+    """Draw one image with a title above it."""
     axes.imshow(image.reshape(8, 8), cmap="Greys", vmin=0, vmax=1, interpolation="nearest")
     axes.set_title(title, color=color, fontsize=11, pad=4)
     axes.set(xticks=[], yticks=[])

@@ -1,12 +1,12 @@
-"""Handwritten digits again, with a convolutional network: how tapem trains, saves, and looks into a model.
+"""Handwritten digits again, with a convolutional network: how tapem trains, saves and inspects a model.
 
     python examples/digits_cnn.py
 
-trains on the same 1,797 images as digits.py, in about ten seconds, and draws `digits_cnn.png`: how the training went,
-what the first layer has learned to look for, what it finds in a digit, and what is still read wrongly. It reads 99 % of
-the test images, as the network of digits.py does; but moved to the side by one pixel that one reads half of them, this
-one 98 % and more. Read digits.py first, which explains tapes, layers and gradients; here they are taken for granted.
-Needs the extra `examples`: scikit-learn for the data, matplotlib for the picture.
+trains on the same 1,797 images as digits.py, in about ten seconds, and draws `digits_cnn.png`: the training over time,
+what the first layer has learned to look for, what it finds in a digit, and the remaining mistakes. It reads 99 % of the
+test images, as the network of digits.py does. But if they are moved to the side by one pixel, that one reads only half
+of them, and this one 98 % or more. Read digits.py first, which explains tapes, layers and gradients. It needs the extra
+`examples`: scikit-learn for the data, matplotlib for the picture.
 """
 
 import argparse
@@ -35,18 +35,18 @@ Array: TypeAlias = npt.NDArray[Any]
 # 1. The data
 #
 # The images keep their form here, (channels, height, width) = (1, 8, 8), since a convolution knows which pixels are
-# neighbors. They are parted in three: to learn from, to watch the learning on, and to be tested on, which happens
-# once, at the end. The test images are those of digits.py.
+# neighbors. There are three parts: to learn from, to watch the learning on, and for the test, which happens only once,
+# at the end. The test images are those of digits.py.
 # Source: E. Alpaydin and C. Kaynak, Optical Recognition of Handwritten Digits, UCI Machine Learning Repository, 1998.
 #
-# A digit that is moved by one pixel is the same digit. No layer is told so, but the images to learn from can say it:
-# each is there three times, as it is, and moved to either side.
+# A digit that is moved by one pixel is the same digit. The layers do not know this, but they can learn it from the
+# images: each is there three times, unchanged and moved to either side.
 
 Labeled: TypeAlias = tuple[Array, Array]
 
 
 def split_data() -> tuple[Labeled, Labeled, Labeled]:
-    """Images and their labels: to learn from, to watch on, to be tested on."""
+    """Images and their labels: to learn from, to watch on, for the test."""
     data: Any = load_digits()
     images, labels = (data.images[:, None] / 16).astype(np.float32), data.target
     order = tm.random.permutation(tm.random.key(0), len(images))
@@ -56,7 +56,7 @@ def split_data() -> tuple[Labeled, Labeled, Labeled]:
 
 
 def shifted(images: Array, by: int) -> Array:
-    """The images moved to the right by so many pixels, over a white ground."""
+    """The images moved to the right by this many pixels, on a white background."""
     width, margin = images.shape[-1], abs(by)
     padded = np.pad(images, ((0, 0), (0, 0), (0, 0), (margin, margin)))
     return padded[..., margin - by : margin - by + width]
@@ -65,13 +65,13 @@ def shifted(images: Array, by: int) -> Array:
 # ---------------------------------------------------------------------------------------------------------------------
 # 2. The model
 #
-# Three convolutions, each of which looks at 3 x 3 neighbors in all channels below. Between them the images are made
-# smaller, so that the last one sees all of a digit. Two kinds of layers are new:
+# There are three convolutions, each of which looks at 3 x 3 neighbors in all channels below. Between them the images
+# become smaller, so that the last one sees the whole digit. Two kinds of layers are new:
 #
-# - BatchNorm has a state, the running mean and variance of what it has seen. Nothing is changed in place: in training,
+# - BatchNorm has a state, the running mean and variance of its inputs. Nothing changes in place: in training,
 #   `apply(params, x, train=True, state=state)` returns the value and the new state.
-# - Dropout draws random numbers in training. It takes them from a key, `apply(params, x, train=True, key=key)`, so that
-#   the same key always drops the same.
+# - Dropout draws random numbers in training. It takes them from a key, `apply(params, x, train=True, key=key)`, so the
+#   same key always drops the same elements.
 
 model = (
     Conv2d(1, 16, 3, padding=1)
@@ -92,33 +92,33 @@ model = (
 
 
 def loss(logits: Any, labels: Any) -> Any:
-    """The cross-entropy, with labels that are not taken as quite certain."""
+    """The cross-entropy, with labels that count as not quite certain."""
     return losses.cross_entropy(logits, labels, label_smoothing=0.1)
 
 
 def accuracy(logits: Any, labels: Any) -> Any:
-    """The share of images that are read rightly."""
+    """The share of images that are read correctly."""
     return np.mean(np.argmax(logits, axis=-1) == labels)
 
 
 # ---------------------------------------------------------------------------------------------------------------------
 # 3. The training, in two halves
 #
-# `tm.fit` is the loop of digits.py: shuffle, take a batch, ask for loss and gradients, update. It hands on keys and
-# state, and takes the metric after every epoch. All of a training between two steps is one value, a tree of arrays and
-# numbers. To show what that is good for, this one is stopped half way, saved to a file, loaded from it, and gone on
-# with. Since all random numbers are made from `key`, it goes on with the very numbers that it would have had. Ctrl-C,
-# at any moment, would leave such a state as well.
+# `tm.fit` is the loop of digits.py: shuffle, take a batch, compute loss and gradients, update. It passes on keys and
+# state, and computes the metric after every epoch. Between two steps the whole training is one value, a tree of arrays
+# and numbers. To show its use, this training stops half way, saves the value to a file, loads it, and continues. All
+# random numbers come from `key`, so it continues with exactly the numbers that it would have had. Ctrl-C, at any
+# moment, leaves such a state too.
 
 
 def train(learn: Labeled, watch: Labeled, epochs: int, batch: int = 32) -> tuple[tm.Fitted, dict[str, list[float]]]:
-    """The trained model, and how the training went."""
+    """The trained model, and the history of the training."""
     steps = epochs * -(-len(learn[0]) // batch)
     optimizer = tm.optim.adamw(tm.optim.warmup_cosine(3e-3, steps // 10, steps), weight_decay=0.05)
     options: dict[str, Any] = {
         "key": tm.random.key(1), "batch": batch, "validation": watch, "metric": accuracy, "higher_is_better": True,
     }  # fmt: skip
-    # Matrices as small as these are multiplied soonest by one thread.
+    # One thread is fastest for matrices as small as these.
     with threadpool_limits(1), tempfile.TemporaryDirectory() as folder:
         first = tm.fit(model, loss, optimizer, learn, epochs=epochs // 2, **options)
 
@@ -133,21 +133,21 @@ def train(learn: Labeled, watch: Labeled, epochs: int, batch: int = 32) -> tuple
 # 4. What has it learned to look for?
 #
 # A model is its layers and a tuple of their parameters, so a part of it is a model too: `Sequential(*model.layers[:3])`
-# is what happens up to the first Relu. What it gives for an image are 16 images, one for each kernel.
+# is the part up to the first Relu. For an image it gives 16 images, one for each kernel.
 #
-# Which pixels speak for a digit? That is a gradient again, of a logit with respect to the image. `vmap` asks for all
-# images at once, and `tm.grad` does not care that it is not the parameters that we ask for.
+# Which pixels are evidence for a digit? This is a gradient again, of a logit with respect to the image: `tm.grad` works
+# for any argument, not only for parameters. `vmap` computes it for all images at once.
 
 
 def found_by_first_layer(params: Any, state: Any, image: Array) -> Array:
-    """What the first convolution finds in an image: (kernels, height, width)."""
+    """The result of the first convolution for an image: (kernels, height, width)."""
     first = layers.Sequential(*model.layers[:3])
     value: Any = first.apply(params[:3], image[None], state=state[:3])[0]
     return value[0]
 
 
 def evidence(params: Any, state: Any, images: Array, labels: Array) -> Array:
-    """How much darker ink at each pixel would speak for the label: the gradient of its logit, times the image."""
+    """The evidence of each pixel for the label: the gradient of its logit, times the image."""
 
     def logit(image: Any, label: Any) -> Any:
         logits: Any = model.apply(params, image[None], state=state)[0]
@@ -166,7 +166,7 @@ INK, RIGHT, WRONG = "#22303c", "#2a7f62", "#c8553d"
 
 
 def draw(path: Path, history: dict[str, list[float]], fitted: tm.Fitted, test: Labeled, logits: Array) -> None:
-    """The training, the kernels, what they find in a digit, and the mistakes and closest calls with their evidence."""
+    """Draw the training, the kernels, their results for a digit, and the mistakes and closest calls with evidence."""
     images, labels = test
     params, state = fitted.params, fitted.model_state
     figure: Any = Figure(figsize=(13, 9.6), layout=ConstrainedLayoutEngine(rect=(0.01, 0.01, 0.98, 0.98)))
@@ -188,7 +188,7 @@ def draw(path: Path, history: dict[str, list[float]], fitted: tm.Fitted, test: L
     for map_, axes in zip(found, maps.subplots(1, 16).flat, strict=True):
         draw_image(axes, map_ / max(float(map_.max()), 1e-6), "", "#c5cbd0")
 
-    # What it read wrongly comes first; then it goes by how little it believed in the true label.
+    # The mistakes come first, then the images with the least probability of the true label.
     probabilities, read = tm.softmax(logits), logits.argmax(axis=-1)
     worst = np.lexsort((probabilities[np.arange(len(labels)), labels], read == labels))[:7]
     speaks = evidence(params, state, images[worst], labels[worst])[:, 0]
@@ -208,7 +208,7 @@ def draw(path: Path, history: dict[str, list[float]], fitted: tm.Fitted, test: L
 
 
 def draw_training(axes: Any, history: dict[str, list[float]]) -> None:
-    """The loss of every step, and the accuracy after every epoch."""
+    """Draw the loss of every step, and the accuracy after every epoch."""
     steps, epochs = len(history["step_loss"]), len(history["loss"])
     ends = np.arange(1, epochs + 1) * steps / epochs
     axes.plot(history["step_loss"], color=INK, alpha=0.22, linewidth=0.8, label="loss of each step")
@@ -239,14 +239,14 @@ def draw_training(axes: Any, history: dict[str, list[float]]) -> None:
 
 
 def draw_image(axes: Any, image: Array, title: str, color: str) -> None:
-    """One image of numbers in [0, 1], with a title above it."""
+    """Draw one image of numbers in [0, 1], with a title above it."""
     axes.imshow(image, cmap="Greys", vmin=0, vmax=1, interpolation="nearest")
     axes.set_title(title, color=color, fontsize=10, pad=4)
     frame(axes, color)
 
 
 def draw_signed(axes: Any, image: Array) -> None:
-    """One image of positive (green) and negative (red) numbers."""
+    """Draw one image of positive (green) and negative (red) numbers."""
     limit = float(np.abs(image).max())
     colors = LinearSegmentedColormap.from_list("signed", [WRONG, "white", RIGHT])
     axes.imshow(image, cmap=colors, vmin=-limit, vmax=limit, interpolation="nearest")
@@ -254,7 +254,7 @@ def draw_signed(axes: Any, image: Array) -> None:
 
 
 def frame(axes: Any, color: str) -> None:
-    """A frame without ticks."""
+    """Draw a frame without ticks."""
     axes.set(xticks=[], yticks=[])
     for edge in axes.spines.values():
         edge.set(color=color, linewidth=1.2)

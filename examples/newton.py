@@ -2,10 +2,10 @@
 
     python examples/newton.py
 
-fits a logistic regression to 569 breast tumors in four ways, which differ in what they know of the curvature of the
+fits a logistic regression to 569 breast tumors in four ways, which differ in what they know about the curvature of the
 loss: nothing (gradient descent), a guess (SciPy's L-BFGS), the Hessian times a vector (Newton-CG), the whole Hessian
-(Newton). It draws `newton.png`. Read it from top to bottom. Needs the extra `examples`: scikit-learn for the data, with
-which SciPy comes, tqdm for the progress bar, matplotlib for the picture.
+(Newton). It draws `newton.png`. Read the file from top to bottom. It needs the extra `examples`: scikit-learn for the
+data, with SciPy, tqdm for the progress bar, matplotlib for the picture.
 """
 
 import argparse
@@ -30,9 +30,9 @@ Array: TypeAlias = npt.NDArray[Any]
 # ---------------------------------------------------------------------------------------------------------------------
 # 1. The data
 #
-# Each tumor is described by 30 numbers, measured on an image of its cells: ten properties of a cell, such as radius,
-# perimeter, area and texture, and of each the mean over the cells, its standard error, and the extreme. Was the tumor
-# benign? Every number is shifted and scaled to have mean 0 and standard deviation 1 over the tumors learned from.
+# Each tumor has 30 numbers, measured on an image of its cells: for ten properties of a cell, such as radius, perimeter,
+# area and texture, the mean over the cells, its standard error, and the extreme. Was the tumor benign? Every number is
+# shifted and scaled to have mean 0 and standard deviation 1 over the tumors to learn from.
 # Source: W. H. Wolberg, W. N. Street and O. L. Mangasarian, Breast Cancer Wisconsin (Diagnostic), UCI Machine Learning
 # Repository, 1995.
 
@@ -45,7 +45,7 @@ class Data(NamedTuple):
 
 
 def split_data() -> tuple[Data, Data]:
-    """80 % of the tumors to learn from, and 20 % to be tested on."""
+    """80 % of the tumors to learn from, and 20 % for the test."""
     data: Any = load_breast_cancer()
     order = tm.random.permutation(tm.random.key(0), len(data.data))
     learn, test = np.split(order, [int(0.8 * len(order))])
@@ -55,15 +55,15 @@ def split_data() -> tuple[Data, Data]:
 
 
 # ---------------------------------------------------------------------------------------------------------------------
-# 2. The model, and what is to be made small
+# 2. The model, and the objective
 #
-# The log-odds of "benign" are a linear function of the measurements. The loss is how surprised the model is by the
-# truth; the penalty keeps the weights finite, and the loss strictly convex: there is one minimum, and all methods seek
-# the same.
+# The log-odds of "benign" are a linear function of the measurements. The loss measures how much the truth surprises the
+# model. The penalty keeps the weights finite and makes the loss strictly convex: there is one minimum, which all
+# methods seek.
 
 
 def log_odds(params: Any, x: Any) -> Any:
-    """How probable the model thinks it that a tumor is benign: positive if more than even."""
+    """The model's log-odds that a tumor is benign: positive if the probability is above one half."""
     return x @ params["weights"] + params["bias"]
 
 
@@ -75,12 +75,12 @@ def objective(params: Any, data: Data, penalty: float = 1e-3) -> Any:
 # ---------------------------------------------------------------------------------------------------------------------
 # 3. Derivatives
 #
-# A model wants its parameters by name, a method of optimization wants one vector. `tm.ravel` makes a vector of a tree
-# and gives the function that goes back; so here is the loss as a function of a vector, and its derivatives:
+# A model has its parameters by name, but an optimization method needs one vector. `tm.ravel` turns a tree into a vector
+# and returns the function that turns it back. So the loss is a function of a vector, with these derivatives:
 #
 #     value_and_grad   the loss and its gradient g, from one run of the program and one sweep back
-#     hvp              the Hessian H times a vector v, which is the derivative of g along v. It is twice the work of g,
-#                      however many parameters there are; H itself, which has a row for each, is never made.
+#     hvp              the Hessian H times a vector v, which is the derivative of g along v. It is twice the work of g
+#                      for any number of parameters; H itself, with a row for each parameter, is never made.
 #     hessian          all of H: the hvp of every unit vector, in one batch
 
 
@@ -88,7 +88,7 @@ class Problem:
     """A loss of a vector, with its derivatives."""
 
     def __init__(self, loss: Callable[[Any], Any]) -> None:
-        """Of any function from a vector to a scalar: nothing below knows what it means."""
+        """Make a problem from any function from a vector to a scalar."""
         self.loss = loss
         self.value_and_grad = tm.value_and_grad(loss)
         self.hessian = tm.hessian(loss)
@@ -101,12 +101,12 @@ class Problem:
 # ---------------------------------------------------------------------------------------------------------------------
 # 4. Four methods
 #
-# Each yields where it stands, and the work so far, counted in gradients: an hvp counts as 2, a Hessian of n rows as
-# n + 1. (That is their arithmetic: a gradient multiplies by the matrix of data twice, an hvp four times.)
+# Each yields its current point and the work so far, counted in gradients: an hvp counts as 2, a Hessian of n rows as
+# n + 1. (This is their arithmetic: a gradient multiplies by the matrix of data twice, an hvp four times.)
 
 
 class State(NamedTuple):
-    """Where a method stands."""
+    """The current point of a method."""
 
     work: int
     vector: Array
@@ -115,9 +115,9 @@ class State(NamedTuple):
 
 
 def gradient_descent(problem: Problem, start: Array, steps: int) -> Iterator[State]:
-    """Steps down the gradient, as long as is safe: 1 / L, where L is the largest curvature that this loss has.
+    """Steps down the gradient with the safe length 1 / L, where L is the largest curvature of this loss.
 
-    The curvature of the cross-entropy is nowhere larger than where the odds are even, which is where we start.
+    The curvature of the cross-entropy is largest where the odds are even, which is where we start.
     """
     vector, longest = start, 1 / np.linalg.eigvalsh(problem.hessian(start))[-1]
     for step in range(1, steps + 1):
@@ -136,9 +136,9 @@ def newton(problem: Problem, start: Array, enough: float = 1e-10) -> Iterator[St
 
 
 def newton_cg(problem: Problem, start: Array, enough: float = 1e-10) -> Iterator[State]:
-    """Newton's method without a Hessian: H d = -g is solved by conjugate gradients, which only multiply by H.
+    """Newton's method without a Hessian: conjugate gradients, which only multiply by H, solve H d = -g.
 
-    Far from the minimum a rough solution will do, so the tolerance goes down with the gradient.
+    Far from the minimum a rough solution is enough, so the tolerance falls with the gradient.
     Source: Nocedal and Wright, Numerical Optimization, 2nd edition 2006, algorithm 7.1.
     """
 
@@ -152,7 +152,7 @@ def newton_cg(problem: Problem, start: Array, enough: float = 1e-10) -> Iterator
 
 
 def conjugate_gradients(product: Callable[[Array], Array], goal: Array, tolerance: float) -> tuple[Array, int]:
-    """x with `product(x)` near the goal, and the number of products it took; `product` is linear, and positive."""
+    """x with `product(x)` near the goal, and the number of products; `product` is linear and positive definite."""
     x, residual, products = np.zeros_like(goal), goal, 0
     direction = residual
     while np.linalg.norm(residual) > tolerance and products < 10 * len(goal):
@@ -167,7 +167,7 @@ def conjugate_gradients(product: Callable[[Array], Array], goal: Array, toleranc
 def downhill(
     problem: Problem, start: Array, find: Callable[[Array, Array], tuple[Array, int]], enough: float
 ) -> Iterator[State]:
-    """Steps along the directions found, halved until the loss falls by a fair share, until the gradient is no more."""
+    """Steps along the found directions, halved until the loss falls enough, until the gradient is nearly 0."""
     vector, (value, gradient), work = start, problem.value_and_grad(start), 1
     yield State(work, vector, value, float(np.linalg.norm(gradient)))
     while np.linalg.norm(gradient) > enough:
@@ -182,7 +182,7 @@ def downhill(
 
 
 def lbfgs(problem: Problem, start: Array, enough: float = 1e-10) -> Iterator[State]:
-    """SciPy's L-BFGS, which guesses the curvature from how the gradient changed in the last steps.
+    """SciPy's L-BFGS, which guesses the curvature from the changes of the gradient in the last steps.
 
     Source: Zhu, Byrd, Lu and Nocedal, L-BFGS-B, ACM Transactions on Mathematical Software 23, 1997.
     """
@@ -201,27 +201,27 @@ def lbfgs(problem: Problem, start: Array, enough: float = 1e-10) -> Iterator[Sta
 # ---------------------------------------------------------------------------------------------------------------------
 # 5. The picture
 #
-# At the minimum the loss is a bowl, and the eigenvalues of its Hessian say how steeply it is curved in each direction.
-# Many of the measurements say nearly the same (red squares off the diagonal are such pairs), so some directions are a
-# hundred times flatter than others. Gradient descent must take steps that are short enough for the steepest, and then
-# hardly moves in the flattest: where the curvature is c and the largest is L, a step leaves 1 - c / L of the way.
-# Newton's step divides by c: it is as fast in one direction as in another. L-BFGS, which learns the curvature on its
-# way, does the least work of all here; Newton's methods take the fewest steps, and end as exactly as numbers can.
+# At the minimum the loss is a bowl, and the eigenvalues of its Hessian are its curvatures in each direction. Many of
+# the measurements are nearly equal (red squares off the diagonal are such pairs), so some directions are a hundred
+# times flatter than others. Gradient descent needs steps that are short enough for the steepest direction, and then
+# hardly moves in the flattest: with the curvature c and the largest curvature L, a step leaves 1 - c / L of the way.
+# Newton's step divides by c: it is equally fast in all directions. L-BFGS, which learns the curvature on its way, does
+# the least work here; Newton's methods take the fewest steps, and end at the limit of the numbers' precision.
 
 INK, DOWN, GUESS, CG, FULL = "#22303c", "#c8553d", "#d9a441", "#2a7f62", "#4a6fa5"
 COLORS = {"gradient descent": DOWN, "L-BFGS (SciPy)": GUESS, "Newton-CG": CG, "Newton": FULL}
-LEAST = 1e-16  # what is no gap at all is drawn here
+LEAST = 1e-16  # a gap of 0 is drawn here
 
 
 class Run(NamedTuple):
-    """What a method went through, and how long it took."""
+    """The points of a method, and the time that it took."""
 
     states: list[State]
     seconds: float
 
 
 def draw(path: Path, runs: dict[str, Run], best: State, curvature: Array) -> None:
-    """The gap to the minimum against the work; the Hessian; and what is left to go in each of its directions."""
+    """Draw the gap to the minimum against the work; the Hessian; and the remaining way in each of its directions."""
     figure: Any = Figure(figsize=(15, 4.9), layout="constrained")
     race, square, ways = figure.subplots(1, 3, width_ratios=[1.25, 0.95, 1.15])
 
@@ -250,7 +250,7 @@ def draw(path: Path, runs: dict[str, Run], best: State, curvature: Array) -> Non
     start = runs["gradient descent"].states[0].vector
 
     def left(state: State) -> Array:
-        """What is left of the way to the minimum, direction by direction."""
+        """The remaining share of the way to the minimum, direction by direction."""
         return np.abs(directions.T @ (state.vector - best.vector)) / np.abs(directions.T @ (start - best.vector))
 
     slow, quick = runs["gradient descent"].states, runs["Newton-CG"].states
@@ -298,7 +298,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "Newton": newton(problem, start),
     }
     runs: dict[str, Run] = {}
-    with threadpool_limits(1):  # matrices as small as these are multiplied soonest by one thread
+    with threadpool_limits(1):  # one thread is fastest for matrices as small as these
         for name, method in methods.items():
             began = time.perf_counter()
             total = options.steps if name == "gradient descent" else None

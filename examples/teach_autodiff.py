@@ -2,10 +2,10 @@
 
     python examples/teach_autodiff.py
 
-asks of two iris flowers, measured in 1935, whether they are of the species virginica, and finds how each of the 13
-numbers in a small network should change for a better answer: first with tapem, printing every step, then with a sweep
-of ten lines that is written out below, then by trying. It draws `teach_autodiff.png`. Read it from top to bottom. Needs
-the extra `examples`: scikit-learn for the data, tqdm for the progress bar, matplotlib for the picture.
+asks whether two iris flowers, measured in 1935, are of the species virginica, and finds how each of the 13 numbers in a
+small network should change for a better answer: first with tapem, printing every step, then with a sweep of ten lines,
+shown below, then by trying. It draws `teach_autodiff.png`. Read the file from top to bottom. It needs the extra
+`examples`: scikit-learn for the data, tqdm for the progress bar, matplotlib for the picture.
 """
 
 import argparse
@@ -26,8 +26,8 @@ Array: TypeAlias = npt.NDArray[Any]
 # ---------------------------------------------------------------------------------------------------------------------
 # 1. Data and parameters
 #
-# Two flowers, a versicolor and a virginica; of each the length and the width of a petal, in centimetres away from the
-# mean. The parameters are small numbers that anyone could have written down, so that all can be followed on paper.
+# There are two flowers, a versicolor and a virginica; for each we have the length and the width of a petal, in
+# centimeters from the mean. The parameters are small round numbers, so that you can follow everything on paper.
 # Source: E. Anderson, The irises of the Gaspé peninsula, 1935; R. A. Fisher, The use of multiple measurements in
 # taxonomic problems, 1936.
 
@@ -49,14 +49,14 @@ PARAMETERS: Mapping[str, Array] = {
 # ---------------------------------------------------------------------------------------------------------------------
 # 2. Forward: the tape
 #
-# `leaf` puts a given value on a tape, `record` applies an op to what is there and puts down the result. Neither changes
-# the tape: each gives a longer one, and a Ref, the name of the new node. Of a flower x the network computes
+# `leaf` puts a given value on a tape, `record` applies an op to values on it and appends the result. Neither changes
+# the tape: each returns a longer one, and a Ref, the name of the new node. For a flower x the network computes
 #
 #     h = tanh(x w1 + b1)            three hidden numbers
 #     z = h w2 + b2                  the log-odds that it is virginica
-#     loss = softplus(z) - t z       how surprised it is by the truth t: -log sigmoid(z) if t is 1
+#     loss = softplus(z) - t z       how much the truth t surprises it: -log sigmoid(z) if t is 1
 #
-# Note that z is used twice, and that b1 is added to both flowers: its blame will come from several sides.
+# Note that z is used twice, and that b1 is added to both flowers: their cotangents have several contributions.
 
 
 class Network(NamedTuple):
@@ -68,7 +68,7 @@ class Network(NamedTuple):
 
 
 def forward(parameters: Mapping[str, Array], flowers: Array, virginica: Array) -> Network:
-    """The network on a tape of its own."""
+    """The network on a new tape."""
     w1, tape = tm.Tape().leaf(parameters["w1"], name="w1")
     b1, tape = tape.leaf(parameters["b1"], name="b1")
     w2, tape = tape.leaf(parameters["w2"], name="w2")
@@ -91,47 +91,47 @@ def forward(parameters: Mapping[str, Array], flowers: Array, virginica: Array) -
 # ---------------------------------------------------------------------------------------------------------------------
 # 3. Backward: the sweep, in ten lines
 #
-# The cotangent of a node is the derivative of the loss with respect to its value: an array of the node's own shape.
-# That of the loss is 1. Each op has a rule that tells how the cotangent of its result is shared out among its operands;
-# of y = tanh(x), say, x gets g (1 - y^2). A node that is used several times gets several shares, and their sum is its
-# cotangent. It is complete when all nodes that use it are done, and as a node comes after its operands on the tape, one
-# walk from the last node to the first suffices. This is all of reverse mode: it costs a small multiple of the forward
-# pass, however many parameters there are.
+# The cotangent of a node is the derivative of the loss with respect to its value: an array of the node's own shape. The
+# cotangent of the loss is 1. Each op has a rule that turns the cotangent g of its result into contributions to its
+# operands; for y = tanh(x), for example, x gets g (1 - y^2). A node that is used several times gets several
+# contributions, and their sum is its cotangent. It is complete when all nodes that use it are done. A node comes after
+# its operands on the tape, so one walk from the last node to the first is enough. This is all of reverse mode: it costs
+# a small multiple of the forward pass, for any number of parameters.
 #
-# `tm.rrule` gives the value of an op together with its rule. `tape.backward_scalar` is the same sweep, made fast.
+# `tm.rrule` returns the value of an op together with its rule. `tape.backward_scalar` is the same sweep, made fast.
 
 
 def sweep(tape: tm.Tape, loss: tm.Ref) -> dict[int, Any]:
-    """The cotangent of every node that the loss depends on, by the node's id."""
+    """The cotangents of all nodes that the loss depends on, by the node's id."""
     cotangents: dict[int, Any] = {loss.id: np.array(1.0)}
     for node in reversed(list(tape)):
         operands = parents(node)
         if operands and node.id in cotangents:
             op: Any = node.op
             rule: Any = tm.rrule(op, *(tape.value(operand) for operand in operands), **node.static)
-            _, *shares = rule[1](cotangents[node.id])  # the first share belongs to the op itself, and is nothing
+            _, *shares = rule[1](cotangents[node.id])  # the first one belongs to the op itself, and is nothing
             for operand, share in zip(operands, shares, strict=True):
                 cotangents[operand] = cotangents.get(operand, 0.0) + tm.extern(share)
     return cotangents
 
 
 def parents(node: tm.Node) -> list[int]:
-    """The ids of the nodes that an op was applied to; what is given has none."""
+    """The ids of the nodes that an op was applied to; a given value has none."""
     return [parent for parent in node.parents if parent is not None]
 
 
 # ---------------------------------------------------------------------------------------------------------------------
 # 4. The check: by trying
 #
-# A derivative says how much the loss changes when a number changes a little. So change each number a little, and see:
+# A derivative says how much the loss changes when a number changes a little. So change each number a little, and look:
 # in one direction (forward differences), or in both (central differences). How little? In theory the error falls with
-# the step, or with its square. In practice the two losses, which are rounded to 16 digits, become so much alike that
-# their difference is noise. The best that can be had is the bottom of a V, and automatic differentiation is below it:
-# it knows no step. And to try takes a run of the program for every number, where the sweep takes one for all.
+# the step, or with its square. In practice the two losses, which are rounded to 16 digits, become so similar that their
+# difference is noise. The best step is at the bottom of a V, and automatic differentiation is below it: it has no step.
+# And trying takes a run of the program for every number, but the sweep takes one for all.
 
 
 def differences(parameters: Mapping[str, Array], flowers: Array, virginica: Array, step: float) -> tuple[Array, Array]:
-    """The derivatives by all numbers of the parameters, as one vector: by forward and by central differences."""
+    """The derivatives with respect to all parameters as one vector, by forward and by central differences."""
     start, unravel = tm.ravel(dict(parameters))
 
     def loss(vector: Array) -> float:
@@ -151,7 +151,7 @@ INK, GIVEN, LEARNT, OP, BACK = "#22303c", "#e7ebee", "#dcebe4", "#ffffff", "#c85
 
 
 def places(tape: tm.Tape) -> dict[int, tuple[float, float]]:
-    """Where each node is drawn: ops in the middle, the later the lower; what is given beside the op that uses it."""
+    """The position of each node: ops in the middle, later ones lower; a given value beside the op that uses it."""
     depths: dict[int, int] = {}
     levels: dict[int, list[int]] = {}
     for node in tape:
@@ -170,7 +170,7 @@ def places(tape: tm.Tape) -> dict[int, tuple[float, float]]:
 
 
 def draw(path: Path, network: Network, cotangents: Mapping[int, Any], errors: Mapping[str, Sequence[float]]) -> None:
-    """The tape as a graph, values and cotangents in it; and how far differences are from the truth, step by step."""
+    """Draw the tape as a graph with values and cotangents, and the errors of differences for every step."""
     figure: Any = Figure(figsize=(14, 9.6), layout="constrained")
     graph, valley = figure.subplots(1, 2, width_ratios=[1.5, 1])
 
@@ -181,7 +181,7 @@ def draw(path: Path, network: Network, cotangents: Mapping[int, Any], errors: Ma
         title = f"%{node.id}  {node.op.name}" if parents(node) else f"%{node.id}  {node.name}"
         value = f"{title}\n{digits(network.tape.value(node.id))}"
         cotangent = digits(cotangents[node.id]) if node.requires_grad else ""
-        # Text has one color: the box leaves room for a second text in red.
+        # A text has one color: the box has room for a second text in red.
         room = "\n" * (1 + cotangent.count("\n")) * bool(cotangent)
         boxes[node.id] = graph.text(*found[node.id], value + room, **TEXT, color=INK, bbox={**BOX, "facecolor": color})
         graph.text(*found[node.id], "\n" * (1 + value.count("\n")) + cotangent, **TEXT, color=BACK)

@@ -1,6 +1,6 @@
-"""The gradient of a small function through the direct door, against the same through the monadic door.
+"""The gradient of a small function through the direct door, compared with the monadic door.
 
-The arrays are tiny, so that the doors are what is measured. The direct door should cost at most twice the monadic one.
+The arrays are tiny, so that mostly the doors are measured. The direct door should cost at most twice the monadic one.
 """
 
 import statistics

@@ -1,7 +1,7 @@
-"""What importing costs: tapem with all that it brings along, against NumPy alone, and its peers where installed.
+"""The cost of imports: tapem with its dependencies, compared with NumPy alone, and with its peers if installed.
 
-Each import is measured in a fresh interpreter, whose own start does not count. All of them are byte-compiled first,
-as an installer leaves them. The goal is at most four times NumPy.
+Each import is measured in a fresh interpreter, whose own start does not count. All modules are byte-compiled first, as
+after an installation. The goal is at most four times NumPy.
 """
 
 import os
@@ -31,7 +31,7 @@ def cpu_seconds(module: str, compiled: str) -> float:
 
 
 def measure(quick: bool) -> Table:
-    """Medians of rounds in which every library has its turn."""
+    """Medians over rounds that measure every library in turn."""
     libraries = [module for module in LIBRARIES if installed(module)]
     with tempfile.TemporaryDirectory() as compiled:
         for module in libraries:

@@ -1,4 +1,4 @@
-"""The gradients of 1,000 examples one by one: ``tm.vmap(tm.grad(loss))`` against the Python loop of ``tm.grad(loss)``.
+"""The gradients of 1,000 examples one by one: ``tm.vmap(tm.grad(loss))`` compared with a loop of ``tm.grad(loss)``.
 
 The model is the MLP of the mlp-step workload. The batched form should be at least 50 times faster.
 """
@@ -16,7 +16,7 @@ from ..workloads import mlp_step
 
 
 def measure(quick: bool) -> Table:
-    """Both ways give every example's gradient of every parameter, stacked; they are compared before they are timed."""
+    """Compute every example's gradient of every parameter in both ways; compare the results, then time both."""
     tm, layers, losses = load("tapem"), load("layers"), load("losses")
 
     count = 100 if quick else 1_000

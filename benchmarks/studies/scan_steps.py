@@ -1,6 +1,6 @@
-"""What a step of ``tm.scan`` costs, in time and in memory, when it runs for 100, 1,000 and 10,000 steps.
+"""The cost of a step of ``tm.scan``, in time and memory, for 100, 1,000 and 10,000 steps.
 
-Value and gradient of a small recurrent state; both costs per step must not grow with the number of steps.
+The work is value and gradient of a small recurrent state; neither cost per step may grow with the number of steps.
 """
 
 import gc
@@ -19,7 +19,7 @@ STEPS = (100, 1_000, 10_000)
 
 
 def measure(quick: bool) -> Table:
-    """``h = tanh(weight @ h + x)`` over the steps, against the same loop unrolled in Python."""
+    """Compare ``h = tanh(weight @ h + x)`` over the steps with the same loop unrolled in Python."""
     tm = load("tapem")
 
     random = np.random.default_rng(0)

@@ -1,7 +1,7 @@
-"""What a node costs on tapes of growing length: to build, to sweep, to print and to free.
+"""The cost of a node on tapes of growing length: to build, to sweep, to print and to free.
 
-Every node is a sine of the one before, on a single float64: no arithmetic to speak of. The cost per node must not grow
-with the length of the tape, whichever door the tape was built through.
+Every node is a sine of the previous one, of a single float64, so there is hardly any arithmetic. The cost per node must
+not grow with the length of the tape, whichever door builds it.
 """
 
 import gc
@@ -23,7 +23,7 @@ START: Array = np.array(0.5)
 
 
 class PerNode(NamedTuple):
-    """Nanoseconds per node of each phase of one tape's life; the printing is not per node but as a whole."""
+    """Nanoseconds per node of each phase of one tape's life; printing is measured as a whole."""
 
     build: float
     sweep: float
@@ -32,7 +32,7 @@ class PerNode(NamedTuple):
 
 
 def pure_door(length: int) -> PerNode:
-    """Append with ``tape.record``, sweep with ``tape.backward_scalar``, print, and let go of everything."""
+    """Append with ``tape.record``, sweep with ``tape.backward_scalar``, print, and free everything."""
     import tapem as tm
 
     gc.collect()
@@ -56,7 +56,7 @@ def pure_door(length: int) -> PerNode:
     del start, out, tape
     freed = perf_counter_ns()
     if sys.getallocatedblocks() > blocks - length:
-        # The nodes hang in reference cycles: only the collector can free them, so that is part of the price.
+        # The nodes are in reference cycles: only the collector can free them, so its time counts.
         gc.collect()
         freed = perf_counter_ns()
     return PerNode((built - begin) / length, (swept - built) / length, (freed - letting_go) / length, printed - swept)
@@ -88,7 +88,7 @@ def _expect(length: int, gradient: Any) -> None:
 
 @cache
 def _product_of_cosines(length: int) -> float:
-    """The derivative of so many sines of one another."""
+    """The derivative of this many nested sines."""
     x, product = float(START), 1.0
     for _ in range(length):
         product *= math.cos(x)
@@ -97,7 +97,7 @@ def _product_of_cosines(length: int) -> float:
 
 
 def measure(quick: bool) -> Table:
-    """Medians over as many tapes of each length as fit in about the time of the longest."""
+    """Medians over tapes of each length, as many as fit into about the time of the longest tape."""
     lengths = LENGTHS[:-1] if quick else LENGTHS
     pure_door(lengths[0])
     direct_door(lengths[0])

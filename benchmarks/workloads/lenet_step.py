@@ -1,11 +1,11 @@
-"""One SGD step of LeNet on 32 images of 28 x 28: value, gradient and update, parameters carried along.
+"""One SGD step of LeNet on 32 images of 28 x 28: value, gradient and update; each step starts from the last one.
 
 Convolution 5x5 with 8 channels, relu, 2x2 max-pool; convolution 5x5 with 16 channels, relu, 2x2 max-pool; a dense layer
 from 256 features to 10; the mean softmax cross-entropy on integer labels. Everything is float32, (batch, channels,
-height, width) without padding. Autograd is left out: it has no pooling, and no convolution but that of scipy.signal.
+height, width) without padding. Autograd is left out: it has no pooling, and only scipy.signal's convolution.
 """
 
-# Layers are ops that take values of any kind: of a step made of steps, a checker cannot tell what comes out.
+# Layers are ops that take values of any kind, so a type checker cannot know the type of a step made of steps.
 # pyright: reportUnknownArgumentType=false
 
 from collections.abc import Generator, Sequence
@@ -64,7 +64,7 @@ def _pool(x: Array) -> Array:
 
 
 def _unpool(g: Array, pooled: Array, x: Array) -> Array:
-    """The cotangent of x through pool and relu; where relu left zeros it is 0, so no other ties matter."""
+    """The cotangent of x through pool and relu; it is 0 where relu gives zeros, so no other ties matter."""
     g = g * (pooled > 0)
     spread = np.empty_like(x)
     for i in range(2):
@@ -127,7 +127,7 @@ def by_numpy() -> Candidate:
 
 
 def by_numpy_tuned() -> Candidate:
-    """By hand, examples last in memory, so that copies are of long runs, and every large array allocated once."""
+    """By hand, with examples last in memory, so that long runs are copied, and every large array allocated once."""
     k1, b1, k2, b2, w3, b3 = parameters = start()
     _, middle, last = CHANNELS
     picked = np.arange(BATCH) * CLASSES + LABELS
@@ -146,7 +146,7 @@ def by_numpy_tuned() -> Candidate:
     kernel1, kernel2 = k1.reshape(middle, -1), k2.reshape(last, -1)
 
     def pool(h: Array, half: Array, p: Array) -> None:
-        """The pool of h, which relu follows, so that it has a quarter of the work."""
+        """Pool h before relu, so that relu has a quarter of the work."""
         np.maximum(h[:, ::2], h[:, 1::2], out=half)
         np.maximum(half[:, :, ::2], half[:, :, 1::2], out=p)
         np.maximum(p, 0, out=p)
@@ -216,7 +216,7 @@ def by_tapem() -> Candidate:
 
 
 def by_tapem_monadic() -> Candidate:
-    """The monadic door: one step is a description, given the parameters and run on an empty tape."""
+    """The monadic door: one step is a description, which gets the parameters and runs on an empty tape."""
     import layers
     import losses
     import tapem as tm

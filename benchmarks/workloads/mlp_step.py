@@ -1,11 +1,11 @@
-"""One SGD step of an MLP 64-128-128-10 on a batch of 32: value, gradient and update, parameters carried along.
+"""One SGD step of an MLP 64-128-128-10 on a batch of 32: value, gradient and update; steps follow each other.
 
 Two hidden layers with relu, then the mean softmax cross-entropy on integer labels; everything float32. Weights are
-(out, in) where a library's own linear layer has them so (tapem, torch) and (in, out) where its users write
-``x @ weight`` (autograd, MyGrad, JAX); BLAS takes both equally fast, and ``read`` turns them round for the check.
+(out, in) if a library's own linear layer has them so (tapem, torch), and (in, out) if its users write ``x @ weight``
+(autograd, MyGrad, JAX); BLAS is equally fast for both, and ``read`` transposes them for the check.
 """
 
-# Layers are ops that take values of any kind: of a step made of steps, a checker cannot tell what comes out.
+# Layers are ops that take values of any kind, so a type checker cannot know the type of a step made of steps.
 # pyright: reportUnknownArgumentType=false
 
 from collections.abc import Generator, Sequence
@@ -56,7 +56,7 @@ def read_transposed(outcome: Any) -> list[Array]:
 
 
 def by_numpy() -> Candidate:
-    """By hand: softmax and cross-entropy differentiated as one, and in place wherever a person would write it so."""
+    """By hand: softmax and cross-entropy differentiated as one, and in place where a person would write it so."""
     w1, b1, w2, b2, w3, b3 = parameters = start()
     x, labels, rows = IMAGES, LABELS, np.arange(BATCH)
 
@@ -155,7 +155,7 @@ def by_tapem() -> Candidate:
 
 
 def by_tapem_monadic() -> Candidate:
-    """The monadic door: one step is a description, given the parameters and run on an empty tape."""
+    """The monadic door: one step is a description, which gets the parameters and runs on an empty tape."""
     import layers
     import losses
     import tapem as tm
@@ -175,7 +175,7 @@ def by_tapem_monadic() -> Candidate:
 
 
 def _in_numpy_names(np_like: Any, value_and_grad_of: Any) -> Candidate:
-    """The step in a NumPy dialect and nothing else: the layers, the loss and the update are written out."""
+    """The step in NumPy's names alone: the layers, the loss and the update are written out."""
     rows = np.arange(BATCH)
 
     def loss_of(parameters: Any) -> Any:
@@ -199,7 +199,7 @@ def _in_numpy_names(np_like: Any, value_and_grad_of: Any) -> Candidate:
 
 
 def by_tapem_numpy() -> Candidate:
-    """The direct door, with nothing but NumPy's own names in the function."""
+    """The direct door, with only NumPy's own names in the function."""
     import tapem as tm
 
     return _in_numpy_names(np, tm.value_and_grad)

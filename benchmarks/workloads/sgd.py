@@ -1,6 +1,6 @@
-"""One SGD step of a network, parameters carried along: what remains of a candidate once its loss is written.
+"""One SGD step of a network, each from the last one's parameters: the part of a candidate that all networks share.
 
-Each function makes the step of one library, in the way that is fastest there, of ``loss_of(parameters) -> loss``.
+Each function makes the step of one library from ``loss_of(parameters) -> loss``, in the fastest way of that library.
 """
 
 from collections.abc import Callable
@@ -60,7 +60,7 @@ def mygrad_step(loss_of: Callable[[Any], Any], parameters: Any) -> Step:
 
 
 def jax_step(loss_of: Callable[[Any], Any], parameters: Any) -> Step:
-    """JAX: the whole step compiled at once, the old parameters donated so that their memory is used again."""
+    """JAX: the whole step compiled at once, with the old parameters donated, so that their memory is used again."""
     jax = load("jax")
 
     def updated(parameters: Any) -> tuple[Any, Any]:

@@ -1,6 +1,6 @@
 """500 times (sin, mul) on 10 float32 numbers, summed: the value, and its gradient with respect to the 10 numbers.
 
-The arrays are so small that hardly any arithmetic is done: what is measured is what a library costs per operation.
+The arrays are so small that there is hardly any arithmetic: this measures the cost of a library per operation.
 """
 
 from collections.abc import Generator
@@ -13,12 +13,12 @@ from ..workload import Array, Candidate, Workload
 
 LENGTH = 500
 START: Array = np.linspace(0.1, 1.0, 10, dtype=np.float32)
-# Near 1, so that the gradient neither dies out nor grows over 500 steps and the check has something to compare.
+# Near 1, so that the gradient neither vanishes nor explodes over 500 steps and the check can compare it.
 FACTORS: Array = np.linspace(0.995, 1.005, 10, dtype=np.float32)
 
 
 def by_numpy() -> Candidate:
-    """By hand: keep what the cosines need on the way down, multiply in place on the way back."""
+    """By hand: keep the inputs of the cosines in the forward pass, multiply in place in the backward pass."""
     x0, c = START.copy(), FACTORS.copy()
 
     def step() -> tuple[Any, Array]:
@@ -36,7 +36,7 @@ def by_numpy() -> Candidate:
 
 
 def by_numpy_tuned() -> Candidate:
-    """By hand, with every array allocated once and every call told where to write."""
+    """By hand, with every array allocated once and an `out` for every call."""
     c = FACTORS.copy()
     # Row i is the input of step i. The rows are made once: slicing a row costs a fifth of an operation.
     rows = list(np.empty((LENGTH + 1, START.size), np.float32))
@@ -74,7 +74,7 @@ def by_tapem() -> Candidate:
 
 
 def by_tapem_monadic() -> Candidate:
-    """The monadic door: the program is described once, and run on an empty tape in every step."""
+    """The monadic door: the program is described once, and runs on an empty tape in every step."""
     import tapem as tm
 
     @tm.do
@@ -164,7 +164,7 @@ def by_jax(*, compiled: bool = True) -> Candidate:
 
 
 def by_jax_eager() -> Candidate:
-    """JAX, each operation dispatched by itself."""
+    """JAX, with each operation dispatched separately."""
     return by_jax(compiled=False)
 
 

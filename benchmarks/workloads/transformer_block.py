@@ -1,9 +1,9 @@
 """One transformer block, batch 8, 32 positions, width 64, 4 heads, hidden width 256: value and gradient, float32.
 
 The block is pre-norm: layer norm, self-attention without a mask, residual; layer norm, linear, gelu, linear, residual.
-The loss is the mean of the squares of what comes out; gradients are taken of all twelve parameters and of the input.
-The gelu is the one with tanh (GPT-2's), since not every library here has an error function. Attention has no biases,
-and its weights are multiplied from the right, as is everything where a library's users write ``x @ weight``.
+The loss is the mean square of the output; gradients are with respect to all twelve parameters and the input. The gelu
+is the one with tanh (GPT-2's), since not every library here has an error function. Attention has no biases, and its
+weights are multiplied from the right, as are all weights if a library's users write ``x @ weight``.
 """
 
 from typing import Any
@@ -40,7 +40,7 @@ def parameters() -> list[Array]:
 
 
 LINEAR_WEIGHTS = (8, 10)
-"""Where the weights stand that a library's own linear layer has as (out, in)."""
+"""The positions of the weights that a library's own linear layer has as (out, in)."""
 
 
 def parameters_of_layers() -> list[Array]:
@@ -49,13 +49,13 @@ def parameters_of_layers() -> list[Array]:
 
 
 def read_of_layers(outcome: Any) -> list[Array]:
-    """Read a loss and gradients, those of the linear layers' weights (out, in)."""
+    """Read a loss and gradients, in which the linear layers' weights are (out, in)."""
     loss, *gradients = read_arrays(outcome)
     return [loss, *(g.T if i in LINEAR_WEIGHTS else g for i, g in enumerate(gradients))]
 
 
 def by_numpy() -> Candidate:
-    """By hand: every part differentiated as one, queries, keys and values as one product, in place where it pays."""
+    """By hand: every part differentiated as one, queries, keys and values as one product, in place where it helps."""
     gamma1, beta1, wq, wk, wv, wo, gamma2, beta2, w1, b1, w2, b2 = parameters()
     x0 = INPUT.reshape(-1, WIDTH)
     split = (BATCH, LENGTH, 3, HEADS, HEAD_WIDTH)
@@ -169,7 +169,7 @@ def by_tapem() -> Candidate:
 
 
 def _in_numpy_names(np_like: Any, value_and_grad_of: Any) -> Candidate:
-    """The block in a NumPy dialect and nothing else."""
+    """The block in NumPy's names alone."""
 
     def normalize(x: Any, gamma: Any, beta: Any) -> Any:
         x = x - np_like.mean(x, axis=-1, keepdims=True)
@@ -203,7 +203,7 @@ def _in_numpy_names(np_like: Any, value_and_grad_of: Any) -> Candidate:
 
 
 def by_tapem_numpy() -> Candidate:
-    """The direct door, with nothing but NumPy's own names in the function."""
+    """The direct door, with only NumPy's own names in the function."""
     import tapem as tm
 
     return _in_numpy_names(np, tm.value_and_grad)
