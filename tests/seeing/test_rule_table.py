@@ -129,6 +129,8 @@ def test_rules_on_one_line():
     first, second = doubled(lambda g, y, x: g + g), doubled(lambda g, y, x: 2 * g)
     # fmt: on
     assert (first.reverse, second.reverse) == (("g + g",), ("2 * g",))
+    within = doubled((lambda factor: lambda g, y, x: factor * g)(2))
+    assert within.reverse == ("factor * g",)
 
 
 def test_partial_rules():
