@@ -1,6 +1,6 @@
 """What a checker knows of layers, losses and random numbers: arrays in, array out; a Ref or a step in, a step out."""
 
-from typing import Any, assert_type
+from typing import Any, assert_type, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -51,3 +51,26 @@ assert_type(losses.cross_entropy(model.apply(params, x), np.array([0, 1, 2])), t
 
 y = tm.random.normal(key, (2, 3), dtype=np.float32)
 y = tm.random.split(key, 3)
+
+# What users make of ops has the types that ops have.
+
+
+@overload
+def hat(x: tm.Numeric) -> npt.NDArray[Any]: ...
+@overload
+def hat(x: tm.Deferred) -> tm.Step: ...
+def hat(x: Any) -> Any:
+    relu: Any = tm.relu
+    return relu(1 - abs(x))
+
+
+@tm.composed
+def energy(v: npt.NDArray[Any], *, half: bool = False) -> npt.NDArray[Any]:
+    return v * v if half else v
+
+
+y = hat(a)
+y = energy(a, half=True)
+assert_type(hat(x), tm.TapeM[tm.Ref])
+assert_type(hat(tm.sin(x)), tm.TapeM[tm.Ref])
+assert_type(energy(x), tm.TapeM[Any])
