@@ -13,7 +13,7 @@ import numpy as np
 
 from tapem.core import CONTEXT, ShapeDtype, constant, identity, tree_flatten, tree_unflatten
 from tapem.doors.direct import Recorder, Tracer
-from tapem.doors.monadic import TapeM, drive, lift, to_tracers
+from tapem.doors.monadic import lift, run_if_program
 from tapem.errors import ArgumentError, DTypeError, NotScalarError
 from tapem.transforms import differentiable, monadic, short
 
@@ -152,14 +152,11 @@ def called(program: Callable[..., Any], arguments: tuple[Any, ...], options: dic
     recorder = CONTEXT.get().recorder
     if hasattr(program, "__wrapped__") and inspect.isgeneratorfunction(inspect.unwrap(program)):
         leaves, structure = tree_flatten((arguments, options))
-        arguments, options = tree_unflatten(structure, [as_tracer(leaf, recorder) for leaf in leaves])
-    result = program(*arguments, **options)
-    if isinstance(result, TapeM):
-        return to_tracers(drive(cast(TapeM[Any], result), recorder), recorder)
-    return result
+        arguments, options = tree_unflatten(structure, [constant_tracer(leaf, recorder) for leaf in leaves])
+    return run_if_program(program(*arguments, **options), recorder)
 
 
-def as_tracer(value: Any, recorder: Recorder) -> Any:
+def constant_tracer(value: Any, recorder: Recorder) -> Any:
     """A tracer for an array or a float, which is a constant to the recorder."""
     if isinstance(value, np.ndarray | np.generic | float):
         kept = constant(value, op="a do program", argument="one of its arguments")

@@ -16,10 +16,9 @@ import optree
 
 from tapem.core import NAMESPACE, Array, Shape, ShapeDtype, constant, tree_flatten, tree_unflatten
 from tapem.doors.direct import current_recorder
-from tapem.doors.monadic import TapeM, drive
+from tapem.doors.monadic import TapeM, run_if_program
 from tapem.doors.pure import Ref
 from tapem.errors import DTypeError, TapeError
-from tapem.transforms import as_tracer
 
 REFUSALS = (TapeError, TypeError, ValueError, ArithmeticError, NotImplementedError)
 """The exceptions that a program may raise if it does not accept its arguments."""
@@ -186,8 +185,7 @@ def settled(result: Any) -> Any:
     step = cast("TapeM[Any]", result)
     recorder = current_recorder()
     if recorder is not None:
-        leaves, structure = tree_flatten(drive(step, recorder))
-        return tree_unflatten(structure, [as_tracer(recorder, leaf) for leaf in leaves])
+        return run_if_program(step, recorder)
     value, tape = step.run()
     leaves, structure = tree_flatten(value)
     return tree_unflatten(structure, [np.array(tape.value(leaf)) if isinstance(leaf, Ref) else leaf for leaf in leaves])

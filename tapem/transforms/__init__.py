@@ -7,12 +7,12 @@ from tapem.transforms.custom import custom_jvp, custom_vjp, detach, no_grad, sto
 from tapem.transforms.derivatives import differentiable, grad, jvp, linearize, value_and_grad, vjp
 from tapem.transforms.jacobians import hessian, hvp, jacfwd, jacobian, jacrev
 from tapem.transforms.rules import defbatch, deffrule, defrrule, frule, rrule, scalar_rule
-from tapem.transforms.tracing import Trace, as_tracer, monadic, plain_tree, through_every_door, trace
+from tapem.transforms.tracing import Trace, monadic, plain_tree, through_every_door, trace
 from tapem.transforms.vectorize import vmap
 
 __all__ = [
-    "Trace", "as_tracer", "checkpoint", "composed", "cond", "custom_jvp", "custom_vjp", "defbatch", "deffrule",
-    "defrrule", "detach", "differentiable", "eval_shape", "fori_loop", "frule", "grad", "hessian", "hvp", "jacfwd",
-    "jacobian", "jacrev", "jvp", "linearize", "monadic", "no_grad", "plain_tree", "rrule", "scalar_rule", "scan",
-    "short", "stop_gradient", "through_every_door", "trace", "value_and_grad", "vjp", "vmap", "while_loop",
+    "Trace", "checkpoint", "composed", "cond", "custom_jvp", "custom_vjp", "defbatch", "deffrule", "defrrule",
+    "detach", "differentiable", "eval_shape", "fori_loop", "frule", "grad", "hessian", "hvp", "jacfwd", "jacobian",
+    "jacrev", "jvp", "linearize", "monadic", "no_grad", "plain_tree", "rrule", "scalar_rule", "scan", "short",
+    "stop_gradient", "through_every_door", "trace", "value_and_grad", "vjp", "vmap", "while_loop",
 ]  # fmt: skip

@@ -10,12 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import copy
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 from tapem.core import LEAF, Node, Primitive, ShapeDtype, Static, Structure, pick, tree_flatten
 from tapem.doors.direct import Recorder, Tracer, current_recorder, home, new_recorder, opened, results_of
-from tapem.doors.monadic import TapeM, drive
-from tapem.transforms.tracing import as_tracer
+from tapem.doors.monadic import run_if_program
 
 
 class Instruction(NamedTuple):
@@ -148,11 +147,8 @@ def convert_closure(
     def record(recorder: Recorder) -> Conversion:
         inputs = [input_leaf(recorder, leaf) for leaf in leaves]
         arguments, options = rebuild([Tracer(recorder, node) for node in inputs])
-        result = f(*arguments, **options)
-        if isinstance(result, TapeM):
-            result = drive(cast("TapeM[Any]", result), recorder)
-        values, structure = tree_flatten(result)
-        outputs = [output_node(recorder, as_tracer(recorder, value)) for value in values]
+        values, structure = tree_flatten(run_if_program(f(*arguments, **options), recorder))
+        outputs = [output_node(recorder, value) for value in values]
         assert recorder.captures is not None
         captured = list(recorder.captures.values())
         ids = [node.id for node in inputs] + [node.id for _, node in captured]

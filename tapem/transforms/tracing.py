@@ -36,7 +36,7 @@ from tapem.core import (
     tree_unflatten,
 )
 from tapem.doors.direct import Recorder, Tracer, current_recorder, home, new_recorder, opened, prepared_for
-from tapem.doors.monadic import TapeM, drive, lift
+from tapem.doors.monadic import TapeM, lift, run_if_program
 from tapem.doors.pure import Ref
 from tapem.errors import DTypeError, NotScalarError
 from tapem.sweeps import View, reached
@@ -139,10 +139,7 @@ def record(
     result = call([Tracer(recorder, node) for node in inputs])
     if type(result) is Tracer and not has_aux:
         return Trace(recorder, nested, inputs, [result], ONE_LEAF, len(recorder.nodes) - 1, None, False)
-    if isinstance(result, TapeM):
-        result = drive(result, recorder)
-        from_program = tree_flatten(result)
-        result = tree_unflatten(from_program[1], [as_tracer(recorder, value) for value in from_program[0]])
+    result = run_if_program(result, recorder)
     aux = None
     if has_aux:
         if not isinstance(result, tuple) or len(result) != 2:
@@ -153,12 +150,6 @@ def record(
             aux = plain_tree(aux, recorder)
     outputs, structure = tree_flatten(result)
     return Trace(recorder, nested, inputs, outputs, structure, len(recorder.nodes) - 1, aux, False)
-
-
-def as_tracer(recorder: Recorder, value: Any) -> Any:
-    """What a program returned, as direct code expects it: a Ref becomes a tracer."""
-    node = getattr(value, "node", None)
-    return Tracer(recorder, node) if type(node) is Node and type(value) is not Tracer else value
 
 
 def input_node(recorder: Recorder, value: Any) -> Node:

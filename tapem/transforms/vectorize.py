@@ -11,11 +11,11 @@ import optree
 
 from tapem.core import NAMESPACE, ShapeDtype, Structure, constant, is_several, taken, tree_flatten, tree_unflatten
 from tapem.doors.direct import Recorder, Tracer, new_recorder, opened
-from tapem.doors.monadic import TapeM, drive
+from tapem.doors.monadic import run_if_program
 from tapem.errors import ArgumentError, ConcretizationError, ShapeError, TreeError
 from tapem.sweeps import Batched, batch, from_front, to_front
 from tapem.transforms.arguments import as_function
-from tapem.transforms.tracing import as_tracer, through_every_door
+from tapem.transforms.tracing import through_every_door
 
 
 def vmap(
@@ -73,7 +73,7 @@ def vmap(
                 inputs[node.id] = Batched((value, axis), True)
                 inside.append(Tracer(recorder, node))
             positional, keywords = tree_unflatten(structure, inside)
-            return inputs, *trace_one(function, positional, keywords, recorder)
+            return inputs, *tree_flatten(run_if_program(function(*positional, **keywords), recorder))
 
         recorder = new_recorder(abstract=True)
         inputs, outputs, out_structure = opened(recorder, record)
@@ -85,24 +85,13 @@ def vmap(
             next(found) if type(out) is Tracer and out.recorder is recorder else Batched(out, False) for out in outputs
         ]
         out_axis = axes_of(out_axes, tree_unflatten(out_structure, outputs), "out_axes")
-        placed = [place(result, axis, size, axis_name) for result, axis in zip(results, out_axis, strict=True)]
-        return tree_unflatten(out_structure, apart(placed))
+        stack = [stacked(result, axis, size, axis_name) for result, axis in zip(results, out_axis, strict=True)]
+        return tree_unflatten(out_structure, apart(stack))
 
     return mapped
 
 
-def trace_one(
-    f: Callable[..., Any], arguments: Sequence[Any], options: dict[str, Any], recorder: Recorder
-) -> tuple[list[Any], Structure]:
-    """Run f on the tracers of one example; the leaves of its result, and their structure."""
-    result = f(*arguments, **options)
-    if isinstance(result, TapeM):
-        result = drive(cast("TapeM[Any]", result), recorder)
-    leaves, structure = tree_flatten(result)
-    return [as_tracer(recorder, leaf) for leaf in leaves], structure
-
-
-def place(result: Batched, axis: int | None, size: int, axis_name: str | None) -> Any:
+def stacked(result: Batched, axis: int | None, size: int, axis_name: str | None) -> Any:
     """A result with its batch axis where `out_axes` wants it."""
     if axis is None:
         if result.mapped:

@@ -112,14 +112,7 @@ class Recorder:
 
     def tape(self) -> Tape:
         """What was recorded so far, as a value: a copy, since tracers go on recording here."""
-        return Tape.of(self.nodes.copy(), len(self.nodes))
-
-    def mark(self) -> Tape | None:
-        """What a program that catches an error goes back to: nothing here, since tracers may know all the nodes."""
-        return None
-
-    def rewind(self, mark: Tape | None) -> None:
-        """Go back to what was marked."""
+        return Tape.of([*self.nodes], len(self.nodes))
 
     def end(self) -> None:
         """The transform that opened this recorder is done: what escaped from it is dead."""

@@ -1,5 +1,6 @@
 """The monadic door: steps as values, the driver that takes them, and programs of steps."""
 
+from tapem.doors.monadic.driver import run_if_program
 from tapem.doors.monadic.programs import (
     backward,
     backward_scalar,
@@ -14,12 +15,11 @@ from tapem.doors.monadic.programs import (
     pure,
     sequence,
     set_tape,
-    to_tracers,
     traverse,
 )
-from tapem.doors.monadic.step import Err, Ok, TapeM, drive
+from tapem.doors.monadic.step import Err, Ok, TapeM
 
 __all__ = [
-    "Err", "Ok", "TapeM", "backward", "backward_scalar", "const", "do", "drive", "fail", "fold", "get_tape", "leaf",
-    "lift", "param", "pure", "sequence", "set_tape", "to_tracers", "traverse",
+    "Err", "Ok", "TapeM", "backward", "backward_scalar", "const", "do", "fail", "fold", "get_tape", "leaf", "lift",
+    "param", "pure", "run_if_program", "sequence", "set_tape", "traverse",
 ]  # fmt: skip

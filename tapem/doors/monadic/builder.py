@@ -1,21 +1,39 @@
-"""Builder: the tape that a running program has built so far, and how its ops are placed there.
+"""Builders: where a running program stands, and how its ops are recorded there.
 
-A program runs either on a builder, whose state is one immutable tape after another, or inside a transform, where the
-direct code around it records too. The two are told apart here and nowhere else.
+A program runs either on a tape, whose next state is another tape, or inside a transform, where the direct code around
+it records too. The two builders tell them apart, and nothing else does. Direct code sees tracers where a program sees
+Refs: `as_tracer` and `as_ref` lead from one to the other.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import chain
 from typing import Any, cast
 
-from tapem.core import Node, Primitive, Static
+import numpy as np
+
+from tapem.core import CONTEXT, Node, Primitive, Static, prepared, run, tree_map
 from tapem.doors.direct.recorder import Recorder
 from tapem.doors.direct.tracer import Tracer
+from tapem.doors.monadic.step import is_step
 from tapem.doors.pure.ref import Ref, unknown
 from tapem.doors.pure.tape import Tape
-from tapem.errors import StepError
+
+
+def as_tracer(value: Any, recorder: Recorder) -> Any:
+    """The tracer of a Ref, which must be on the recorder's tape; any other value as it is."""
+    if type(value) is not Ref:
+        return value
+    nodes, node = recorder.nodes, value.node
+    if node.id >= len(nodes) or nodes[node.id] is not node:
+        raise unknown(value, len(nodes))
+    return Tracer(recorder, node)
+
+
+def as_ref(value: Any, recorder: Recorder) -> Any:
+    """The Ref of a tracer of this recorder; any other value as it is."""
+    return Ref(value.node) if type(value) is Tracer and value.recorder is recorder else value
 
 
 class Continuation:
@@ -52,82 +70,92 @@ class Continuation:
         return self._tape.append(*self._added) if self._added else self._tape
 
 
-class Builder(Recorder):
-    """The recorder of a running program: it holds a tape, and with every op the next one."""
+class TapeBuilder:
+    """The builder of a program that runs on a tape: with every op it holds the next tape."""
 
-    __slots__ = ("added", "held")
+    __slots__ = ("lent", "state")
 
-    held: Tape
-    added: Any  # a Continuation, which the engine takes for a list of nodes; None until it is needed
+    state: Tape
+    lent: Recorder | None  # the recorder of the direct code that the program calls, from the first such call on
 
     def __init__(self, tape: Tape) -> None:
         """Start from a tape."""
-        super().__init__()
-        self.rewind(tape)
+        self.state = tape
+        self.lent = None
 
-    @property
-    def nodes(self) -> list[Node]:
-        """What direct code records to, and reads."""
-        if self.added is None:
-            self.added = Continuation(self.held)
-        return self.added
+    def apply(self, op: Primitive, operands: tuple[Any, ...], static: Static) -> Any:
+        """Record one op: a Ref, or a tuple of Refs where the op has several results."""
+        result, self.state = self.state.apply(op, operands, static)
+        return result
 
-    @nodes.setter
-    def nodes(self, nodes: list[Node]) -> None:  # pyright: ignore[reportIncompatibleVariableOverride]
-        self.rewind(Tape.of(nodes, len(nodes)))
+    def leaf(self, value: Any, name: str | None, requires_grad: bool) -> Ref:
+        """Record a given value."""
+        ref, self.state = self.state.leaf(value, name=name, requires_grad=requires_grad)
+        return ref
+
+    def direct(self, f: Callable[[list[Any]], Any], values: list[Any]) -> Any:
+        """The result of direct code, which records on a recorder that goes on from the tape.
+
+        A tensor that direct code did not compute from its arguments is a constant of the tape. Within a tree, what is
+        not a tracer stays as it is: a state, a count, a key.
+        """
+        if self.lent is None:
+            self.lent = Recorder()
+        continuation = Continuation(self.state)
+        self.lent.nodes = cast("list[Node]", continuation)  # the engine reads it and appends to it, as to a list
+        result = call_on(self.lent, f, values)
+        self.state = continuation.whole()
+        if isinstance(result, np.ndarray | np.generic | float):
+            return self.leaf(result, None, False)
+        return result_of(result, self.lent)
 
     def tape(self) -> Tape:
-        """What was recorded so far, as a value."""
-        if self.added is not None:
-            self.rewind(self.added.whole())
-        return self.held
-
-    def mark(self) -> Tape:
-        """The tape as it is: the state of a program is a value."""
-        return self.tape()
-
-    def rewind(self, mark: Tape | None) -> None:
-        """Go on from another tape."""
-        assert mark is not None
-        self.held = mark
-        self.added = None
+        """What was recorded so far."""
+        return self.state
 
 
-def as_tape(tape: object, what: str) -> Tape:
-    """A tape that a user gave; StepError, which names `what` was given it, if it is none."""
-    if not isinstance(tape, Tape):
-        raise StepError(f"{what} needs a Tape, such as tm.Tape() or one that run returned, not {tape!r}.")
-    return tape
+class RecorderBuilder:
+    """The builder of a program that runs inside a transform: the direct door records its ops."""
+
+    __slots__ = ("recorder", "state")
+
+    state: Tape | None
+
+    def __init__(self, recorder: Recorder) -> None:
+        """Record where the direct code around the program records."""
+        self.recorder = recorder
+        self.state = None
+
+    def apply(self, op: Primitive, operands: tuple[Any, ...], static: Static) -> Any:
+        """Record one op: a Ref, or a tuple of Refs where the op has several results."""
+        recorder = self.recorder
+        result = op(*[as_tracer(operand, recorder) for operand in operands], **static)
+        if type(result) is tuple:
+            return tuple([as_ref(part, recorder) for part in cast("tuple[Any, ...]", result)])
+        return as_ref(result, recorder)
+
+    def leaf(self, value: Any, name: str | None, requires_grad: bool) -> Ref:
+        """Record a given value."""
+        return Ref(self.recorder.leaf(value, name=name, requires_grad=requires_grad))
+
+    def direct(self, f: Callable[[list[Any]], Any], values: list[Any]) -> Any:
+        """The result of direct code, which records where the program does."""
+        return result_of(call_on(self.recorder, f, values), self.recorder)
+
+    def tape(self) -> Tape:
+        """What was recorded so far, by the program and by the direct code around it."""
+        return self.recorder.tape()
 
 
-def place(op: Primitive, operands: tuple[Any, ...], static: Static, builder: Recorder) -> Any:
-    """Record one op: a Ref, or a tuple of Refs where the op has several results."""
-    if type(builder) is not Builder:  # inside a transform: the direct door records the op
-        return as_refs(op(*as_tracers(operands, builder), **static))
-    result, builder.held = builder.tape().apply(op, operands, static)
-    return result
+def call_on(recorder: Recorder, f: Callable[[list[Any]], Any], values: list[Any]) -> Any:
+    """Call direct code with this recorder as the current one, and with tracers in the place of Refs."""
+    tracers = [as_tracer(value, recorder) for value in values]
+    return run(prepared(CONTEXT.get()._replace(recorder=recorder).usual()), f, tracers)
 
 
-def as_tracer(value: Any, recorder: Recorder) -> Any:
-    """What direct code takes in the place of a value: for a Ref, which must be on the recorder's tape, its tracer."""
-    if type(value) is not Ref:
-        return value
-    nodes, node = recorder.nodes, value.node
-    if node.id >= len(nodes) or nodes[node.id] is not node:
-        raise unknown(value, len(nodes))
-    return Tracer(recorder, node)
+def result_of(result: Any, recorder: Recorder) -> Any:
+    """A tree that direct code returned, with Refs in the place of tracers; a step as it is."""
+    return result if is_step(result) else tree_map(lambda value: as_ref(value, recorder), result)
 
 
-def as_tracers(values: tuple[Any, ...], recorder: Recorder) -> tuple[Any, ...]:
-    """The values with every Ref as its tracer."""
-    return tuple(as_tracer(value, recorder) for value in values)
-
-
-def as_refs(value: Any) -> Any:
-    """The result of an op with every tracer as the Ref that a program takes in its place."""
-    if type(value) is tuple:
-        return tuple(map(as_refs, cast(tuple[Any, ...], value)))
-    return Ref(value.node) if type(value) is Tracer else value
-
-
-__all__ = ["Builder", "as_refs", "as_tape", "as_tracer", "place"]
+__all__ = ["RecorderBuilder", "TapeBuilder", "as_ref", "as_tracer"]

@@ -5,15 +5,14 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Generator, Iterable
-from typing import Any, ParamSpec, TypeVar, cast
+from typing import Any, ParamSpec, TypeVar
 
-import numpy as np
-
-from tapem.core import CONTEXT, prepared, run, tree_flatten, tree_unflatten
+from tapem.core import tree_flatten, tree_leaves, tree_map, tree_unflatten
 from tapem.doors.direct.recorder import Recorder
 from tapem.doors.direct.tracer import Tracer
-from tapem.doors.monadic.builder import Builder, as_tape, as_tracer
-from tapem.doors.monadic.step import Bind, Effect, Program, TapeM, drive, is_step, made
+from tapem.doors.monadic.builder import as_ref
+from tapem.doors.monadic.driver import run_if_program
+from tapem.doors.monadic.step import Bind, Builder, Effect, Program, TapeM, as_tape, is_step, made
 from tapem.doors.pure.gradients import Gradients
 from tapem.doors.pure.tape import Ref, Tape
 from tapem.errors import StepError, TapeError
@@ -44,7 +43,7 @@ def fail(error: TapeError | str) -> TapeM[Any]:
     if not isinstance(problem, TapeError):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise StepError(f"fail needs a message or a TapeError (a class of your own may derive from it), not {error!r}.")
 
-    def action(_: Recorder) -> Any:
+    def action(_: Builder) -> Any:
         raise problem
 
     return Effect(action)
@@ -70,10 +69,10 @@ def set_tape(tape: Tape) -> TapeM[None]:
 
     as_tape(tape, "set_tape")
 
-    def action(builder: Recorder) -> None:
-        if not isinstance(builder, Builder):
+    def action(builder: Builder) -> None:
+        if builder.state is None:
             raise StepError("set_tape: inside grad, vmap and the like the tape belongs to the transform.")
-        builder.rewind(tape)
+        builder.state = tape
 
     return Effect(action)
 
@@ -86,12 +85,12 @@ def leaf(value: Any, *, name: str | None = None, requires_grad: bool = True) -> 
     Ref 0 'x' f64[2]
     """
 
-    def action(builder: Recorder) -> Ref:
+    def action(builder: Builder) -> Ref:
         if type(value) is Ref:
             return value
         if type(value) is Tracer:
             return Ref(value.node)
-        return Ref(builder.leaf(value, name=name, requires_grad=requires_grad))
+        return builder.leaf(value, name, requires_grad)
 
     return Effect(action)
 
@@ -140,12 +139,12 @@ def do(program: Callable[P, Generator[Any, Any, A]]) -> Callable[P, TapeM[A]]:
 
     @functools.wraps(program)
     def build(*arguments: P.args, **options: P.kwargs) -> TapeM[A]:
-        recorder = recorder_of((arguments, options))
+        recorder = recorder_of(arguments, options)
         if recorder is None:
             return made(Program(program, arguments, dict(options)))
-        refs, ref_options = to_refs((arguments, options), recorder)
+        refs, ref_options = tree_map(lambda leaf: as_ref(leaf, recorder), (arguments, options))
         # A caller inside a transform expects what plain code would give.
-        return cast("TapeM[A]", to_tracers(drive(Program(program, refs, ref_options), recorder), recorder))
+        return run_if_program(Program(program, refs, ref_options), recorder)
 
     return build
 
@@ -166,53 +165,33 @@ def lift(f: Callable[..., Any]) -> Callable[..., TapeM[Any]]:
     def build(*arguments: Any, **options: Any) -> TapeM[Any]:
         leaves, structure = tree_flatten((arguments, options))
 
-        def body(bound: list[Any]) -> TapeM[Any]:
-            def action(builder: Recorder) -> Any:
-                inputs, keywords = tree_unflatten(structure, [as_tracer(value, builder) for value in bound])
-                inside = prepared(CONTEXT.get()._replace(recorder=builder).usual())
-                result = run(inside, functools.partial(f, *inputs, **keywords))
-                return result if is_step(result) else returned(result, builder)
+        def call(values: list[Any]) -> Any:
+            inputs, keywords = tree_unflatten(structure, values)
+            return f(*inputs, **keywords)
 
-            return Bind(Effect(action), lambda result: result if is_step(result) else pure(result))
+        def body(bound: list[Any]) -> TapeM[Any]:
+            return Bind(
+                Effect(lambda builder: builder.direct(call, bound)),
+                lambda result: result if is_step(result) else pure(result),
+            )
 
         return sequence(leaves).bind(body)
 
     return build
 
 
-def recorder_of(tree: Any) -> Recorder | None:
-    """The highest recorder among the tracers of a tree, if there are any."""
+def recorder_of(arguments: tuple[Any, ...], options: dict[str, Any]) -> Recorder | None:
+    """The highest recorder among the tracers of the arguments, if there are any."""
+    if not options and _REF.issuperset(map(type, arguments)):
+        return None
     found: Recorder | None = None
-    for value in tree_flatten(tree)[0]:
+    for value in tree_leaves((arguments, options)):
         if type(value) is Tracer and (found is None or value.recorder.level > found.level):
             found = value.recorder
     return found
 
 
-def to_refs(tree: Any, recorder: Recorder) -> Any:
-    """A tree with the recorder's tracers as Refs."""
-    leaves, structure = tree_flatten(tree)
-    return tree_unflatten(
-        structure,
-        [Ref(leaf.node) if type(leaf) is Tracer and leaf.recorder is recorder else leaf for leaf in leaves],
-    )
-
-
-def returned(result: Any, builder: Recorder) -> Any:
-    """What direct code returned, as a program takes it; a tensor, which depends on nothing, is a constant of the tape.
-
-    Within a tree, what is no tracer stays as it is: a state, a count, a key.
-    """
-    is_tensor = isinstance(result, np.ndarray | np.generic | float)
-    if is_tensor and isinstance(builder, Builder):
-        return Ref(builder.leaf(result, requires_grad=False))
-    return to_refs(result, builder)
-
-
-def to_tracers(tree: Any, recorder: Recorder) -> Any:
-    """A tree with Refs as the recorder's tracers."""
-    leaves, structure = tree_flatten(tree)
-    return tree_unflatten(structure, [Tracer(recorder, leaf.node) if type(leaf) is Ref else leaf for leaf in leaves])
+_REF = frozenset({Ref})
 
 
 def sequence(steps: Any) -> TapeM[Any]:

@@ -1,16 +1,15 @@
-"""TapeM: a description of a step `Tape -> (A, Tape)`, and the driver that takes it.
+"""TapeM: a description of a step `Tape -> (A, Tape)`, as data.
 
-A step is data: one op, or one step bound to what comes after. `run` drives a program with a loop and an explicit stack
-of continuations, never by recursion, so programs of any length run. The laws of the monad hold:
+A step is one op, one step bound to what comes after, a program of steps, or a function of the builder. What takes it is
+the driver, which stands above this file and registers itself here. The laws of the monad hold:
 
     pure(a).bind(f) == f(a)        m.bind(pure) == m        m.bind(f).bind(g) == m.bind(lambda a: f(a).bind(g))
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
-from types import GeneratorType
-from typing import Any, ClassVar, Generic, TypeVar, cast
+from collections.abc import Callable, Generator
+from typing import Any, ClassVar, Generic, Protocol, TypeVar, cast
 
 import numpy as np
 
@@ -28,8 +27,6 @@ from tapem.core import (
     tree_flatten,
     tree_unflatten,
 )
-from tapem.doors.direct.recorder import Recorder
-from tapem.doors.monadic.builder import Builder, as_tape, place
 from tapem.doors.monadic.outcome import Err, Ok
 from tapem.doors.pure.ref import Deferred, Ref
 from tapem.doors.pure.tape import Tape
@@ -38,6 +35,37 @@ from tapem.errors import StepError, TapeError
 A = TypeVar("A")
 B = TypeVar("B")
 A_co = TypeVar("A_co", covariant=True)
+
+
+class Builder(Protocol):
+    """Where a running program stands: what it has recorded so far, and how its next op is recorded."""
+
+    state: Any
+    """The Tape that a program goes back to when it catches an error; None inside a transform, whose tape only grows."""
+
+    def apply(self, op: Primitive, operands: tuple[Any, ...], static: Static) -> Any:
+        """Record one op: a Ref, or a tuple of Refs where the op has several results."""
+        ...
+
+    def leaf(self, value: Any, name: str | None, requires_grad: bool) -> Ref:
+        """Record a given value."""
+        ...
+
+    def direct(self, f: Callable[[list[Any]], Any], values: list[Any]) -> Any:
+        """The result of direct code, which sees tracers in the place of Refs and may return a step."""
+        ...
+
+    def tape(self) -> Tape:
+        """What was recorded so far."""
+        ...
+
+
+class Driver(Protocol):
+    """What takes a step on a tape; see `register_driver`."""
+
+    def __call__(self, step: TapeM[A], tape: Tape) -> tuple[A, Tape]:
+        """The result and the longer tape."""
+        ...
 
 
 class TapeM(Deferred, Generic[A_co]):
@@ -63,14 +91,11 @@ class TapeM(Deferred, Generic[A_co]):
 
         An error discards the tape of the failed run and touches nothing else.
         """
-        builder = Builder(Tape() if tape is None else as_tape(tape, "run"))
         try:
-            return drive(self, builder), builder.tape()
+            return _DRIVERS[0](self, Tape() if tape is None else as_tape(tape, "run"))
         except Exception as error:
             shorten(error)
             raise
-        finally:
-            builder.end()
 
     @boundary
     def eval(self, tape: Tape | None = None) -> A_co:
@@ -131,7 +156,7 @@ class TapeM(Deferred, Generic[A_co]):
         2
         """
         if not isinstance(step, TapeM):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise StepError(f"m.then(n), or m >> n, needs a step for n, not {_short(step)}; tm.pure(x) makes one.")
+            raise StepError(f"m.then(n), or m >> n, needs a step for n, not {short_text(step)}; tm.pure(x) makes one.")
         return self.bind(lambda _: step)
 
     def __rshift__(self, step: TapeM[B]) -> TapeM[B]:
@@ -150,7 +175,7 @@ class Effect(TapeM[A_co]):
 
     __slots__ = ()
 
-    def __init__(self, action: Callable[[Recorder], A_co]) -> None:
+    def __init__(self, action: Callable[[Builder], A_co]) -> None:
         """Describe the action."""
         _set_parts(self, (action,))
 
@@ -187,6 +212,21 @@ class Program(TapeM[A_co]):
         _set_parts(self, (function, arguments, options))
 
 
+_DRIVERS: list[Driver] = []
+
+
+def register_driver(driver: Driver) -> None:
+    """Say what takes steps; called once, where the driver is defined."""
+    _DRIVERS[:] = [driver]
+
+
+def as_tape(tape: object, caller: str) -> Tape:
+    """A tape that a user gave; StepError, in the name of the caller, for anything else."""
+    if not isinstance(tape, Tape):
+        raise StepError(f"{caller} needs a Tape, such as tm.Tape() or one that run returned, not {tape!r}.")
+    return tape
+
+
 def made(step: TapeM[A]) -> TapeM[A]:
     """A step as it is handed out: one that is described under no_grad gives constants, whenever it is taken."""
     return Bind(step, cut_off) if CONTEXT.get().constant else step
@@ -208,14 +248,6 @@ def cut_off(result: Any) -> TapeM[Any]:
 
 _set_parts = setter(TapeM, "parts")
 _new = object.__new__
-
-
-def start(function: Callable[..., Any], arguments: tuple[Any, ...], options: dict[str, Any]) -> Any:
-    """A fresh generator of a program; StepError if its function makes none."""
-    generator: Any = function(*arguments, **options)
-    if type(generator) is not GeneratorType:
-        raise StepError(f"the program {function.__name__} must yield its steps, but returned {_short(generator)}.")
-    return cast(Any, generator)
 
 
 def step_text(step: TapeM[Any], depth: int = 3) -> str:
@@ -240,146 +272,7 @@ def operand_text(value: Any, depth: int) -> str:
         return f"%{value.id}"
     if isinstance(value, TapeM):
         return step_text(cast(TapeM[Any], value), depth)
-    return constant_text(value) if type(value) is np.ndarray else _short(value)
-
-
-class _Waiting:
-    """What is left to do: an op that waits for the operand at `position`, a step; those before it are bound."""
-
-    __slots__ = ("bound", "op", "position", "static")
-
-    def __init__(self, op: Primitive, operands: tuple[Any, ...], static: Static, position: int) -> None:
-        """Wait for the first step among the operands."""
-        self.op = op
-        self.bound = list(operands)
-        self.static = static
-        self.position = position
-
-
-class _Running:
-    """What is left to do: a program that waits for the step it has asked for; `mark` is the tape it asked on."""
-
-    __slots__ = ("generator", "mark")
-
-    def __init__(self, generator: Any, mark: Tape | None) -> None:
-        """Start the program."""
-        self.generator = generator
-        self.mark = mark
-
-
-def drive(step: TapeM[A], builder: Recorder) -> A:
-    """Take a step on a builder, with an explicit stack of what is still to be done.
-
-    The stack holds bound functions, running programs, and ops that wait for an operand. An error is raised at the
-    `yield` of the program that asked for the step, as in plain code; if the program catches it, it goes on from the
-    tape on which it had asked.
-    """
-    mark = builder.mark
-    stack: list[Any] = []
-    current: Any = step
-    error: Exception | None = None
-    try:
-        while True:
-            # Down: take the step at hand, or put off what must wait for its parts.
-            result: Any = None
-            kind = current.__class__
-            try:
-                if kind is Apply:
-                    op, operands, static = current.parts
-                    position = next_step(operands, 0)
-                    if position >= 0:
-                        stack.append(_Waiting(op, operands, static, position))
-                        current = operands[position]
-                        continue
-                    result = place(op, operands, static, builder)
-                elif kind is Bind:
-                    current, continuation = current.parts
-                    stack.append(continuation)
-                    continue
-                elif kind is Program:
-                    stack.append(_Running(start(*current.parts), mark()))
-                elif kind is Effect:
-                    result = current.parts[0](builder)
-                else:
-                    result = settled(current, stack)
-            except Exception as raised:
-                error = raised
-            # Up: hand the result, or the error, to what waits for it, until something asks for another step.
-            while stack:
-                top = stack[-1]
-                if type(top) is _Running:
-                    try:
-                        if error is None:
-                            current = top.generator.send(result)
-                        else:
-                            builder.rewind(top.mark)
-                            current = top.generator.throw(error)
-                            error = None
-                        top.mark = mark()
-                        break
-                    except StopIteration as stop:
-                        stack.pop()
-                        result, error = stop.value, None
-                    except Exception as raised:
-                        stack.pop()
-                        error = of_array(raised, top.generator) or raised
-                    continue
-                stack.pop()
-                if error is not None:
-                    continue
-                try:
-                    if type(top) is _Waiting:
-                        top.bound[top.position] = result
-                        position = next_step(top.bound, top.position + 1)
-                        if position >= 0:
-                            top.position = position
-                            stack.append(top)
-                            current = top.bound[position]
-                            break
-                        result = place(top.op, tuple(top.bound), top.static, builder)
-                    else:
-                        current = top(result)
-                        if is_step(current):
-                            break
-                        raise StepError(
-                            f"a function given to bind must return a step, but returned {_short(current)}. "
-                            "Use .map(f) for a plain function, or wrap the value in tm.pure(...)."
-                        )
-                except Exception as raised:
-                    error = raised
-            else:
-                if error is not None:
-                    raise error
-                return cast(A, result)
-    finally:
-        error = None  # its traceback holds this frame: together they would be a circle, and the tape in it
-        for waiting in reversed(stack):
-            if type(waiting) is _Running:
-                waiting.generator.close()
-
-
-def of_array(error: Exception, generator: Any) -> StepError | None:
-    """The error for `yield from` an array, of which Python says only that its iterator has no `send`."""
-    if not isinstance(error, AttributeError) or error.name != "send" or type(error.obj) is not _ROWS:
-        return None
-    problem = StepError(
-        f"the program {generator.__name__} took `yield from` of an array, which is no step: an op that is given arrays "
-        "alone computes at once. Make a step of one of them (x = yield from tm.const(x)), or write `yield`, which "
-        "hands an array back as it is."
-    )
-    problem.__cause__ = error
-    return problem
-
-
-_ROWS = type(iter(np.zeros(1)))
-
-
-def next_step(operands: Sequence[Any], start: int) -> int:
-    """The position of the first operand from `start` on that is a step, or -1."""
-    for position in range(start, len(operands)):
-        if isinstance(operands[position], TapeM):
-            return position
-    return -1
+    return constant_text(value) if type(value) is np.ndarray else short_text(value)
 
 
 def is_step(value: Any) -> bool:
@@ -387,22 +280,8 @@ def is_step(value: Any) -> bool:
     return isinstance(value, TapeM)
 
 
-def settled(value: Any, stack: list[Any]) -> Any:
-    """A yielded value that is no step but already a tensor: it is handed back as it is."""
-    if type(value) in (bool, int, float):
-        return value
-    kind = getattr(value, "dtype", None)
-    if isinstance(kind, np.dtype) and kind.kind in "fiub":
-        return value
-    running = [waiting.generator for waiting in stack if type(waiting) is _Running]
-    where = f"the program {running[-1].__name__}" if running else "a program"
-    raise StepError(
-        f"{where} yielded {_short(value)}, which is neither a step nor a tensor. Yield what an op returns: "
-        "h = yield relu(x)."
-    )
-
-
-def _short(value: object) -> str:
+def short_text(value: object) -> str:
+    """A value as an error quotes it, cut short."""
     text = f"{value!r}"
     return text if len(text) <= 60 else f"{text[:57]}..."
 
@@ -423,4 +302,7 @@ class PureDoor:
 for _type in (Ref, TapeM, Effect, Apply, Bind, Program):
     register_door(_type, PureDoor)
 
-__all__ = ["Apply", "Bind", "Effect", "Err", "Ok", "Program", "TapeM", "drive"]
+__all__ = [
+    "Apply", "Bind", "Builder", "Driver", "Effect", "Err", "Ok", "Program", "TapeM", "as_tape", "is_step", "made",
+    "register_driver", "short_text",
+]  # fmt: skip

@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
-from tapem.core import Array, Immutable, read_only, setter
+from tapem.core import Array, Immutable, Node, read_only, setter
 from tapem.errors import MissingGradientError, TapeError, UnknownRefError
 from tapem.tangents import add
 
-if TYPE_CHECKING:
-    from tapem.doors.pure.tape import Tape
+
+class Nodes(Protocol):
+    """What gradients need to know of the tape that was swept: it gives the node of a Ref or an id."""
+
+    def __getitem__(self, key: Any) -> Node:
+        """The node; UnknownRefError if it is not on the tape."""
+        ...
+
+    def __len__(self) -> int:
+        """The number of nodes."""
+        ...
 
 
 class Gradients(Immutable, Mapping[Any, Array]):
@@ -33,9 +42,9 @@ class Gradients(Immutable, Mapping[Any, Array]):
     __slots__ = ("_cotangents", "_tape")
 
     _cotangents: Mapping[int, Any]
-    _tape: Tape
+    _tape: Nodes
 
-    def __init__(self, cotangents: Mapping[int, Any], tape: Tape) -> None:
+    def __init__(self, cotangents: Mapping[int, Any], tape: Nodes) -> None:
         """Wrap what `reverse` returned, with the tape that it swept."""
         _set_cotangents(self, cotangents)
         _set_tape(self, tape)
