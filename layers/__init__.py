@@ -1,6 +1,6 @@
 """Layers: ops with parameters, and layer objects made from them.
 
-The functional ops (`linear`) take their weights as arguments, and go through all three doors. The objects (`Linear`)
+The functional ops (`linear`) take their weights as arguments and work through all three doors. The objects (`Linear`)
 describe a function with parameters: `init` draws them, `apply` is pure, `>>` composes.
 """
 

@@ -1,4 +1,4 @@
-"""Activation functions as layers: each applies one op of tapem, whose static arguments are its fields."""
+"""Activation functions as layers: each applies one op of tapem; the op's static arguments are the layer's fields."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tapem import ArgumentError
 
 @dataclass(frozen=True)
 class Activation(Layer):
-    """What the activation functions share: a frozen dataclass that derives from this names its op.
+    """The base of the activation functions: a subclass is a frozen dataclass that names its op.
 
     >>> @dataclass(frozen=True)
     ... class Clamp(Activation):
@@ -31,7 +31,7 @@ class Activation(Layer):
     op: ClassVar[Callable[..., Any]]
 
     def __post_init__(self) -> None:
-        """Let the op check its static arguments, on the smallest value that the layer takes."""
+        """Let the op check its static arguments on the smallest value that the layer takes."""
         self.forward((), np.ones((1,) * (len(self.takes) - 1)))
 
     def forward(self, params: Any, x: Any, *, key: Any = None, train: bool = False) -> Any:
@@ -134,7 +134,7 @@ class Tanh(Activation):
 
 @dataclass(frozen=True)
 class AlongAxis(Activation):
-    """What softmax and log_softmax share: the axis, which must be there."""
+    """The base of softmax and log_softmax: both need their axis."""
 
     axis: int = -1
 
@@ -145,7 +145,7 @@ class AlongAxis(Activation):
 
     @property
     def takes(self) -> Pattern:
-        """At least as many axes as are needed for the axis to be one of them."""
+        """Any shape that has the axis."""
         return (..., *(None,) * (self.axis + 1 if self.axis >= 0 else -self.axis))
 
 
@@ -153,7 +153,7 @@ class AlongAxis(Activation):
 class Softmax(AlongAxis):
     """`exp(x) / sum(exp(x))` along an axis, by default the last; see `tm.softmax`. Raises ShapeError without that axis.
 
-    For training, leave the logits as they are and use `losses.cross_entropy`.
+    For training, omit this layer and use `losses.cross_entropy` on the logits.
 
     >>> Softmax().apply((), np.array([0.0, np.log(3.0)]))
     array([0.25, 0.75])

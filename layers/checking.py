@@ -1,7 +1,7 @@
-"""Parameters and state compared, name by name and shape by shape, with what a layer's `init` and `init_state` give.
+"""Compare parameters and state, name by name and shape by shape, with those of a layer's `init` and `init_state`.
 
-Every call of a model makes this comparison, so what init gives is found out once for each layer: from its shapes alone
-where it can be traced, and only its form is kept.
+Every call of a model makes this comparison, so the form of the first parameters is computed only once for each layer,
+from shapes alone if `init` can be traced.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ KEY = tm.random.key(0)
 
 
 class Begins(Protocol):
-    """What has first parameters and a first state: a layer."""
+    """An object with first parameters and a first state, such as a layer."""
 
     def init(self, key: Any, input_shape: Any = None) -> Any:
         """The first parameters."""
@@ -32,22 +32,22 @@ class Begins(Protocol):
 
 
 class Form(NamedTuple):
-    """What two trees share that can stand for each other: the containers, and the shape of every leaf."""
+    """The containers of a tree and the shapes of its leaves; two trees of equal form can replace each other."""
 
     structure: Any
     shapes: tuple[tuple[int, ...], ...]
 
 
 def form_of(tree: Any) -> Form:
-    """The form of a tree; a leaf without a shape is a number."""
+    """The form of a tree; a leaf without a shape counts as a number, of shape ()."""
     leaves, structure = tm.tree_flatten(tree)
     return Form(structure, tuple([getattr(leaf, "shape", ()) for leaf in leaves]))
 
 
 class Beginnings(NamedTuple):
-    """What a layer's first parameters and first state look like; the first two are None if init minds the input.
+    """The form of a layer's first parameters and state; the first two fields are None if init depends on the input.
 
-    `form` is that of the pair of them, the others are shapes by their names.
+    `form` is the form of the pair of both, the other fields are shapes by their names.
 
     >>> import layers
     >>> beginnings_of(layers.BatchNorm(2)).params
@@ -59,25 +59,25 @@ class Beginnings(NamedTuple):
     state: Shapes
 
     def have_form(self, leaves: list[Any], structure: Any) -> bool:
-        """Whether this is the pair of the parameters and the state of such a layer, taken apart."""
+        """Whether these are the leaves and structure of a pair (parameters, state) of such a layer."""
         return self.form is not None and self.form == (structure, tuple([getattr(x, "shape", ()) for x in leaves]))
 
     def have_shapes(self, params: Any, state: Any) -> bool:
-        """The same by the names of the leaves: a list may stand for a tuple."""
+        """The same by the names of the leaves: a list may replace a tuple."""
         return tm.tree_shapes(params) == self.params and tm.tree_shapes(state) == self.state
 
 
 def beginnings_of(layer: Begins, input_shape: tuple[int, ...] | None = None) -> Beginnings:
-    """What a layer begins with, for inputs of this shape if it minds; equal layers share the answer."""
+    """The first parameters and state of a layer, for inputs of this shape if it depends on it; cached per layer."""
     try:
         hash(layer)
-    except TypeError:  # a layer of the user's, with a list or an array among its fields
+    except TypeError:  # a user's layer with a list or an array among its fields
         return asked(layer, input_shape)
     return remembered(layer, input_shape)
 
 
 def asked(layer: Begins, input_shape: tuple[int, ...] | None) -> Beginnings:
-    """The same, found by asking the layer."""
+    """The same without the cache."""
     state = layer.init_state()
     try:
         params = first_params(layer)
@@ -89,11 +89,16 @@ def asked(layer: Begins, input_shape: tuple[int, ...] | None) -> Beginnings:
 
 
 def first_params(layer: Begins, input_shape: tuple[int, ...] | None = None) -> Any:
-    """A tree like the first parameters, of which nothing but the shapes counts: large ones need not be drawn."""
+    """A tree with the shapes of the first parameters, without drawing them if `init` can be traced."""
     init = layer.init if input_shape is None else functools.partial(layer.init, input_shape=input_shape)
-    try:  # in a context of its own, where nobody watches or records
+    try:  # in a separate context, without a watcher and a recorder
         return contextvars.Context().run(tm.eval_shape, init, KEY)
-    except (TapeError, TypeError, ValueError, AttributeError):  # it draws with what takes no tracer for a key
+    except (
+        TapeError,
+        TypeError,
+        ValueError,
+        AttributeError,
+    ):  # it draws with a function that does not take a tracer as key
         return init(KEY)
 
 
@@ -101,11 +106,11 @@ remembered = functools.lru_cache(maxsize=256)(asked)
 
 
 def check_trees(layer: Any, params: Any, state: Any, x: Any) -> None:
-    """ArgumentError or ShapeError where params or state are not those of the layer."""
+    """Raise ArgumentError or ShapeError if params or state do not belong to the layer."""
     first, shape = layer.beginnings, getattr(x, "shape", None)
     if (beginnings_of(layer, shape) if first.params is None else first).have_shapes(params, state):
         return
-    # What the layer begins with is asked for anew: nobody is refused on account of what was true before.
+    # Without the cache, so that an old answer cannot cause an error.
     wants = first_params(layer, shape)
     for name, given, wanted in (("params", params, wants), ("state", state, layer.init_state())):
         if tm.tree_shapes(given).keys() != tm.tree_shapes(wanted).keys():
@@ -115,7 +120,7 @@ def check_trees(layer: Any, params: Any, state: Any, x: Any) -> None:
 
 
 def refuse_other_structures(layer: Begins, params: Any, state: Any) -> None:
-    """ArgumentError where params or state are not, container by container, what the layer begins with."""
+    """Raise ArgumentError if params or state have other containers than the layer's first ones."""
     for name, given, wanted in (("params", params, first_params(layer)), ("state", state, layer.init_state())):
         if form_of(given).structure != form_of(wanted).structure:
             refuse_structure(layer, name, given, wanted)
@@ -137,7 +142,7 @@ def outline(tree: Any) -> str:
 
 
 def complaint(layer: Begins, name: str) -> str:
-    """The beginning of every message."""
+    """The beginning of every error message."""
     return f"{layer!r}: {name} is not what model.{'init' if name == 'params' else 'init_state'} gives"
 
 

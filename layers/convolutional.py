@@ -28,7 +28,7 @@ from tapem import ArgumentError
 
 @dataclass(frozen=True, repr=False)
 class Convolutional(Windowed):
-    """What the convolutional layers share: their arguments, parameters and shapes."""
+    """The base of the convolutional layers: arguments, parameters and shapes."""
 
     in_channels: int
     out_channels: int
@@ -92,7 +92,7 @@ class Convolutional(Windowed):
         return params
 
     def first_weight(self, key: Array) -> Array:
-        """A weight (out, in / groups, *kernel), which is the shape from which initializers read off their fans."""
+        """Draw a weight (out, in / groups, *kernel), from whose shape initializers compute their fans."""
         return self.weight(key, (self.out_channels, self.in_channels // self.groups, *self.taps), self.dtype)
 
     def options(self) -> dict[str, Any]:
@@ -106,7 +106,7 @@ class Convolutional(Windowed):
 
 @dataclass(frozen=True, repr=False)
 class TransposedConvolutional(Convolutional):
-    """What the transposed convolutional layers share."""
+    """The base of the transposed convolutional layers."""
 
     output_padding: PerAxis = field(default=0, kw_only=True)
 
@@ -118,7 +118,7 @@ class TransposedConvolutional(Convolutional):
         return transposed_geometry(type(self).__name__, spatial, *arguments).size
 
     def first_weight(self, key: Array) -> Array:
-        """A weight (in, out / groups, *kernel): that of the convolution, with the two axes exchanged in every group."""
+        """Draw a weight (in, out / groups, *kernel): a convolution's, with the two axes exchanged in every group."""
         weight = super().first_weight(key)
         grouped = weight.reshape(self.groups, -1, *weight.shape[1:]).swapaxes(1, 2)
         return np.concatenate(list(grouped))
@@ -130,10 +130,10 @@ class TransposedConvolutional(Convolutional):
 
 @over(2, conv2d)
 class Conv2d(Convolutional):
-    """The convolution of images, (*batch, in_channels, h, w), with a kernel that is learnt; see `layers.conv2d`.
+    """The convolution of images, (*batch, in_channels, h, w), with a learned kernel; see `layers.conv2d`.
 
     Its parameters are `{"weight": (out, in / groups, *kernel_size), "bias": (out,)}`; the bias is missing with
-    `bias=False`, and otherwise drawn by the initializer given (by default zeros). `kernel_size`, `stride`, `padding`
+    `bias=False`, and otherwise drawn by the given initializer (by default zeros). `kernel_size`, `stride`, `padding`
     and `dilation` are one integer or one for each spatial axis; `padding` may also be "same" or "valid".
 
     Raises ArgumentError for sizes below 1, a negative padding, and groups that do not divide the channels.

@@ -23,7 +23,7 @@ class Linear(Layer):
     """The affine map of the last axis, `x W^T + b`: (*batch, in_features) -> (*batch, out_features).
 
     Its parameters are `{"weight": (out, in), "bias": (out,)}`; the bias is missing with `bias=False`, and otherwise
-    drawn by the initializer given (by default zeros). Raises ArgumentError for sizes below 1.
+    drawn by the given initializer (by default zeros). Raises ArgumentError for sizes below 1.
 
     >>> layer = Linear(3, 2)
     >>> params = layer.init(tm.random.key(0))
@@ -71,9 +71,9 @@ class Linear(Layer):
 
 @dataclass(frozen=True)
 class Flatten(Layer):
-    """The axes from `start` on as a single one; by default all but the first, which counts examples.
+    """Merge the axes from `start` on into one; by default all but the first, which is the batch axis.
 
-    A negative `start` leaves any number of leading axes free: `Flatten(-3)` merges (channels, height, width).
+    A negative `start` keeps any number of leading axes: `Flatten(-3)` merges (channels, height, width).
 
     >>> Flatten().apply((), np.ones((32, 8, 8))).shape, Flatten(-2).apply((), np.ones((8, 8))).shape
     ((32, 64), (64,))

@@ -12,10 +12,10 @@ from tapem import ArgumentError
 
 @dataclass(frozen=True)
 class Dropout(Layer):
-    """Every element is zero with probability `rate`, in training; otherwise nothing happens. See `layers.dropout`.
+    """Set every element to zero with probability `rate` in training; otherwise do nothing. See `layers.dropout`.
 
     In training it needs a key: `model.apply(params, x, key=key, train=True)`, a new one for every step. Raises
-    ArgumentError for a rate outside [0, 1), or where the key is missing.
+    ArgumentError for a rate outside [0, 1) or a missing key.
 
     >>> import numpy as np, tapem as tm
     >>> layer, x = Dropout(0.5), np.ones(6)
@@ -33,7 +33,7 @@ class Dropout(Layer):
         return f"Dropout({self.rate})"
 
     def forward(self, params: Any, x: Any, *, key: Any = None, train: bool = False) -> Any:
-        """In training the elements that are kept, scaled, and zeros; otherwise x."""
+        """In training the kept elements, scaled, and zeros; otherwise x."""
         if not train:
             return x
         if key is None:

@@ -1,4 +1,4 @@
-"""The layer that gives every integer below a certain number a vector that is learnt."""
+"""The layer that gives every integer of a vocabulary a learned vector."""
 
 from __future__ import annotations
 

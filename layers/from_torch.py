@@ -1,4 +1,4 @@
-"""Parameters that torch has learned: taken from a `state_dict` into the trees of the layers here.
+"""Convert parameters of torch modules, from a `state_dict`, to the trees of the layers here.
 
 In torch, `safetensors.torch.save_file(module.state_dict(), path)`; here, `from_torch(layer, tm.load(path))`.
 """
@@ -20,9 +20,9 @@ from layers.residual import Residual
 from layers.transformer import MultiHeadAttention
 from tapem import ArgumentError, ShapeDtype, TreeError
 
-# The name that torch has for what is called otherwise here; weight and bias are weight and bias.
+# Torch's names for parameters that have other names here; weight and bias have the same names.
 NAMES = {"gamma": "weight", "beta": "bias", "table": "weight", "mean": "running_mean", "var": "running_var"}
-# What torch keeps beside the parameters and has no use here: the number of batches that batch norm has seen.
+# Torch's batch norm also keeps the number of batches, which is not used here.
 IGNORED = "num_batches_tracked"
 
 
@@ -39,7 +39,7 @@ def from_torch(layer: Layer, tensors: Mapping[str, Array], prefix: str = "") -> 
     places. What is no tensor is up to the layer: torch's norms have `eps=1e-5`, its attention has biases.
 
     Raises TreeError, listing every tensor that is missing, unexpected, or of another shape or kind, and ArgumentError
-    for layers of which torch has no counterpart that is known here.
+    for layers without a known counterpart in torch.
 
     >>> tensors = {"0.weight": np.ones((3, 2), np.float32), "0.bias": np.zeros(3, np.float32)}
     >>> from layers import Relu
@@ -73,16 +73,16 @@ def from_torch(layer: Layer, tensors: Mapping[str, Array], prefix: str = "") -> 
 
 
 class Source:
-    """The tensors, which of them were used, and what was wrong with them."""
+    """The tensors, the names of the used ones, and the problems with them."""
 
     def __init__(self, tensors: Mapping[str, Array]) -> None:
-        """Nothing is used yet."""
+        """Start with no used tensors."""
         self.tensors = tensors
         self.used: set[str] = set()
         self.problems: list[str] = []
 
     def take(self, name: str, like: Array) -> Array:
-        """A tensor of the shape of another array, in its dtype; what is wrong with it is noted."""
+        """A tensor of the shape of another array, in its dtype; a problem with it is noted."""
         self.used.add(name)
         if name not in self.tensors:
             self.problems.append(f"missing: {name} {ShapeDtype.of(like)}")
@@ -95,7 +95,7 @@ class Source:
 
 
 def taken(layer: Layer, source: Source, start: str) -> tuple[Any, Any]:
-    """Parameters and state of a layer, from the tensors whose names begin with `start`."""
+    """Take parameters and state of a layer from the tensors whose names begin with `start`."""
     if isinstance(layer, Sequential):
         parts = [taken(part, source, f"{start}{position}.") for position, part in enumerate(layer.layers)]
         return tuple(params for params, _ in parts), tuple(state for _, state in parts) if layer.has_state else EMPTY
@@ -115,12 +115,12 @@ def taken(layer: Layer, source: Source, start: str) -> tuple[Any, Any]:
 
 
 def renamed(tree: dict[str, Array], source: Source, start: str) -> dict[str, Array]:
-    """A dict like this one, of tensors with torch's names."""
+    """Make a dict like this one from tensors with torch's names."""
     return {name: source.take(start + NAMES.get(name, name), like) for name, like in tree.items()}
 
 
 def attention(params: dict[str, Array], source: Source, start: str) -> dict[str, Array]:
-    """The projections, which torch multiplies from the left, and has those of q, k and v in one."""
+    """The projections; torch multiplies them from the left, and has those of q, k and v in one tensor."""
     outer = {"w": "out_proj.weight", "b": "out_proj.bias"}
     inner = {"w": "in_proj_weight", "b": "in_proj_bias"}
     found: dict[str, Array] = {}

@@ -1,7 +1,7 @@
 """Initializers: functions `(key, shape, dtype) -> array` that draw the first values of parameters.
 
-The shapes of weights are those of this package: `(out, in, *kernel)`. `fan_in`, the number of inputs that one output
-depends on, is therefore the product of all axes but the first; `fan_out` that of all but the second.
+The shapes of weights are those of this package: `(out, in, *kernel)`. So `fan_in`, the number of inputs of one output,
+is the product of all axes but the first; `fan_out` is the product of all axes but the second.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Key: TypeAlias = npt.NDArray[Any]
 
 
 class Initializer(Protocol):
-    """Any function that draws the first value of a parameter: `(key, shape, dtype) -> array`.
+    """A function that draws the first value of a parameter: `(key, shape, dtype) -> array`.
 
     >>> def halves(key, shape, dtype=np.float32):
     ...     return np.full(shape, 0.5, dtype)
@@ -66,7 +66,7 @@ def ones(key: Key | None, shape: Shape, dtype: npt.DTypeLike = np.float32) -> Ar
 
 
 def bias_initializer(bias: Initializer | bool) -> Initializer | None:
-    """What draws the bias of a layer, as its argument `bias` says: zeros for True, None, for no bias, for False.
+    """The initializer of a layer's bias from its argument `bias`: zeros for True, None (no bias) for False.
 
     >>> bias_initializer(True) is zeros, bias_initializer(ones) is ones, bias_initializer(False)
     (True, True, None)
@@ -77,7 +77,7 @@ def bias_initializer(bias: Initializer | bool) -> Initializer | None:
 
 
 def uniform(key: Key, shape: Shape, dtype: npt.DTypeLike = np.float32, *, scale: float = 0.05) -> Array:
-    """Evenly from [-scale, scale).
+    """Draw evenly from [-scale, scale).
 
     >>> bool(np.all(np.abs(uniform(tm.random.key(0), (100,))) <= 0.05))
     True
@@ -86,7 +86,7 @@ def uniform(key: Key, shape: Shape, dtype: npt.DTypeLike = np.float32, *, scale:
 
 
 def normal(key: Key, shape: Shape, dtype: npt.DTypeLike = np.float32, *, scale: float = 0.05) -> Array:
-    """From the normal distribution of mean 0 and standard deviation `scale`.
+    """Draw from the normal distribution with mean 0 and standard deviation `scale`.
 
     >>> 0.04 < float(normal(tm.random.key(0), (1000,)).std()) < 0.06
     True
@@ -95,7 +95,7 @@ def normal(key: Key, shape: Shape, dtype: npt.DTypeLike = np.float32, *, scale: 
 
 
 def glorot_uniform(key: Key, shape: Shape, dtype: npt.DTypeLike = np.float32) -> Array:
-    """Evenly, with variance `2 / (fan_in + fan_out)`: keeps the variance of values and cotangents alike (for tanh).
+    """Draw evenly with variance `2 / (fan_in + fan_out)`, which keeps the variance of values and cotangents (for tanh).
 
     Source: Glorot and Bengio 2010, equation 16.
 
@@ -106,7 +106,7 @@ def glorot_uniform(key: Key, shape: Shape, dtype: npt.DTypeLike = np.float32) ->
 
 
 def glorot_normal(key: Key, shape: Shape, dtype: npt.DTypeLike = np.float32) -> Array:
-    """Normal, with variance `2 / (fan_in + fan_out)`. Source: Glorot and Bengio 2010, equation 12.
+    """Draw normally with variance `2 / (fan_in + fan_out)`. Source: Glorot and Bengio 2010, equation 12.
 
     >>> glorot_normal(tm.random.key(0), (4, 2)).dtype
     dtype('float32')
@@ -115,7 +115,7 @@ def glorot_normal(key: Key, shape: Shape, dtype: npt.DTypeLike = np.float32) -> 
 
 
 def he_uniform(key: Key, shape: Shape, dtype: npt.DTypeLike = np.float32) -> Array:
-    """Evenly, with variance `2 / fan_in`: keeps the variance of values through relu. Source: He et al. 2015.
+    """Draw evenly with variance `2 / fan_in`, which keeps the variance of values through relu. Source: He et al. 2015.
 
     >>> bool(np.all(np.abs(he_uniform(tm.random.key(0), (4, 6))) <= 1.0))
     True
@@ -124,7 +124,7 @@ def he_uniform(key: Key, shape: Shape, dtype: npt.DTypeLike = np.float32) -> Arr
 
 
 def he_normal(key: Key, shape: Shape, dtype: npt.DTypeLike = np.float32) -> Array:
-    """Normal, with variance `2 / fan_in`. Source: He et al. 2015, equation 10.
+    """Draw normally with variance `2 / fan_in`. Source: He et al. 2015, equation 10.
 
     >>> he_normal(tm.random.key(0), (4, 2)).shape
     (4, 2)
@@ -133,7 +133,7 @@ def he_normal(key: Key, shape: Shape, dtype: npt.DTypeLike = np.float32) -> Arra
 
 
 def lecun_normal(key: Key, shape: Shape, dtype: npt.DTypeLike = np.float32) -> Array:
-    """Normal, with variance `1 / fan_in`. Source: LeCun et al. 1998, equation 16.
+    """Draw normally with variance `1 / fan_in`. Source: LeCun et al. 1998, equation 16.
 
     >>> lecun_normal(tm.random.key(0), (4, 2)).shape
     (4, 2)

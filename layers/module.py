@@ -1,8 +1,7 @@
 """Layer: an immutable description of a function with parameters; and Sequential, layers one after another.
 
-A layer holds no arrays. `init` draws a tree of parameters, `apply` is a pure function of parameters and input. What a
-layer computes is written once, in `forward`, as plain code on arrays; `apply` takes it through the door that its
-arguments ask for.
+A layer holds no arrays. `init` draws a tree of parameters, `apply` is a pure function of parameters and input. A layer
+defines its computation once, in `forward`, as plain code on arrays; `apply` runs it through the door of its arguments.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ MONADIC = (Ref, TapeM)
 
 
 def is_empty(tree: Any) -> bool:
-    """Whether a tree is EMPTY; unlike `==`, this asks nothing of arrays.
+    """Whether a tree is EMPTY; unlike `==`, this does not compare arrays.
 
     >>> is_empty(EMPTY), is_empty({"mean": 0.0})
     (True, False)
@@ -39,7 +38,7 @@ def is_empty(tree: Any) -> bool:
 
 
 class Part(NamedTuple):
-    """A layer within another one, with its share of the parameters and the shape that it is given.
+    """A layer within another one, with its own parameters and the shape of its input.
 
     >>> from layers import Linear, Relu
     >>> model = Linear(4, 8) >> Relu()
@@ -53,18 +52,18 @@ class Part(NamedTuple):
 
 
 class Layer:
-    """The base of all layers; a new one is a frozen dataclass with `forward`, and what it does not share with this.
+    """The base of all layers; a new one is a frozen dataclass with `forward` and the methods that differ from these.
 
     - `takes`: the shape that inputs must have, as a pattern (see `layers.shapes`); by default any.
-    - `output_shape`: the shape that comes out; by default that of the input.
+    - `output_shape`: the shape of the output; by default that of the input.
     - `init`: the first parameters; by default none.
     - `forward`: the value, written with NumPy or tapem's ops for arrays.
     - A layer with state (running statistics) overrides `init_state`, and `step` in place of `forward`.
-    - A layer made of layers calls their `as_part`, and says in `parts` what it is made of.
+    - A layer made of layers calls their `as_part`, and lists them in `parts`.
 
-    Or it overrides `init(key)`, `apply(params, x)` and `output_shape(input_shape)`, the three that are called from
-    outside; an `apply` is given `key`, `train` and `state` where it has parameters of these names. However a layer is
-    written, it composes, and goes through all three doors with its parameters and its state checked.
+    Or it overrides `init(key)`, `apply(params, x)` and `output_shape(input_shape)`, the three methods that users call;
+    `apply` gets `key`, `train` and `state` if it has parameters of these names. Either way a layer composes and works
+    through all three doors, with its parameters and its state checked.
 
     >>> import numpy as np
     >>> from dataclasses import dataclass
@@ -83,12 +82,12 @@ class Layer:
     takes_any: ClassVar[Pattern] = ANY
 
     def __init_subclass__(cls, **options: Any) -> None:
-        """Let what a new layer overrides be called as what it stands for."""
+        """Adapt the methods that a new layer overrides; see `layers.overriding`."""
         super().__init_subclass__(**options)
         adapt(cls)
 
     def __getstate__(self) -> dict[str, Any]:
-        """What is pickled: all but what can be found out again."""
+        """The state to pickle, without cached values."""
         return {name: value for name, value in vars(self).items() if name != "beginnings"}
 
     @property
@@ -97,21 +96,21 @@ class Layer:
         return self.takes_any
 
     def output_shape(self, input_shape: Pattern) -> Pattern:
-        """The shape that comes out for an input of this shape, batch axes included.
+        """The shape of the output for an input of this shape, batch axes included.
 
-        Sizes that are not known may be None, and leading axes `...`. Raises ShapeError if the layer does not take it.
+        Unknown sizes may be None, and leading axes `...`. Raises ShapeError if the layer does not take the shape.
         """
         self.check_input(input_shape)
         return input_shape
 
     def check_input(self, input_shape: Pattern) -> None:
-        """ShapeError if the layer does not take inputs of this shape."""
+        """Raise ShapeError if the layer does not take inputs of this shape."""
         reason = misfit(check_pattern(input_shape), self.takes)
         if reason is not None:
             raise ShapeError(f"{self!r} takes {shown(self.takes)}, not {shown(input_shape)}: {reason}.")
 
     def init(self, key: Array, input_shape: Pattern | None = None) -> Params:
-        """The first parameters, drawn with the key; `input_shape`, if it is given, is checked against the layer."""
+        """Draw the first parameters with the key; `input_shape`, if given, is checked against the layer."""
         if input_shape is not None:
             self.check_input(input_shape)
         return EMPTY
@@ -126,7 +125,7 @@ class Layer:
         return not is_empty(self.init_state())
 
     def parts(self, params: Any, input_shape: Pattern) -> Sequence[Part]:
-        """The layers that this one is made of, each with its parameters and the shape that it is given; here none."""
+        """The layers that this one consists of, each with its parameters and its input shape; here none."""
         return ()
 
     def forward(self, params: Any, x: Any, *, key: Any = None, train: bool = False) -> Any:
@@ -138,7 +137,7 @@ class Layer:
         return self.forward(params, x, key=key, train=train), state
 
     def as_part(self, params: Any, state: Any, x: Any, *, key: Any = None, train: bool = False) -> tuple[Any, Any]:
-        """The value and the new state, for a layer that this one is part of, which has checked params and state."""
+        """The value and the new state, called by a layer that contains this one and has checked params and state."""
         if type(self).apply is not Layer.apply:
             if is_empty(state):
                 return self.apply(params, x, key=key, train=train), state
@@ -148,7 +147,7 @@ class Layer:
         return found if type(found) is tuple and len(found) == 2 and found[0] is not None else self._pair(found)
 
     def _pair(self, found: Any) -> tuple[Any, Any]:
-        """A value and a new state; ArgumentError for all else that a user's layer may give."""
+        """Check that a user's layer returned a value and a new state. Raises ArgumentError otherwise."""
         if type(found) is not tuple or len(found) != 2:
             raise ArgumentError(f"{self!r} must return (value, new state), but returned {found!r}.")
         if found[0] is None:
@@ -162,9 +161,9 @@ class Layer:
     @overload
     def apply(self, params: Any, x: Any, *, key: Any = None, train: bool = False, state: Any = None) -> Any: ...
     def apply(self, params: Any, x: Any, *, key: Any = None, train: bool = False, state: Any = None) -> Any:
-        """The value of the layer: an array, a tracer or a step, as params and x ask for.
+        """The value of the layer: an array, a tracer or a step, depending on params and x.
 
-        `key` is for layers that draw random numbers, `train` for layers that work otherwise in training. Given the
+        `key` is for layers that draw random numbers, `train` for layers that work differently in training. With the
         `state` of a model that has one, the result is `(value, new state)`.
 
         Raises ArgumentError if the model has state and none is given, ShapeError if x or params do not fit.
@@ -173,7 +172,7 @@ class Layer:
         return self.entered(self._run, params, x, state, options)
 
     def entered(self, body: Callable[..., Any], params: Any, x: Any, state: Any, options: dict[str, Any]) -> Any:
-        """What `apply` gives, if `body` computes it, through the door that its arguments ask for."""
+        """Run `body`, which computes the result of `apply`, through the door of its arguments."""
         given = EMPTY if state is None else state
         leaves, structure = tm.tree_flatten((params, given))
         every = leaves + tm.tree_flatten(x)[0]
@@ -190,7 +189,7 @@ class Layer:
             check_trees(self, params, given, x)
         try:
             found = body(params, x, **options) if state is None else body(params, x, state=state, **options)
-        except (KeyError, IndexError, TypeError) as error:  # by which Python says that a tree is another one
+        except (KeyError, IndexError, TypeError) as error:  # Python's errors for a tree of another structure
             if not isinstance(error, TapeError):
                 refuse_other_structures(self, params, given)
             raise
@@ -199,14 +198,14 @@ class Layer:
         return found if found is not None else self._pair((found, EMPTY))
 
     def _run(self, params: Any, x: Any, *, key: Any = None, train: bool = False, state: Any = None) -> Any:
-        """What `apply` computes, if `step` says it."""
+        """The result of `apply`, computed by `step`."""
         if state is None:
             return self._pair(self.step(params, EMPTY, x, key=key, train=train))[0]
         return self.step(params, state, x, key=key, train=train)
 
     @functools.cached_property
     def beginnings(self) -> Beginnings:
-        """What the first parameters and the first state look like."""
+        """The form of the first parameters and the first state."""
         return beginnings_of(self)
 
     def __rshift__(self, other: Layer) -> Sequential:
@@ -221,7 +220,7 @@ class Layer:
 class Sequential(Layer):
     """Layers one after another; its parameters are the tuple of theirs. Also written `a >> b`.
 
-    Raises ShapeError when it is made, if some layer does not take what the one before gives.
+    The constructor raises ShapeError if a layer does not take the output of the one before.
 
     >>> from layers import Linear, Relu
     >>> model = Linear(4, 8) >> Relu() >> Linear(8, 2)
@@ -257,7 +256,7 @@ class Sequential(Layer):
 
     @property
     def takes(self) -> Pattern:
-        """The shape that the first layer that minds takes, if only layers that mind none stand before it."""
+        """The shape that the first layer with a requirement takes, if all layers before it take any shape."""
         for layer in self.layers:
             if layer.takes != self.takes_any or type(layer).output_shape is not Layer.output_shape:
                 return layer.takes
@@ -277,7 +276,7 @@ class Sequential(Layer):
     def _complaint(self, shapes: list[Pattern], position: int, reason: str) -> str:
         layer, given = self.layers[position], shapes[position]
         what = f"layer {position}, {layer!r}, takes {shown(layer.takes)}"
-        # The layer that made this shape is the one to be named, not a relu in between.
+        # Name the layer that made this shape, not a relu in between.
         makers = [i for i in range(position) if shapes[i + 1] != shapes[i] or self.layers[i].takes != self.takes_any]
         if not makers:
             return f"{what}, but the input has shape {shown(given)}: {reason}"
@@ -285,11 +284,11 @@ class Sequential(Layer):
         return f"{what}, but layer {maker}, {self.layers[maker]!r}, gives {shown(given)}: {reason}"
 
     def output_shape(self, input_shape: Pattern) -> Pattern:
-        """The shape that comes out of the last layer for an input of this shape."""
+        """The output shape of the last layer for an input of this shape."""
         return self._shapes(check_pattern(input_shape))[-1]
 
     def init(self, key: Array, input_shape: Pattern | None = None) -> tuple[Params, ...]:
-        """The first parameters of every layer, each drawn with a key of its own."""
+        """The first parameters of every layer, each drawn with its own key."""
         shapes = self._shapes(self.takes if input_shape is None else check_pattern(input_shape))
         keys = tm.random.split(key, len(self.layers))
         return tuple(

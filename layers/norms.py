@@ -23,7 +23,7 @@ from tapem import ArgumentError, ShapeError
 
 
 class Normalization(Layer):
-    """What the normalizations share: a scale gamma and a shift beta, one number each per feature or channel."""
+    """The base of the normalizations: a scale gamma and a shift beta, one number each per feature or channel."""
 
     gamma: Initializer
     beta: Initializer
@@ -126,10 +126,10 @@ class RMSNorm(Normalization):
 
 
 class ChannelNormalization(Normalization):
-    """What the normalizations of channels share: where the channels stand.
+    """The base of the normalizations of channels: the position of the channels.
 
-    With `spatial_axes`, that many axes follow them. Without, there is one batch axis, and they are axis 1; a layer
-    before that leaves leading axes free, as `Linear` and `Conv2d` do, is then taken to give (batch, channels, ...).
+    With `spatial_axes`, that many axes follow them. Without it, there is one batch axis, and the channels are axis 1; a
+    preceding layer with free leading axes, such as `Linear` and `Conv2d`, then counts as giving (batch, channels, ...).
     """
 
     channels: int
@@ -148,7 +148,7 @@ class ChannelNormalization(Normalization):
         return self.takes_any if self.spatial_axes is None else (..., self.channels, *(None,) * self.spatial_axes)
 
     def check_input(self, input_shape: Pattern) -> None:
-        """ShapeError unless inputs of this shape have the channels where they are looked for."""
+        """Raise ShapeError unless inputs of this shape have the channels at the expected position."""
         super().check_input(input_shape)
         if self.spatial_axes is not None:
             return
@@ -263,7 +263,7 @@ class BatchNorm(ChannelNormalization):
             )
 
     def init_state(self) -> dict[str, Array]:
-        """Mean 0 and variance 1; for float16 in float32, in which they are summed up."""
+        """Mean 0 and variance 1; for float16 in float32, the dtype of the sums."""
         dtype = np.promote_types(self.dtype, np.float32)
         return {"mean": np.zeros(self.channels, dtype), "var": np.ones(self.channels, dtype)}
 

@@ -1,8 +1,8 @@
-"""What a layer of the user's own overrides, made to be called as the methods of Layer are.
+"""Adapt the methods that a user's own layer overrides, so that they can be called like those of Layer.
 
-Layers made of layers ask all of them in the same way. So an `init` that wants no shape is not given one, an
-`output_shape` that knows nothing of patterns may fail on them, and an `apply` gets the three doors and the checks that
-`Layer.apply` has.
+Layers made of layers call all layers in the same way. So an `init` without a parameter for the shape does not get it,
+an `output_shape` for known sizes may fail on patterns, and an `apply` gets the three doors and the checks of
+`Layer.apply`.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def parameters_of(method: Method) -> list[str] | None:
 
 
 def init_with_shape(own: Method) -> Method:
-    """An `init(self, key)` as `init(self, key, input_shape=None)`."""
+    """Turn an `init(self, key)` into `init(self, key, input_shape=None)`."""
     names = parameters_of(own)
     if names is None or len(names) > 2:
         return own
@@ -42,7 +42,7 @@ def init_with_shape(own: Method) -> Method:
 
 
 def output_shape_of_patterns(own: Method) -> Method:
-    """An `output_shape` for known shapes as one for patterns: where it fails on what is not known, any may come out."""
+    """Turn an `output_shape` for known shapes into one for patterns: if it fails on unknown sizes, any shape fits."""
 
     def asked(self: Any, input_shape: Pattern) -> Pattern:
         found = own(self, input_shape)
@@ -56,7 +56,7 @@ def output_shape_of_patterns(own: Method) -> Method:
             return asked(self, input_shape)
         try:
             found = asked(self, input_shape)
-            # Sizes counted from the front drop a `...` that nothing follows, but not one before a last axis.
+            # An index from the front may drop a trailing `...`, but not one before a last axis.
             return asked(self, (..., None)) if tuple(input_shape) == ANY and found[:1] != ANY else found
         except (TypeError, ValueError, IndexError) as error:
             if isinstance(error, TapeError) and tuple(input_shape) != ANY:
@@ -67,7 +67,7 @@ def output_shape_of_patterns(own: Method) -> Method:
 
 
 def apply_with_doors(own: Method) -> Method:
-    """An `apply` that computes as one that checks, takes Refs, and need not have parameters for key and train."""
+    """Turn a plain `apply` into one that checks, takes Refs, and does not need parameters for key and train."""
     names = parameters_of(own)
 
     @functools.wraps(own)
@@ -89,7 +89,7 @@ ADAPTERS: dict[str, Callable[[Method], Method]] = {
 
 
 def adapt(layer_type: type[Any]) -> None:
-    """Adapt what a new subclass of Layer overrides."""
+    """Adapt the methods that a new subclass of Layer overrides."""
     for name, adapter in ADAPTERS.items():
         own = vars(layer_type).get(name)
         if inspect.isfunction(own):

@@ -18,7 +18,7 @@ from layers.windowed import Windowed, over
 
 @dataclass(frozen=True, repr=False)
 class Pool(Windowed):
-    """What the pooling layers share: their windows, and the shapes that come of them."""
+    """The base of the pooling layers: windows and shapes."""
 
     kernel_size: PerAxis
     stride: PerAxis | None = None
@@ -93,7 +93,7 @@ class AvgPool3d(Pool):
 
 @dataclass(frozen=True, repr=False)
 class SmoothMaxPool(Pool):
-    """What the smooth max-pools share: `beta`, which says how near to the maximum they are."""
+    """The base of the smooth max-pools: `beta` says how close they are to the maximum."""
 
     beta: float = 1.0
 

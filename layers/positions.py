@@ -1,4 +1,4 @@
-"""The layer that tells a network where in a sequence an element stands."""
+"""The layer that tells a network the position of an element in a sequence."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from layers.shapes import Pattern
 
 @dataclass(frozen=True)
 class SinusoidalPositions(Layer):
-    """Adds to every vector of (*batch, n, dim) one that stands for its position; see `layers.sinusoidal_positions`.
+    """Add to every vector of (*batch, n, dim) a code of its position; see `layers.sinusoidal_positions`.
 
     It has no parameters. Raises ArgumentError for a base below 1.
 

@@ -19,7 +19,7 @@ from layers.shapes import Pattern, split_pattern, with_last
 
 @dataclass(frozen=True, repr=False)
 class Recurrent(Layer):
-    """What the recurrent layers share: their sizes, parameters and shapes."""
+    """The base of the recurrent layers: sizes, parameters and shapes."""
 
     in_features: int
     hidden: int
@@ -48,14 +48,14 @@ class Recurrent(Layer):
         return (..., None, self.in_features)
 
     def output_shape(self, input_shape: Pattern) -> Pattern:
-        """The same leading axes, time (unless only the last output is asked for), and `hidden`."""
+        """The same leading axes, time (unless `last_only`), and `hidden`."""
         self.check_input(input_shape)
         time = (None, *split_pattern(input_shape)[1])[-2]
         result = (self.hidden,) if self.last_only else (time, self.hidden)
         return with_last(input_shape, (None, self.in_features), result)
 
     def init(self, key: Array, input_shape: Pattern | None = None) -> dict[str, Array]:
-        """The first weights and biases; those of each gate are drawn by themselves."""
+        """The first weights and biases; those of each gate are drawn separately."""
         super().init(key, input_shape)
         shapes = {
             "w_ih": (self.weight, (self.hidden, self.in_features)),

@@ -1,4 +1,4 @@
-"""Residual: a layer, or several, whose input is added to what they give."""
+"""Residual: a layer, or several, whose input is added to their output."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from tapem import ArgumentError, ShapeError
 
 @dataclass(frozen=True, repr=False)
 class Residual(Layer):
-    """`x + layer(x)`: the layer learns what to change. Its parameters and state are those of the layer.
+    """`x + layer(x)`: the layer learns the change. Its parameters and state are those of the layer.
 
-    Raises ShapeError, when it is made, if the layer cannot give the shape that it takes. Source: He et al., "Deep
-    residual learning for image recognition", 2016.
+    The constructor raises ShapeError if input and output of the layer cannot have the same shape. Source: He et al.,
+    "Deep residual learning for image recognition", 2016.
 
     >>> import numpy as np, tapem as tm
     >>> from layers import Linear, Relu
@@ -28,7 +28,7 @@ class Residual(Layer):
     layer: Layer
 
     def __post_init__(self) -> None:
-        """Check that the layer gives what it takes."""
+        """Check that input and output of the layer can have the same shape."""
         if not isinstance(self.layer, Layer):
             raise ArgumentError(f"Residual is made of a layer, but was given {self.layer!r}.")
         self.output_shape(self.takes)
@@ -43,7 +43,7 @@ class Residual(Layer):
         return self.layer.takes
 
     def output_shape(self, input_shape: Pattern) -> Pattern:
-        """The shape of the input, which must be that of what the layer gives."""
+        """The shape of the input, which must also be that of the layer's output."""
         given = self.layer.output_shape(check_pattern(input_shape))
         reason = misfit(given, input_shape)
         if reason is not None:
@@ -77,7 +77,7 @@ class Residual(Layer):
         return self._sum(x, value), after
 
     def _sum(self, x: Any, value: Any) -> Any:
-        if value.shape != x.shape:  # what would broadcast is refused all the same
+        if value.shape != x.shape:  # shapes that would broadcast are refused too
             self.output_shape(x.shape)
             raise ShapeError(f"{self!r}: x has shape {x.shape}, but the layer gives {value.shape}.")
         return x + value

@@ -1,6 +1,6 @@
-"""Losses: how far a prediction is from its target, as a number to be made small.
+"""Losses: the distance of a prediction from its target, as a number to minimize.
 
-All are called as `loss(prediction, target, *, reduction="mean" | "sum" | "none")`, through all three doors.
+All have the form `loss(prediction, target, *, reduction="mean" | "sum" | "none")` and work through all three doors.
 """
 
 from losses.cosine import cosine_similarity as cosine_similarity

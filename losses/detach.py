@@ -13,9 +13,9 @@ R = TypeVar("R")
 
 
 def detach(loss: Callable[P, R]) -> Callable[P, R]:
-    """The loss with its prediction cut off: its value is the same, and no gradient reaches the model.
+    """Wrap a loss so that its prediction is constant: the value is the same, and no gradient reaches the model.
 
-    Only the prediction is cut; a target that is differentiated keeps its gradient.
+    Only the prediction is constant; the target keeps its gradient.
 
     >>> import numpy as np, losses
     >>> metric = detach(losses.mse)

@@ -1,7 +1,7 @@
-"""What all losses share: how terms become a number, and losses that are a sum over elements.
+"""The reductions of all losses, and the declaration of losses that are a sum over elements.
 
-A loss is computed in the dtype of its prediction, and its target is converted to that: a float32 model with labels
-made by `np.eye` stays a float32 model.
+A loss is computed in the dtype of its prediction, and its target is converted to that dtype, so a float32 model with
+labels from `np.eye` stays a float32 model.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Slope: TypeAlias = Callable[..., Any]
 
 
 def check_reduction(reduction: str) -> None:
-    """ArgumentError for any reduction but "mean", "sum" and "none"."""
+    """Raise ArgumentError for any reduction but "mean", "sum" and "none"."""
     if reduction not in ("mean", "sum", "none"):
         raise ArgumentError(f'reduction is {reduction!r}, but must be "mean", "sum" or "none".')
 
@@ -29,7 +29,7 @@ def check_reduction(reduction: str) -> None:
 def reduced(terms: Any, reduction: str, count: Any = None) -> Any:
     """The mean or the sum of all terms, or the terms themselves; the mean over no terms is 0, not NaN.
 
-    `count` is what the sum is divided by, if it is not the number of terms.
+    The mean divides the sum by `count`, by default the number of terms.
 
     >>> float(reduced(np.array([1.0, 2.0]), "mean")), float(reduced(np.zeros(0), "mean"))
     (1.5, 0.0)
@@ -44,12 +44,12 @@ def reduced(terms: Any, reduction: str, count: Any = None) -> Any:
 
 
 def spread(g: Any, reduction: str, count: Any) -> Any:
-    """The cotangent of each term, given that of the reduced loss; it broadcasts against the terms."""
+    """The cotangent of each term from that of the reduced loss; it broadcasts against the terms."""
     return g / count if reduction == "mean" else g
 
 
 def _wide(terms: Any) -> Any:
-    """The terms, ready to be summed: float32 in place of float16, whose sum may overflow where the mean does not."""
+    """Convert terms for their sum: float16 becomes float32, since its sum may overflow even if the mean does not."""
     return terms.astype(np.float32) if getattr(terms, "dtype", None) == np.float16 else terms
 
 

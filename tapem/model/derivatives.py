@@ -11,9 +11,9 @@ from tapem.model.programs import Loss, Model, Setting, Tree, at, check_floats, o
 def vjp_params(
     model: Model, params: Tree, x: Tree, cotangent: Tree, *, key: Tree = None, train: bool = False, state: Tree = None
 ) -> Any:
-    """What a cotangent of the prediction means for the parameters: a tree like them (the vector-Jacobian product).
+    """Pull a cotangent of the prediction back to the parameters: a tree like them (the vector-Jacobian product).
 
-    With the gradient of a loss of the prediction as cotangent it is the gradient of that loss. Doors and options are
+    If the cotangent is the gradient of a loss, the result is the gradient of that loss. Doors and options are
     those of `value_and_grad`. Raises ShapeError, DTypeError or TreeError for a cotangent that does not fit the
     prediction.
 
@@ -33,9 +33,9 @@ def vjp_params(
 def vjp_input(
     model: Model, params: Tree, x: Tree, cotangent: Tree, *, key: Tree = None, train: bool = False, state: Tree = None
 ) -> Any:
-    """What a cotangent of the prediction means for the input: a tree like x, with None in the place of integers.
+    """Pull a cotangent of the prediction back to the input: a tree like x, with None for integers.
 
-    As `vjp_params`, for the other argument of the model.
+    This is `vjp_params` for the other argument of the model.
 
     >>> vjp_input(lambda w, x: w * x, np.array([1.0, 2.0]), np.array([3.0, 4.0]), np.array([1.0, 10.0]))
     array([ 1., 20.])
@@ -52,9 +52,9 @@ def vjp_input(
 def jacrev(model: Model, params: Tree, x: Tree, *, key: Tree = None, train: bool = False, state: Tree = None) -> Any:
     """The Jacobian of the prediction by the parameters: a tree like them, each leaf `prediction.shape + leaf.shape`.
 
-    The model runs once; the pullback is mapped over all the cotangents of the prediction at a time. Where the
-    prediction is a tree itself, there is one such tree for each of its leaves. Doors and options are those of
-    `value_and_grad`. Raises DTypeError for integer parameters or predictions.
+    The model runs once; the pullback is mapped over all cotangents of the prediction at once. If the prediction is a
+    tree, the result has one such tree for each of its leaves. Doors and options are those of `value_and_grad`. Raises
+    DTypeError for integer parameters or predictions.
 
     >>> jacrev(lambda w, x: w * x, np.array([1.0, 2.0]), np.array([3.0, 4.0]))
     array([[3., 0.],
@@ -73,7 +73,7 @@ def jacrev_input(
 ) -> Any:
     """The Jacobian of the prediction by the input: a tree like x, each leaf `prediction.shape + leaf.shape`.
 
-    As `jacrev`, for the other argument of the model. Raises DTypeError for an input of integers, which has none.
+    This is `jacrev` for the other argument of the model. Raises DTypeError for an input of integers.
 
     >>> jacrev_input(lambda w, x: w @ x, np.array([[1.0, 2.0], [3.0, 4.0]]), np.array([0.5, 1.5]))
     array([[1., 2.],

@@ -1,8 +1,7 @@
 """Gradients of the loss of a model: with respect to its parameters, its input, the target, or all of them at once.
 
-All are one sweep of `tm.value_and_grad` over the same function; they differ in what it is differentiated by, which
-their decorator says, and in what of the result they hand out, which is all that they are. So the numbers of one are
-those of the others.
+All are one sweep of `tm.value_and_grad` over the same function. Their decorator says with respect to what they
+differentiate, and their body arranges the result. So all give the same numbers.
 """
 
 from __future__ import annotations
@@ -17,10 +16,10 @@ PARAMS, X, TARGET = range(3)
 
 
 class ValueAndGrad(NamedTuple):
-    """The value of a loss, and its gradient with respect to everything that went into it.
+    """The value of a loss, and its gradients with respect to parameters, input and target.
 
-    `dparams` is a tree like the parameters, `dx` like the input, `dtarget` like the target; integers and bools among
-    input and target, such as token ids and labels, have None in their places.
+    `dparams` is a tree like the parameters, `dx` like the input, `dtarget` like the target; integers and bools in input
+    and target, such as token ids and labels, have None as gradient.
 
     >>> found = tm.model.value_and_grad(lambda w, x: w * x, lambda p, t: (p - t) ** 2, 3.0, 2.0, 5.0)
     >>> float(found.value), float(found.dparams)
@@ -34,9 +33,9 @@ class ValueAndGrad(NamedTuple):
 
 
 def of_loss(*argnums: int):
-    """Decorate what arranges a result: `(value, *gradients)`, the gradients by these of `(params, x, target)`.
+    """Decorate a function of `(value, *gradients)`, the gradients with respect to these of `(params, x, target)`.
 
-    It becomes the function of a model and a loss that computes them in one sweep.
+    It becomes a function of a model and a loss that computes them in one sweep.
     """
 
     def make(arrange: Callable[..., Any]):
@@ -69,16 +68,16 @@ def value_and_grad(value: Any, dparams: Tree, dx: Tree, dtarget: Tree):
     prediction`; `loss` a program `(prediction, target) -> scalar`. The result is a `ValueAndGrad(value, dparams, dx,
     dtarget)`. x may be a single example or a batch, whatever the model takes.
 
-    What you pass decides what you get, here and in the rest of `tm.model`: for arrays the result is computed; for
-    tracers it is recorded, so that all this can be differentiated and mapped over in turn; with Refs or steps anywhere
-    in params, x or target it is a step, `TapeM`. Integers and bools in x or target get None as their gradient.
+    The arguments decide the kind of result, here and in the rest of `tm.model`: for arrays it is computed; for tracers
+    it is recorded, so it can be differentiated and mapped over again; with Refs or steps anywhere in params, x or
+    target it is a step, `TapeM`. Integers and bools in x or target get None as their gradient.
 
-    `key` is for models that draw random numbers (dropout), `train` for those that work otherwise in training; a plain
-    function is given them only if you give them. With the `state` of a model that has one (running statistics), the
+    `key` is for models that draw random numbers (dropout), `train` for models that work differently in training; a
+    plain function gets them only if you pass them. With the `state` of a model that has one (running statistics), the
     result is `(result, new state)`.
 
-    Raises NotScalarError if the loss is no scalar (`reduction="none"`), DTypeError for parameters that are integers,
-    ArgumentError for what is no model, or a model that does not take the options.
+    Raises NotScalarError if the loss is not a scalar (`reduction="none"`), DTypeError for parameters that are integers,
+    ArgumentError for a value that is not a model, or a model that does not take the options.
 
     >>> linear = lambda params, x: x @ params["w"] + params["b"]
     >>> mean_square = lambda prediction, target: np.mean((prediction - target) ** 2)

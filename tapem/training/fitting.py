@@ -149,13 +149,13 @@ def fit(
 
 
 def out_of_patience(state: FitState, patience: int | None) -> bool:
-    """Whether so many epochs in a row were no better than the best one."""
+    """Whether the last `patience` epochs were not better than the best one."""
     return bool(patience and state.best and state.epoch - state.best.epoch >= patience)
 
 
 def progress_bar(state: FitState, epochs: int, steps: int, batch: int, progress: bool) -> Any:
     """A bar over all steps of a training, `steps` in each epoch."""
-    from tqdm import tqdm  # here, since whoever does not train needs no bar
+    from tqdm import tqdm  # here, since only a training needs it
 
     done = min(state.epoch, epochs) * steps + math.ceil(state.seen / batch)
     return cast(Any, tqdm)(total=epochs * steps, initial=done, desc="fit", unit="step", disable=not progress)
@@ -165,8 +165,8 @@ def check_arguments(
     model: Any, optimizer: Any, epochs: Any, batch: Any, validation: Any, metric: Any, patience: Any, resume: Any,
     on_nonfinite: Any,
 ) -> None:  # fmt: skip
-    """ArgumentError for an argument that is no such thing, or out of range."""
-    runner(model, Setting())  # refuses what is no model
+    """Raise ArgumentError for an argument of the wrong kind or out of range."""
+    runner(model, Setting())  # raises ArgumentError if it is not a model
     if isinstance(optimizer, type) or not (hasattr(optimizer, "init") and hasattr(optimizer, "update")):
         raise ArgumentError(f"fit: optimizer is {optimizer!r}, but must be an optimizer, such as tm.optim.adam(1e-3).")
     check_count("epochs", epochs, 0)
@@ -185,7 +185,7 @@ def check_arguments(
 
 
 def check_count(name: str, number: Any, least: int) -> None:
-    """ArgumentError for what is no integer, or too small a one."""
+    """Raise ArgumentError unless the number is an integer that is at least `least`."""
     if not isinstance(number, int | np.integer) or isinstance(number, bool) or number < least:
         raise ArgumentError(f"fit: {name} is {number!r}, but must be an integer, at least {least}.")
 
