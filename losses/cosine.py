@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import Any, TypeAlias
 
 import numpy as np
-from jaxtyping import Float, Shaped
+from jaxtyping import Float
 
 import tapem as tm
 from losses.reduction import Reduction, like, reduced
 from losses.rows import PerExample, abstract_rows, batch_rows, examples, per_row
-from tapem import Tensor, primitive
+from tapem import Num, Tensor, primitive
 
 Vectors: TypeAlias = Float[Tensor, "*batch n"]
-VectorTargets: TypeAlias = Shaped[Tensor, "*batch n"]
+VectorTargets: TypeAlias = Num[Tensor, "*batch n"]
 
 
 def _over(x: Any, norm: Any) -> Any:
@@ -59,7 +59,7 @@ def _cosine_slopes(x: Any, other: Any) -> Any:
 def cosine_similarity(prediction: Vectors, target: VectorTargets, *, reduction: Reduction = "mean") -> PerExample:
     """How much the directions of two vectors differ: `1 - cos(prediction, target)`, 0 where they agree, 2 at most.
 
-    Vectors stand on the last axis. Float "*batch n", Shaped "*batch n" -> Float "", or Float "*batch" with
+    Vectors stand on the last axis. Float "*batch n", Num "*batch n" -> Float "", or Float "*batch" with
     `reduction="none"`. It is one minus the cosine similarity, since a loss is made small. A vector of zeros is similar
     to nothing: the loss is 1, and its derivative 0.
 

@@ -121,9 +121,9 @@ def cross_entropy(
 ) -> PerExample:
     """The cross-entropy of softmax(logits) with the target, in nats: `-sum_c target_c log softmax(logits)_c`.
 
-    Float "*batch classes", and as target either Integer "*batch" (labels) or "*batch classes" (one-hot or soft; rows
-    need not sum to 1) -> Float "", or Float "*batch" with `reduction="none"`. It is stable for any finite logits; with
-    labels, logits of -inf (masked classes) are fine too.
+    Float "*batch classes", and as target either Integer "*batch" (labels) or Num "*batch classes" (one-hot or soft;
+    rows need not sum to 1) -> Float "", or Float "*batch" with `reduction="none"`. It is stable for any finite logits;
+    with labels, logits of -inf (masked classes) are fine too.
 
     Examples whose label is `ignore_index` count for nothing, neither in the mean; the mean over no examples is 0.
     `label_smoothing` s mixes the target with the uniform distribution: `(1 - s) target + s / classes`

@@ -39,7 +39,7 @@ def kl_divergence(prediction: Logits, target: Probabilities, *, reduction: Reduc
     """The Kullback-Leibler divergence of prediction from target: `sum_c target_c (log target_c - prediction_c)`.
 
     Prediction holds log-probabilities, target probabilities; the result is in nats. Float "*batch classes",
-    Float "*batch classes" -> Float "", or Float "*batch" with `reduction="none"`. Classes of probability 0 in the
+    Num "*batch classes" -> Float "", or Float "*batch" with `reduction="none"`. Classes of probability 0 in the
     target add nothing.
 
     As everywhere in this package the mean is over examples, which PyTorch calls "batchmean".

@@ -9,13 +9,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
-from jaxtyping import Float, Shaped
+from jaxtyping import Float
 
 from losses.reduction import check_reduction, counted, reduced_per_example, spread
-from tapem import ShapeDtype, Tensor, all_mapped
+from tapem import Num, ShapeDtype, Tensor, all_mapped
 
 Logits: TypeAlias = Float[Tensor, "*batch classes"]
-Probabilities: TypeAlias = Shaped[Tensor, "*batch classes"]
+Probabilities: TypeAlias = Num[Tensor, "*batch classes"]
 PerExample: TypeAlias = Float[Tensor, ""] | Float[Tensor, "*batch"]
 
 

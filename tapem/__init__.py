@@ -284,7 +284,7 @@ from tapem.transforms import (
     vmap,
     while_loop,
 )
-from tapem.types import Tensor
+from tapem.types import Num, Tensor
 
 if TYPE_CHECKING:
     from tapem import testing
@@ -295,7 +295,7 @@ __all__ = [
     "NO_FIELDS", "ArgumentError", "Best", "Composite", "ConcretizationError", "DTypeError", "Declaration", "Deferred",
     "DoesNotExist", "Err", "EscapedTracerError", "FieldError", "FileFormatError", "FitState", "Fitted", "Gradients",
     "InplaceableThunk", "MissingGradientError", "MutationError", "NoRuleError", "NoTangent", "Node", "NonFiniteError",
-    "NotScalarError", "Numeric", "Ok", "One", "Operand", "Primitive", "Ref", "ShapeDtype", "ShapeError", "Step",
+    "NotScalarError", "Num", "Numeric", "Ok", "One", "Operand", "Primitive", "Ref", "ShapeDtype", "ShapeError", "Step",
     "StepError", "TangentError", "Tape", "TapeError", "TapeM", "Tensor", "Thunk", "TreeError", "UnknownRefError",
     "Zero", "ZeroTangent", "abs", "add", "all", "all_mapped", "any", "arccos", "arccosh", "arcsin", "arcsinh",
     "arctan", "arctan2", "arctanh", "argmax", "argmin", "argsort", "astype", "backward", "backward_scalar",

@@ -102,6 +102,8 @@ def split(key: Key, num: int = 2) -> UInt64[Tensor, "{num} 2"]:
 def fold_in(key: Key, data: int) -> UInt64[Tensor, "2"]:
     """Make a new key from a key and a non-negative integer below 2^63, such as the number of a step.
 
+    UInt64 "2" -> UInt64 "2".
+
     >>> keys = [fold_in(key(0), step) for step in range(3)]
     >>> len({tuple(k.tolist()) for k in keys})
     3
@@ -180,7 +182,7 @@ def integers(key: Key, shape: ShapeLike = (), low: int = 0, high: int = 2) -> In
 
 @primitive(differentiable=False, batch=_one_by_one, name="permutation")
 def _permutation(key: Key, n: int) -> Int64[Tensor, "{n}"]:
-    """The numbers 0 to n - 1 in random order."""
+    """The numbers 0 to n - 1 in random order: UInt64 "2" -> Int64 "n"."""
     if n < 0:
         raise ArgumentError(f"random.permutation: x is {n}, but cannot be negative.")
     return _generator(key).permutation(n)
@@ -189,7 +191,7 @@ def _permutation(key: Key, n: int) -> Int64[Tensor, "{n}"]:
 def permutation(key: Any, x: Any) -> Any:
     """Put the integers 0 to x - 1 in random order, if x is an int; if x is an array, its rows (along its first axis).
 
-    UInt64 "2", int n -> Int64 "n"; UInt64 "2", Shaped "n ..." -> Shaped "n ...".
+    UInt64 "2", int n -> Int64 "n"; UInt64 "2", Num "n ..." -> Num "n ...".
 
     >>> sorted(permutation(key(0), 5).tolist())
     [0, 1, 2, 3, 4]

@@ -199,7 +199,7 @@ def batch_norm_inference(
 ) -> Values:
     """Each channel normalized with given statistics: `gamma (x - mean) / sqrt(var + eps) + beta`.
 
-    Float "*batch channels *spatial", and four times Float "channels" -> Float "*batch channels *spatial", in the dtype
+    Float "*batch channels *spatial", and Float "channels" each -> Float "*batch channels *spatial", in the dtype
     of x, gamma and beta. `spatial_axes` is as in `batch_norm`.
 
     Raises ArgumentError for a negative variance or an eps that is not positive, ShapeError where sizes disagree,

@@ -85,9 +85,9 @@ def _push_lstm_cell(t: Any, y: Any, kept: Any, entering: Any, recurrent: Any, c:
 def lstm_cell(entering: Gates, recurrent: Gates, c: State) -> tuple[State, State]:
     """The new output and the new cell state: `sigmoid(o) tanh(c')` and `c' = sigmoid(f) c + sigmoid(i) tanh(g)`.
 
-    The gates i, f, g, o stand side by side; they are the sum of what enters from the input and what comes from the
-    state before, both Float "*batch 4*hidden"; with c, Float "*batch hidden" -> (Float "*batch hidden",
-    Float "*batch hidden"). See `layers.lstm`.
+    Float "*batch 4*hidden", Float "*batch 4*hidden", Float "*batch hidden" -> (Float "*batch hidden",
+    Float "*batch hidden"). The gates i, f, g, o stand side by side; they are the sum of what enters from the input and
+    what comes from the state before. See `layers.lstm`.
 
     >>> lstm_cell(np.array([0.0, 0.0, 0.0, 0.0]), np.zeros(4), np.array([2.0]))
     (array([0.38079708]), array([1.]))
@@ -133,8 +133,8 @@ def _push_gru(t: Any, y: Any, kept: Any, entering: Any, recurrent: Any, h: Any, 
 def gru_cell(entering: Gates, recurrent: Gates, h: State) -> State:
     """The new state `z h + (1 - z) n` of a gated recurrent unit, given the sums from its input and from its state.
 
-    Both sums are Float "*batch 3*hidden" and hold r, z, n side by side; with Float "*batch hidden" ->
-    Float "*batch hidden". r and z are the sigmoids of both sums, n is `tanh(entering_n + r * recurrent_n)`. See
+    Float "*batch 3*hidden", Float "*batch 3*hidden", Float "*batch hidden" -> Float "*batch hidden". Both sums hold r,
+    z, n side by side. r and z are the sigmoids of both sums, n is `tanh(entering_n + r * recurrent_n)`. See
     `layers.gru`.
 
     >>> gru_cell(np.zeros(3), np.zeros(3), np.array([2.0]))

@@ -142,10 +142,10 @@ def multi_head_attention(
 ) -> Float[Tensor, "*batch n dim"]:
     """Self-attention by several heads at once, each with its own part of the projections of x.
 
-    Three Float "dim heads*d", one Float "heads*d dim", Float "*batch n dim", and Bool that broadcasts to
-    "*batch heads n n" (True where a query may attend) -> Float "*batch n dim". Head h uses the columns h*d to (h+1)*d
-    of `wq`, `wk` and `wv`, and those rows of `wo`; weights are multiplied from the right, `x @ wq`. float16 is
-    computed in float32.
+    Float "dim heads*d", Float "dim heads*d", Float "dim heads*d", Float "heads*d dim", Float "*batch n dim", and Bool
+    that broadcasts to "*batch heads n n" (True where a query may attend) -> Float "*batch n dim". Head h uses the
+    columns h*d to (h+1)*d of `wq`, `wk` and `wv`, and those rows of `wo`; weights are multiplied from the right, `x @
+    wq`. float16 is computed in float32.
 
     Raises ArgumentError if `num_heads` does not divide the width of the projections, ShapeError where shapes disagree,
     DTypeError for a mask that is not bool. Source: Vaswani et al., "Attention is all you need", 2017, section 3.2.2.

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from jaxtyping import Float, Shaped
+from jaxtyping import Float
 
 from layers.ops.arguments import check_count, is_number
-from tapem import ArgumentError, DTypeError, ShapeError, Tensor, primitive, unbroadcast
+from tapem import ArgumentError, DTypeError, Num, ShapeError, Tensor, primitive, unbroadcast
 
 
 def check_base(op: str, base: Any) -> None:
@@ -103,11 +103,11 @@ def _batch(op: Any, size: int, inputs: Sequence[Any], mapped: Sequence[bool], st
     batch=_batch,
 )
 def rotary_embedding(
-    x: Float[Tensor, "*batch n d"], positions: Shaped[Tensor, "..."] | None = None, *, base: float = 10000.0
+    x: Float[Tensor, "*batch n d"], positions: Num[Tensor, "..."] | None = None, *, base: float = 10000.0
 ) -> Float[Tensor, "*batch n d"]:
     """Every vector rotated according to its position, so that the product of two tells how far apart they stand.
 
-    Float "*batch n d", where d is even, and Shaped that broadcasts to "*batch n" (0, ..., n - 1 by default) ->
+    Float "*batch n d", where d is even, and Num that broadcasts to "*batch n" (0, ..., n - 1 by default) ->
     Float "*batch n d". Neighbors are pairs: elements 2i and 2i + 1 are rotated by `position / base^(2i / d)` radians.
     Lengths stay what they are, and `rotary_embedding(q)[m] @ rotary_embedding(k)[n]` depends on m and n by m - n
     alone. Positions may be floats, and have a derivative then.

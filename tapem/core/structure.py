@@ -9,11 +9,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
 import numpy as np
-from jaxtyping import Shaped
 
 from tapem.core.names import enter
 from tapem.core.primitive import GivenRule, Primitive, Rules, linear_in_all
-from tapem.types import Signature, Tensor
+from tapem.types import Num, Signature, Tensor
 
 
 def structural(
@@ -62,8 +61,8 @@ def _unchanged(g: Any, y: Any, x: Any) -> Any:
     elementwise=True,
     numpy=[np.positive, np.copy],
 )
-def identity(x: Shaped[Tensor, "*#shape"]) -> Shaped[Tensor, "*shape"]:
-    """The value itself, as a new node: Shaped "*shape" -> Shaped "*shape".
+def identity(x: Num[Tensor, "*#shape"]) -> Num[Tensor, "*shape"]:
+    """The value itself, as a new node: Num "*shape" -> Num "*shape".
 
     >>> identity(np.array([1.0, 2.0]))
     array([1., 2.])
@@ -74,8 +73,8 @@ def identity(x: Shaped[Tensor, "*#shape"]) -> Shaped[Tensor, "*shape"]:
 
 
 @structural(batch=_batch_unary)
-def detach(x: Shaped[Tensor, "..."]) -> Shaped[Tensor, "..."]:
-    """The value itself, as a constant: its derivative is zero in both modes.
+def detach(x: Num[Tensor, "..."]) -> Num[Tensor, "..."]:
+    """The value itself, as a constant: Num "..." -> Num "...". Its derivative is zero in both modes.
 
     >>> detach(2.0)
     2.0
@@ -89,8 +88,8 @@ def detach(x: Shaped[Tensor, "..."]) -> Shaped[Tensor, "..."]:
     frule=linear_in_all,
     batch=lambda op, size, inputs, mapped, static: op(np.moveaxis(inputs[0], 0, 1)),
 )
-def unstack(x: Shaped[Tensor, "n *shape"]) -> Any:
-    """The slices along the first axis as a tuple, in one node.
+def unstack(x: Num[Tensor, "n *shape"]) -> Any:
+    """The slices along the first axis as a tuple, in one node: Num "n *shape" -> (Num "*shape", ...).
 
     Its cotangent is one stack. Indexing slice by slice would make a zero-padded cotangent of the whole array per slice.
     """

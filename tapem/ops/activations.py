@@ -7,16 +7,17 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from jaxtyping import Shaped
 
 from tapem.errors import ArgumentError
 from tapem.ops.declare import batch_elementwise, elementwise, primitive
 from tapem.ops.selection import masked
-from tapem.types import Tensor
+from tapem.types import Float, Inexact, Num, Tensor
 
 __all__ = ["elu", "erf", "gelu", "leaky_relu", "relu", "sigmoid", "silu", "softplus"]
 
-T = Shaped[Tensor, "*shape"]
+T = Num[Tensor, "*shape"]
+FloatOut = Float[Tensor, "*shape"]
+InexactOut = Inexact[Tensor, "*shape"]
 
 
 @elementwise(lambda g, y, x: masked(g, y > 0))
@@ -31,9 +32,17 @@ def relu(x: T) -> T:
     return np.maximum(x, 0)
 
 
+_FLOAT = np.dtype(float)
+
+
+def _signed(x: Any) -> Any:
+    """The operand as numbers that have a negative: bools have none, and unsigned integers wrap around."""
+    return x + 0.0 if getattr(x, "dtype", _FLOAT).kind in "bu" else x
+
+
 @elementwise(lambda g, y, x: g * (y * (1 - y)))
-def sigmoid(x: T) -> T:
-    """The logistic function 1 / (1 + exp(-x)): Num "*shape" -> Float "*shape".
+def sigmoid(x: T) -> InexactOut:
+    """The logistic function 1 / (1 + exp(-x)): Num "*shape" -> Inexact "*shape".
 
     Small results are accurate too, so log(sigmoid(x)) is accurate.
 
@@ -41,16 +50,17 @@ def sigmoid(x: T) -> T:
     array([0.5, 1. , 0. ])
     """
     with np.errstate(over="ignore"):  # exp(-x) = inf correctly gives 0
-        return 1 / (1 + np.exp(-x))
+        return 1 / (1 + np.exp(-_signed(x)))
 
 
 @elementwise(lambda g, y, x: g * -np.expm1(-y))
-def softplus(x: T) -> T:
-    """log(1 + exp(x)), the smooth positive part: Num "*shape" -> Float "*shape".
+def softplus(x: T) -> InexactOut:
+    """log(1 + exp(x)), the smooth positive part: Num "*shape" -> Inexact "*shape".
 
     >>> softplus(np.array([0.0, 1e4, -1e4])).round(4)
     array([6.931e-01, 1.000e+04, 0.000e+00])
     """
+    x = _signed(x)
     return np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x)))
 
 
@@ -62,8 +72,8 @@ def _number(value: Any, op: str, name: str) -> float:
 
 
 @elementwise(lambda g, y, x, negative_slope: np.where(x > 0, g, g * float(negative_slope)))
-def leaky_relu(x: T, negative_slope: float = 0.01) -> T:
-    """`x` where it is positive, else `negative_slope` times `x`: Num "*shape" -> Float "*shape".
+def leaky_relu(x: T, negative_slope: float = 0.01) -> InexactOut:
+    """`x` where it is positive, else `negative_slope` times `x`: Num "*shape" -> Inexact "*shape".
 
     Kink: the derivative at 0 is `negative_slope`. Raises ArgumentError unless the slope is a finite number.
 
@@ -75,8 +85,8 @@ def leaky_relu(x: T, negative_slope: float = 0.01) -> T:
 
 
 @elementwise(lambda g, y, x, alpha: g * np.where(x > 0, 1, y + float(alpha)))
-def elu(x: T, alpha: float = 1.0) -> T:
-    """`x` where it is positive, else `alpha` * (exp(x) - 1): Num "*shape" -> Float "*shape".
+def elu(x: T, alpha: float = 1.0) -> InexactOut:
+    """`x` where it is positive, else `alpha` * (exp(x) - 1): Num "*shape" -> Inexact "*shape".
 
     Kink: the derivative at 0 is `alpha`. Raises ArgumentError unless alpha is a finite number. Source: Clevert,
     Unterthiner and Hochreiter, "Fast and accurate deep network learning by exponential linear units", 2015.
@@ -92,8 +102,8 @@ def _by_sigmoid(g: Any, y: Any, s: Any, x: Any) -> Any:
 
 
 @primitive(rrule=(_by_sigmoid,), frule=(_by_sigmoid,), batch=batch_elementwise, residuals=True)
-def silu(x: T) -> T:
-    """x * sigmoid(x), also called swish: Num "*shape" -> Float "*shape".
+def silu(x: T) -> InexactOut:
+    """x * sigmoid(x), also called swish: Num "*shape" -> Inexact "*shape".
 
     >>> silu(np.array([0.0, 1e4, -1e4]))
     array([    0., 10000.,    -0.])
@@ -156,7 +166,7 @@ def _gaussian(x: Any) -> Any:
 
 
 @elementwise(lambda g, y, x: g * (_gaussian(x) * (2 / math.sqrt(math.pi))))
-def erf(x: T) -> T:
+def erf(x: T) -> FloatOut:
     """The error function, 2/sqrt(pi) times the integral of exp(-t**2) from 0 to x: Num "*shape" -> Float "*shape".
 
     Computed by rational approximations in plain NumPy, accurate to the last bit or two in float64 and to 5e-7 in
@@ -252,8 +262,8 @@ def _gelu_slope(g: Any, y: Any, kept: Any, x: Any, approximate: str | bool) -> A
 
 
 @primitive(rrule=(_gelu_slope,), frule=(_gelu_slope,), batch=batch_elementwise, residuals=True)
-def gelu(x: T, approximate: str | bool = "none") -> T:
-    """`x` times the probability that a standard normal variable is below `x`: Num "*shape" -> Float "*shape".
+def gelu(x: T, approximate: str | bool = "none") -> InexactOut:
+    """`x` times the probability that a standard normal variable is below `x`: Num "*shape" -> Inexact "*shape".
 
     `approximate` is "none" (or False) for the exact function, x * (1 + erf(x / sqrt(2))) / 2, or "tanh" (or True) for
     x * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 * x**3))) / 2. In float32 the probability is accurate to 2e-7. Source:

@@ -10,22 +10,23 @@ from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 import numpy as np
-from jaxtyping import Shaped
 
 from tapem import core
 from tapem.core import Primitive
 from tapem.ops.casting import in_dtype_of
 from tapem.ops.declare import Unary, batch_elementwise, elementwise, primitive
 from tapem.tangents import Zero
-from tapem.types import Tensor
+from tapem.types import Float, Inexact, Num, Tensor
 
 __all__ = [
     "abs", "add", "copysign", "div", "fabs", "fmod", "hypot", "identity", "inv", "mul", "neg", "power",
     "reciprocal", "remainder", "scale", "sign", "sqrt", "square", "sub",
 ]  # fmt: skip
 
-T = Shaped[Tensor, "*#shape"]
-Out = Shaped[Tensor, "*shape"]
+T = Num[Tensor, "*#shape"]
+Out = Num[Tensor, "*shape"]
+FloatOut = Float[Tensor, "*shape"]
+InexactOut = Inexact[Tensor, "*shape"]
 
 identity = cast("Unary[[]]", core.identity)
 
@@ -61,8 +62,8 @@ def mul(a: T, b: T) -> Out:
 
 
 @elementwise(lambda g, y, a, b: g / b, lambda g, y, a, b: -g * y / b, numpy=[np.divide])
-def div(a: T, b: T) -> Out:
-    """The quotient `a / b`: Num "*#shape", Num "*#shape" -> Float "*shape".
+def div(a: T, b: T) -> InexactOut:
+    """The quotient `a / b`: Num "*#shape", Num "*#shape" -> Inexact "*shape".
 
     >>> div(np.array([1.0, 2.0]), 2.0)
     array([0.5, 1. ])
@@ -92,7 +93,7 @@ def _batch_scale(
     frule=(lambda t, y, x, c: t * c, lambda t, y, x, c: t * x),
     batch=_batch_scale,
 )
-def scale(x: Shaped[Tensor, "*shape"], c: Shaped[Tensor, ""]) -> Shaped[Tensor, "*shape"]:
+def scale(x: Num[Tensor, "*shape"], c: Num[Tensor, ""]) -> Num[Tensor, "*shape"]:
     """`x` times the scalar `c`: Num "*shape", Num "" -> Num "*shape".
 
     Raises ShapeError if `c` is not a scalar.
@@ -130,8 +131,8 @@ def square(x: T) -> Out:
 
 
 @elementwise(lambda g, y, x: g / (y + y), numpy=[np.sqrt])
-def sqrt(x: T) -> Out:
-    """The square root of `x`, NaN for negative `x`: Num "*shape" -> Float "*shape".
+def sqrt(x: T) -> InexactOut:
+    """The square root of `x`, NaN for negative `x`: Num "*shape" -> Inexact "*shape".
 
     Kink: the derivative at 0 is infinite, with NumPy's warning.
 
@@ -195,7 +196,7 @@ def _cosine(side: Any, y: Any) -> Any:
     lambda g, y, a, b: g * _cosine(b, y),
     numpy=[np.hypot],
 )
-def hypot(a: T, b: T) -> Out:
+def hypot(a: T, b: T) -> FloatOut:
     """sqrt(a**2 + b**2), without overflow on the way: Num "*#shape", Num "*#shape" -> Float "*shape".
 
     Kink: the derivatives of every order at a = b = 0 are 0, as for every norm.
@@ -222,7 +223,7 @@ def abs(x: T) -> Out:
 
 
 @elementwise(lambda g, y, x: g * np.sign(x), numpy=[np.fabs])
-def fabs(x: T) -> Out:
+def fabs(x: T) -> FloatOut:
     """The absolute value of `x`, as a float: Num "*shape" -> Float "*shape".
 
     Kink: the derivative at 0 is 0.
@@ -244,7 +245,7 @@ def sign(x: T) -> Out:
 
 
 @elementwise(lambda g, y, a, b: g * (np.sign(a) * np.sign(y)), lambda g, y, a, b: Zero(), numpy=[np.copysign])
-def copysign(a: T, b: T) -> Out:
+def copysign(a: T, b: T) -> FloatOut:
     """The size of `a` with the sign of `b`: Num "*#shape", Num "*#shape" -> Float "*shape".
 
     Its derivative in `a` at 0 is 0, as for `abs`; in `b` it is 0 everywhere.

@@ -6,17 +6,16 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from jaxtyping import Shaped
 
 from tapem.core import DType, ShapeDtype
 from tapem.core import detach as detach
 from tapem.errors import DTypeError
 from tapem.ops.declare import batch_elementwise, primitive
-from tapem.types import Tensor
+from tapem.types import Num, Tensor
 
 __all__ = ["astype"]
 
-T = Shaped[Tensor, "*shape"]
+T = Num[Tensor, "*shape"]
 
 
 @primitive(
@@ -25,18 +24,21 @@ T = Shaped[Tensor, "*shape"]
     batch=batch_elementwise,
 )
 def cast(x: T, dtype: DType) -> T:
-    """Cast to another float dtype: `astype` to a dtype that can be perturbed."""
+    """Cast to another float dtype, `astype` to one that can be perturbed: Num "*shape" -> Num "*shape"."""
     return np.asarray(x).astype(dtype)
 
 
 @primitive(differentiable=False, batch=batch_elementwise)
 def discretize(x: T, dtype: DType) -> T:
-    """Cast to integers, rounded towards zero, or bools: `astype` to a dtype that cannot be perturbed."""
+    """Cast to integers, rounded towards zero, or bools: Num "*shape" -> Num "*shape".
+
+    This is `astype` to a dtype that cannot be perturbed.
+    """
     return np.asarray(x).astype(dtype)
 
 
 def astype(x: Any, dtype: npt.DTypeLike) -> Any:
-    """`x` in another dtype: Shaped "*shape" -> Shaped "*shape".
+    """`x` in another dtype: Num "*shape" -> Num "*shape".
 
     The cotangent is cast back to the dtype of `x`. A result of integers or bools is a constant: its derivative is zero.
 

@@ -7,10 +7,10 @@ plain arrays, so their results can be read.
 from __future__ import annotations
 
 import numpy as np
-from jaxtyping import Shaped
+from jaxtyping import Bool, Integer
 
 from tapem.ops.declare import elementwise
-from tapem.types import Tensor
+from tapem.types import Float, Inexact, Num, Tensor
 
 __all__ = [
     "bitwise_and", "bitwise_not", "bitwise_or", "bitwise_xor", "ceil", "equal", "floor", "floor_divide", "greater",
@@ -18,15 +18,20 @@ __all__ = [
     "logical_not", "logical_or", "logical_xor", "not_equal", "rint", "round", "signbit", "trunc",
 ]  # fmt: skip
 
-T = Shaped[Tensor, "*#shape"]
-Out = Shaped[Tensor, "*shape"]
+T = Num[Tensor, "*#shape"]
+Out = Num[Tensor, "*shape"]
+Bits = Integer[Tensor, "*#shape"] | Bool[Tensor, "*#shape"]
+BitsOut = Integer[Tensor, "*shape"] | Bool[Tensor, "*shape"]
+BoolOut = Bool[Tensor, "*shape"]
+FloatOut = Float[Tensor, "*shape"]
+InexactOut = Inexact[Tensor, "*shape"]
 
 
 # Comparisons ----------------------------------------------------------------------------------------------------------
 
 
 @elementwise(numpy=[np.less])
-def less(a: T, b: T) -> Out:
+def less(a: T, b: T) -> BoolOut:
     """Whether `a < b`: Num "*#shape", Num "*#shape" -> Bool "*shape".
 
     >>> less(np.array([1.0, 2.0]), 2.0)
@@ -36,7 +41,7 @@ def less(a: T, b: T) -> Out:
 
 
 @elementwise(numpy=[np.less_equal])
-def less_equal(a: T, b: T) -> Out:
+def less_equal(a: T, b: T) -> BoolOut:
     """Whether `a <= b`: Num "*#shape", Num "*#shape" -> Bool "*shape".
 
     >>> less_equal(np.array([1.0, 2.0]), 2.0)
@@ -46,7 +51,7 @@ def less_equal(a: T, b: T) -> Out:
 
 
 @elementwise(numpy=[np.greater])
-def greater(a: T, b: T) -> Out:
+def greater(a: T, b: T) -> BoolOut:
     """Whether `a > b`: Num "*#shape", Num "*#shape" -> Bool "*shape".
 
     >>> greater(np.array([1.0, 2.0]), 2.0)
@@ -56,7 +61,7 @@ def greater(a: T, b: T) -> Out:
 
 
 @elementwise(numpy=[np.greater_equal])
-def greater_equal(a: T, b: T) -> Out:
+def greater_equal(a: T, b: T) -> BoolOut:
     """Whether `a >= b`: Num "*#shape", Num "*#shape" -> Bool "*shape".
 
     >>> greater_equal(np.array([1.0, 2.0]), 2.0)
@@ -66,7 +71,7 @@ def greater_equal(a: T, b: T) -> Out:
 
 
 @elementwise(numpy=[np.equal])
-def equal(a: T, b: T) -> Out:
+def equal(a: T, b: T) -> BoolOut:
     """Whether `a == b`: Num "*#shape", Num "*#shape" -> Bool "*shape".
 
     >>> equal(np.array([1.0, 2.0]), 2.0)
@@ -76,7 +81,7 @@ def equal(a: T, b: T) -> Out:
 
 
 @elementwise(numpy=[np.not_equal])
-def not_equal(a: T, b: T) -> Out:
+def not_equal(a: T, b: T) -> BoolOut:
     """Whether `a != b`: Num "*#shape", Num "*#shape" -> Bool "*shape".
 
     >>> not_equal(np.array([1.0, 2.0]), 2.0)
@@ -86,7 +91,7 @@ def not_equal(a: T, b: T) -> Out:
 
 
 @elementwise(numpy=[np.isclose])
-def isclose(a: T, b: T, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> Out:
+def isclose(a: T, b: T, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> BoolOut:
     """Whether abs(a - b) <= atol + rtol * abs(b): Num "*#shape", Num "*#shape" -> Bool "*shape".
 
     >>> isclose(np.array([1.0, 1.1]), 1.0)
@@ -99,7 +104,7 @@ def isclose(a: T, b: T, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool 
 
 
 @elementwise(numpy=[np.logical_and])
-def logical_and(a: T, b: T) -> Out:
+def logical_and(a: T, b: T) -> BoolOut:
     """Whether both are true (not 0): Num "*#shape", Num "*#shape" -> Bool "*shape".
 
     >>> logical_and(np.array([True, False]), True)
@@ -109,7 +114,7 @@ def logical_and(a: T, b: T) -> Out:
 
 
 @elementwise(numpy=[np.logical_or])
-def logical_or(a: T, b: T) -> Out:
+def logical_or(a: T, b: T) -> BoolOut:
     """Whether one or both are true (not 0): Num "*#shape", Num "*#shape" -> Bool "*shape".
 
     >>> logical_or(np.array([True, False]), True)
@@ -119,7 +124,7 @@ def logical_or(a: T, b: T) -> Out:
 
 
 @elementwise(numpy=[np.logical_xor])
-def logical_xor(a: T, b: T) -> Out:
+def logical_xor(a: T, b: T) -> BoolOut:
     """Whether exactly one is true (not 0): Num "*#shape", Num "*#shape" -> Bool "*shape".
 
     >>> logical_xor(np.array([True, False]), True)
@@ -129,7 +134,7 @@ def logical_xor(a: T, b: T) -> Out:
 
 
 @elementwise(numpy=[np.logical_not])
-def logical_not(x: T) -> Out:
+def logical_not(x: T) -> BoolOut:
     """Whether `x` is false (0): Num "*shape" -> Bool "*shape".
 
     >>> logical_not(np.array([True, False]))
@@ -139,8 +144,10 @@ def logical_not(x: T) -> Out:
 
 
 @elementwise(numpy=[np.bitwise_and])
-def bitwise_and(a: T, b: T) -> Out:
-    """The bits that both have; of bools, whether both are true: Int "*#shape", Int "*#shape" -> Int "*shape".
+def bitwise_and(a: Bits, b: Bits) -> BitsOut:
+    """The bits that both have; of bools, whether both are true.
+
+    Integer or Bool "*#shape" each -> Integer or Bool "*shape".
 
     >>> bitwise_and(np.array([1, 3]), 2)
     array([0, 2])
@@ -149,8 +156,10 @@ def bitwise_and(a: T, b: T) -> Out:
 
 
 @elementwise(numpy=[np.bitwise_or])
-def bitwise_or(a: T, b: T) -> Out:
-    """The bits that one or both have; of bools, whether one is true: Int "*#shape", Int "*#shape" -> Int "*shape".
+def bitwise_or(a: Bits, b: Bits) -> BitsOut:
+    """The bits that one or both have; of bools, whether one is true.
+
+    Integer or Bool "*#shape" each -> Integer or Bool "*shape".
 
     >>> bitwise_or(np.array([1, 3]), 2)
     array([3, 3])
@@ -159,8 +168,10 @@ def bitwise_or(a: T, b: T) -> Out:
 
 
 @elementwise(numpy=[np.bitwise_xor])
-def bitwise_xor(a: T, b: T) -> Out:
-    """The bits that exactly one has; of bools, whether they differ: Int "*#shape", Int "*#shape" -> Int "*shape".
+def bitwise_xor(a: Bits, b: Bits) -> BitsOut:
+    """The bits that exactly one has; of bools, whether they differ.
+
+    Integer or Bool "*#shape" each -> Integer or Bool "*shape".
 
     >>> bitwise_xor(np.array([1, 3]), 2)
     array([3, 1])
@@ -169,8 +180,8 @@ def bitwise_xor(a: T, b: T) -> Out:
 
 
 @elementwise(numpy=[np.bitwise_not])
-def bitwise_not(x: T) -> Out:
-    """All bits inverted; of bools, the negation: Int "*shape" -> Int "*shape".
+def bitwise_not(x: Bits) -> BitsOut:
+    """All bits inverted; of bools, the negation: Integer or Bool "*shape" -> Integer or Bool "*shape".
 
     >>> bitwise_not(np.array([0, 1]))
     array([-1, -2])
@@ -179,7 +190,7 @@ def bitwise_not(x: T) -> Out:
 
 
 @elementwise(numpy=[np.isfinite])
-def isfinite(x: T) -> Out:
+def isfinite(x: T) -> BoolOut:
     """Whether `x` is neither infinite nor NaN: Num "*shape" -> Bool "*shape".
 
     >>> isfinite(np.array([1.0, np.inf, np.nan]))
@@ -189,7 +200,7 @@ def isfinite(x: T) -> Out:
 
 
 @elementwise(numpy=[np.isinf])
-def isinf(x: T) -> Out:
+def isinf(x: T) -> BoolOut:
     """Whether `x` is infinite: Num "*shape" -> Bool "*shape".
 
     >>> isinf(np.array([1.0, np.inf, np.nan]))
@@ -199,7 +210,7 @@ def isinf(x: T) -> Out:
 
 
 @elementwise(numpy=[np.isnan])
-def isnan(x: T) -> Out:
+def isnan(x: T) -> BoolOut:
     """Whether `x` is NaN: Num "*shape" -> Bool "*shape".
 
     >>> isnan(np.array([1.0, np.inf, np.nan]))
@@ -209,7 +220,7 @@ def isnan(x: T) -> Out:
 
 
 @elementwise(numpy=[np.signbit])
-def signbit(x: T) -> Out:
+def signbit(x: T) -> BoolOut:
     """Whether `x` has a minus sign, as -0.0 does too: Num "*shape" -> Bool "*shape".
 
     >>> signbit(np.array([1.0, -0.0]))
@@ -252,8 +263,8 @@ def trunc(x: T) -> Out:
 
 
 @elementwise(numpy=[np.rint])
-def rint(x: T) -> Out:
-    """The integer nearest to `x`, halves to the even one: Num "*shape" -> Float "*shape".
+def rint(x: T) -> InexactOut:
+    """The integer nearest to `x`, halves to the even one: Num "*shape" -> Inexact "*shape".
 
     >>> rint(np.array([1.5, 2.5]))
     array([2., 2.])
@@ -282,7 +293,7 @@ def floor_divide(a: T, b: T) -> Out:
 
 
 @elementwise(numpy=[np.heaviside])
-def heaviside(a: T, b: T) -> Out:
+def heaviside(a: T, b: T) -> FloatOut:
     """0 where `a < 0`, 1 where `a > 0`, `b` where `a` is 0: Num "*#shape", Num "*#shape" -> Float "*shape".
 
     >>> heaviside(np.array([-1.0, 0.0, 2.0]), 0.5)

@@ -11,15 +11,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from jaxtyping import Int, Shaped
+from jaxtyping import Int
 
 from tapem.core import Primitive, ShapeDtype, linear_in_all
 from tapem.ops.axes import batch_along, refuse_axis_of_scalar
 from tapem.ops.declare import primitive
-from tapem.types import Tensor
+from tapem.types import Num, Tensor
 
-T = Shaped[Tensor, "..."]
-Same = Shaped[Tensor, "*shape"]
+T = Num[Tensor, "..."]
+Same = Num[Tensor, "*shape"]
 
 
 def _line(x: Any, axis: int | None) -> tuple[Any, int]:
@@ -103,7 +103,7 @@ def _decay_tangent(t: Any, y: Any, decay: Any, drive: Any, axis: int, reverse: b
 def recurrence(decay: Same, drive: Same, axis: int, reverse: bool = False) -> Same:
     """The states s[k] = decay[k] * s[k-1] + drive[k] along an axis, from s[-1] = 0; with `reverse` from the far end.
 
-    Float "*shape", Float "*shape" -> Float "*shape".
+    Num "*shape", Num "*shape" -> Num "*shape".
 
     >>> recurrence(np.array([9.0, 0.5, 0.5]), np.array([8.0, 0.0, 1.0]), axis=0)
     array([8., 4., 3.])

@@ -15,16 +15,15 @@ from __future__ import annotations
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
-from jaxtyping import Float, Shaped
 
 from tapem.core import ShapeDtype
 from tapem.errors import ArgumentError
 from tapem.ops.declare import primitive
 from tapem.ops.linalg import transposed
 from tapem.ops.solving import FloatSquare, Square, batch_of_matrices, kind_of, solve, where_in
-from tapem.types import Tensor
+from tapem.types import Float, Num, Tensor
 
-Matrix = Shaped[Tensor, "*batch m n"]
+Matrix = Num[Tensor, "*batch m n"]
 Mode: TypeAlias = Literal["reduced", "complete"]
 
 
@@ -103,7 +102,9 @@ def cholesky(a: Square, *, upper: bool = False) -> FloatSquare:
     abstract=lambda r: ShapeDtype(r.shape, r.dtype),
 )
 def independent_columns(r: Float[Tensor, "*batch n n"]) -> Float[Tensor, "*batch n n"]:
-    """Return the factor R of a QR decomposition. Raises ArgumentError if the matrix has linearly dependent columns.
+    """Return the factor R of a QR decomposition: Float "*batch n n" -> Float "*batch n n".
+
+    Raises ArgumentError if the matrix has linearly dependent columns.
 
     >>> independent_columns(np.eye(2)).shape
     (2, 2)

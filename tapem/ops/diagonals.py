@@ -7,15 +7,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from jaxtyping import Shaped
 
 from tapem.core import Primitive, Shape, ShapeDtype, linear_in_all
 from tapem.errors import ShapeError
 from tapem.ops.declare import primitive
-from tapem.types import Tensor
+from tapem.types import Num, Tensor
 
-T = Shaped[Tensor, "..."]
-Matrices = Shaped[Tensor, "*batch n m"]
+T = Num[Tensor, "..."]
+Matrices = Num[Tensor, "*batch n m"]
 
 
 def _planes(x: Any, axis1: int, axis2: int) -> tuple[int, int]:
@@ -68,7 +67,7 @@ def _batch_from_diagonal(
     abstract=lambda x, offset, axis1, axis2, shape: ShapeDtype(shape, x.dtype),
 )
 def from_diagonal(x: T, offset: int, axis1: int, axis2: int, shape: Shape) -> T:
-    """The transpose of `diagonal`: zeros of `shape` with `x` on the diagonal.
+    """The transpose of `diagonal`, zeros of `shape` with `x` on the diagonal: Num "..." -> Num "...".
 
     >>> from_diagonal(np.array([1.0, 2.0]), offset=1, axis1=0, axis2=1, shape=(2, 3))
     array([[0., 1., 0.],

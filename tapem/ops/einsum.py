@@ -13,15 +13,14 @@ from collections.abc import Hashable, Mapping, Sequence
 from typing import Any, TypeAlias, overload
 
 import numpy as np
-from jaxtyping import Shaped
 
 from tapem.core import Array, Primitive, Shape, ShapeDtype
 from tapem.errors import ArgumentError
 from tapem.ops.declare import Numeric, Operand, Step, variadic
 from tapem.tangents import Thunk, Zero
-from tapem.types import Tensor
+from tapem.types import Num, Tensor
 
-T = Shaped[Tensor, "..."]
+T = Num[Tensor, "..."]
 Labels: TypeAlias = tuple[Hashable, ...]
 
 BATCH = "the batch axis"  # a label that no subscripts can contain
@@ -169,7 +168,7 @@ def _batch(op: Primitive, size: int, inputs: Sequence[Any], mapped: Sequence[boo
     name="einsum",
 )
 def contract(*operands: T, subscripts: str, optimize: bool | str | Sequence[Any] = False) -> T:
-    """The Einstein sum with explicit subscripts, which `einsum` records.
+    """The Einstein sum with explicit subscripts, which `einsum` records: Num "..." each -> Num "...".
 
     Its derivative with respect to an operand is an Einstein sum of the cotangent and the other operands: labels that
     appear nowhere else are broadcast back, and the cotangent of a repeated label is on the diagonal.

@@ -6,28 +6,28 @@ import math
 from typing import Any
 
 import numpy as np
-from jaxtyping import Shaped
 
 from tapem.errors import ArgumentError
 from tapem.ops.activations import sigmoid, softplus
 from tapem.ops.casting import in_dtype_of
 from tapem.ops.declare import elementwise
-from tapem.types import Tensor
+from tapem.types import Float, Inexact, Num, Tensor
 
 __all__ = [
     "cbrt", "exp", "exp2", "expm1", "log", "log1p", "log2", "log10", "logaddexp", "logaddexp2", "safe_log",
 ]  # fmt: skip
 
-T = Shaped[Tensor, "*#shape"]
-Out = Shaped[Tensor, "*shape"]
+T = Num[Tensor, "*#shape"]
+FloatOut = Float[Tensor, "*shape"]
+InexactOut = Inexact[Tensor, "*shape"]
 
 LOG2 = math.log(2)
 LOG10 = math.log(10)
 
 
 @elementwise(lambda g, y, x: g * y, numpy=[np.exp])
-def exp(x: T) -> Out:
-    """e to the power of `x`: Num "*shape" -> Float "*shape".
+def exp(x: T) -> InexactOut:
+    """e to the power of `x`: Num "*shape" -> Inexact "*shape".
 
     >>> exp(np.array([0.0, -np.inf]))
     array([1., 0.])
@@ -36,8 +36,8 @@ def exp(x: T) -> Out:
 
 
 @elementwise(lambda g, y, x: g * (y * LOG2), numpy=[np.exp2])
-def exp2(x: T) -> Out:
-    """2 to the power of `x`: Num "*shape" -> Float "*shape".
+def exp2(x: T) -> InexactOut:
+    """2 to the power of `x`: Num "*shape" -> Inexact "*shape".
 
     >>> exp2(np.array([0.0, 3.0]))
     array([1., 8.])
@@ -46,8 +46,8 @@ def exp2(x: T) -> Out:
 
 
 @elementwise(lambda g, y, x: g * (y + 1), numpy=[np.expm1])
-def expm1(x: T) -> Out:
-    """exp(x) - 1, exact near 0: Num "*shape" -> Float "*shape".
+def expm1(x: T) -> InexactOut:
+    """exp(x) - 1, exact near 0: Num "*shape" -> Inexact "*shape".
 
     >>> expm1(np.array([0.0, 1e-20]))
     array([0.e+00, 1.e-20])
@@ -56,8 +56,8 @@ def expm1(x: T) -> Out:
 
 
 @elementwise(lambda g, y, x: g / x, numpy=[np.log])
-def log(x: T) -> Out:
-    """The natural logarithm; -inf at 0, NaN below: Num "*shape" -> Float "*shape".
+def log(x: T) -> InexactOut:
+    """The natural logarithm; -inf at 0, NaN below: Num "*shape" -> Inexact "*shape".
 
     >>> log(np.array([1.0, np.e]))
     array([0., 1.])
@@ -66,8 +66,8 @@ def log(x: T) -> Out:
 
 
 @elementwise(lambda g, y, x: g / (x * LOG2), numpy=[np.log2])
-def log2(x: T) -> Out:
-    """The logarithm to base 2; -inf at 0, NaN below: Num "*shape" -> Float "*shape".
+def log2(x: T) -> InexactOut:
+    """The logarithm to base 2; -inf at 0, NaN below: Num "*shape" -> Inexact "*shape".
 
     >>> log2(np.array([1.0, 8.0]))
     array([0., 3.])
@@ -76,8 +76,8 @@ def log2(x: T) -> Out:
 
 
 @elementwise(lambda g, y, x: g / (x * LOG10), numpy=[np.log10])
-def log10(x: T) -> Out:
-    """The logarithm to base 10; -inf at 0, NaN below: Num "*shape" -> Float "*shape".
+def log10(x: T) -> InexactOut:
+    """The logarithm to base 10; -inf at 0, NaN below: Num "*shape" -> Inexact "*shape".
 
     >>> log10(np.array([1.0, 1000.0]))
     array([0., 3.])
@@ -86,8 +86,8 @@ def log10(x: T) -> Out:
 
 
 @elementwise(lambda g, y, x: g / (x + 1), numpy=[np.log1p])
-def log1p(x: T) -> Out:
-    """log(1 + x), exact near 0; -inf at -1, NaN below: Num "*shape" -> Float "*shape".
+def log1p(x: T) -> InexactOut:
+    """log(1 + x), exact near 0; -inf at -1, NaN below: Num "*shape" -> Inexact "*shape".
 
     >>> log1p(np.array([0.0, 1e-20]))
     array([0.e+00, 1.e-20])
@@ -107,7 +107,7 @@ def _share(y: Any, a: Any, b: Any, unit: float = 1.0) -> Any:
 
 
 @elementwise(lambda g, y, a, b: g * _share(y, a, b), lambda g, y, a, b: g * _share(y, b, a), numpy=[np.logaddexp])
-def logaddexp(a: T, b: T) -> Out:
+def logaddexp(a: T, b: T) -> FloatOut:
     """log(exp(a) + exp(b)), without overflow: Num "*#shape", Num "*#shape" -> Float "*shape".
 
     The derivatives at infinities are those of `logsumexp`: two of inf share 1 equally, and two of -inf get 0.
@@ -123,7 +123,7 @@ def logaddexp(a: T, b: T) -> Out:
     lambda g, y, a, b: g * _share(y, b, a, LOG2),
     numpy=[np.logaddexp2],
 )
-def logaddexp2(a: T, b: T) -> Out:
+def logaddexp2(a: T, b: T) -> FloatOut:
     """log2(2**a + 2**b), without overflow: Num "*#shape", Num "*#shape" -> Float "*shape".
 
     >>> logaddexp2(np.array([0.0, 5000.0]), np.array([0.0, 5000.0]))
@@ -133,8 +133,8 @@ def logaddexp2(a: T, b: T) -> Out:
 
 
 @elementwise(lambda g, y, x, eps: g * (sigmoid(x) / (softplus(x) + eps)))
-def safe_log(x: T, eps: float = 1e-6) -> Out:
-    """log(softplus(x) + eps), finite for every finite `x`: Num "*shape" -> Float "*shape".
+def safe_log(x: T, eps: float = 1e-6) -> InexactOut:
+    """log(softplus(x) + eps), finite for every finite `x`: Num "*shape" -> Inexact "*shape".
 
     For large `x` it is log(x), for very negative `x` it is log(eps). Source: TorchLean's `safe_log`.
 
@@ -149,7 +149,7 @@ def safe_log(x: T, eps: float = 1e-6) -> Out:
 
 
 @elementwise(lambda g, y, x: g / (3 * y * y), numpy=[np.cbrt])
-def cbrt(x: T) -> Out:
+def cbrt(x: T) -> FloatOut:
     """The real cube root: Num "*shape" -> Float "*shape". Its derivative at 0 is infinite.
 
     >>> cbrt(np.array([8.0, -27.0]))

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias, overload
 
 import numpy as np
-from jaxtyping import Bool, Integer, Shaped
+from jaxtyping import Bool, Integer
 
 from tapem.core import OPS, Array, Primitive, Shape, ShapeDtype
 from tapem.errors import ConcretizationError
@@ -20,9 +20,9 @@ from tapem.ops.axes import refuse_axis_of_scalar
 from tapem.ops.declare import Deferred, Numeric, Step, primitive, variadic
 from tapem.ops.index import ALL, ARRAY, Index, batched, take_apart
 from tapem.sweeps import unbroadcast
-from tapem.types import Tensor, type_text
+from tapem.types import Num, Tensor, type_text
 
-T = Shaped[Tensor, "..."]
+T = Num[Tensor, "..."]
 Whole: TypeAlias = Integer[Tensor, "..."]
 Selector: TypeAlias = Integer[Tensor, "..."] | Bool[Tensor, "..."]
 
@@ -67,7 +67,7 @@ def _batch_gather(
 def gather(x: T, *indices: Selector, at: Index) -> T:
     """The op of `getitem`: the elements of `x` at `at`, with `indices` as its arrays.
 
-    Shaped "...", Integer or Bool "..." each -> Shaped "..."; the shape is as in NumPy.
+    Num "...", Integer or Bool "..." each -> Num "..."; the shape is as in NumPy.
 
     >>> gather(np.arange(6.0).reshape(2, 3), np.array([2, 0]), at=Index((slice(None), ARRAY)))
     array([[2., 0.],
@@ -104,6 +104,8 @@ def _abstract_scatter(x: Any, *indices: Any, at: Index, shape: Shape) -> ShapeDt
 def scatter(x: T, *indices: Selector, at: Index, shape: Shape) -> T:
     """The transpose of `getitem`: zeros of `shape` with `x` added at `at`.
 
+    Num "...", Integer or Bool "..." each -> Num "...".
+
     `x` has the shape of an array of `shape` indexed at `at`. An element that is indexed several times gets the sum. The
     cost is that of a whole array of `shape`, even for few elements: if a loop reads `x[0]`, `x[1]`, ..., `tm.split` is
     faster to differentiate.
@@ -136,7 +138,7 @@ def getitem(x: Numeric, index: Any) -> Array: ...
 @overload
 def getitem(x: Deferred, index: Any) -> Step: ...
 def getitem(x: Any, index: Any) -> Any:
-    """The elements of `x` at `index`, as NumPy's `x[index]`: Shaped "..." -> Shaped "...".
+    """The elements of `x` at `index`, as NumPy's `x[index]`: Num "..." -> Num "...".
 
     `index` is an integer, a slice, None, Ellipsis, an array (or Ref, tracer, list) of integers, a mask of bools, or a
     tuple of these. The cotangents of an element that is indexed several times are summed.
@@ -214,7 +216,7 @@ def _batch_take(
 def take(x: T, indices: Whole, axis: int | None = None) -> T:
     """The elements of `x` at `indices` along `axis`, or of the flattened `x` if `axis` is None.
 
-    Shaped "*a n *b", Integer "*i" -> Shaped "*a *i *b". Negative indices count from the end. Raises ArgumentError for
+    Num "*a n *b", Integer "*i" -> Num "*a *i *b". Negative indices count from the end. Raises ArgumentError for
     an index or an axis out of range, DTypeError for indices that are not integers.
 
     >>> take(np.array([[1.0, 2.0], [3.0, 4.0]]), np.array([1, 1, 0]), axis=1)
@@ -266,7 +268,7 @@ def _batch_along(
 def take_along_axis(x: T, indices: Whole, axis: int | None = -1) -> T:
     """The elements of `x` at `indices` along `axis`, for every position along the other axes.
 
-    Shaped "*#a n *#b", Integer "*#a i *#b" -> Shaped "*a i *b". It applies the indices that `np.argsort` returns. With
+    Num "*#a n *#b", Integer "*#a i *#b" -> Num "*a i *b". It applies the indices that `np.argsort` returns. With
     `axis=None`, `x` is flattened first, and `indices` has one axis. Raises ArgumentError for an index out of range.
 
     >>> x = np.array([[3.0, 1.0, 2.0], [4.0, 6.0, 5.0]])

@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any, overload
 
 import numpy as np
-from jaxtyping import Shaped
 
 from tapem.core import Array, Primitive, linear_in_all
 from tapem.errors import ArgumentError
@@ -16,9 +15,9 @@ from tapem.ops.axes import all_mapped, batch_along, behind_batch, normal_axes
 from tapem.ops.declare import Deferred, Numeric, Operand, Step, StepOfSeveral, primitive
 from tapem.ops.shaping import flatten
 from tapem.tangents import Thunk
-from tapem.types import Tensor
+from tapem.types import Num, Tensor
 
-T = Shaped[Tensor, "..."]
+T = Num[Tensor, "..."]
 
 
 def _several(name: str, xs: Any) -> tuple[Any, ...]:
@@ -44,7 +43,7 @@ def _concat_cotangents(g: Any, y: Any, *xs: Any, axis: int) -> tuple[Thunk, ...]
 
 @primitive(rrule=_concat_cotangents, frule=linear_in_all, batch=batch_along, name="concat")
 def concat_arrays(*xs: T, axis: int = 0) -> T:
-    """Join the operands along an existing axis: `concat` as a variadic op.
+    """Join the operands along an existing axis, `concat` as a variadic op: Num "..." each -> Num "...".
 
     >>> concat_arrays(np.ones(1), np.zeros(2))
     array([1., 0., 0.])
@@ -76,7 +75,7 @@ def concat(xs: Any, axis: int | None = 0) -> Any:
     frule=linear_in_all,
     batch=lambda op, size, inputs, mapped, static: concat_arrays(*all_mapped(size, inputs, mapped), axis=1),
 )
-def concat_vectors(a: Shaped[Tensor, "n"], b: Shaped[Tensor, "m"]) -> Shaped[Tensor, "n+m"]:
+def concat_vectors(a: Num[Tensor, "n"], b: Num[Tensor, "m"]) -> Num[Tensor, "n+m"]:
     """The vector `b` after the vector `a`: Num "n", Num "m" -> Num "n+m". Raises ShapeError for other ranks.
 
     >>> concat_vectors(np.array([1.0, 2.0]), np.array([3.0]))
@@ -102,7 +101,7 @@ def _batch_stack(
 
 @primitive(rrule=_stack_cotangents, frule=linear_in_all, batch=_batch_stack, name="stack")
 def stack_arrays(*xs: T, axis: int = 0) -> T:
-    """Join the operands along a new axis: `stack` as a variadic op.
+    """Join the operands along a new axis, `stack` as a variadic op: Num "..." each -> Num "...".
 
     >>> stack_arrays(np.float64(1.0), np.float64(2.0))
     array([1., 2.])
@@ -137,7 +136,7 @@ def stack(xs: Any, axis: int = 0) -> Any:
     name="split",
 )
 def split_array(x: T, indices_or_sections: int | tuple[int, ...], axis: int = 0) -> tuple[T, ...]:
-    """The consecutive pieces of `x` along an axis: `split` as an op with several results.
+    """The consecutive pieces of `x` along an axis, `split` as an op: Num "..." -> (Num "...", ...).
 
     >>> split_array(np.array([1.0, 2.0, 3.0]), (1,))
     (array([1.]), array([2., 3.]))

@@ -10,16 +10,15 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
-from jaxtyping import Shaped
 
 from tapem.core import Primitive, Rule, ShapeDtype
 from tapem.errors import ArgumentError
 from tapem.ops.declare import primitive
 from tapem.ops.einsum import Labels, batch_contraction, contraction, einsum, shape_of_contraction
 from tapem.sweeps import unbroadcast
-from tapem.types import Tensor
+from tapem.types import Num, Tensor
 
-T = Shaped[Tensor, "..."]
+T = Num[Tensor, "..."]
 Axes: TypeAlias = "int | tuple[int | Sequence[int], int | Sequence[int]]"
 
 
@@ -138,7 +137,7 @@ def matmul(a: T, b: T) -> T:
     batch=_batch_matmul,
     abstract=_shape_of_matmul,
 )
-def bmm(a: Shaped[Tensor, "batch n k"], b: Shaped[Tensor, "batch k m"]) -> Shaped[Tensor, "batch n m"]:
+def bmm(a: Num[Tensor, "batch n k"], b: Num[Tensor, "batch k m"]) -> Num[Tensor, "batch n m"]:
     """The product of two stacks of matrices, pair by pair: Num "batch n k", Num "batch k m" -> Num "batch n m".
 
     Unlike `matmul` it does not broadcast. Raises ShapeError unless both operands have exactly these axes.
@@ -321,7 +320,7 @@ def _batch_vdot(op: Primitive, size: int, inputs: Any, mapped: Any, static: Any)
     batch=_batch_outer,
     numpy=[np.outer],
 )
-def outer(a: T, b: T) -> Shaped[Tensor, "n m"]:
+def outer(a: T, b: T) -> Num[Tensor, "n m"]:
     """The product of every element of `a` with every element of `b`, both flattened: Num "n", Num "m" -> Num "n m".
 
     >>> outer(np.array([1.0, 2.0]), np.array([3.0, 4.0]))
@@ -340,7 +339,7 @@ def outer(a: T, b: T) -> Shaped[Tensor, "n m"]:
     batch=_batch_vdot,
     numpy=[np.vdot],
 )
-def vdot(a: T, b: T) -> Shaped[Tensor, ""]:
+def vdot(a: T, b: T) -> Num[Tensor, ""]:
     """The sum of the products of all elements, both operands flattened: Num "...", Num "..." -> Num "".
 
     Raises ShapeError if the numbers of elements differ.

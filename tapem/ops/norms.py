@@ -6,16 +6,15 @@ import math
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Shaped
 
 from tapem.errors import ArgumentError
 from tapem.ops.axes import Axis, batch_reduction, refuse_axis_of_scalar, restore
 from tapem.ops.declare import elementwise, primitive
 from tapem.ops.reductions import ties
 from tapem.ops.scaling import at_scale
-from tapem.types import Tensor
+from tapem.types import Float, Num, Tensor
 
-T = Shaped[Tensor, "..."]
+T = Num[Tensor, "..."]
 Real = Float[Tensor, "..."]
 
 _vector_norm: Any = np.linalg.vector_norm  # NumPy's stubs do not allow axis=None
@@ -32,8 +31,8 @@ def _odd_slope(g: Any, y: Any, x: Any, power: float) -> Any:
 
 
 @elementwise(_odd_slope)
-def odd_power(x: Shaped[Tensor, "*shape"], power: float) -> Shaped[Tensor, "*shape"]:
-    """`sign(x) |x|**power`, and 0 at 0: Float "*shape" -> Float "*shape".
+def odd_power(x: Num[Tensor, "*shape"], power: float) -> Num[Tensor, "*shape"]:
+    """`sign(x) |x|**power`, and 0 at 0: Num "*shape" -> Num "*shape".
 
     It is the derivative of an even power, up to a factor.
 
@@ -45,8 +44,8 @@ def odd_power(x: Shaped[Tensor, "*shape"], power: float) -> Shaped[Tensor, "*sha
 
 
 @elementwise(lambda g, y, x, power: g * (power * odd_power(x, power=power - 1)))
-def even_power(x: Shaped[Tensor, "*shape"], power: float) -> Shaped[Tensor, "*shape"]:
-    """`|x|**power`: Float "*shape" -> Float "*shape".
+def even_power(x: Num[Tensor, "*shape"], power: float) -> Num[Tensor, "*shape"]:
+    """`|x|**power`: Num "*shape" -> Num "*shape".
 
     >>> even_power(np.array([-4.0, 9.0]), power=0.5)
     array([2., 3.])

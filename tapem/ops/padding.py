@@ -6,14 +6,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal, TypeAlias, cast, get_args
 
 import numpy as np
-from jaxtyping import Shaped
 
 from tapem.core import Primitive, linear_in_all
 from tapem.errors import ArgumentError
 from tapem.ops.declare import primitive
-from tapem.types import Tensor
+from tapem.types import Num, Tensor
 
-T = Shaped[Tensor, "..."]
+T = Num[Tensor, "..."]
 Mode: TypeAlias = Literal["constant", "edge", "reflect", "symmetric", "wrap"]
 Widths: TypeAlias = "int | Sequence[int] | Sequence[Sequence[int]]"
 

@@ -14,7 +14,6 @@ import math
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Shaped
 
 from tapem.core import linear_in_all
 from tapem.ops.axes import Axis, batch_reduction, normal_axes, refuse_axis_of_scalar, restore
@@ -22,9 +21,9 @@ from tapem.ops.cumulative import cumprod, shift
 from tapem.ops.declare import primitive
 from tapem.ops.scaling import at_scale
 from tapem.ops.softmax import as_float, softmax_or_zero
-from tapem.types import Tensor
+from tapem.types import Float, Num, Tensor
 
-T = Shaped[Tensor, "..."]
+T = Num[Tensor, "..."]
 Real = Float[Tensor, "..."]
 
 # The ufunc methods that np.sum, np.max and so on call. NumPy's stubs do not allow all their arguments by position.
@@ -283,7 +282,7 @@ def var(x: T, axis: Axis = None, ddof: float = 0, keepdims: bool = False) -> Rea
 
 @primitive(differentiable=False, batch=batch_reduction)
 def differs(x: T, axis: Axis = None) -> Real:
-    """Whether the elements of `x` along the axes are not all equal, as 1 or 0: Float "..." -> Float "...".
+    """Whether the elements of `x` along the axes are not all equal, as 1 or 0: Num "..." -> Float "...".
 
     The axes are kept, with size 1. The standard deviation does not show this: for three times 0.1 rounding makes it
     1e-17.

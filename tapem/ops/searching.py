@@ -11,16 +11,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Int, Shaped
+from jaxtyping import Bool, Int
 
 from tapem.core import Primitive
 from tapem.ops.axes import Axis, refuse_axis_of_scalar
 from tapem.ops.declare import primitive
-from tapem.types import Tensor
+from tapem.types import Num, Tensor
 
 __all__ = ["all", "any", "argmax", "argmin", "argsort", "count_nonzero"]
 
-T = Shaped[Tensor, "*shape"]
+T = Num[Tensor, "*shape"]
 
 
 def _behind_batch(

@@ -9,16 +9,15 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from jaxtyping import Shaped
 
 from tapem.ops.declare import elementwise
 from tapem.tangents import DoesNotExist
-from tapem.types import Tensor
+from tapem.types import Num, Tensor
 
 __all__ = ["clamp", "fmax", "fmin", "maximum", "minimum", "where"]
 
-T = Shaped[Tensor, "*#shape"]
-Out = Shaped[Tensor, "*shape"]
+T = Num[Tensor, "*#shape"]
+Out = Num[Tensor, "*shape"]
 
 # For each float dtype, the integer dtype with as many bits.
 _BITS = {"e": np.int16, "f": np.int32, "d": np.int64}
@@ -60,7 +59,7 @@ def _for_b(g: Any, y: Any, a: Any, b: Any) -> Any:
     numpy=[np.where],
 )
 def where(condition: T, x: T, y: T) -> Out:
-    """`x` where the condition holds (is not 0), else `y`: Bool "*#shape", Num "*#shape", Num "*#shape" -> Num "*shape".
+    """`x` where the condition holds (is not 0), else `y`: Num "*#shape", Num "*#shape", Num "*#shape" -> Num "*shape".
 
     All three are broadcast together. The condition is never differentiated.
 

@@ -12,7 +12,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
-from jaxtyping import Shaped
 
 from tapem.core import Primitive, linear_in_all
 from tapem.errors import ArgumentError
@@ -27,9 +26,9 @@ from tapem.ops.axes import (
 )
 from tapem.ops.declare import primitive
 from tapem.sweeps import unbroadcast
-from tapem.types import Tensor
+from tapem.types import Num, Tensor
 
-T = Shaped[Tensor, "..."]
+T = Num[Tensor, "..."]
 ShapeLike: TypeAlias = int | Sequence[int]
 Inputs: TypeAlias = Sequence[Any]
 Mapped: TypeAlias = Sequence[bool]
@@ -72,7 +71,7 @@ def _batch_flatten(op: Primitive, size: int, inputs: Inputs, mapped: Mapped, sta
 
 
 @primitive(rrule=(_back,), frule=linear_in_all, batch=_batch_flatten, numpy=[np.ravel])
-def flatten(x: T) -> Shaped[Tensor, "size"]:
+def flatten(x: T) -> Num[Tensor, "size"]:
     """The elements of `x` along one axis, in row-major order: Num "*shape" -> Num "size".
 
     >>> flatten(np.array([[1.0, 2.0], [3.0, 4.0]]))
@@ -320,7 +319,9 @@ def repeat(x: T, repeats: ShapeLike, axis: int | None = None) -> T:
     rrule=(lambda g, y, x, lengths, axis: repeat(g, lengths, axis=axis),), frule=linear_in_all, batch=batch_along
 )
 def segment_sum(x: T, lengths: Sequence[int], axis: int) -> T:
-    """The sums of consecutive segments of `x` along an axis, 0 for an empty one: the transpose of `repeat`.
+    """The sums of consecutive segments of `x` along an axis, 0 for an empty one: Num "..." -> Num "...".
+
+    It is the transpose of `repeat`.
 
     >>> segment_sum(np.array([1.0, 2.0, 3.0]), (1, 0, 2), axis=0)
     array([1., 0., 5.])

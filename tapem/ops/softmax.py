@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Shaped
 
 from tapem.ops.axes import Axis, batch_reduction, refuse_axis_of_scalar
 from tapem.ops.declare import primitive
-from tapem.types import Tensor
+from tapem.types import Float, Num, Tensor
 
 # The ufunc methods that np.sum and np.max call, with (x, axis, dtype, out, keepdims, initial).
 _add: Any = np.add.reduce
@@ -29,7 +28,7 @@ def _softmax_rule(g: Any, y: Any, x: Any, axis: Any) -> Any:
 
 
 @primitive(rrule=(_softmax_rule,), frule=(_softmax_rule,), batch=batch_reduction)
-def softmax(x: Shaped[Tensor, "*shape"], axis: Axis = -1) -> Float[Tensor, "*shape"]:
+def softmax(x: Num[Tensor, "*shape"], axis: Axis = -1) -> Float[Tensor, "*shape"]:
     """exp(x) / sum(exp(x)) along the axis, so that it sums to 1: Num "*shape" -> Float "*shape".
 
     `axis` may be several axes, or None for all. An element -inf gives exactly 0. If all are -inf, the result is NaN;
@@ -45,7 +44,7 @@ def softmax(x: Shaped[Tensor, "*shape"], axis: Axis = -1) -> Float[Tensor, "*sha
 
 
 @primitive(rrule=(_softmax_rule,), frule=(_softmax_rule,), batch=batch_reduction)
-def softmax_or_zero(x: Shaped[Tensor, "*shape"], axis: Axis = None) -> Float[Tensor, "*shape"]:
+def softmax_or_zero(x: Num[Tensor, "*shape"], axis: Axis = None) -> Float[Tensor, "*shape"]:
     """The derivative of logsumexp: softmax, but 0 if all elements are -inf; elements inf share 1 equally.
 
     Num "*shape" -> Float "*shape".
@@ -67,7 +66,7 @@ def softmax_or_zero(x: Shaped[Tensor, "*shape"], axis: Axis = None) -> Float[Ten
     frule=(lambda t, y, x, axis: t - np.sum(t * np.exp(y), axis=axis, keepdims=True),),
     batch=batch_reduction,
 )
-def log_softmax(x: Shaped[Tensor, "*shape"], axis: Axis = -1) -> Float[Tensor, "*shape"]:
+def log_softmax(x: Num[Tensor, "*shape"], axis: Axis = -1) -> Float[Tensor, "*shape"]:
     """The logarithm of softmax, x - logsumexp(x), along the axis: Num "*shape" -> Float "*shape".
 
     `axis` may be several axes, or None for all. Unlike np.log(softmax(x)) it is exact even if the softmax underflows.

@@ -13,7 +13,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Shaped
 
 from tapem.core import Array, Primitive, ShapeDtype
 from tapem.errors import ArgumentError
@@ -22,9 +21,9 @@ from tapem.ops.einsum import einsum
 from tapem.ops.linalg import aligned, transposed
 from tapem.sweeps import unbroadcast
 from tapem.tangents import Thunk, Zero
-from tapem.types import Tensor
+from tapem.types import Float, Num, Tensor
 
-Square = Shaped[Tensor, "*batch n n"]
+Square = Num[Tensor, "*batch n n"]
 FloatSquare = Float[Tensor, "*batch n n"]
 
 
@@ -150,13 +149,11 @@ def _batch_solve(
     abstract=_shape_of_solve,
     numpy=[np.linalg.solve],
 )
-def solve(
-    a: Shaped[Tensor, "*#batch n n"], b: Shaped[Tensor, "n"] | Shaped[Tensor, "*#batch n k"]
-) -> Float[Tensor, "..."]:
-    """The solution x of `a @ x = b`: Num "*#batch n n", Num "*#batch n k" -> Float "*batch n k".
+def solve(a: Num[Tensor, "*#batch n n"], b: Num[Tensor, "n"] | Num[Tensor, "*#batch n k"]) -> Float[Tensor, "..."]:
+    """The solution x of `a @ x = b`: Num "*#batch n n", Num "n" or Num "*#batch n k" -> Float "...".
 
-    As in NumPy 2, a `b` with exactly one axis, Num "n", is one column for every matrix, and the result is Float
-    "*batch n". A stack of columns is Num "*batch n 1".
+    The result is Float "*batch n k". As in NumPy 2, a `b` with exactly one axis is one column for every matrix, and the
+    result is Float "*batch n". A stack of columns is Num "*batch n 1".
 
     Raises ArgumentError for a singular matrix, ShapeError if the sizes differ.
 
@@ -292,10 +289,10 @@ def _slope_of_slogdet(a: Any) -> Any:
     abstract=lambda a: (kind_of(a.shape[:-2], a), kind_of(a.shape[:-2], a)),
 )
 def slogdet(a: Square) -> tuple[Float[Tensor, "*batch"], Float[Tensor, "*batch"]]:
-    """The sign of the determinant of every matrix, and the logarithm of its absolute value, both Float "*batch".
+    """The sign of the determinant of every matrix, and the logarithm of its absolute value.
 
-    The sign is constant: its derivative is zero. A singular matrix gives (0, -inf), and its derivative raises
-    ArgumentError. Raises ShapeError for a matrix that is not square.
+    Num "*batch n n" -> (Float "*batch", Float "*batch"). The sign is constant: its derivative is zero. A singular
+    matrix gives (0, -inf), and its derivative raises ArgumentError. Raises ShapeError for a matrix that is not square.
 
     >>> sign, logarithm = slogdet(np.array([[0.0, 1.0], [1.0, 0.0]]))
     >>> float(sign), float(logarithm)

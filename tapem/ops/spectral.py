@@ -18,7 +18,6 @@ from __future__ import annotations
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
-from jaxtyping import Float
 
 from tapem.core import ShapeDtype
 from tapem.errors import ArgumentError
@@ -29,7 +28,7 @@ from tapem.ops.linalg import transposed
 from tapem.ops.solving import FloatSquare, Square, batch_of_matrices, kind_of, where_in
 from tapem.sweeps import never_arrived
 from tapem.tangents import Thunk
-from tapem.types import Tensor
+from tapem.types import Float, Tensor
 
 
 def as_columns(x: Any) -> Any:
@@ -52,6 +51,8 @@ def _diagonal(x: Any) -> Any:
 )
 def reciprocal_gaps(x: Float[Tensor, "*batch n"], of: str) -> Float[Tensor, "*batch n n"]:
     """The numbers `1 / (x[j] - x[i])` at [i, j], and 0 if i = j: the factors in the derivative of an eigenvector.
+
+    Float "*batch n" -> Float "*batch n n".
 
     `of` is the decomposition: "eigh" needs distinct eigenvalues, "svd" distinct singular values above zero. Raises
     ArgumentError if they are not, to within the rounding errors of the decomposition.

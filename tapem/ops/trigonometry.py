@@ -10,23 +10,23 @@ import math
 from typing import Any
 
 import numpy as np
-from jaxtyping import Shaped
 
 from tapem.ops.declare import elementwise
-from tapem.types import Tensor
+from tapem.types import Float, Inexact, Num, Tensor
 
 __all__ = [
     "arccos", "arccosh", "arcsin", "arcsinh", "arctan", "arctan2", "arctanh", "cos", "cosh", "deg2rad", "rad2deg",
     "sin", "sinc", "sinh", "tan", "tanh",
 ]  # fmt: skip
 
-T = Shaped[Tensor, "*#shape"]
-Out = Shaped[Tensor, "*shape"]
+T = Num[Tensor, "*#shape"]
+FloatOut = Float[Tensor, "*shape"]
+InexactOut = Inexact[Tensor, "*shape"]
 
 
 @elementwise(lambda g, y, x: g * np.cos(x), numpy=[np.sin])
-def sin(x: T) -> Out:
-    """The sine of an angle in radians: Num "*shape" -> Float "*shape".
+def sin(x: T) -> InexactOut:
+    """The sine of an angle in radians: Num "*shape" -> Inexact "*shape".
 
     >>> sin(np.array([0.0, np.pi / 2]))
     array([0., 1.])
@@ -35,8 +35,8 @@ def sin(x: T) -> Out:
 
 
 @elementwise(lambda g, y, x: -g * np.sin(x), numpy=[np.cos])
-def cos(x: T) -> Out:
-    """The cosine of an angle in radians: Num "*shape" -> Float "*shape".
+def cos(x: T) -> InexactOut:
+    """The cosine of an angle in radians: Num "*shape" -> Inexact "*shape".
 
     >>> cos(np.array([0.0, np.pi]))
     array([ 1., -1.])
@@ -45,8 +45,8 @@ def cos(x: T) -> Out:
 
 
 @elementwise(lambda g, y, x: g * (1 + y * y), numpy=[np.tan])
-def tan(x: T) -> Out:
-    """The tangent of an angle in radians: Num "*shape" -> Float "*shape".
+def tan(x: T) -> InexactOut:
+    """The tangent of an angle in radians: Num "*shape" -> Inexact "*shape".
 
     >>> tan(np.array([0.0]))
     array([0.])
@@ -55,10 +55,10 @@ def tan(x: T) -> Out:
 
 
 @elementwise(lambda g, y, x: g / np.sqrt((1 - x) * (1 + x)), numpy=[np.arcsin])
-def arcsin(x: T) -> Out:
-    """The angle in radians, from -pi/2 to pi/2, whose sine is `x`; NaN outside [-1, 1]: Num "*shape" -> Float "*shape".
+def arcsin(x: T) -> InexactOut:
+    """The angle in radians, from -pi/2 to pi/2, whose sine is `x`; NaN outside [-1, 1].
 
-    Its derivative at -1 and 1 is infinite.
+    Num "*shape" -> Inexact "*shape". Its derivative at -1 and 1 is infinite.
 
     >>> arcsin(np.array([0.0, 1.0])) / np.pi
     array([0. , 0.5])
@@ -67,8 +67,8 @@ def arcsin(x: T) -> Out:
 
 
 @elementwise(lambda g, y, x: -g / np.sqrt((1 - x) * (1 + x)), numpy=[np.arccos])
-def arccos(x: T) -> Out:
-    """The angle in radians, from 0 to pi, whose cosine is `x`; NaN outside [-1, 1]: Num "*shape" -> Float "*shape".
+def arccos(x: T) -> InexactOut:
+    """The angle in radians, from 0 to pi, whose cosine is `x`; NaN outside [-1, 1]: Num "*shape" -> Inexact "*shape".
 
     Its derivative at -1 and 1 is infinite.
 
@@ -84,8 +84,8 @@ def _over_one_plus_square(g: Any, x: Any) -> Any:
 
 
 @elementwise(lambda g, y, x: _over_one_plus_square(g, x), numpy=[np.arctan])
-def arctan(x: T) -> Out:
-    """The angle in radians, from -pi/2 to pi/2, whose tangent is `x`: Num "*shape" -> Float "*shape".
+def arctan(x: T) -> InexactOut:
+    """The angle in radians, from -pi/2 to pi/2, whose tangent is `x`: Num "*shape" -> Inexact "*shape".
 
     >>> arctan(np.array([0.0, np.inf])) / np.pi
     array([0. , 0.5])
@@ -103,7 +103,7 @@ def _over_square(g: Any, side: Any, a: Any, b: Any) -> Any:
     lambda g, y, a, b: -_over_square(g, a, a, b),
     numpy=[np.arctan2],
 )
-def arctan2(a: T, b: T) -> Out:
+def arctan2(a: T, b: T) -> FloatOut:
     """The angle in radians, from -pi to pi, of the point `(b, a)`: Num "*#shape", Num "*#shape" -> Float "*shape".
 
     The first operand is the ordinate. At the origin there is no angle, and the derivatives are NaN.
@@ -115,8 +115,8 @@ def arctan2(a: T, b: T) -> Out:
 
 
 @elementwise(lambda g, y, x: g * np.cosh(x), numpy=[np.sinh])
-def sinh(x: T) -> Out:
-    """The hyperbolic sine: Num "*shape" -> Float "*shape".
+def sinh(x: T) -> InexactOut:
+    """The hyperbolic sine: Num "*shape" -> Inexact "*shape".
 
     >>> sinh(np.array([0.0]))
     array([0.])
@@ -125,8 +125,8 @@ def sinh(x: T) -> Out:
 
 
 @elementwise(lambda g, y, x: g * np.sinh(x), numpy=[np.cosh])
-def cosh(x: T) -> Out:
-    """The hyperbolic cosine: Num "*shape" -> Float "*shape".
+def cosh(x: T) -> InexactOut:
+    """The hyperbolic cosine: Num "*shape" -> Inexact "*shape".
 
     >>> cosh(np.array([0.0]))
     array([1.])
@@ -135,8 +135,8 @@ def cosh(x: T) -> Out:
 
 
 @elementwise(lambda g, y, x: g * (1 - y * y), numpy=[np.tanh])
-def tanh(x: T) -> Out:
-    """The hyperbolic tangent: Num "*shape" -> Float "*shape".
+def tanh(x: T) -> InexactOut:
+    """The hyperbolic tangent: Num "*shape" -> Inexact "*shape".
 
     >>> tanh(np.array([0.0, 100.0]))
     array([0., 1.])
@@ -145,8 +145,8 @@ def tanh(x: T) -> Out:
 
 
 @elementwise(lambda g, y, x: g / np.hypot(1, x), numpy=[np.arcsinh])
-def arcsinh(x: T) -> Out:
-    """The number whose hyperbolic sine is `x`: Num "*shape" -> Float "*shape".
+def arcsinh(x: T) -> InexactOut:
+    """The number whose hyperbolic sine is `x`: Num "*shape" -> Inexact "*shape".
 
     >>> arcsinh(np.array([0.0]))
     array([0.])
@@ -155,8 +155,8 @@ def arcsinh(x: T) -> Out:
 
 
 @elementwise(lambda g, y, x: g / (np.sqrt(x - 1) * np.sqrt(x + 1)), numpy=[np.arccosh])
-def arccosh(x: T) -> Out:
-    """The number >= 0 whose hyperbolic cosine is `x`; NaN below 1: Num "*shape" -> Float "*shape".
+def arccosh(x: T) -> InexactOut:
+    """The number >= 0 whose hyperbolic cosine is `x`; NaN below 1: Num "*shape" -> Inexact "*shape".
 
     Its derivative at 1 is infinite.
 
@@ -167,8 +167,8 @@ def arccosh(x: T) -> Out:
 
 
 @elementwise(lambda g, y, x: g / ((1 - x) * (1 + x)), numpy=[np.arctanh])
-def arctanh(x: T) -> Out:
-    """The number whose hyperbolic tangent is `x`; infinite at -1 and 1, NaN beyond: Num "*shape" -> Float "*shape".
+def arctanh(x: T) -> InexactOut:
+    """The number whose hyperbolic tangent is `x`; infinite at -1 and 1, NaN beyond: Num "*shape" -> Inexact "*shape".
 
     >>> arctanh(np.array([0.0]))
     array([0.])
@@ -177,7 +177,7 @@ def arctanh(x: T) -> Out:
 
 
 @elementwise(lambda g, y, x: np.deg2rad(g), numpy=[np.deg2rad, np.radians])
-def deg2rad(x: T) -> Out:
+def deg2rad(x: T) -> FloatOut:
     """An angle in radians, from degrees: Num "*shape" -> Float "*shape".
 
     >>> deg2rad(np.array([180.0])) / np.pi
@@ -187,7 +187,7 @@ def deg2rad(x: T) -> Out:
 
 
 @elementwise(lambda g, y, x: np.rad2deg(g), numpy=[np.rad2deg, np.degrees])
-def rad2deg(x: T) -> Out:
+def rad2deg(x: T) -> FloatOut:
     """An angle in degrees, from radians: Num "*shape" -> Float "*shape".
 
     >>> rad2deg(np.array([np.pi]))
@@ -213,8 +213,8 @@ def _sinc_slope(x: Any, y: Any) -> Any:
 
 
 @elementwise(lambda g, y, x: g * _sinc_slope(x, y), numpy=[np.sinc])
-def sinc(x: T) -> Out:
-    """sin(pi x) / (pi x), which is 1 at 0: Num "*shape" -> Float "*shape". Its derivative at 0 is 0.
+def sinc(x: T) -> InexactOut:
+    """sin(pi x) / (pi x), which is 1 at 0: Num "*shape" -> Inexact "*shape". Its derivative at 0 is 0.
 
     >>> sinc(np.array([0.0, 0.5])) * np.pi
     array([3.14159265, 2.        ])

@@ -9,15 +9,27 @@ import jaxtyping
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["NUMBER_DTYPES", "Num", "Tensor", "shape_and_dtype", "stand_in", "type_text"]
+__all__ = ["NUMBER_DTYPES", "Float", "Inexact", "Num", "Tensor", "shape_and_dtype", "stand_in", "type_text"]
 
 if TYPE_CHECKING:
+    from typing import Annotated as Float
+    from typing import Annotated as Inexact
     from typing import Annotated as Num
 
     Tensor: TypeAlias = npt.NDArray[Any]
 else:
     Tensor = np.ndarray
-    _LONG = (np.dtype(np.longdouble).name, np.dtype(np.clongdouble).name)
+    _LONG = np.longdouble.__name__, np.clongdouble.__name__
+
+    class Float(jaxtyping.AbstractDtype):
+        """Floats of any precision: those of jaxtyping's own `Float`, and NumPy's long double."""
+
+        dtypes = (*jaxtyping.Float.dtypes, _LONG[0])
+
+    class Inexact(jaxtyping.AbstractDtype):
+        """Floats and complex numbers of any precision: those of jaxtyping's own `Inexact`, and NumPy's long doubles."""
+
+        dtypes = (*jaxtyping.Inexact.dtypes, *_LONG)
 
     class Num(jaxtyping.AbstractDtype):
         """All of NumPy's numbers: bools, which NumPy counts as 0 and 1, integers, floats and complex numbers.

@@ -77,8 +77,8 @@ def test_signatures_word_for_word():
         """by: Literal['mean', 'sum'] = 'sum') -> Float[Tensor, ""]""",
         "linear": '(weight: Float[Tensor, "out in"], bias: Float[Tensor, "out"], x: Float[Tensor, "*batch in"]) '
         '-> Float[Tensor, "*batch out"]',
-        "sum": '(x: Shaped[Tensor, "..."], axis: int | tuple[int, ...] | None = None, keepdims: bool = False) '
-        '-> Shaped[Tensor, "..."]',
+        "sum": '(x: Num[Tensor, "..."], axis: int | tuple[int, ...] | None = None, keepdims: bool = False) '
+        '-> Num[Tensor, "..."]',
     }
 
 
