@@ -10,13 +10,14 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Sequence
 from contextvars import Context, ContextVar, Token, copy_context
-from typing import Any, NamedTuple, Protocol, TypeVar, TypeVarTuple, Unpack
+from typing import Any, NamedTuple, ParamSpec, Protocol, TypeVar, TypeVarTuple, Unpack
 
 import numpy as np
 
 from tapem.core.node import Node
 
 Ts = TypeVarTuple("Ts")
+Q = ParamSpec("Q")
 R = TypeVar("R")
 
 
@@ -113,11 +114,11 @@ def carry(context: Context) -> None:
             variable.set(value)
 
 
-def quietly(function: Callable[[], R]) -> R:
+def quietly(function: Callable[Q, R], *arguments: Q.args, **options: Q.kwargs) -> R:
     """Call a function without NumPy's warnings of division by zero and of invalid values.
 
     This is for sweeps, which call only rules: context variables that a rule sets are lost afterwards.
     """
     context = copy_context()
     context.run(np.errstate(divide="ignore", invalid="ignore").__enter__)
-    return context.run(function)
+    return context.run(function, *arguments, **options)

@@ -253,7 +253,7 @@ def pushforward(
         ends = [traced.output_node(output) for output in traced.outputs]
         ids = [node.id for node in ends if node is not None]
         nodes, last, view = traced.recorder.nodes, traced.last, traced.view()
-        found = quietly(lambda: forward(nodes, seeds, last, outputs=ids, view=view, watcher=watcher))
+        found = quietly(forward, nodes, seeds, last, outputs=ids, view=view, watcher=watcher)
         results: list[Any] = []
         for output, node in zip(traced.outputs, ends, strict=True):
             tangent = None if node is None else found.get(node.id)
@@ -276,23 +276,19 @@ def pull_back(traced: Trace, outputs: Sequence[Any], cotangents: Sequence[Any], 
         node = traced.output_node(output)
         if node is None or not node.requires_grad:
             continue
-        seed = output.dtype.type(1) if cotangent is None else cotangent
+        seed = node.dtype.type(1) if cotangent is None else cotangent
         seeds[node.id] = seeds[node.id] + seed if node.id in seeds else seed
-    watcher = CONTEXT.get().watcher
-
-    def sweep() -> None:
-        reverse(
-            traced.recorder.nodes,
-            seeds,
-            active=traced.active(),
-            view=traced.view(),
-            keep=False,
-            first=traced.first,
-            sources=len(traced.inputs),
-            watcher=watcher,
-        )
-
-    quietly(sweep)
+    quietly(
+        reverse,
+        traced.recorder.nodes,
+        seeds,
+        active=traced.active() if traced.nested else None,
+        view=traced.view() if traced.nested else None,
+        keep=False,
+        first=traced.first,
+        sources=len(traced.inputs),
+        watcher=CONTEXT.get().watcher,
+    )
     results: list[Any] = []
     seen: set[int] = set()
     for node in traced.inputs:
@@ -303,6 +299,9 @@ def pull_back(traced: Trace, outputs: Sequence[Any], cotangents: Sequence[Any], 
         if not traced.nested:
             cotangent = owned(cotangent, copy or id(cotangent) in seen, node.output)
             seen.add(id(cotangent))
+            if type(cotangent) is np.ndarray:
+                results.append(cotangent)
+                continue
         results.append(traced.leave(cotangent))
     return results
 

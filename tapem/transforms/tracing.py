@@ -135,8 +135,13 @@ def record(
         for leaf in leaves:
             if type(leaf) is Tracer:
                 recorder.own(leaf)
-    inputs = [input_node(recorder, leaf) for leaf in leaves]
-    result = call([Tracer(recorder, node) for node in inputs])
+    inputs: list[Node] = []
+    tracers: list[Any] = []
+    for leaf in leaves:
+        node = input_node(recorder, leaf)
+        inputs.append(node)
+        tracers.append(Tracer(recorder, node))
+    result = call(tracers)
     if type(result) is Tracer and not has_aux:
         return Trace(recorder, nested, inputs, [result], ONE_LEAF, len(recorder.nodes) - 1, None, False)
     result = run_if_program(result, recorder)
