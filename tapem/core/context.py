@@ -119,6 +119,9 @@ def quietly(function: Callable[Q, R], *arguments: Q.args, **options: Q.kwargs) -
 
     This is for sweeps, which call only rules: context variables that a rule sets are lost afterwards.
     """
-    context = copy_context()
-    context.run(np.errstate(divide="ignore", invalid="ignore").__enter__)
-    return context.run(function, *arguments, **options)
+    return copy_context().run(_without_warnings, function, *arguments, **options)
+
+
+@np.errstate(divide="ignore", invalid="ignore")
+def _without_warnings(function: Callable[Q, R], *arguments: Q.args, **options: Q.kwargs) -> R:
+    return function(*arguments, **options)

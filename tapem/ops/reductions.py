@@ -41,7 +41,7 @@ _FILLED = 10_000  # up to this size, filling an array is faster than making a br
 
 def spread(g: Any, x: Any, axis: Any, keepdims: bool) -> Any:
     """Repeat a cotangent of the reduced value for every element of x: the transpose of a sum."""
-    shape = np.shape(x)
+    shape = x.shape if type(x) is np.ndarray else np.shape(x)
     if axis is not None:
         g = restore(g, x, axis, keepdims)
     if isinstance(g, np.ndarray | np.generic) and math.prod(shape) <= _FILLED:

@@ -35,16 +35,22 @@ def unbroadcast(cotangent: Any, shape: Shape, to: Shape) -> Any:
     return summed if np.shape(summed) == to else np.reshape(summed, to)
 
 
-def zeros_without_memory(kind: ShapeDtype) -> Array:
-    """Zeros of this shape and dtype, all of which are one number in memory; nobody can write to them.
+def zeros_of(value: Any, *, writeable: bool = True) -> Array:
+    """The zero derivative of a value, with its shape and dtype; of an integer or a bool, in float64.
 
-    For what did not arrive, where a rule wants an array all the same.
+    If they need not be writeable, all zeros are one number in memory, in the dtype of the value whatever it is: for
+    what did not arrive, where a rule wants an array all the same.
 
-    >>> zeros = zeros_without_memory(ShapeDtype((1000, 1000), np.dtype(float)))
+    >>> zeros_of(np.float32(2.0)), zeros_of(3)
+    (array(0., dtype=float32), array(0.))
+    >>> zeros = zeros_of(ShapeDtype((1000, 1000), np.dtype(float)), writeable=False)
     >>> zeros.shape, zeros.strides
     ((1000, 1000), (0, 0))
     """
-    return np.broadcast_to(_zero(kind.dtype), kind.shape)
+    kind = ShapeDtype.of(value)
+    if not writeable:
+        return np.broadcast_to(_zero(kind.dtype), kind.shape)
+    return np.zeros(kind.shape, kind.dtype if kind.dtype.kind == "f" else np.float64)
 
 
 @functools.lru_cache(maxsize=64)
@@ -55,11 +61,11 @@ def _zero(dtype: DType) -> Array:
 
 
 def never_arrived(cotangent: Any) -> bool:
-    """Whether a rule is given `zeros_without_memory`: for a result that nothing depends on, whatever the numbers are.
+    """Whether a rule is given zeros that are one number in memory: for a result that nothing depends on.
 
     Zeros that were computed are another matter: what is 0 at one place need not be so beside it.
 
-    >>> never_arrived(zeros_without_memory(ShapeDtype((2,), np.dtype(float)))), never_arrived(np.zeros(2))
+    >>> never_arrived(zeros_of(np.ones(2), writeable=False)), never_arrived(np.zeros(2))
     (True, False)
     """
     return type(cotangent) is np.ndarray and cotangent.base is _zero(cotangent.dtype)

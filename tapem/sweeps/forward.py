@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterable, MutableMapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from tapem.core import Node, ShapeDtype, Watcher, linear_in_all, pick
-from tapem.errors import DTypeError, ShapeError
-from tapem.sweeps.broadcasting import broadcasts_to, zeros_without_memory
-from tapem.sweeps.reverse import View, call_rule, fits, missing_rule, rule_failed, rule_text, settled
+from tapem.errors import ShapeError
+from tapem.sweeps.broadcasting import zeros_of
+from tapem.sweeps.fitting import fitted, materialized
+from tapem.sweeps.reverse import View
+from tapem.sweeps.rule_errors import call_rule, missing_rule, rule_failed, rule_text
 from tapem.tangents import Thunk, Zero, add
 
 _ZERO = Zero()
@@ -89,7 +89,7 @@ def push(node: Node, given: Sequence[Any], view: View | None) -> Any:
     rest = (output, residuals, *inputs) if op.residuals else (output, *inputs)
     if rules is linear_in_all:
         filled = [
-            zeros_without_memory(ShapeDtype.of(value)) if type(tangent) is Zero else tangent
+            zeros_of(value, writeable=False) if type(tangent) is Zero else tangent
             for tangent, value in zip(given, inputs, strict=True)
         ]
         return fitted_tangent(op(*filled, **static), node)
@@ -116,14 +116,14 @@ def fitted_tangent(part: Any, node: Node, position: int | None = None) -> Any:
     """A tangent with the shape and dtype of the node's value, or None for nothing; wrong ones are an error."""
     output = node.output
     if type(output) is not tuple:
-        return fitted_array(part, output, node, position)
+        return fitted(part, output, node, "frule", position)
     if type(part) is not tuple:
-        if settled(part, ShapeDtype.of(output[0]), node, "frule", position) is None:
+        if materialized(part, ShapeDtype.of(output[0]), node, "frule", position) is None:
             return None
     elif len(part) == len(output):
         # A thunk waits for who picks that result: nobody may, and then it need not exist.
         parts = [
-            one if type(one) is Thunk else fitted_array(one, value, node, position)
+            one if type(one) is Thunk else fitted(one, value, node, "frule", position)
             for one, value in zip(part, output, strict=True)
         ]
         return tuple(Zero() if one is None else one for one in parts)
@@ -131,37 +131,3 @@ def fitted_tangent(part: Any, node: Node, position: int | None = None) -> Any:
         f"the {rule_text(node, 'frule', position)} must return a tuple of {len(output)} tangents, one per result "
         f"({node.label()})."
     )
-
-
-def fitted_array(part: Any, value: Any, node: Node, position: int | None) -> Any:
-    """One tangent, broadcast to the shape of the value it belongs to, or None for nothing."""
-    if fits(part, value):
-        return part
-    expected = ShapeDtype.of(value)
-    if not hasattr(part, "dtype"):
-        part = settled(part, expected, node, "frule", position)
-        if part is None:
-            return None
-    op: Any = node.op
-    own = ShapeDtype.of(part)
-    if own.dtype.kind != "f" and expected.dtype.kind == "f":
-        raise DTypeError(
-            f"the {rule_text(node, 'frule', position)} returned a tangent of dtype {own.dtype} for a value of dtype "
-            f"{expected.dtype} ({node.label()})."
-        )
-    if own.shape != expected.shape:
-        if not op.elementwise or not broadcasts_to(own.shape, expected.shape):
-            raise ShapeError(
-                f"the {rule_text(node, 'frule', position)} returned a tangent of shape {own.shape} for a value of "
-                f"shape {expected.shape} ({node.label()})."
-            )
-        part = np.broadcast_to(part, expected.shape)
-    if own.dtype != expected.dtype and expected.dtype.kind == "f":
-        inputs = [ShapeDtype.of(x).dtype for x in node.inputs if x is not None and type(x) is not tuple]
-        if own.dtype.type is not expected.dtype.type and all(dtype == expected.dtype for dtype in inputs):
-            raise DTypeError(
-                f"the {rule_text(node, 'frule', position)} returned a tangent of dtype {own.dtype} for a value of "
-                f"dtype {expected.dtype} ({node.label()}); rules keep the dtype of what they are given."
-            )
-        part = part.astype(expected.dtype)
-    return part

@@ -8,17 +8,22 @@ NumPy's speed; when they are swept as tracers, the sweep itself is recorded and 
 from __future__ import annotations
 
 from collections.abc import Callable, MutableMapping, Sequence
-from typing import Any, NoReturn, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 
-from tapem.core import Node, Primitive, ShapeDtype, Watcher, pick
-from tapem.errors import DTypeError, EscapedTracerError, NoRuleError, ShapeError, TapeError
-from tapem.sweeps.broadcasting import broadcasts_to, unbroadcast, zeros_without_memory
-from tapem.tangents import AbstractZero, InplaceableThunk, One, Thunk, accumulate, add
+from tapem import tangents
+from tapem.core import Node, Static, Watcher, pick
+from tapem.sweeps.broadcasting import unbroadcast, zeros_of
+from tapem.sweeps.fitting import fitted
+from tapem.sweeps.rule_errors import call_rule, missing_rule, refuse_missing, rule_failed, wrong_count
+from tapem.tangents import InplaceableThunk
 
 # A node seen as the values that its rules are given: (value, residuals, inputs).
 View: TypeAlias = Callable[[Node], tuple[Any, Any, tuple[Any, ...]]]
+
+# The types of cotangents that are arrays or numbers, not tracers.
+_PLAIN = frozenset({np.ndarray, np.float16, np.float32, np.float64, np.longdouble, float})
 
 
 def reverse(
@@ -32,7 +37,7 @@ def reverse(
     sources: int = 0,
     watcher: Watcher | None = None,
 ) -> MutableMapping[int, Any]:
-    """Pull cotangents back through the nodes with id >= first; the mapping that was passed in is filled and returned.
+    """Pull cotangents back through the nodes with id >= first, and return the mapping that was given, filled.
 
     The sweep ends at the first `sources` of those nodes: they receive cotangents and hand none on.
 
@@ -43,14 +48,36 @@ def reverse(
 
     Raises NoRuleError where an op on the way has no rule, ShapeError or DTypeError where a rule returns a cotangent
     that does not fit its operand.
+
+    Without options, for ops of one result whose rules are given one by one, the sweep is this:
+
+    >>> def backward(nodes, cotangents):
+    ...     for node in reversed(nodes):
+    ...         if node.id not in cotangents or not node.parents:
+    ...             continue
+    ...         cotangent = cotangents[node.id]
+    ...         for parent, value, rule in zip(node.parents, node.inputs, node.op.rrule):
+    ...             if parent is None or not nodes[parent].requires_grad:
+    ...                 continue
+    ...             part = rule(cotangent, node.output, *node.inputs, **node.static)
+    ...             part = unbroadcast(part, np.shape(part), np.shape(value))
+    ...             cotangents[parent] = cotangents[parent] + part if parent in cotangents else part
+    ...     return cotangents
+    >>> import tapem as tm
+    >>> x, tape = tm.Tape().leaf(np.array([1.0, 2.0]))
+    >>> y, tape = tape.record(tm.square, x)
+    >>> z, tape = tape.record(tm.mul, y, x)
+    >>> out, tape = tape.record(tm.sum, z)
+    >>> backward(list(tape), {out.id: np.array(1.0)})[x.id]
+    array([ 3., 12.])
+    >>> reverse(list(tape), {out.id: np.array(1.0)})[x.id]
+    array([ 3., 12.])
     """
     if not cotangents:
         return cotangents
-    # The sums that were made here: nobody else holds them, so the next contribution may be added in place. A sum is
-    # known by the array itself, not by its node, whose next sum may be a tracer.
     owned: dict[int, Any] = {}
     # A thunk adds whatever its rule computes of the cotangents: an array only if all of them, and the values, are.
-    in_place = view is None and watcher is None and all(map(is_plain, cotangents.values()))
+    in_place = view is None and watcher is None and _PLAIN.issuperset(map(type, cotangents.values()))
     for index in range(max(cotangents), first + sources - 1, -1):
         cotangent = cotangents.get(index) if keep else cotangents.pop(index, None)
         if cotangent is None:
@@ -61,186 +88,131 @@ def reverse(
             cotangents[index] = cotangent
             continue
         if op is pick:
-            put(cotangents, parents[0], node, cotangent, nodes, active)
+            add_to_slot(cotangents, node, cotangent, nodes, active)
             continue
-        if view is not None:
-            output, residuals, inputs = view(node)
         if type(output) is tuple:
             cotangents.pop(index, None)
-            cotangent = filled(cotangent, output) if op.whole_cotangent else tuple(cotangent)  # pyright: ignore[reportAttributeAccessIssue]
-        rules: Any = op.rrule  # pyright: ignore[reportAttributeAccessIssue]  # what has parents is a Primitive's
-        if rules is None:
-            raise missing_rule(node, "reverse")
-        if op.residuals:  # pyright: ignore[reportAttributeAccessIssue]
-            arguments = (cotangent, output, residuals, *inputs)
+            whole: bool = op.whole_cotangent  # pyright: ignore[reportAttributeAccessIssue]
+            cotangent = instantiate_zeros(cotangent, output) if whole else tuple(cotangent)
+        if view is not None:
+            output, residuals, inputs = view(node)
+        if op.residuals:  # pyright: ignore[reportAttributeAccessIssue]  # what has parents is a Primitive's
+            shown = (cotangent, output, residuals, *inputs)
         else:
-            arguments = (cotangent, output, *inputs)
-        jointly = type(rules) is not tuple
-        if jointly:
-            rules = call_rule(node, "rrule", rules, arguments, static)
-            if type(rules) is not tuple or len(rules) != len(parents):
-                raise wrong_count(node, rules)
-        for position, parent in enumerate(parents):
-            if parent is None or parent < first:
-                continue
-            if not (nodes[parent].requires_grad if active is None else active(parent)):
-                continue
-            value = inputs[position]
-            if jointly:
-                part = rules[position]
-            else:
-                rule = rules[position] if position < len(rules) else None
-                if rule is None:
-                    refuse_missing(node, value, position)
-                    continue
-                try:
-                    part = rule(*arguments, **static)
-                except Exception as error:
-                    rule_failed(node, "rrule", error, position)
-            before = cotangents.get(parent)
-            if in_place and type(part) is InplaceableThunk and before is not None and owned.get(parent) is before:
-                try:
-                    cotangents[parent] = accumulate(before, part)
-                except Exception as error:
-                    rule_failed(node, "rrule", error, position)
-                continue
-            if type(part) is Thunk:
-                try:
-                    part = part()
-                except Exception as error:
-                    rule_failed(node, "rrule", error, position)
-            if not (
-                type(part) is np.ndarray
-                and type(value) is np.ndarray
-                and part.shape == value.shape
-                and part.dtype == value.dtype
-            ):
-                part = fitted(part, value, node, position)
-                if part is None:
-                    continue
-            if watcher is not None:
-                watcher.contributed(node, cotangent, position, part, nodes)
-            if before is None:
-                cotangents[parent] = part
-            elif type(part) is np.ndarray and owned.get(parent) is before:
-                np.add(before, part, before)
-            else:
-                cotangents[parent] = total = add(before, part)
-                if type(total) is np.ndarray:
-                    owned[parent] = total
+            shown = (cotangent, output, *inputs)
+        parts = contributions(node, parents, op.rrule, shown, static, nodes, active, first)  # pyright: ignore[reportAttributeAccessIssue]
+        accumulate(cotangents, owned, parts, node, inputs, cotangent, nodes, in_place, watcher)
     return cotangents
 
 
-def is_plain(cotangent: Any) -> bool:
-    """Whether a cotangent is an array or a number, not a tracer."""
-    return isinstance(cotangent, np.ndarray | np.generic | float)
+def contributions(
+    node: Node,
+    parents: tuple[int | None, ...],
+    rules: Any,
+    shown: tuple[Any, ...],
+    static: Static,
+    nodes: Sequence[Node],
+    active: Callable[[int], bool] | None,
+    first: int,
+) -> list[tuple[int, int, Any]]:
+    """What a node hands to its parents: the id of the parent, the operand's position, and what the rule returned.
 
-
-def refuse_missing(node: Node, value: Any, position: int) -> None:
-    """An error if an operand that could be perturbed has no rule."""
-    if ShapeDtype.of(value).dtype.kind == "f":
-        raise missing_rule(node, "reverse", position)
-
-
-def call_rule(node: Node, kind: str, rule: Callable[..., Any], arguments: tuple[Any, ...], static: Any) -> Any:
-    """Call a rule; whatever it raises is told with the op and the rule in which it arose."""
-    try:
-        return rule(*arguments, **static)
-    except Exception as error:
-        rule_failed(node, kind, error)
-
-
-def fits(part: Any, value: Any) -> bool:
-    """Whether a tangent or cotangent is a float array like the value it belongs to, as nearly all are."""
-    try:
-        return part.dtype == value.dtype and part.shape == value.shape and value.dtype.kind == "f"
-    except AttributeError:
-        return False
-
-
-def settled(part: Any, like: ShapeDtype, node: Node, kind: str, position: int | None = None) -> Any:
-    """What a rule returned, as an array or a tracer, or None for nothing: thunks computed, numbers in their dtype."""
-    try:
-        while isinstance(part, Thunk):
-            part = part()
-    except Exception as error:
-        rule_failed(node, kind, error, position)
-    if part is None or isinstance(part, AbstractZero) or hasattr(part, "dtype"):
-        return None if isinstance(part, AbstractZero) else part
-    if type(part) is One or type(part) is float:  # neither has a dtype of its own
-        return (like.dtype if like.dtype.kind == "f" else np.dtype(float)).type(1.0 if type(part) is One else part)
-    raise DTypeError(
-        f"the {rule_text(node, kind, position)} returned {type(part).__name__} where a float array is due "
-        f"({like}, {node.label()})."
-    )
-
-
-def fitted(part: Any, value: Any, node: Node, position: int) -> Any:
-    """A cotangent with the shape and dtype of its operand, or None for nothing; wrong ones are an error.
-
-    Here, and only here, broadcasting is undone: whatever an elementwise op broadcast is summed.
+    `rules` are one function per operand, or one that answers for all; `shown` is what they are called with.
     """
-    if fits(part, value):
-        return part
-    if not hasattr(part, "dtype"):
-        part = settled(part, ShapeDtype.of(value), node, "rrule", position)
-        if part is None:
-            return None
-    operand, own = ShapeDtype.of(value), ShapeDtype.of(part)
-    op: Any = node.op
-    if own.dtype.kind != "f":
-        raise DTypeError(
-            f"the {rule_text(node, 'rrule')} returned a cotangent of dtype {own.dtype} for {op.argument(position)} "
-            f"({operand}, {node.label()}); a cotangent is a float array of its operand's dtype."
-        )
-    if operand.dtype.kind != "f":
-        raise DTypeError(
-            f"the {rule_text(node, 'rrule')} returned a cotangent for {op.argument(position)}, which has dtype "
-            f"{operand.dtype} ({node.label()}) and cannot be perturbed; it should return DoesNotExist()."
-        )
-    if own.shape != operand.shape:
-        if not op.elementwise or not broadcasts_to(operand.shape, own.shape):
-            raise ShapeError(
-                f"the {rule_text(node, 'rrule')} returned a cotangent of shape {own.shape} for {op.argument(position)} "
-                f"of shape {operand.shape} ({node.label()})."
-            )
-        part = unbroadcast(part, own.shape, operand.shape)
-    if own.dtype != operand.dtype:
-        output = ShapeDtype.of(node.output if type(node.output) is not tuple else node.output[0])
-        # Another order of bytes is no other type; NumPy keeps it in some functions, and not in others.
-        if output.dtype == operand.dtype and own.dtype.type is not operand.dtype.type:
-            raise DTypeError(
-                f"the {rule_text(node, 'rrule')} returned a cotangent of dtype {own.dtype} for {op.argument(position)} "
-                f"of dtype {operand.dtype} ({node.label()}); rules keep the dtype of what they are given."
-            )
-        # The op promoted this operand; its cotangent goes back to the dtype that it came from.
-        part = part.astype(operand.dtype)
-    return part
+    jointly = type(rules) is not tuple
+    if jointly:
+        if rules is None:
+            raise missing_rule(node, "reverse")
+        rules = call_rule(node, "rrule", rules, shown, static)
+        if type(rules) is not tuple or len(rules) != len(parents):
+            raise wrong_count(node, rules)
+    found: list[tuple[int, int, Any]] = []
+    for position, parent in enumerate(parents):
+        if parent is None or parent < first:
+            continue
+        if not (nodes[parent].requires_grad if active is None else active(parent)):
+            continue
+        part = rules[position] if position < len(rules) else None
+        if not jointly:
+            if part is None:
+                refuse_missing(node, position)
+                continue
+            try:
+                part = part(*shown, **static)
+            except Exception as error:
+                rule_failed(node, "rrule", error, position)
+        found.append((parent, position, part))
+    return found
 
 
-def put(
+def accumulate(
     cotangents: MutableMapping[int, Any],
-    parent: int | None,
+    owned: dict[int, Any],
+    parts: list[tuple[int, int, Any]],
+    node: Node,
+    inputs: Sequence[Any],
+    cotangent: Any,
+    nodes: Sequence[Node],
+    in_place: bool,
+    watcher: Watcher | None,
+) -> None:
+    """Add what a node hands to its parents to what they have received from other nodes.
+
+    `owned` holds the sums that were made here: nobody else has them, so the next contribution may be added in place. A
+    sum is known by the array itself, not by its node, whose next sum may be a tracer.
+    """
+    for parent, position, part in parts:
+        value = inputs[position]
+        before = cotangents.get(parent)
+        if in_place and type(part) is InplaceableThunk and before is not None and owned.get(parent) is before:
+            try:
+                cotangents[parent] = tangents.accumulate(before, part)
+            except Exception as error:
+                rule_failed(node, "rrule", error, position)
+            continue
+        if not (
+            type(part) is np.ndarray
+            and type(value) is np.ndarray
+            and part.shape == value.shape
+            and part.dtype == value.dtype
+        ):
+            part = fitted(part, value, node, "rrule", position)
+            if part is None:
+                continue
+        if watcher is not None:
+            watcher.contributed(node, cotangent, position, part, nodes)
+        if before is None:
+            cotangents[parent] = part
+        elif type(part) is np.ndarray and owned.get(parent) is before:
+            np.add(before, part, before)
+        else:
+            cotangents[parent] = total = tangents.add(before, part)
+            if type(total) is np.ndarray:
+                owned[parent] = total
+
+
+def add_to_slot(
+    cotangents: MutableMapping[int, Any],
     node: Node,
     cotangent: Any,
     nodes: Sequence[Node],
     active: Callable[[int], bool] | None,
 ) -> None:
     """Add the cotangent of one result to the slots of the node that has several."""
+    parent = node.parents[0]
     if parent is None or not (nodes[parent].requires_grad if active is None else active(parent)):
         return
     slots = cotangents.get(parent)
     if slots is None:
         slots = cotangents[parent] = [None] * len(nodes[parent].output)
     index = node.static["index"]
-    slots[index] = cotangent if slots[index] is None else add(slots[index], cotangent)
+    slots[index] = cotangent if slots[index] is None else tangents.add(slots[index], cotangent)
 
 
-def filled(slots: Sequence[Any], output: tuple[Any, ...]) -> tuple[Any, ...]:
+def instantiate_zeros(slots: Sequence[Any], output: tuple[Any, ...]) -> tuple[Any, ...]:
     """The cotangent of a node with several results: a tuple, with zeros for results that nobody used."""
     return tuple(
-        zeros_without_memory(ShapeDtype.of(value)) if part is None else part
-        for part, value in zip(slots, output, strict=True)
+        zeros_of(value, writeable=False) if part is None else part for part, value in zip(slots, output, strict=True)
     )
 
 
@@ -254,50 +226,6 @@ def reached(nodes: Sequence[Node], sources: Sequence[int], last: int) -> set[int
         if node.requires_grad and not found.isdisjoint(node.parents):
             found.add(index)
     return found
-
-
-def missing_rule(node: Node, mode: str, position: int | None = None) -> NoRuleError:
-    """The error for an op that cannot be differentiated in this mode."""
-    op: Any = node.op
-    rule = {"reverse": "rrule", "forward": "frule"}[mode]
-    where = "" if position is None else f" with respect to {op.argument(position)}"
-    assert isinstance(op, Primitive)
-    return NoRuleError(
-        f"{op.usage()} ({node.label()}) cannot be differentiated{where} in {mode} mode: it has no {rule}. "
-        f"Give it one with tm.def{rule}, or keep it out of the derivative with tm.detach."
-    )
-
-
-def wrong_count(node: Node, given: Any) -> TapeError:
-    """The error for a joint rule that did not return one cotangent per operand."""
-    kind = type(given).__name__
-    return ShapeError(
-        f"the {rule_text(node, 'rrule')} must return a tuple of {len(node.parents)} cotangents, one per operand, "
-        f"not {f'a {kind} of {len(given)}' if isinstance(given, tuple | list) else kind} ({node.label()})."
-    )
-
-
-def rule_failed(node: Node, kind: str, error: Exception, position: int | None = None) -> NoReturn:
-    """Raise what a rule raised, with the op, the rule and the argument: as a TapeError, or as it is if it says enough.
-
-    Errors of ours, and those that mean the machine or were asked for with np.errstate, keep their type.
-    """
-    where = rule_text(node, kind, position)
-    if isinstance(error, EscapedTracerError):
-        raise TapeError(
-            f"the {where} closes over a traced value ({node.label()}), whose derivative would be lost. Pass it to the "
-            "op as an operand."
-        ) from error
-    if isinstance(error, TapeError | FloatingPointError | MemoryError | RecursionError):
-        error.add_note(f"in the {where} ({node.label()})")
-        raise error
-    raise TapeError(f"the {where} raised {type(error).__name__}: {error} ({node.label()})") from error
-
-
-def rule_text(node: Node, kind: str, position: int | None = None) -> str:
-    """A rule as errors call it: `rrule of mul(a, b) for argument 'a'`."""
-    op: Any = node.op
-    return f"{kind} of {op.usage()}" + ("" if position is None else f" for {op.argument(position)}")
 
 
 __all__ = ["View", "reached", "reverse", "unbroadcast"]

@@ -27,8 +27,8 @@ from tapem.core import (
     tree_unflatten,
 )
 from tapem.errors import ArgumentError, DTypeError, NoRuleError, ShapeError
+from tapem.sweeps import zeros_of
 from tapem.tangents import DoesNotExist, Zero, add, described, extern
-from tapem.transforms.custom_call import zeros_of
 from tapem.transforms.custom_function import Call, Custom
 from tapem.transforms.tracing import name_of
 

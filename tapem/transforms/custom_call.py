@@ -16,6 +16,7 @@ from tapem.core import NOTHING, Primitive, ShapeDtype, constant, read_only, run,
 from tapem.doors.direct import Recorder, Tracer, new_recorder, opened, prepared_for
 from tapem.errors import TapeError
 from tapem.ops import primitive
+from tapem.sweeps import zeros_of
 from tapem.tangents import Zero
 from tapem.transforms.closure_conversion import convert_closure, is_tensor
 from tapem.transforms.derivatives import vjp
@@ -187,12 +188,6 @@ custom_call.refusals = ()  # what the function raises is the user's
 def shielded(values: Sequence[Any]) -> list[Any]:
     """The values as a user's rule is given them: it cannot write to arrays, which the tape and other rules hold too."""
     return [read_only(value) if type(value) is np.ndarray else value for value in values]
-
-
-def zeros_of(value: Any) -> Any:
-    """Zeros of the shape and dtype of a value; of float64 where it has no tangents."""
-    kind = ShapeDtype.of(value)
-    return np.zeros(kind.shape, kind.dtype if kind.dtype.kind == "f" else np.float64)
 
 
 def refuse_traced(values: Sequence[Any], name: str) -> None:

@@ -30,7 +30,7 @@ from tapem.core import (
 from tapem.doors.direct import Tracer
 from tapem.doors.monadic import TapeM, lift
 from tapem.errors import ArgumentError, DTypeError, ShapeError, TreeError
-from tapem.sweeps import forward, reverse
+from tapem.sweeps import forward, reverse, zeros_of
 from tapem.transforms.arguments import as_argnums, as_function, hint_at_lists, leaf_name
 from tapem.transforms.tracing import Trace, monadic, scalar_output, through_every_door, trace
 
@@ -125,9 +125,9 @@ def grad(
         except Exception as error:
             shorten(error)
             raise
-        if isinstance(result, TapeM):
-            return cast("TapeM[Any]", result).map(without_value)
-        return without_value(result)
+        if type(result) is tuple:
+            return without_value(cast("tuple[Any, Any]", result))
+        return cast("TapeM[Any]", result).map(without_value)
 
     def without_value(result: tuple[Any, Any]) -> Any:
         value, found = result
@@ -258,7 +258,7 @@ def pushforward(
         for output, node in zip(traced.outputs, ends, strict=True):
             tangent = None if node is None else found.get(node.id)
             if node is None or tangent is None:
-                results.append(zeros(output))
+                results.append(zeros_of(output))
             else:
                 results.append(traced.leave(owned(tangent, True, node.output)))
         return tree_unflatten(traced.structure, results)
@@ -294,7 +294,7 @@ def pull_back(traced: Trace, outputs: Sequence[Any], cotangents: Sequence[Any], 
     for node in traced.inputs:
         cotangent = seeds.get(node.id)
         if cotangent is None:
-            results.append(zeros(node.output))
+            results.append(zeros_of(node.output))
             continue
         if not traced.nested:
             cotangent = owned(cotangent, copy or id(cotangent) in seen, node.output)
@@ -313,12 +313,6 @@ def owned(value: Any, copy: bool, like: Any) -> Any:
             return value[()]
         return value.copy() if copy or value.base is not None or not value.flags.writeable else value
     return np.asarray(value) if type(like) is np.ndarray and issubclass(type(value), np.generic) else value
-
-
-def zeros(value: Any) -> Any:
-    """The zero gradient of a value, with its shape and dtype."""
-    kind = ShapeDtype.of(value)
-    return np.zeros(kind.shape, kind.dtype) if kind.dtype.kind == "f" else np.zeros(kind.shape)
 
 
 def like(value: Any, reference: Any, what: str) -> Any:

@@ -39,7 +39,7 @@ from tapem.core import (
 from tapem.doors.pure.gradients import Gradients
 from tapem.doors.pure.ref import Deferred, Ref, unknown
 from tapem.errors import ArgumentError, DTypeError, NotScalarError, ShapeError, StepError
-from tapem.sweeps import Printer, reverse, zeros_without_memory
+from tapem.sweeps import Printer, reverse, zeros_of
 
 
 class Tape(Immutable):
@@ -282,7 +282,7 @@ class Tape(Immutable):
             if node.requires_grad:
                 seeds[node.id] = seeds[node.id] + seed if node.id in seeds else seed
         if outputs and not seeds:  # nothing that was given depends on anything: all gradients are known
-            seeds = {node.id: zeros_without_memory(ShapeDtype.of(node.output)) for node in self if is_parameter(node)}
+            seeds = {node.id: zeros_of(node.output, writeable=False) for node in self if is_parameter(node)}
         else:
             reverse(self._nodes, seeds, watcher=watcher or CONTEXT.get().watcher)
         return Gradients(seeds, self)
