@@ -27,19 +27,19 @@ IGNORED = "num_batches_tracked"
 
 
 def from_torch(layer: Layer, tensors: Mapping[str, Array], prefix: str = "") -> Any:
-    """The parameters of a layer, taken from the tensors of a torch module; for a layer with state `(params, state)`.
+    """Take the parameters of a layer from the tensors of a torch module; for a layer with state `(params, state)`.
 
-    `tensors` are those of a `state_dict` by their names, as `tm.load` gives them for a safetensors file. Only names
-    that begin with `prefix`, a path such as "encoder.0", are looked at, and all of those must be used. The result has
-    the dtype of the layer.
+    `tensors` are those of a `state_dict` by their names, as `tm.load` returns them for a safetensors file. Only names
+    that begin with `prefix`, a path such as "encoder.0", count, and all of these must be used. The result has the dtype
+    of the layer.
 
-    Linear, the convolutions, LayerNorm, RMSNorm, GroupNorm, InstanceNorm, BatchNorm with its running statistics,
-    Embedding and MultiHeadAttention are known, and Sequential and Residual of them; layers without parameters need
-    nothing. In a Sequential names begin with the position, as in torch, so both must have the same layers in the same
-    places. What is no tensor is up to the layer: torch's norms have `eps=1e-5`, its attention has biases.
+    This works for Linear, the convolutions, LayerNorm, RMSNorm, GroupNorm, InstanceNorm, BatchNorm with its running
+    statistics, Embedding, MultiHeadAttention, layers without parameters, and Sequential and Residual of these. In a
+    Sequential names begin with the position, as in torch, so both must have the same layers in the same places. Give
+    options that are not tensors to the layer: torch's norms have `eps=1e-5`, its attention has biases.
 
-    Raises TreeError, listing every tensor that is missing, unexpected, or of another shape or kind, and ArgumentError
-    for layers without a known counterpart in torch.
+    Raises TreeError, which lists every tensor that is missing, unexpected, or of another shape or kind, and
+    ArgumentError for layers without a known counterpart in torch.
 
     >>> tensors = {"0.weight": np.ones((3, 2), np.float32), "0.bias": np.zeros(3, np.float32)}
     >>> from layers import Relu

@@ -1,8 +1,8 @@
-"""Where the channels of a value stand: which axis they are, and how vmap adds another axis to them.
+"""The axis of the channels of a value, and how vmap adds another axis.
 
-Channels come before the spatial axes: (*batch, channels, *spatial). Since shapes alone do not tell where the batch
-axes end, `spatial_axes` says how many axes follow the channels; without it there is one batch axis, as in PyTorch, and
-the channels are axis 1.
+Channels come before the spatial axes: (*batch, channels, *spatial). Shapes alone do not show where the batch axes end,
+so `spatial_axes` says how many axes follow the channels; without it there is one batch axis, as in PyTorch, and the
+channels are axis 1.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ WHERE = "`spatial_axes` says how many axes follow the channels: 2 for images (*b
 
 
 def check_spatial_axes(op: str, spatial_axes: Any) -> None:
-    """ArgumentError unless this is None or a number of axes."""
+    """Raise ArgumentError unless this is None or a number of axes."""
     if spatial_axes is not None and not (is_integer(spatial_axes) and spatial_axes >= 0):
         raise ArgumentError(
             f"{op}: spatial_axes is {spatial_axes!r}, but must be None or an integer of at least 0; {WHERE}."
@@ -28,7 +28,7 @@ def check_spatial_axes(op: str, spatial_axes: Any) -> None:
 
 
 def channel_axis(op: str, x: Any, spatial_axes: int | None) -> int:
-    """The axis of the channels; ShapeError if there is none."""
+    """The axis of the channels. Raises ShapeError if there is none."""
     check_spatial_axes(op, spatial_axes)
     axis = 1 if spatial_axes is None else x.ndim - 1 - spatial_axes
     if not 0 <= axis < x.ndim:
@@ -40,9 +40,9 @@ def channel_axis(op: str, x: Any, spatial_axes: int | None) -> int:
 
 
 def by_channel(op: str, x: Any, spatial_axes: int | None, **parameters: Any) -> Any:
-    """The values as (examples, channels), or (examples, channels, positions) where channels have several positions.
+    """The values as (examples, channels), or (examples, channels, positions) if channels have several positions.
 
-    ShapeError unless every parameter has one number per channel.
+    Raises ShapeError unless every parameter has one number per channel.
     """
     axis = channel_axis(op, x, spatial_axes)
     channels = x.shape[axis]
@@ -57,9 +57,9 @@ def by_channel(op: str, x: Any, spatial_axes: int | None, **parameters: Any) -> 
 
 
 def batch_of_examples(op: Any, size: int, inputs: Sequence[Any], mapped: Sequence[bool], static: Any) -> Any:
-    """The batch rule of ops that treat each example by itself: the mapped axis is one more batch axis.
+    """The batch rule of ops that treat each example separately: the mapped axis is another batch axis.
 
-    Where parameters are mapped, the values are normalized together, and scaled and shifted apart.
+    If parameters are mapped, the values are normalized together, but scaled and shifted separately.
     """
     x, *parameters = inputs
     rank = x.ndim - mapped[0]
@@ -79,7 +79,7 @@ def batch_of_examples(op: Any, size: int, inputs: Sequence[Any], mapped: Sequenc
 
 
 def batch_of_batches(op: Any, size: int, inputs: Sequence[Any], mapped: Sequence[bool], static: Any) -> Any:
-    """The batch rule of ops that treat each channel by itself: the mapped axis makes more channels."""
+    """The batch rule of ops that treat each channel separately: the mapped axis makes more channels."""
     x, *parameters = inputs
     rank = x.ndim - mapped[0]
     spatial_axes = static["spatial_axes"]

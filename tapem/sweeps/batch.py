@@ -1,7 +1,7 @@
-"""Batching: one fold over an abstract tape, which computes for many examples what the tape says of one.
+"""Batching: one fold over the abstract tape of one example, which computes the results of many examples.
 
-The tape was traced with the shapes of a single example. Every node is now applied to whatever was passed in, arrays or
-tracers of the level below: by its batch rule where some operand is mapped, as it is where none is.
+The tape was traced with the shapes of a single example. Every node is applied to the actual values, arrays or tracers
+of the level below: by its batch rule if an operand is mapped, else as it is.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def needed(nodes: Sequence[Node], outputs: Sequence[int]) -> list[int]:
 
 
 def apply(node: Node, size: int, operands: Sequence[Batched]) -> Batched:
-    """One node, for all examples."""
+    """Apply one node for all examples."""
     op: Any = node.op
     values = [operand.value for operand in operands]
     mapped = [operand.mapped for operand in operands]
@@ -68,7 +68,7 @@ def apply(node: Node, size: int, operands: Sequence[Batched]) -> Batched:
 
 
 def one_by_one(node: Node, size: int, operands: Sequence[Batched]) -> Any:
-    """An op without a batch rule: applied to each example in turn. Right, differentiable, and slow."""
+    """Apply an op without a batch rule to each example in turn: correct and differentiable, but slow."""
     if size == 0:
         raise ConcretizationError(
             f"vmap over an axis of size 0: {node.op.name} has no batch rule, and there is no example to apply it to. "
@@ -85,12 +85,12 @@ def one_by_one(node: Node, size: int, operands: Sequence[Batched]) -> Any:
 
 
 def to_front(value: Any, axis: int) -> Any:
-    """A value with its batch axis moved to the front."""
+    """Move the batch axis of a value to the front."""
     return value if axis == 0 else np.moveaxis(value, axis, 0)
 
 
 def from_front(batched: Batched, axis: int, size: int) -> Any:
-    """A result with its batch axis where the caller wants it; what does not depend on the example is repeated."""
+    """Move the batch axis of a result to the given axis; a result without a batch axis is repeated."""
     value = batched.value
     if not batched.mapped:
         shape = np.shape(value)

@@ -1,4 +1,4 @@
-"""What a watcher prints: values in a line, ops as they are recorded, and what the sweeps hand on."""
+"""The watcher that prints recorded ops, tangents and cotangents, with each value in one line."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tapem.types import type_text
 
 
 def value_text(value: Any) -> str:
-    """A value in a line: all of it if it is small, else its type and range."""
+    """The text of a value in one line: all of it if it is small, else its type and range."""
     if is_several(value):
         return "(" + ", ".join(map(value_text, value)) + ")"
     if type(value) is ShapeDtype:
@@ -31,7 +31,7 @@ def value_text(value: Any) -> str:
 
 
 class Printer:
-    """Prints every op that is recorded: its line of the tape, its inputs and its output."""
+    """Print every recorded op: its line of the tape, its inputs and its output."""
 
     def recorded(self, node: Node) -> None:
         """Print the node."""
@@ -43,6 +43,6 @@ class Printer:
         print(f"  tangent of %{node.id} from {node.op.name}: {value_text(tangent)}")
 
     def contributed(self, node: Node, cotangent: Any, position: int, contribution: Any, nodes: Sequence[Node]) -> None:
-        """Print what the node hands back to one of its parents."""
+        """Print the contribution of the node to one of its parents."""
         parent = node.parents[position]
         print(f"  cotangent of %{parent} from {node.op.name} %{node.id}: {value_text(contribution)}")

@@ -18,7 +18,7 @@ def taken_rows(data: Data, rows: Any) -> Any:
 
 
 def checked(data: Any, what: str) -> Data:
-    """The data as arrays; ArgumentError for what is no pair, ShapeError for arrays that differ in their rows."""
+    """The data as arrays. Raises ArgumentError if it is not a pair, ShapeError if the numbers of rows differ."""
     if not isinstance(data, tuple) or len(cast(tuple[Any, ...], data)) != 2:
         raise ArgumentError(f"fit: {what} must be a pair (x, target) of arrays, with one row per example.")
     arrays: Data = tree_map(lambda leaf: as_tensor(leaf, op="fit", argument=what), data)

@@ -1,4 +1,4 @@
-"""How a training goes: its history, and the last state that was right, for the error where it goes wrong."""
+"""The history of a training, and its last finite state, which an error returns."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from tapem.training.fit_state import FitState, Fitted, History, Tree
 
 
 class Log:
-    """The history of a training, and what was reached with the last loss or metric that was finite.
+    """The history of a training, and the state of the last finite loss or metric.
 
-    If it is `strict`, a loss or parameters that are not finite end the training with a NonFiniteError.
+    If it is `strict`, a loss or parameters that are not finite raise NonFiniteError.
     """
 
     def __init__(self, state: FitState, *, validated: bool, strict: bool) -> None:
@@ -24,18 +24,18 @@ class Log:
         self.remember(state)
 
     def remember(self, state: FitState) -> None:
-        """Take this state, and the history up to now, for right."""
+        """Remember this state, and the history up to now, as correct."""
         self.good = state, {name: len(values) for name, values in self.history.items()}
 
     def check_loss(self, value: float, state: FitState, step: int) -> None:
-        """A finite loss shows that the state is right with which it was measured."""
+        """Remember the state of a finite loss; raise NonFiniteError for another loss."""
         if math.isfinite(value):
             self.remember(state)
         elif self.strict:
             raise self.error(f"the loss is {value}", state.epoch, step)
 
     def check_params(self, state: FitState, step: int) -> None:
-        """At the end of an epoch, no more numbers among the parameters may be NaN or infinite than there were."""
+        """Raise NonFiniteError if more parameters are NaN or infinite than at first."""
         if self.strict and count_nonfinite(state.params) > count_nonfinite(self.good[0].params):
             raise self.error("the parameters became NaN or infinite", state.epoch, step)
 
@@ -52,7 +52,7 @@ class Log:
                 self.remember(state)
 
     def error(self, what: str, epoch: int, step: int) -> NonFiniteError:
-        """The error that ends a training which has gone wrong."""
+        """The error that ends the training, with the remembered state."""
         reached, counts = self.good
         return NonFiniteError(
             f"fit: {what} in epoch {epoch + 1}, step {step}.\n"
@@ -64,7 +64,7 @@ class Log:
 
 
 def count_nonfinite(tree: Tree) -> int:
-    """How many numbers of a tree are NaN or infinite."""
+    """The number of NaN and infinite elements of a tree."""
     return sum(int(np.count_nonzero(~np.isfinite(leaf))) for leaf in tree_flatten(tree)[0])
 
 

@@ -1,4 +1,4 @@
-"""What a training is between two steps, what `fit` gives back, and the check that a state belongs to a training."""
+"""The state of a training between two steps, the result of `fit`, and the check that a state belongs to a training."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ History: TypeAlias = dict[str, list[float]]
 
 
 class Best(NamedTuple):
-    """The best epoch so far, by the validation metric: its score, its number from 1, and what had been learned by then.
+    """The best epoch so far by the validation metric: its score, its number from 1, and the parameters after it.
 
     >>> Best(0.25, 3, {"w": np.zeros(2)}, ()).score
     0.25
@@ -29,12 +29,12 @@ class Best(NamedTuple):
 
 
 class FitState(NamedTuple):
-    """All of a training between two of its steps: a tree, for `tm.save` and `tm.load`.
+    """The whole training between two steps: a tree, for `tm.save` and `tm.load`.
 
     `model_state` is that of the model (running statistics), `optimizer_state` that of the optimizer. `epoch` counts the
-    epochs that are done; of the one at hand, `seen` counts the examples, and `total` is the sum of their losses. `best`
-    is None without validation; with it, the trees of all states of a training have the same structure, so until an
-    epoch has been measured `best` holds the first parameters, and the number of no epoch, 0.
+    finished epochs; `seen` counts the examples of the current epoch, and `total` is the sum of their losses. `best` is
+    None without validation. With validation, the states of a training all have the same structure: before the first
+    metric, `best` holds the first parameters and the epoch 0.
 
     >>> FitState(3.0, (), {"step": 0}, 0, 0, 0.0, None).epoch
     0
@@ -50,10 +50,10 @@ class FitState(NamedTuple):
 
 
 class Fitted(NamedTuple):
-    """What `fit` gives back: where the training stands, how it went, and whether it was interrupted.
+    """The result of `fit`: the state of the training, its history, and whether it was interrupted.
 
-    `history` holds lists of floats to be plotted, for the part of the training that this call did: `step_loss`, the
-    loss of every step, and for every epoch `loss`, its mean, and `validation`, the metric, if there is one.
+    `history` holds lists of floats to plot, for the part of the training in this call: `step_loss`, the loss of every
+    step, and for every epoch `loss`, the mean loss, and `validation`, the metric, if there is one.
 
     >>> Fitted(FitState(3.0, (), {"step": 0}, 0, 0, 0.0, None), {"loss": []}, False).params
     3.0
@@ -65,17 +65,17 @@ class Fitted(NamedTuple):
 
     @property
     def params(self) -> Tree:
-        """The parameters as they are now."""
+        """The current parameters."""
         return self.state.params
 
     @property
     def model_state(self) -> Tree:
-        """The state of the model as it is now; an empty tree if it has none."""
+        """The current state of the model; an empty tree if it has none."""
         return self.state.model_state
 
     @property
     def best(self) -> Best | None:
-        """The best epoch; None without validation, and as long as no epoch had a metric that is a number."""
+        """The best epoch; None without validation, or if no epoch had a metric that is a number."""
         return self.state.best if self.state.best and self.state.best.epoch else None
 
 
@@ -88,7 +88,7 @@ def first_state(
     validation: Any,
     higher_is_better: bool,
 ) -> FitState:
-    """The state before any step; ArgumentError if there is nothing to begin with."""
+    """The state before the first step. Raises ArgumentError if there are no first parameters."""
     if params is None:
         if not hasattr(model, "init"):
             raise ArgumentError(
@@ -103,10 +103,10 @@ def first_state(
 
 
 def check_state(model: Any, optimizer: Optimizer, state: FitState, key: Any, what: str) -> None:
-    """ShapeError or TreeError for a state that is not one of training this model with this optimizer."""
+    """Raise ShapeError or TreeError for a state that does not belong to this model and this optimizer."""
     first: dict[str, Tree] = {}
     if hasattr(model, "init"):
-        with suppress(TypeError):  # an init that wants more than a key; then the first step tells
+        with suppress(TypeError):  # an init that needs more than a key; then the first step raises
             first["params"] = model.init(key)
     if hasattr(model, "init_state"):
         first["model_state"] = model.init_state()
@@ -120,7 +120,7 @@ def check_state(model: Any, optimizer: Optimizer, state: FitState, key: Any, wha
 
 
 def check_like(what: str, given: Tree, wanted: Tree, source: str) -> None:
-    """ShapeError or TreeError for a tree with other leaves than are wanted."""
+    """Raise ShapeError or TreeError for a tree that differs from the wanted one."""
     if problems := tree_differences(given, wanted):
         kind = ShapeError if tree_shapes(given).keys() == tree_shapes(wanted).keys() else TreeError
         raise kind("\n  ".join([f"fit: {what} is not like {source}", *problems]))

@@ -1,4 +1,4 @@
-"""The pure steps of a training: from one state to the next, by a mini-batch or by the judgment of an epoch."""
+"""The pure steps of a training from one state to the next: a mini-batch, or the end of an epoch."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Plan: TypeAlias = Callable[[int], tuple[Any, Any]]
 
 
 def planned(key: Any, size: int) -> Plan:
-    """The plan of every epoch; each step asks for it, and it is drawn once an epoch."""
+    """The plan of every epoch, drawn once per epoch and used by every step."""
 
     @functools.lru_cache(maxsize=1)
     def plan(epoch: int) -> tuple[Any, Any]:
@@ -49,7 +49,7 @@ class Trainer:
     plan: Plan
 
     def measured(self, state: FitState) -> tuple[float, Tree, Tree]:
-        """The loss of the mini-batch at hand, its gradients, and the state of the model after it."""
+        """The loss of the current mini-batch, its gradients, and the state of the model after it."""
         order, steps_key = self.plan(state.epoch)
         x, target = taken_rows(self.data, order[state.seen : state.seen + self.batch])
         options = setting(self.model, fold_in(steps_key, state.seen), True, state.model_state)
@@ -58,7 +58,7 @@ class Trainer:
         return float(value), gradients, after
 
     def updated(self, state: FitState, value: float, gradients: Tree, model_state: Tree) -> FitState:
-        """The state after the mini-batch that was measured."""
+        """The state after the measured mini-batch."""
         params, optimizer_state = self.optimizer.update(gradients, state.optimizer_state, state.params)
         count = min(self.batch, rows_of(self.data) - state.seen)
         seen, total = state.seen + count, state.total + value * count
@@ -67,7 +67,7 @@ class Trainer:
 
 @dataclass(frozen=True)
 class Judge:
-    """The end of an epoch, at which a metric is taken on validation data, if there is any."""
+    """The end of an epoch, which computes the metric on validation data, if there is any."""
 
     model: Model
     metric: Loss
@@ -85,16 +85,16 @@ class Judge:
         return state._replace(epoch=epoch, seen=0, total=0.0, best=best), score
 
     def is_better(self, score: float, best: Best | None) -> bool:
-        """Whether a score is a number, and better than that of the best epoch."""
+        """Whether a score is a number and better than the best epoch's."""
         if best is None or best.epoch == 0:
             return not math.isnan(score)
         return score > best.score if self.higher_is_better else score < best.score
 
 
 def setting(model: Model, key: Any, train: bool, state: Tree) -> dict[str, Any]:
-    """The options that the model is given: an object all of them, a function those that it has parameters for.
+    """The options for the model: an object gets all of them, a function those that it has parameters for.
 
-    The state is always passed on where there is one: a model must not forget it unnoticed.
+    The state is always passed if there is one, so that a model cannot silently ignore it.
     """
     options: dict[str, Any] = {"key": key, "train": train}
     if not hasattr(model, "apply"):
@@ -105,7 +105,7 @@ def setting(model: Model, key: Any, train: bool, state: Tree) -> dict[str, Any]:
 
 
 def evaluate(model: Model, metric: Loss, state: FitState, data: Data, batch: int) -> float:
-    """The mean of a metric over examples, taken batch by batch, with the model as it is outside of training."""
+    """The mean of a metric over examples, computed batch by batch with `train=False`."""
     options = setting(model, None, False, state.model_state)
     if not hasattr(model, "apply"):  # a function may have parameters for them that it cannot do without
         told = {name: value for name, value in options.items() if name != "state"}

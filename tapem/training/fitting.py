@@ -1,8 +1,8 @@
-"""Training: `fit`, a loop that one could write oneself, over a state that can be saved at any moment.
+"""Training: `fit`, a simple loop over a state that can be saved at any moment.
 
-Every turn of the loop is a pure step from one `FitState` to the next. So a training that is stopped, by Ctrl-C or by a
-power cut after its state was saved, goes on from there with the very numbers that it would have had. And a training
-that goes wrong leaves the last state that was right.
+Every turn of the loop is a pure step from one `FitState` to the next. So a training that stops, by Ctrl-C or by a power
+cut after its state was saved, can continue with exactly the same numbers. A training that fails leaves the last finite
+state.
 """
 
 from __future__ import annotations
@@ -44,26 +44,26 @@ def fit(
 ) -> Fitted:
     """Train a model: go through the data `epochs` times, shuffled, and update the parameters after every mini-batch.
 
-    `model` and `loss` are as for `tm.model.value_and_grad`; a loss averages over examples, and so do the gradients,
-    over the last, smaller batch too. `data` is a pair `(x, target)` of arrays, of what tapem takes for arrays
+    `model` and `loss` are as for `tm.model.value_and_grad`. A loss averages over examples, and so do the gradients,
+    also over the last, smaller batch. `data` is a pair `(x, target)` of arrays, of values that tapem accepts as arrays
     (a DataFrame), or of trees of them, with one row per example. The first parameters are `params`, or drawn by
-    `model.init`. Of `key` and `train=True`, a function is given what it has parameters for, an object with `apply`
-    both. State is threaded through if the model has `init_state`, or `model_state` is given.
+    `model.init`. An object with `apply` gets `key` and `train=True`; a function gets those that it has parameters for.
+    The model gets state if it has `init_state`, or if `model_state` is given.
 
     After every epoch the `metric`, a function `(prediction, target) -> scalar` that averages over examples (by default
-    the loss), is taken on `validation`, as outside of training. `patience` stops the training when so many epochs in a
-    row were no better than the best one, which the result holds as `best`.
+    the loss), is computed on `validation` with `train=False`. `patience` stops the training after this many epochs in a
+    row that are not better than the best one, which the result holds as `best`.
 
-    All random numbers are made from `key`, so a call can be repeated. Given `resume`, the state of an earlier result,
-    and otherwise the same arguments, the training goes on, up to `epochs` in all, with the same numbers as if it had
-    not stopped; `fit(..., epochs=0).state` is a tree for `tm.load(path, like=...)`. Ctrl-C ends the training between
-    two steps, and what was reached is returned, marked `interrupted`.
+    All random numbers come from `key`, so a call can be repeated. With `resume`, the state of an earlier result, and
+    otherwise the same arguments, the training continues, up to `epochs` in all, with the same numbers as if it had not
+    stopped; `fit(..., epochs=0).state` is a tree for `tm.load(path, like=...)`. Ctrl-C ends the training between two
+    steps; the result is then marked `interrupted`.
 
-    Raises NonFiniteError for a loss that is NaN or infinite, or parameters that have become so at the end of an epoch;
-    its `result` is what was reached with the last loss that was finite. With `on_nonfinite="continue"` the training
-    goes on. Raises ArgumentError for numbers out of range or a model without parameters, ShapeError for data whose rows
-    differ in number, ShapeError or TreeError for params and states that are not those of the model and the optimizer;
-    what is wrong with model or loss is told by the first step.
+    Raises NonFiniteError if the loss is NaN or infinite, or if parameters are at the end of an epoch; its `result`
+    belongs to the last finite loss. With `on_nonfinite="continue"` the training goes on. Raises ArgumentError for
+    numbers out of range or a model without parameters, ShapeError for data with different numbers of rows, ShapeError
+    or TreeError for params and states that do not belong to the model and the optimizer. Errors in model or loss are
+    raised by the first step.
 
     >>> x = np.linspace(-1.0, 1.0, 40)
     >>> line = lambda params, x: params["slope"] * x + params["shift"]

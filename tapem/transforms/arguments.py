@@ -1,4 +1,4 @@
-"""Arguments: what transforms ask of theirs, and how errors name a leaf of one."""
+"""Checks of the arguments of transforms, and the names of their leaves in errors."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tapem.errors import ArgumentError
 
 
 def as_function(f: Any, what: str) -> Callable[..., Any]:
-    """The function that a transform is to be applied to; ArgumentError for what is none, such as its value.
+    """Return the function of a transform. Raises ArgumentError for anything else, such as the function's value.
 
     >>> as_function(3.0, "grad")
     Traceback (most recent call last):
@@ -25,7 +25,7 @@ def as_function(f: Any, what: str) -> Callable[..., Any]:
 
 
 def as_argnums(argnums: Any, what: str) -> int | tuple[int, ...]:
-    """Argnums as a position, or a tuple of positions; ArgumentError for anything else.
+    """Convert argnums to a position or a tuple of positions. Raises ArgumentError for anything else.
 
     >>> as_argnums([0, -1], "grad")
     (0, -1)
@@ -43,7 +43,7 @@ def as_argnums(argnums: Any, what: str) -> int | tuple[int, ...]:
 
 
 def as_pair(result: Any, f: Callable[..., Any], what: str) -> tuple[Any, Any]:
-    """The carry and the output that a function returned; ArgumentError for what is no pair.
+    """The carry and the output that a function returned. Raises ArgumentError if the result is not a pair.
 
     >>> as_pair(None, lambda carry, x: None, "scan")
     Traceback (most recent call last):
@@ -58,7 +58,7 @@ def as_pair(result: Any, f: Callable[..., Any], what: str) -> tuple[Any, Any]:
 
 
 def check_condition(value: Any, what: str) -> None:
-    """ArgumentError for what is no truth value, though Python would take it for one.
+    """Raise ArgumentError for a value that is not a bool, even if Python accepts it as a condition.
 
     >>> check_condition(None, "cond: the predicate")
     Traceback (most recent call last):
@@ -71,10 +71,10 @@ def check_condition(value: Any, what: str) -> None:
 
 
 def leaf_name(structure: Structure, position: int, selected: int | Sequence[int] | None = None) -> str:
-    """A leaf of the arguments that are differentiated, as an error speaks of it.
+    """The name in errors of a leaf of the differentiated arguments.
 
-    `structure` is that of the tuple of the arguments that `selected` tells the positions of (by default all of them in
-    order), or of a single argument, if `selected` is its position.
+    `structure` is that of a tuple of arguments, with their positions in `selected` (by default all of them in order),
+    or of a single argument, if `selected` is its position.
 
     >>> leaf_name(tree_flatten(({"w": 1.0, "b": [2.0, 3.0]},))[1], 1)
     "argument 0, leaf ['b'][1]"
@@ -88,7 +88,7 @@ def leaf_name(structure: Structure, position: int, selected: int | Sequence[int]
 
 
 def hint_at_lists(error: Exception, arguments: Sequence[Any]) -> None:
-    """Add to an error in a function that one of its arguments is a list, which is no array."""
+    """Add a note to an error in a function if one of its arguments is a list, which is not an array."""
     for position, argument in enumerate(arguments):
         if isinstance(argument, list):
             leaves = tree_flatten(argument)[0]
@@ -101,6 +101,6 @@ def hint_at_lists(error: Exception, arguments: Sequence[Any]) -> None:
 
 
 def short(value: object) -> str:
-    """A value in at most a line."""
+    """The text of a value, at most one line."""
     text = " ".join(repr(value).split())
     return text if len(text) <= 60 else f"{text[:57]}..."

@@ -1,8 +1,8 @@
-"""Programs whose flow differs from example to example: the branches of a condition, a loop that ends at its own time.
+"""Programs whose flow differs between examples: the branches of a condition, loops of different lengths.
 
-They run where values are known. Each example then runs what it would run alone, together with those that run the same:
-the examples are told apart, and put together again. So nothing is evaluated where an example does not go, and no NaN
-comes from there, neither into a value nor into a derivative.
+They run when values are known. The examples are grouped by branch, each group runs together, and the results are put
+back in order. So no example evaluates a branch that it does not take, and no NaN comes from such a branch, neither into
+a value nor into a derivative.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ Examples = npt.NDArray[np.intp]
 
 @dataclass(frozen=True, eq=False)
 class Branching:
-    """A program that runs on one example, or on many that are told apart.
+    """A program that runs on one example, or on many examples in groups.
 
-    `sizes` are the lengths of its batch axes, which come first in every output; `axes` says for each input which of
-    them it has.
+    `sizes` are the lengths of its batch axes, which come first in every output; `axes` says which of them each input
+    has.
     """
 
     sizes: tuple[int, ...]
@@ -77,7 +77,7 @@ class Branching:
 
 @dataclass(frozen=True, eq=False)
 class Cond(Branching):
-    """The program of a condition: its inputs are the predicate, the operands, and what either branch captures.
+    """The program of a condition: its inputs are the predicate, the operands, and the captured values of both branches.
 
     `kinds` are the outputs of both branches for one example.
     """
@@ -96,7 +96,7 @@ class Cond(Branching):
         return self.fitted(branch(*self.of(branch, inputs)), ())
 
     def many(self, count: int, mapped: Sequence[bool], inputs: Sequence[Any]) -> Sequence[Any]:
-        """The outputs of either branch, for those examples that take it."""
+        """The outputs of each branch for the examples that take it."""
         taken = np.broadcast_to(known(inputs[0]), count)
         parts: list[tuple[Examples, Sequence[Any]]] = []
         for branch, chosen in ((self.yes, taken), (self.no, ~taken)):
@@ -129,7 +129,7 @@ class Cond(Branching):
 
     @property
     def links(self) -> list[int]:
-        """What either branch has; the predicate has no derivative."""
+        """The links of both branches together; the predicate has no derivative."""
         bits = [1 << number for number in range(len(self.axes))]
         of_yes, of_no = self.of(self.yes, bits), self.of(self.no, bits)
         return [
@@ -137,13 +137,13 @@ class Cond(Branching):
         ]
 
     def shapes(self, *inputs: Any) -> tuple[ShapeDtype, ...]:
-        """What both branches give, for every example."""
+        """The common shapes of both branches, for every example."""
         return tuple(ShapeDtype((*self.sizes, *kind.shape), kind.dtype) for kind in self.kinds)
 
 
 @dataclass(frozen=True, eq=False)
 class While(Branching):
-    """The program of a loop: its inputs are the state, and what the condition and the body capture."""
+    """The program of a loop: its inputs are the state, and the captured values of the condition and the body."""
 
     test: Program
     body: Program
@@ -153,7 +153,7 @@ class While(Branching):
     __name__ = "while_loop"
 
     def parts(self, inputs: Sequence[Any]) -> tuple[Sequence[Any], Sequence[Any], Sequence[Any]]:
-        """The inputs as the state, what the condition captures, and what the body captures."""
+        """Split the inputs into the state and the captured values of the condition and of the body."""
         middle = self.count + self.captured
         return inputs[: self.count], inputs[self.count : middle], inputs[middle:]
 
@@ -165,7 +165,7 @@ class While(Branching):
         return state
 
     def many(self, count: int, mapped: Sequence[bool], inputs: Sequence[Any]) -> Sequence[Any]:
-        """The state of every example after its loop; the body runs for those that are not done."""
+        """The state of every example after its loop; the body runs only for the examples that are not done."""
         state, for_test, for_body = self.parts(inputs)
         state = [
             value if is_mapped else np.broadcast_to(value, (count, *np.shape(value)))
@@ -191,7 +191,7 @@ class While(Branching):
 
     @property
     def links(self) -> list[int]:
-        """What the states may have after any number of steps; the condition has no derivative."""
+        """The links of the state after any number of steps; the condition has no derivative."""
         bits = [1 << number for number in range(len(self.axes))]
         found, _, for_body = self.parts(bits)
         steps = self.body.links
@@ -218,14 +218,14 @@ def known(predicate: Any) -> npt.NDArray[np.bool_]:
 
 
 def only(examples: Examples, count: int, mapped: Sequence[bool], values: Sequence[Any]) -> Sequence[Any]:
-    """The values of some of `count` examples; what is not mapped belongs to all of them."""
+    """The values of some of `count` examples; a value that is not mapped belongs to all of them."""
     if len(examples) == count:
         return values
     return [value[examples] if is_mapped else value for value, is_mapped in zip(values, mapped, strict=True)]
 
 
 def together(parts: Sequence[tuple[Examples, Sequence[Any]]]) -> Sequence[Any]:
-    """The values of all examples in their order, from those of some at a time."""
+    """Join the values of groups of examples in the order of the examples."""
     if len(parts) == 1:
         return parts[0][1]
     order = np.argsort(np.concatenate([examples for examples, _ in parts]))

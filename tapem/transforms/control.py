@@ -1,8 +1,8 @@
 """Control flow and memory: checkpoint, scan, cond, while_loop, fori_loop.
 
-A tape is a straight-line program, so a loop whose length is known is simply unrolled onto it, at a cost linear in its
-length, and a branch whose condition is known is simply taken. Only where a condition is not known, because `vmap` maps
-over it, do `cond` and `while_loop` become one node, which runs as soon as it is known (`branching`).
+A tape is a straight-line program, so a loop of known length is unrolled onto it, at a cost linear in its length, and a
+branch with a known condition is taken. If a condition is not known, because `vmap` maps over it, `cond` and
+`while_loop` become one node, which runs as soon as the condition is known (`branching`).
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ from tapem.transforms.tracing import at_home, monadic, name_of
 
 
 def checkpoint(f: Callable[..., Any]) -> Callable[..., Any]:
-    """The function `f`, whose inside is forgotten after the forward pass and recomputed in the backward pass.
+    """Wrap `f` so that its intermediate values are freed after the forward pass and recomputed in the backward pass.
 
-    Only its inputs and outputs stay in memory. Usable as a decorator; the derivatives are those of f at any order.
+    Only its inputs and outputs stay in memory. Usable as a decorator; the derivatives of any order are those of f.
     Source: Griewank & Walther 2000 (revolve), in its simplest form: one level, chosen by the user.
 
     >>> import numpy as np, tapem as tm
@@ -58,7 +58,7 @@ def checkpoint(f: Callable[..., Any]) -> Callable[..., Any]:
             return lift(checkpoint(f))(*arguments, **options)
         if CONTEXT.get().constant or home(leaves, lambda: f"checkpoint({name_of(f)})") is None:
             return f(*arguments, **options)
-        # What has no derivative (a number of layers, a mode, a mask) stays the plain value that Python code may need.
+        # An argument without a derivative (a number of layers, a mode, a mask) stays a plain value for Python code.
         inputs = [position for position, leaf in enumerate(leaves) if is_tensor(leaf)]
         operands = [leaves[position] for position in inputs]
 
@@ -79,13 +79,13 @@ def checkpoint(f: Callable[..., Any]) -> Callable[..., Any]:
 def scan(
     f: Callable[[Any, Any], tuple[Any, Any]], init: Any, xs: Any = None, length: int | None = None
 ) -> tuple[Any, Any]:
-    """Thread a carry through `f(carry, x) -> (carry, y)` along the first axis of `xs`; `(last carry, stacked ys)`.
+    """Apply `f(carry, x) -> (carry, y)` along the first axis of `xs`, and return `(last carry, stacked ys)`.
 
-    `init`, `xs` and `y` may be trees. Without xs, `length` says how often. The loop is unrolled onto the tape: time and
-    memory are linear in its length, in the forward and in the backward pass.
+    `init`, `xs` and `y` may be trees. Without xs, `length` is the number of steps. The loop is unrolled onto the tape:
+    time and memory are linear in its length, in the forward and in the backward pass.
 
     Raises ShapeError if the leaves of xs differ in length, TreeError if f changes the structure of the carry,
-    ArgumentError if it returns no pair.
+    ArgumentError if f does not return a pair.
 
     >>> import numpy as np
     >>> scan(lambda total, x: (total + x, total * x), 0.0, np.array([1.0, 2.0, 3.0]))
@@ -110,7 +110,7 @@ def scan(
         leaves_like(carried, carry, "scan: the carry that f is given and the one that it returns")
         row, out_structure = tree_flatten(y)
         rows.append(row)
-    if out_structure is None:  # no steps at all: the shapes of y are known nevertheless
+    if out_structure is None:  # there are no steps, but the shapes of y are known
         one = [ShapeDtype(np.shape(leaf)[1:], ShapeDtype.of(leaf).dtype) for leaf in leaves]
         _, y = as_pair(eval_shape(f, init, tree_unflatten(structure, one)), f, "scan")
         return carry, tree_map(lambda kind: np.zeros((0, *kind.shape), kind.dtype), y)
@@ -146,9 +146,9 @@ def fori_loop(lower: int, upper: int, body: Callable[[int, Any], Any], init: Any
 def cond(predicate: Any, true_fun: Callable[..., Any], false_fun: Callable[..., Any], *operands: Any) -> Any:
     """`true_fun(*operands)` if the scalar predicate holds, else `false_fun(*operands)`.
 
-    Where the predicate is known, only that branch runs. Under `vmap`, each branch runs for the examples that take it;
-    the results of both must then agree in structure, and their shapes and dtypes be broadcast and promoted to one.
-    What is computed outside of the branches is computed for every example.
+    If the predicate is known, only that branch runs. Under `vmap`, each branch runs for the examples that take it; the
+    results of both must then have the same structure, and their shapes and dtypes are broadcast and promoted. Code
+    outside of the branches runs for every example.
 
     >>> float(cond(True, np.sin, np.cos, 0.0))
     0.0
@@ -183,7 +183,7 @@ def cond(predicate: Any, true_fun: Callable[..., Any], false_fun: Callable[..., 
 
 
 def common_kind(one: Any, other: Any) -> ShapeDtype:
-    """The shape and dtype of a value that may be one or the other, as np.where has it; ShapeError if there is none."""
+    """The common shape and dtype of two values, as in np.where. Raises ShapeError if there is none."""
     a, b = ShapeDtype.of(one), ShapeDtype.of(other)
     try:
         shape = np.broadcast_shapes(a.shape, b.shape)

@@ -19,10 +19,10 @@ Argnums = int | Sequence[int]
 
 
 def jacfwd(f: Callable[..., Any] | None = None, argnums: Argnums = 0, has_aux: bool = False) -> Callable[..., Any]:
-    """The function that computes the Jacobian of `f` in forward mode: cheap where inputs are few and outputs many.
+    """The function that computes the Jacobian of `f` in forward mode: cheap for few inputs and many outputs.
 
-    For every leaf of the output it gives a tree like the arguments that `argnums` selects, whose leaves have shape
-    `output.shape + input.shape` and the dtype of the input. With `has_aux`, `(jacobian, aux)`.
+    For every leaf of the output it returns a tree like the arguments that `argnums` selects, whose leaves have shape
+    `output.shape + input.shape` and the dtype of the input. With `has_aux`, it returns `(jacobian, aux)`.
 
     Raises DTypeError for an integer input.
 
@@ -61,7 +61,7 @@ def jacfwd(f: Callable[..., Any] | None = None, argnums: Argnums = 0, has_aux: b
 
 
 def jacrev(f: Callable[..., Any] | None = None, argnums: Argnums = 0, has_aux: bool = False) -> Callable[..., Any]:
-    """The function that computes the Jacobian of `f` in reverse mode: cheap where outputs are few and inputs many.
+    """The function that computes the Jacobian of `f` in reverse mode: cheap for few outputs and many inputs.
 
     The result is that of `jacfwd`. Raises DTypeError for an integer input or output.
 
@@ -132,8 +132,8 @@ def hessian(f: Callable[..., Any] | None = None, argnums: Argnums = 0) -> Callab
 def hvp(f: Callable[..., Any], primals: Any, tangents: Any) -> Any:
     """The Hessian of the scalar function `f` times a vector, at a small multiple of the cost of a gradient.
 
-    Forward over reverse. `primals` and `tangents` are tuples with one entry per argument; the result is like the only
-    argument, or a tuple where there are several. An array may be passed for a single argument.
+    It is forward over reverse. `primals` and `tangents` are tuples with one entry per argument; the result is like the
+    only argument, or a tuple for several. A single argument may be given as an array.
 
     >>> import numpy as np
     >>> hvp(lambda x: np.sum(x**3), (np.array([1.0, 2.0]),), (np.array([1.0, 1.0]),))
@@ -149,7 +149,7 @@ def hvp(f: Callable[..., Any], primals: Any, tangents: Any) -> Any:
 def partially(
     f: Callable[..., Any], arguments: tuple[Any, ...], options: dict[str, Any], argnums: Argnums
 ) -> tuple[Callable[..., Any], tuple[Any, ...], tuple[int, ...], bool]:
-    """f of the selected arguments alone, those arguments, their positions, and whether argnums was a single number."""
+    """f as a function of the selected arguments alone, these arguments, their positions, and whether there is one."""
     selected = select(arguments, argnums)
     single = isinstance(selected, int)
     positions = (selected,) if isinstance(selected, int) else selected
@@ -173,7 +173,7 @@ def basis(leaves: Sequence[Any]) -> list[Any]:
 
 
 def split(value: Any, leaves: Sequence[Any], axis: int) -> list[Any]:
-    """A stack of all the basis directions, cut into the parts that belong to each leaf."""
+    """Split a stack of all basis directions into the parts of each leaf."""
     parts: list[Any] = []
     start = 0
     for leaf in leaves:
@@ -184,6 +184,6 @@ def split(value: Any, leaves: Sequence[Any], axis: int) -> list[Any]:
 
 
 def cast(value: Any, leaf: Any) -> Any:
-    """A block of a Jacobian in the dtype of its input."""
+    """Cast a block of a Jacobian to the dtype of its input."""
     dtype = ShapeDtype.of(leaf).dtype
     return value if value.dtype == dtype else value.astype(dtype)
