@@ -64,6 +64,7 @@ Waiting = Running | Callable[[Any], Any]
 def drive(step: TapeM[A], builder: Builder) -> A:
     """Take a step on a builder, and give its result."""
     stack: list[Waiting] = []
+    waiting: Waiting
     current: Any = step
     error: Exception | None = None
     try:
@@ -74,7 +75,7 @@ def drive(step: TapeM[A], builder: Builder) -> A:
             except Exception as raised:
                 error = raised
             while stack:
-                waiting = stack[-1]
+                waiting = stack[-1]  # pyright: ignore[reportUnknownVariableType]
                 if not callable(waiting):
                     generator, state = waiting
                     try:
