@@ -180,6 +180,8 @@ class Primitive(FunctionLike):
         self.key_part = _shape_and_dtype_if_given if self.optional else _shape_and_dtype
         # The signature's own cache of verdicts; `key_part` makes the keys of `Signature.key_of`, only faster.
         self.accepted = signature.accepted
+        # What abstract evaluation has found for inputs that it has seen.
+        self.seen_abstract: dict[Any, Any] = {}
 
     def __call__(self, *operands: Any, **given: Any) -> Any:
         """Apply the op and return a step, a tracer or an array, as the operands' doors decide."""
@@ -331,70 +333,6 @@ class Primitive(FunctionLike):
         if isinstance(error, TypeError):
             return DTypeError(message)
         return (ShapeError if isinstance(error, ValueError) and len(inputs) > 1 else ArgumentError)(message)
-
-    def abstract(self, inputs: tuple[Any, ...], static: Static, operands: Sequence[Any] = ()) -> Any:
-        """Shape and dtype of the result, without computing it: a ShapeDtype, or a tuple of them."""
-        known = tuple(self.kind_of(value) for value in inputs)
-        if self.abstract_rule is not None:
-            try:
-                result = self.abstract_rule(*inputs, **static)
-            except TapeError:
-                raise
-            except self.refusals as error:
-                raise self.refusal(known, static, operands, error) from error
-        else:
-            try:
-                types = tuple(map(type, (*known, *static.values())))  # 1 == 1.0, but they promote differently
-                key: Any = (known, types, tuple(static.items()))
-                result = self._seen_abstract.get(key)
-            except TypeError:  # a static argument that cannot be hashed
-                key, result = None, None
-            if result is None:
-                result = self.try_on_stand_ins(known, static, operands)
-                if key is not None:
-                    if len(self._seen_abstract) > 10_000:
-                        self._seen_abstract.clear()
-                    self._seen_abstract[key] = result
-        if self.checked:
-            self.check(known, result, static, operands)
-        return result
-
-    @staticmethod
-    def kind_of(value: Any) -> Any:
-        """What abstract evaluation may know of an input: shape and dtype, or the Python number itself."""
-        if type(value) is tuple or value is None or type(value) in NUMBERS:
-            return value
-        return ShapeDtype.of(value)
-
-    @functools.cached_property
-    def _seen_abstract(self) -> dict[Any, Any]:
-        return {}
-
-    def try_on_stand_ins(self, known: tuple[Any, ...], static: Static, operands: Sequence[Any]) -> Any:
-        """Find shape and dtype by running the implementation on arrays of ones that take no memory."""
-        if self.elementwise:
-            # One element gives the dtype; broadcasting gives the shape.
-            ones = tuple(np.ones((), value.dtype) if type(value) is ShapeDtype else value for value in known)
-            try:
-                shape = np.broadcast_shapes(*(value.shape for value in known if type(value) is ShapeDtype))
-                with np.errstate(all="ignore"):
-                    output = self.implementation(*ones, **static)
-            except TapeError:
-                raise
-            except self.refusals as error:
-                raise self.refusal(known, static, operands, error) from error
-            if self.residuals:
-                output, _ = output
-            if type(output) is tuple:
-                return tuple(ShapeDtype(shape, np.asarray(part).dtype) for part in output)
-            return ShapeDtype(shape, np.asarray(output).dtype)
-        stand_ins = tuple(
-            np.broadcast_to(np.ones((), value.dtype), value.shape) if type(value) is ShapeDtype else value
-            for value in known
-        )
-        with np.errstate(all="ignore"):
-            output, _ = self.evaluate(stand_ins, static, operands)
-        return tuple(map(ShapeDtype.of, output)) if type(output) is tuple else ShapeDtype.of(output)
 
     def __repr__(self) -> str:
         return f"<op {self.name}>"

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from tapem.core.abstract import abstract_evaluate
 from tapem.core.node import NUMBERS, Handle, Node, Static, new_node
 from tapem.core.primitive import Primitive
 
@@ -55,7 +56,7 @@ def recorded(
     if outcome is not None:
         output, residuals = outcome
     elif abstract:
-        output, residuals = op.abstract(tuple(inputs), static, operands), None
+        output, residuals = abstract_evaluate(op, inputs, static, operands), None
     else:
         output, residuals = op.evaluate(inputs, static, operands)
     requires_grad = requires_grad and op.differentiable

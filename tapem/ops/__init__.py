@@ -74,7 +74,8 @@ from tapem.ops.einsum import einsum
 from tapem.ops.exponential import cbrt, exp, exp2, expm1, log, log1p, log2, log10, logaddexp, logaddexp2, safe_log
 from tapem.ops.indexing import getitem, scatter_add, scatter_set, take, take_along_axis
 from tapem.ops.joining import concat, concat_vectors, split, stack
-from tapem.ops.linalg import bmm, dot, inner, kron, matmul, outer, tensordot, vdot
+from tapem.ops.kronecker import kron
+from tapem.ops.linalg import bmm, dot, inner, matmul, outer, tensordot, vdot
 from tapem.ops.norms import norm
 from tapem.ops.padding import pad
 from tapem.ops.reductions import logsumexp, max, mean, min, prod, std, sum, var

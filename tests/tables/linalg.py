@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from tapem.ops.einsum import contract, explicit
-from tapem.ops.linalg import bmm, dot, inner, kron, matmul, outer, tensordot, vdot
+from tapem.ops.kronecker import kron
+from tapem.ops.linalg import bmm, dot, inner, matmul, outer, tensordot, vdot
 from tests.tables import Row
 
 
