@@ -4,9 +4,9 @@ This file imports no ops, no rules and no doors: a Node only says which op was a
 the value is. So a tape can be printed, pickled, batched and compiled.
 """
 
-import functools
 from collections.abc import Callable
 from dataclasses import dataclass
+from types import MethodType
 from typing import Any, NamedTuple, NoReturn, Protocol, TypeAlias, TypeGuard, cast
 
 import numpy as np
@@ -190,7 +190,7 @@ class Node(NamedTuple):
         return f"node {self.id}" if self.name is None else f"node {self.id} {self.name!r}"
 
 
-new_node: Callable[[tuple[Any, ...]], Node] = functools.partial(tuple.__new__, Node)  # pyright: ignore[reportUnknownMemberType]
+new_node: Callable[[tuple[Any, ...]], Node] = MethodType(tuple.__new__, Node)
 """A Node from the tuple of its fields; this costs half of calling the class, and happens once per op."""
 
 
