@@ -1,6 +1,6 @@
-"""Python's operators and NumPy's array methods, each by the op that it stands for.
+"""Python's operators and NumPy's array methods, each by its op.
 
-`Ref`, `TapeM` and `Tracer` share these. What they become, a step or a tracer, is decided by the op's door.
+`Ref`, `TapeM` and `Tracer` share these. The op's door decides whether the result is a step or a tracer.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ R = TypeVar("R")
 
 
 class Operators(Generic[R]):
-    """Operators, indexing and methods of an array, building whatever R the operand's door builds."""
+    """Operators, indexing and methods of an array; R is the result of the operand's door."""
 
     __slots__ = ()
 
-    # ndarray + self must come here, not be spread over the array's elements.
+    # With this priority ndarray + self comes here, instead of to each element of the array.
     __array_priority__ = 1000.0
-    # So must a pandas Series or DataFrame, which would ask for an array; pandas' own rank up to 4000.
+    # So does a pandas Series or DataFrame, which would convert self to an array; pandas' priorities go up to 4000.
     __pandas_priority__ = 5000
 
     def __add__(self, other: Any) -> R:

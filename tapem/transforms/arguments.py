@@ -10,7 +10,7 @@ from tapem.core import NUMBERS, Structure, note, tree_flatten
 from tapem.errors import ArgumentError
 
 
-def as_function(f: Any, what: str) -> Callable[..., Any]:
+def as_function(f: Any, caller: str) -> Callable[..., Any]:
     """Return the function of a transform. Raises ArgumentError for anything else, such as the function's value.
 
     >>> as_function(3.0, "grad")
@@ -19,12 +19,12 @@ def as_function(f: Any, what: str) -> Callable[..., Any]:
     """
     if not callable(f):
         raise ArgumentError(
-            f"{what} needs a function, not {short(f)}. Give it the function itself, f, and not its value, f(x)."
+            f"{caller} needs a function, not {short(f)}. Give it the function itself, f, and not its value, f(x)."
         )
     return f
 
 
-def as_argnums(argnums: Any, what: str) -> int | tuple[int, ...]:
+def as_argnums(argnums: Any, caller: str) -> int | tuple[int, ...]:
     """Convert argnums to a position or a tuple of positions. Raises ArgumentError for anything else.
 
     >>> as_argnums([0, -1], "grad")
@@ -35,14 +35,14 @@ def as_argnums(argnums: Any, what: str) -> int | tuple[int, ...]:
         numbers = tuple(map(operator.index, cast("Sequence[Any]", argnums if several else (argnums,))))
     except TypeError:
         raise ArgumentError(
-            f"{what}: argnums={short(cast('object', argnums))} must be the position of an argument, or a tuple of "
+            f"{caller}: argnums={short(cast('object', argnums))} must be the position of an argument, or a tuple of "
             f"positions: 0, or (0, 2). An argument to be differentiated is passed by position; a point is given as "
-            f"{what}(f)(x)."
+            f"{caller}(f)(x)."
         ) from None
     return numbers if several else numbers[0]
 
 
-def as_pair(result: Any, f: Callable[..., Any], what: str) -> tuple[Any, Any]:
+def as_pair(result: Any, f: Callable[..., Any], caller: str) -> tuple[Any, Any]:
     """The carry and the output that a function returned. Raises ArgumentError if the result is not a pair.
 
     >>> as_pair(None, lambda carry, x: None, "scan")
@@ -54,10 +54,10 @@ def as_pair(result: Any, f: Callable[..., Any], what: str) -> tuple[Any, Any]:
         return carry, output
     name, found = getattr(f, "__name__", None) or short(f), short(cast("object", result))
     hint = ": no `return`?" if result is None else ". Where there is no y, return carry, None."
-    raise ArgumentError(f"{what}: {name} must return a pair (carry, y), but returned {found}{hint}")
+    raise ArgumentError(f"{caller}: {name} must return a pair (carry, y), but returned {found}{hint}")
 
 
-def check_condition(value: Any, what: str) -> None:
+def check_condition(value: Any, name: str) -> None:
     """Raise ArgumentError for a value that is not a bool, even if Python accepts it as a condition.
 
     >>> check_condition(None, "cond: the predicate")
@@ -67,7 +67,7 @@ def check_condition(value: Any, what: str) -> None:
     if value is None or callable(value) or isinstance(value, str | list | tuple | dict):
         given = cast("object", value)
         hint = ": no `return`?" if given is None else ". Give its value, f(x)." if callable(given) else "."
-        raise ArgumentError(f"{what} must be a bool, but is {short(given)}{hint}")
+        raise ArgumentError(f"{name} must be a bool, but is {short(given)}{hint}")
 
 
 def leaf_name(structure: Structure, position: int, selected: int | Sequence[int] | None = None) -> str:

@@ -2,7 +2,7 @@
 
 The rules of `call` are calls of other programs: its pullback is a call of `Pullback(program)`, its tangent a call of
 `Pushforward(program)`, its batch a call of the batched program. So the op is closed under every transform. A program
-recomputes what it needs, so nothing of its inside is kept between the forward and the backward sweep.
+recomputes its intermediate values, so none are kept between the forward and the backward sweep.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from tapem.transforms.vectorize import vmap
 
 
 class Program(Protocol):
-    """A function of arrays or tracers, to a tuple of them, that closes over nothing that is traced.
+    """A function from arrays or tracers to a tuple of them that does not close over tracers.
 
-    `links` says for each output on which inputs its derivative can depend: bit i stands for input i. Where there is
-    no link there is no derivative, and not one of 0: 0 times an infinite slope would be NaN.
+    `links` says for each output on which inputs its derivative can depend: bit i stands for input i. Without a link
+    there is no derivative at all, not a derivative of 0: 0 times an infinite slope would be NaN.
     """
 
     __name__: str
@@ -107,14 +107,14 @@ def call(*inputs, program: Any) -> Any:  # pyright: ignore  # the program says w
 
 
 call.checked = False
-call.refusals = ()  # what the program raises is the user's
+call.refusals = ()  # errors of the program are the user's
 call.whole_cotangent = False
 
 
 class Derivative:
-    """A program made of another: its pullback or its pushforward.
+    """The pullback or the pushforward of a program, as a program.
 
-    `moving` are the inputs, and `reached` the outputs, between which it goes; nothing is computed for any other.
+    It works between the `moving` inputs and the `reached` outputs; nothing is computed for the others.
     """
 
     kind: ClassVar[str]
@@ -129,14 +129,14 @@ class Derivative:
         """For each output, the inputs on which its derivative can depend."""
 
     def __init__(self, program: Program, moving: tuple[bool, ...], reached: tuple[bool, ...]) -> None:
-        """Of a program with as many inputs and outputs as are told of."""
+        """Differentiate a program; `moving` has one entry per input, `reached` one per output."""
         self.program = program
         self.moving = moving
         self.reached = reached
         self.__name__ = f"{self.kind} of {program.__name__}"
 
     def split(self, values: Sequence[Any]) -> tuple[Sequence[Any], Sequence[Any], Callable[..., tuple[Any, ...]]]:
-        """The program's inputs, what comes after them, and the program as a function of the moving inputs alone."""
+        """Split values into the program's inputs and the rest, and make the program a function of the moving inputs."""
         inputs, rest = values[: len(self.moving)], values[len(self.moving) :]
 
         def function(*moving: Any) -> tuple[Any, ...]:
@@ -171,7 +171,7 @@ class Pullback(Derivative):
 
     @property
     def links(self) -> list[int]:
-        """A cotangent depends on all the inputs that matter to a reached output, and on the cotangents of those."""
+        """The links of a cotangent: all inputs on which a reached output depends, and these outputs' cotangents."""
         count = len(self.moving)
         return [
             union(
@@ -199,7 +199,7 @@ class Pushforward(Derivative):
 
     @property
     def links(self) -> list[int]:
-        """A tangent depends on the inputs that matter to its output, and on the tangents of those."""
+        """The links of a tangent: the inputs on which its output depends, and the tangents of these inputs."""
         positions = [position for position, moves in enumerate(self.moving) if moves]
         return [
             link | union(1 << len(self.moving) + i for i, position in enumerate(positions) if link >> position & 1)
@@ -228,7 +228,7 @@ class Spread:
         return (*shape[: self.axis], self.size, *shape[self.axis :])
 
     def __call__(self, *values: Any) -> tuple[Any, ...]:
-        """Repeat what is not mapped, and run."""
+        """Repeat the inputs that are not mapped, and run."""
         return self.program(
             *(
                 value if is_mapped else np.broadcast_to(np.expand_dims(value, self.axis), self.spread(np.shape(value)))

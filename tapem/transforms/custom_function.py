@@ -1,6 +1,6 @@
-"""A function with a rule of its own: how it is called, and how its trees are taken apart and put together.
+"""A function with its own rule: how it is called, and how its trees are flattened and restored.
 
-A rule is given and returns trees, as the function's arguments and results are; the op `custom_call` knows flat lists of
+A rule gets and returns trees like the function's arguments and results; the op `custom_call` works on flat lists of
 tensors only.
 """
 
@@ -21,7 +21,7 @@ from tapem.transforms.tracing import monadic, name_of
 
 
 class Custom:
-    """A function with a rule of its own, however the rule is given."""
+    """The base of functions with their own rule, `custom_vjp` and `custom_jvp`."""
 
     def __init__(self, function: Callable[..., Any], given: Callable[..., Any], nondiff_argnums: Sequence[int]) -> None:
         """Take name, documentation and signature from the function that the user gave."""
@@ -44,13 +44,13 @@ class Custom:
         return tree_unflatten(call.output_structure(), outputs)
 
     def called_with(self, arguments: tuple[Any, ...]) -> Call:
-        """One call of the function, with its rule; NoRuleError if it was given none."""
+        """One call of the function, with its rule. Raises NoRuleError if it has none."""
         raise NotImplementedError
 
     def positional(self, arguments: tuple[Any, ...], options: dict[str, Any]) -> tuple[Any, ...]:
-        """All arguments by their positions, those named and those left to their defaults too: as rules are given them.
+        """All arguments by position, also named ones and defaults, as rules get them.
 
-        Raises TypeError if they do not fit the signature, or if one can be given by name only.
+        Raises TypeError if they do not fit the signature, or if one is keyword-only.
         """
         signature = self.signature
         if signature is None:
@@ -73,7 +73,7 @@ class Custom:
         return bound.args
 
     def argument(self, number: int) -> str:
-        """How errors call an argument."""
+        """The name of an argument in errors."""
         names = list(self.signature.parameters) if self.signature is not None else []
         return names[number] if number < len(names) else f"argument {number}"
 
@@ -81,7 +81,7 @@ class Custom:
 
 
 def signature_of(f: Callable[..., Any]) -> inspect.Signature | None:
-    """The signature to which a call is resolved; None for NumPy's functions, whose defaults no rule expects."""
+    """The signature that resolves a call; None for NumPy's functions, whose defaults a rule does not expect."""
     if (getattr(f, "__module__", None) or "numpy").partition(".")[0] == "numpy":
         return None
     try:
@@ -100,9 +100,9 @@ class Call:
     reverse: bool
 
     def __init__(self, custom: Custom, arguments: tuple[Any, ...]) -> None:
-        """Take the arguments apart; what `nondiff_argnums` names stays as it is.
+        """Flatten the arguments; those that `nondiff_argnums` names stay as they are.
 
-        Raises DTypeError for anything else that is no tensor, TapeError if what is named holds tracers.
+        Raises DTypeError if another argument is not a tensor, TapeError if a named one holds tracers.
         """
         self.name = custom.__name__
         self.custom = custom
@@ -127,7 +127,7 @@ class Call:
         return self.name
 
     def named_leaves(self) -> list[str]:
-        """How errors call the leaves of the differentiable arguments."""
+        """The names in errors of the leaves of the differentiable arguments."""
         parts = zip(self.numbers, self.structure.children(), strict=True)
         return [
             self.custom.argument(number) + "".join(f"[{entry!r}]" for entry in path)

@@ -1,4 +1,4 @@
-"""Rules for everyone: asking an op for its rules, and giving rules to an op.
+"""Query the rules of an op, and give rules to an op.
 
 `frule` and `rrule` are queries, as in ChainRulesCore. `defrrule`, `deffrule` and `defbatch` give a rule to an op that
 was declared without it, and `scalar_rule` makes the rules of both modes from partial derivatives.
@@ -36,9 +36,9 @@ Pullback = Callable[[Any], tuple[Any, ...]]
 def rrule(op: Callable[..., Any], *primals: Any, **static: Any) -> tuple[Any, Pullback] | None:
     """The value of an op and its pullback, or None if it has no reverse-mode rule.
 
-    `op` is one of tapem's, or a NumPy function that stands for one. `pullback(cotangent)` gives
-    `(NO_FIELDS, x1_bar, ...)`: first the cotangent of the op itself, which has no fields, then one per primal, with the
-    primal's shape and dtype; DoesNotExist() for integers and bools. Symbolic cotangents are taken too.
+    `op` is an op, or a NumPy function that equals one. `pullback(cotangent)` returns `(NO_FIELDS, x1_bar, ...)`: first
+    the cotangent of the op itself, which has no fields, then one per primal, with the primal's shape and dtype;
+    DoesNotExist() for integers and bools. The cotangent may be symbolic.
 
     Source: ChainRulesCore.rrule.
 
@@ -65,8 +65,8 @@ def rrule(op: Callable[..., Any], *primals: Any, **static: Any) -> tuple[Any, Pu
 def frule(tangents: Sequence[Any], op: Callable[..., Any], *primals: Any, **static: Any) -> tuple[Any, Any] | None:
     """The value of an op and its derivative along the tangents, or None if it has no forward-mode rule.
 
-    `tangents[0]` belongs to the op itself, and is not looked at; then comes one per primal. If all of them are Zero(),
-    so is the result; a primal whose tangent is Zero() is a constant, for which no rule is asked.
+    `tangents[0]` belongs to the op itself and is ignored; one per primal follows. If all of them are Zero(), so is the
+    result; a primal whose tangent is Zero() is a constant, which needs no rule.
 
     Raises ArgumentError if there is not one tangent per primal, and one for the op. Source: ChainRulesCore.frule.
 
@@ -98,9 +98,9 @@ def frule(tangents: Sequence[Any], op: Callable[..., Any], *primals: Any, **stat
 
 
 def with_rule(op: Callable[..., Any], kind: str) -> Callable[..., Any] | None:
-    """What to call for an op or a NumPy function, or None if it has no rule of this kind.
+    """The op for an op or a NumPy function, or None if it has no rule of this kind.
 
-    An op that is declared not to be differentiable, such as `sign`, has one: its derivative is zero.
+    An op that is declared as not differentiable, such as `sign`, has one: its derivative is zero.
     """
     if not isinstance(op, Primitive):
         handler = UFUNCS.get(op) if isinstance(op, np.ufunc) else FUNCTIONS.get(op)
@@ -111,7 +111,7 @@ def with_rule(op: Callable[..., Any], kind: str) -> Callable[..., Any] | None:
 
 
 def materialized(tangent: Any, primal: Any) -> Any:
-    """A tangent or cotangent, which may be symbolic or deferred, as arrays like the primal."""
+    """Convert a tangent or cotangent, which may be symbolic or a thunk, to arrays like the primal."""
     leaves, structure = tree_flatten(primal)
     if isinstance(tangent, AbstractZero | One):
         fill = np.ones if type(tangent) is One else np.zeros
@@ -125,7 +125,7 @@ def defrrule(op: Op, *rules: GivenRule | None, joint: GivenRule | None = None) -
 
     Either one function `(cotangent, value, *operands, **static) -> cotangent of that operand` per operand, None for
     operands that cannot be perturbed; or a `joint` function that returns all of them as a tuple, in which `Zero()` and
-    None stand for nothing and `Thunk(f)` for what is computed only if it is needed.
+    None mean no cotangent and `Thunk(f)` is computed only if it is needed.
 
     Raises ArgumentError for a wrong number of rules.
 
@@ -145,8 +145,8 @@ def deffrule(op: Op, *rules: GivenRule | None, joint: GivenRule | None = None) -
     """Give an op its forward-mode rule, and return the op.
 
     Either one function `(tangent, value, *operands, **static) -> tangent of the value` per operand, whose results are
-    summed; or a `joint` function of all the tangents, `(tangents, value, *operands, **static)`, in which those that are
-    missing are `Zero()`.
+    summed; or a `joint` function of all the tangents, `(tangents, value, *operands, **static)`, in which missing ones
+    are `Zero()`.
 
     Raises ArgumentError for a wrong number of rules.
 
@@ -165,7 +165,7 @@ def deffrule(op: Op, *rules: GivenRule | None, joint: GivenRule | None = None) -
 def checked_rules(op: Primitive, what: str, rules: tuple[GivenRule | None, ...], joint: GivenRule | None) -> Any:
     """The rules in the form in which an op keeps them."""
     if not isinstance(op, Primitive):
-        raise ArgumentError(f"{what}: {op!r} is no op; declare it with @tm.primitive first.")
+        raise ArgumentError(f"{what}: {op!r} is not an op; declare it with @tm.primitive first.")
     if joint is not None:
         if rules:
             raise ArgumentError(f"{what}: give {op.name} either one rule per operand or a joint one, not both.")

@@ -682,7 +682,7 @@ def test_a_wrong_number_of_rules(define: Any) -> None:
             lambda: define(times_op(), fine, fine, joint=fine),
             f"{name}: give times either one rule per operand or a joint one, not both.",
         ),
-        (lambda: define(np.sin, fine), f"{name}: <ufunc 'sin'> is no op; declare it with @tm.primitive first."),
+        (lambda: define(np.sin, fine), f"{name}: <ufunc 'sin'> is not an op; declare it with @tm.primitive first."),
     ]
     for case, text in cases:
         with pytest.raises(tm.ArgumentError) as caught:

@@ -1,7 +1,7 @@
-"""The recorder: the one mutable cell, which holds the current tape while direct code runs.
+"""The recorder: the only mutable object, which holds the current tape while direct code runs.
 
-A single context variable names the current recorder, so threads and asyncio tasks do not meet. The interpreter
-itself sets it back, however the code that runs under it ends.
+A single context variable names the current recorder, so threads and asyncio tasks are separate. The interpreter sets it
+back, however the code under it ends.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ R = TypeVar("R")
 class Recorder:
     """A growing tape that direct code writes to.
 
-    `level` says how deep the recorder is nested, and `below` on which other: an op records on the highest of its
-    operands' recorders. An `abstract` recorder knows shapes only. A `capturing` recorder serves closure conversion: it
-    makes an input of every tracer of a lower level that it meets, and keeps both in `captures`. `closure` is the
-    innermost capturing recorder, itself or one further down: what is computed inside belongs to that closure, of
-    whatever it is computed. When the transform that opened it ends, `alive` becomes False.
+    `level` is the depth of nesting, and `below` the recorder one level down: an op records on the highest of its
+    operands' recorders. An `abstract` recorder holds shapes only. A `capturing` recorder is for closure conversion: it
+    makes an input for every tracer of a lower level that an op uses, and keeps both in `captures`. `closure` is the
+    innermost capturing recorder, this one or one further down: everything computed inside belongs to that closure.
+    `alive` becomes False when the transform that opened the recorder ends.
 
-    `usual` is what the context variable holds while this recorder is current and nothing else is the matter: it knows
-    values, no_grad is not in force and nobody is watching. One comparison with it tells all this to an op.
+    `usual` is the value of the context variable in the usual case: this recorder is current and knows values, there is
+    no no_grad and no watcher. An op checks all this by one comparison.
     """
 
     __slots__ = ("__weakref__", "abstract", "alive", "below", "captures", "closure", "level", "nodes", "usual")
@@ -60,13 +60,13 @@ class Recorder:
         self.usual: RecordingContext | None = None if abstract or capturing else new_context((self, 0, None))
 
     def append(self, node: Node) -> Node:
-        """Append a node, whose id is the length of the tape, unless another thread appends at the same moment."""
+        """Append a node; its id is the length of the tape, unless another thread appends at the same moment."""
         nodes = self.nodes
         nodes.append(node)
         return node if nodes[node.id] is node else self.renumbered(node)
 
     def renumbered(self, node: Node) -> Node:
-        """A node that was appended while another thread appended: with its true position as its id."""
+        """Correct the id of a node that was appended while another thread appended."""
         nodes = self.nodes
         position = next(index for index in range(len(nodes) - 1, -1, -1) if nodes[index] is node)
         nodes[position] = node = node._replace(id=position)
@@ -89,7 +89,7 @@ class Recorder:
         return self.append(recorded(id, op, operands, static, self.own, self.abstract, outcome, requires_grad))
 
     def capture(self, tracer: Any) -> Node:
-        """The input that stands for a tracer of a lower level, made when it is met for the first time."""
+        """The input for a tracer of a lower level; the first call for a tracer makes it."""
         assert self.captures is not None
         known = self.captures.get(id(tracer.node))
         if known is None:
@@ -98,29 +98,29 @@ class Recorder:
         return known[1]
 
     def own(self, tracer: Any) -> Node | None:
-        """The node here of a tracer: its own, or the input that stands for it; None where it is a constant."""
+        """The node of a tracer on this recorder: its own, or its captured input; None if it is a constant."""
         if tracer.recorder is self:
             return tracer.node
         return None if self.captures is None else self.capture(tracer)
 
     def stands_on(self, other: Recorder) -> bool:
-        """Whether it is the other, or was opened while the other was at work, at whatever distance."""
+        """Whether this is the other recorder, or one of the recorders below it is."""
         below: Recorder | None = self
         while below is not None and below is not other:
             below = below.below
         return below is other
 
     def tape(self) -> Tape:
-        """What was recorded so far, as a value: a copy, since tracers go on recording here."""
+        """The tape so far, as a copy, since tracers continue to record here."""
         return Tape.of([*self.nodes], len(self.nodes))
 
     def end(self) -> None:
-        """The transform that opened this recorder is done: what escaped from it is dead."""
+        """End the recording. A tracer used after this raises EscapedTracerError."""
         self.alive = False
-        self.usual = self.closure = None  # and with them go the only circles, so that the tape is freed at once
+        self.usual = self.closure = None  # these are the only reference cycles, so the tape is freed at once
 
     def check_alive(self) -> None:
-        """EscapedTracerError if the transform that opened this recorder has ended."""
+        """Raise EscapedTracerError if the transform that opened this recorder has ended."""
         if not self.alive:
             raise EscapedTracerError(
                 "this tracer escaped from the transform that made it (grad, vjp, vmap, ...), which has ended, so its "
@@ -131,15 +131,15 @@ class Recorder:
 def current_recorder() -> Recorder | None:
     """The current recorder, if there is one.
 
-    A context that was copied while a recorder was current (by an asyncio task made inside f, say) names it still when
-    it has ended; it counts as none.
+    A context that was copied while a recorder was current (for example by an asyncio task made inside f) still names it
+    after its end; then there is none.
     """
     recorder: Recorder | None = CONTEXT.get().recorder
     return recorder if recorder is not None and recorder.alive else None
 
 
 def prepared_for(recorder: Recorder | None) -> Context:
-    """A copy of the context in which this recorder is the current one, outside of any no_grad that is in force."""
+    """A copy of the context in which this recorder is the current one, without any no_grad."""
     watcher = CONTEXT.get().watcher
     usual = recorder.usual if recorder is not None and watcher is None else None
     return prepared(usual or new_context((recorder, 0, watcher)))
@@ -153,7 +153,7 @@ def new_recorder(*, abstract: bool = False, capturing: bool = False) -> Recorder
 
 
 def opened(recorder: Recorder, function: Callable[[Recorder, Unpack[Ts]], R], *arguments: *Ts) -> R:
-    """Call the function with a new recorder, which is current meanwhile, and dead afterwards."""
+    """Call the function with a new recorder as the current one, and end the recorder afterwards."""
     try:
         return run(prepared_for(recorder), function, recorder, *arguments)
     finally:

@@ -1,8 +1,8 @@
-"""The direct door: a tracer stands for a node while plain code runs, and speaks NumPy's own protocols.
+"""The direct door: a tracer stands for a node while plain code runs, and implements NumPy's own protocols.
 
-An op that meets a tracer is recorded at once, on the recorder of the tracer, and gives a tracer back. NumPy's functions
-come to the same ops by `__array_ufunc__` and `__array_function__`, so a plain NumPy function can be recorded as it is.
-What NumPy offers no hook for must raise, since it would lose the gradient without a word.
+An op of a tracer is recorded at once, on the tracer's recorder, and returns a tracer. NumPy's functions call the same
+ops through `__array_ufunc__` and `__array_function__`, so a plain NumPy function can be recorded unchanged. Where NumPy
+has no hook, a tracer must raise, since the gradient would be lost silently.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ from tapem.types import own, refuse_meeting, type_text, user_assigns_item, users
 
 
 class Tracer(Handle, Operators["Tracer"]):
-    """A node that is being recorded, in the place of the array that plain code expects.
+    """A node on a recorder, which plain code uses like an array.
 
     >>> import numpy as np, tapem as tm
     >>> tm.grad(lambda x: np.sum(np.sin(x) * x[0]))(np.array([0.0, 1.0]))
@@ -125,11 +125,11 @@ class Tracer(Handle, Operators["Tracer"]):
         self._refuse("int")
 
     def item(self) -> float:
-        """Refused, since a Python number has no gradient."""
+        """Raise ConcretizationError, since a Python number has no gradient."""
         self._refuse("float")
 
     def tolist(self) -> list[Any]:
-        """Refused, since Python numbers have no gradient."""
+        """Raise ConcretizationError, since Python numbers have no gradient."""
         self._refuse("list")
 
     def _refuse_assignment(self) -> None:
@@ -159,7 +159,7 @@ class Tracer(Handle, Operators["Tracer"]):
         )
 
     def __format__(self, spec: str) -> str:
-        value = self.node.output  # to be printed, as numbers are; nothing is computed with it
+        value = self.node.output  # for printing only, so no gradient is lost
         return format(value, spec) if spec and type(value) is not ShapeDtype else repr(self)
 
     def __copy__(self) -> Tracer:
@@ -208,7 +208,7 @@ class Tracer(Handle, Operators["Tracer"]):
             raise MutationError(f"{name_of(function)}(..., out=...) would write into an array; use its result.")
         if not (_OWN.issuperset(map(type, arguments)) and _OWN.issuperset(map(type, options.values()))):
             if any(issubclass(kind, Tangent) for kind in types):
-                return NotImplemented  # the algebra of tangents knows what to do with tracers
+                return NotImplemented  # the algebra of tangents handles tracers
             name = name_of(function)
             arguments = tuple(own(x, op=name, argument=f"argument {i}") for i, x in enumerate(arguments))
             options = {key: own(x, op=name, argument=f"argument {key!r}") for key, x in options.items()}
@@ -216,12 +216,12 @@ class Tracer(Handle, Operators["Tracer"]):
 
     @property
     def real(self) -> Tracer:
-        """Itself: the values are real."""
+        """The tracer itself, since its values are real."""
         return self
 
     @property
     def imag(self) -> Any:
-        """Zeros: the values are real."""
+        """Zeros, since the values are real."""
         return FUNCTIONS[np.imag](self)
 
     @property
@@ -270,7 +270,7 @@ _IN_PLACE: Mapping[str, str] = {
 
 
 def no_rule(name: str, op: Any, options: Mapping[str, Any], tracer: Tracer) -> NoRuleError:
-    """The error for a NumPy function, or an option of one, that tapem does not know."""
+    """The error for a NumPy function, or an option of one, that tapem does not have."""
     if op is None:
         known, other = type(tracer.node.output) is not ShapeDtype, instead(name)
         why = (
@@ -293,7 +293,7 @@ class DirectDoor:
 
     @staticmethod
     def apply(op: Primitive, operands: tuple[Any, ...], static: Static) -> Any:
-        """The tracer of the recorded op; a plain array where no derivative can depend on the result."""
+        """The tracer of the recorded op; a plain array if no derivative can depend on the result."""
         # The usual case, in one pass: all tracers are of the current recorder, which knows values.
         recorder: Any = None
         for operand in operands:
@@ -335,7 +335,7 @@ def apply_slowly(op: Primitive, operands: tuple[Any, ...], static: Static) -> An
 
 
 def apart(value: Any, operands: tuple[Any, ...]) -> Any:
-    """A value computed from a tape's own arrays, sharing memory with none of them: the user may overwrite it."""
+    """Copy a value if it shares memory with the tape's own arrays, since the user may overwrite it."""
     if type(value) is tuple:
         return tuple(apart(part, operands) for part in value)
     if type(value) is not np.ndarray:
@@ -368,13 +368,13 @@ def highest(values: Sequence[Any], start: Recorder | None, what: Callable[[], st
 def home(values: Sequence[Any], what: Callable[[], str]) -> Any:
     """The recorder on which a transform of these values stands: the current one, or a higher one among theirs.
 
-    What an operand is decides, and not the thread: a tracer that was handed to another one is still a tracer.
+    The operands decide, not the thread: a tracer that was passed to another thread is still a tracer.
     """
     return highest(values, current_recorder(), what)
 
 
 def results_of(recorder: Recorder, node: Node) -> Any:
-    """The tracer of a node, or a tuple of tracers where it has several results.
+    """The tracer of a node, or a tuple of tracers for several results.
 
     Integers and bools among several results, such as a counter or positions, are constants of every derivative.
     """

@@ -1,4 +1,4 @@
-"""Gradients: what a reverse sweep found, as an immutable mapping from node to array."""
+"""Gradients: the result of a reverse sweep, as an immutable mapping from node to array."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from tapem.tangents import add
 
 
 class Nodes(Protocol):
-    """What gradients need to know of the tape that was swept: it gives the node of a Ref or an id."""
+    """What gradients need from the tape of the sweep: the node of a Ref or an id."""
 
     def __getitem__(self, key: Any) -> Node:
-        """The node; UnknownRefError if it is not on the tape."""
+        """The node. Raises UnknownRefError if it is not on the tape."""
         ...
 
     def __len__(self) -> int:
@@ -25,8 +25,8 @@ class Nodes(Protocol):
 class Gradients(Immutable, Mapping[Any, Array]):
     """An immutable mapping from a node to its gradient, for every node that was reached and requires one.
 
-    The keys are ids; a Ref may be used wherever an id may. Arrays come out read-only. Two of them are equal if they
-    are one: use `numpy.testing` to compare arrays.
+    The keys are ids or Refs. The arrays are read-only. Two Gradients are equal only if they are the same object;
+    compare their arrays with `numpy.testing`.
 
     >>> import numpy as np, tapem as tm
     >>> x, tape = tm.Tape().leaf(np.array([1.0, 2.0]))
@@ -45,7 +45,7 @@ class Gradients(Immutable, Mapping[Any, Array]):
     _tape: Nodes
 
     def __init__(self, cotangents: Mapping[int, Any], tape: Nodes) -> None:
-        """Wrap what `reverse` returned, with the tape that it swept."""
+        """Wrap the result of `reverse` and the tape of the sweep."""
         _set_cotangents(self, cotangents)
         _set_tape(self, tape)
 
@@ -56,7 +56,7 @@ class Gradients(Immutable, Mapping[Any, Array]):
         return object.__hash__(self)
 
     def __getitem__(self, key: Any) -> Array:
-        """The gradient of a Ref or an id; MissingGradientError says why there is none."""
+        """The gradient of a Ref or an id. Raises MissingGradientError, which says why there is none."""
         try:
             node = self._tape[key]
         except UnknownRefError as error:
@@ -85,11 +85,11 @@ class Gradients(Immutable, Mapping[Any, Array]):
             return False
 
     def __add__(self, other: Gradients) -> Gradients:
-        """Accumulate: the gradients of the sum of both outputs. Both must come from one tape, or one's extension."""
+        """The gradients of the sum of both outputs. Both must come from one tape, or one tape must extend the other."""
         if type(other) is not Gradients:
             return NotImplemented
         long, short = (self, other) if len(self._tape) >= len(other._tape) else (other, self)
-        # A node is on those tapes only that go on from its own, so the last one speaks for all before it.
+        # Tapes that share a node share all nodes before it, so comparing the last one is enough.
         last = max(short._cotangents, default=None)
         if last is not None and long._tape[last] is not short._tape[last]:
             raise TapeError("these gradients belong to two different tapes, so their nodes cannot be added.")

@@ -1,4 +1,4 @@
-"""Ref: a typed handle to one node of a tape; and Deferred, what it has in common with a step."""
+"""Ref: a typed handle to one node of a tape; and Deferred, the base of Ref and of steps."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ Step: TypeAlias = "TapeM[Ref]"
 
 
 class Deferred(Immutable, Operators[Step], NoArray):
-    """What an op builds a step from: a Ref or a step. It has no value of its own, and says so to whoever asks for one.
+    """The base of Ref and TapeM, from which an op builds a step. It has no value: reading one raises an error.
 
-    NumPy's functions are refused too: to build steps there is one name for each op, and it is the op's own.
+    NumPy's functions raise too: only an op's own name builds a step.
     """
 
     __slots__ = ()
@@ -58,8 +58,8 @@ class Deferred(Immutable, Operators[Step], NoArray):
 class Ref(Handle, Deferred):
     """A typed handle to one node: its id, shape and dtype, but not its value.
 
-    Operators and indexing build steps (`TapeM[Ref]`); nothing happens until a step is run on a tape. A Ref can stand
-    inside a jaxtyping annotation: `Float[Ref, "batch in"]`.
+    Operators and indexing build steps (`TapeM[Ref]`); nothing is computed until a step runs on a tape. A Ref can be
+    used in a jaxtyping annotation: `Float[Ref, "batch in"]`.
 
     >>> import numpy as np, tapem as tm
     >>> x, tape = tm.Tape().leaf(np.ones((2, 3)), name="x")
@@ -73,14 +73,14 @@ class Ref(Handle, Deferred):
     __slots__ = ("node",)
 
     node: Node
-    """The node it names: `tape[ref] is ref.node` on every tape that the node is on."""
+    """The node of the Ref: `tape[ref] is ref.node` on every tape that has the node."""
 
     def __init__(self, node: Node) -> None:
         """Make the handle of a node."""
         _set_node(self, node)
 
     def __array_function__(self, function: Callable[..., Any], types: Any, operands: Any, options: Any) -> Any:
-        if function in (np.shape, np.ndim, np.size) and operands:  # what a Ref knows, a function of ops may ask for
+        if function in (np.shape, np.ndim, np.size) and operands:  # a function of ops may ask for the shape of a Ref
             return function(np.broadcast_to(np.zeros((), self.dtype), self.shape), *operands[1:], **options)
         return super().__array_function__(function, types, operands, options)
 
@@ -117,7 +117,7 @@ _set_node = setter(Ref, "node")
 
 
 def unknown(key: object, count: int, where: str = "") -> UnknownRefError:
-    """The error for a Ref, or an id, that is not on a tape of `count` nodes; `where` says who was given it."""
+    """The error for a Ref or an id that is not on a tape of `count` nodes; `where` names the op and the argument."""
     tape = f"this tape of {count} node{'' if count == 1 else 's'}"
     if isinstance(key, Ref):
         return UnknownRefError(

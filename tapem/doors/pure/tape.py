@@ -72,7 +72,7 @@ class Tape(Immutable):
 
     @staticmethod
     def of(nodes: list[Node], length: int) -> Tape:
-        """The tape of the first nodes of a buffer, sharing it. For the engine: the buffer must only ever grow."""
+        """A tape of the first nodes of a shared buffer, for the engine. The buffer must only grow."""
         tape = _new(Tape)
         _set_nodes(tape, nodes)
         _set_length(tape, length)
@@ -94,7 +94,7 @@ class Tape(Immutable):
         return (nodes[index] for index in range(self._length))
 
     def __getitem__(self, key: Ref | int) -> Node:
-        """The node of a Ref or an id; UnknownRefError if it is not on this tape."""
+        """The node of a Ref or an id. Raises UnknownRefError if it is not on this tape."""
         if type(key) is Ref:
             node = key.node
             if node.id < self._length and self._nodes[node.id] is node:
@@ -121,9 +121,9 @@ class Tape(Immutable):
         return self[key].value
 
     def leaf(self, value: Any, *, name: str | None = None, requires_grad: bool = True) -> tuple[Ref, Tape]:
-        """Append a given value; the tape keeps a copy, so changing the array later changes nothing here.
+        """Append a given value; the tape keeps a copy, so later changes of the array do not matter.
 
-        Integer and bool arrays never require a gradient. Raises DTypeError for what is not a tensor of real numbers.
+        Integer and bool arrays never require a gradient. Raises DTypeError for a value that is not a real tensor.
 
         >>> import numpy as np
         >>> x, tape = Tape().leaf(np.array([1, 2]), name="ids")
@@ -134,11 +134,11 @@ class Tape(Immutable):
         return Ref(node), self.append(node)
 
     def record(self, op: Any, *operands: Any, **given: Any) -> tuple[Ref, Tape]:
-        """Append one op applied to Refs of this tape, arrays and numbers; an op of several results gives several Refs.
+        """Append one op, applied to Refs of this tape, arrays and numbers; several results give several Refs.
 
         A function made of ops is recorded op by op.
 
-        Raises UnknownRefError for a Ref of another tape, ShapeError or DTypeError where the op's signature is violated.
+        Raises UnknownRefError for a Ref of another tape, ShapeError or DTypeError if the op's signature is violated.
 
         >>> import numpy as np, tapem as tm
         >>> x, tape = Tape().leaf(np.array([1.0, 2.0]))
@@ -158,14 +158,14 @@ class Tape(Immutable):
             raise
 
     def _record_built(self, build: Any, operands: tuple[Any, ...], given: dict[str, Any]) -> tuple[Any, Tape]:
-        """Run the step that a function made of ops builds; StepError if it builds none."""
+        """Run the step that a function made of ops builds. Raises StepError if it does not build one."""
         step: Any = build(*operands, **given) if callable(build) else None
         run = getattr(step, "run", None) if isinstance(step, Deferred) else None
         if run is not None:
             return run(self)
         name = getattr(build, "__name__", None) or repr(build)
         returned = f": given these operands it returned {step!r}, not a step" if callable(build) else ""
-        raise StepError(f"tape.record: {name} is no op{returned}. Pass an op such as tm.sin.")
+        raise StepError(f"tape.record: {name} is not an op{returned}. Pass an op such as tm.sin.")
 
     def apply(self, op: Primitive, operands: tuple[Any, ...], static: Static) -> tuple[Any, Tape]:
         """Append an op whose arguments are sorted into operands and static ones: what `record` and every step do."""
@@ -188,7 +188,7 @@ class Tape(Immutable):
         return Ref(node), tape
 
     def parts(self, node: Node) -> tuple[tuple[Ref, ...], Tape]:
-        """Append the results of a node that has several, each as a node of its own."""
+        """Append the results of a node with several, each as its own node."""
         tape, refs = self, list[Ref]()
         for index in range(len(node.output)):
             ref, tape = tape.apply(pick, (Ref(node),), Static(index=index))
@@ -243,7 +243,7 @@ class Tape(Immutable):
 
     @boundary
     def backward_dense(self, out: Ref, cotangent: Any = None) -> list[Array]:
-        """Sweep backward and give one array per node of the tape, zeros where nothing arrived.
+        """Sweep backward and return one array per node of the tape, zeros for nodes that the sweep does not reach.
 
         Without a cotangent, `out` must be a scalar.
 
@@ -260,24 +260,25 @@ class Tape(Immutable):
         ]
 
     def _sweep(
-        self, outputs: list[Any], cotangents: list[Any] | None, what: str, watcher: Watcher | None = None
+        self, outputs: list[Any], cotangents: list[Any] | None, caller: str, watcher: Watcher | None = None
     ) -> Gradients:
-        """Sweep backward from outputs; without cotangents, from scalars. `what` is whom errors speak of."""
+        """Sweep backward from outputs; without cotangents, from scalars. `caller` is the name shown in errors."""
         if cotangents is not None and len(outputs) != len(cotangents):
             raise ShapeError(
-                f"{what}: {len(outputs)} outputs but {len(cotangents)} cotangents; each output needs one of its shape."
+                f"{caller}: {len(outputs)} outputs but {len(cotangents)} cotangents; each output needs one of its "
+                "shape."
             )
         seeds: dict[int, Any] = {}
         for position, output in enumerate(outputs):
             node = self[output]
             if cotangents is not None:
-                seed = cotangent_for(node, cotangents[position], what)
+                seed = cotangent_for(node, cotangents[position], caller)
             elif node.shape == ():
                 seed = np.ones((), node.dtype)
             else:
                 raise NotScalarError(
-                    f"{what} needs an output of shape (), but {node.label()} ({node.op.name}) has shape {node.shape}. "
-                    "Reduce it with tm.sum or tm.mean, or give a cotangent to tape.backward."
+                    f"{caller} needs an output of shape (), but {node.label()} ({node.op.name}) has shape "
+                    f"{node.shape}. Reduce it with tm.sum or tm.mean, or give a cotangent to tape.backward."
                 )
             if node.requires_grad:
                 seeds[node.id] = seeds[node.id] + seed if node.id in seeds else seed
@@ -288,9 +289,9 @@ class Tape(Immutable):
         return Gradients(seeds, self)
 
     def check(self) -> Tape:
-        """This tape, if it is well formed; TapeError names the first node that is not, and the sentence it breaks.
+        """Return this tape if it is well formed. Otherwise raise TapeError, which names node and broken sentence.
 
-        Whatever the engine records is well formed. The check is for whoever makes nodes by other means.
+        Everything that the engine records is well formed. The check is for nodes that are made in other ways.
 
         >>> x, tape = Tape().leaf(1.0)
         >>> tape.check() is tape
@@ -328,25 +329,25 @@ def leaf_node(id: int, value: Any, name: str | None, requires_grad: bool, copy: 
 
 
 def is_parameter(node: Node) -> bool:
-    """Whether a node is a given value of which a gradient is asked for."""
+    """Whether a node is a given value that requires a gradient."""
     return node.op is LEAF and node.requires_grad
 
 
-def cotangent_for(node: Node, value: Any, what: str) -> Array:
-    """A cotangent as an array of the node's shape and dtype; ShapeError or DTypeError if it does not fit."""
-    array = np.asarray(constant(value, op=what, argument="the cotangent"))
+def cotangent_for(node: Node, value: Any, caller: str) -> Array:
+    """A cotangent as an array of the node's shape and dtype. Raises ShapeError or DTypeError if it does not fit."""
+    array = np.asarray(constant(value, op=caller, argument="the cotangent"))
     if array.shape != node.shape:
         raise ShapeError(
-            f"{what}: the cotangent of {node.label()} ({node.op.name}) must have its shape {node.shape}, "
+            f"{caller}: the cotangent of {node.label()} ({node.op.name}) must have its shape {node.shape}, "
             f"but has shape {array.shape}."
         )
     if array.dtype.kind != "f" and array.dtype.kind != "i":
-        raise DTypeError(f"{what}: the cotangent of {node.label()} must be of floats, but is {array.dtype}.")
+        raise DTypeError(f"{caller}: the cotangent of {node.label()} must be of floats, but is {array.dtype}.")
     return array.astype(node.dtype, copy=False)
 
 
 def listed(values: Any) -> list[Any]:
-    """Several values as a list; what is none of several, as a list of one."""
+    """The values as a list; a single value becomes a list of one."""
     try:
         return list(values)
     except TypeError:
