@@ -21,7 +21,7 @@ from tapem.core.tree import tree_flatten
 from tapem.errors import TapeError
 from tapem.tangents import AbstractZero, Thunk
 from tapem.testing import rule_report
-from tapem.testing.flattening import settled
+from tapem.testing.flattening import computed
 from tapem.testing.rule_checks import insist
 from tests import tables
 from tests.tables import Row
@@ -72,7 +72,7 @@ def test_row(row: Row) -> None:
     if row.reference is not None:
         with np.errstate(all="ignore"):
             expected = tree_flatten(row.reference(*row.operands, **row.static))[0]
-            actual = tree_flatten(settled(row.op(*row.operands, **row.static)))[0]
+            actual = tree_flatten(computed(row.op(*row.operands, **row.static)))[0]
         assert len(actual) == len(expected)
         for one, other in zip(actual, expected, strict=True):
             np.testing.assert_allclose(one, other, rtol=1e-9, atol=1e-11)

@@ -13,7 +13,7 @@ from tapem.doors.monadic import TapeM
 from tapem.doors.pure import Tape
 from tapem.errors import ConcretizationError
 from tapem.testing.findings import Finding, kind_of_difference
-from tapem.testing.flattening import as_tuple, first_line, is_array, settled
+from tapem.testing.flattening import as_tuple, first_line, is_array, computed
 from tapem.transforms import vjp
 
 
@@ -21,8 +21,8 @@ def three_doors(
     op: Callable[..., Any], operands: tuple[Any, ...], static: Mapping[str, Any], skipped: MutableMapping[str, str]
 ) -> Iterator[Finding]:
     """Compare the results for arrays, tracers and Refs; `skipped` notes a function that does not take Refs."""
-    value = settled(op(*operands, **static))
-    traced = vjp(lambda *given: settled(op(*given, **static)), *operands)[0]
+    value = computed(op(*operands, **static))
+    traced = vjp(lambda *given: computed(op(*given, **static)), *operands)[0]
     yield from same("three doors", value, traced, "a tracer, where arrays give the other")
     try:
         pure = through_refs(op, operands, static)

@@ -88,7 +88,7 @@ class Flat:
         # The checks compare arguments afterwards with these copies.
         self.kept = [np.array(leaf) for leaf in self.all_leaves]
         with np.errstate(all="ignore"):
-            result = settled(f(*arguments))
+            result = computed(f(*arguments))
         leaves, self.output_structure = tree_flatten(result)
         for leaf in leaves:
             constant(leaf, op="a gradient check", argument="an output of the function")
@@ -102,7 +102,7 @@ class Flat:
         arguments = list(self.all_leaves)
         for position, leaf in zip(self.positions, leaves, strict=True):
             arguments[position] = leaf
-        found = tree_flatten(settled(self.f(*tree_unflatten(self.structure, arguments))))[0]
+        found = tree_flatten(computed(self.f(*tree_unflatten(self.structure, arguments))))[0]
         return [found[i] for i in self.real]
 
     def vector(self, leaves: Sequence[Any], dtype: Any = np.float64) -> Array:
@@ -178,7 +178,7 @@ def as_leaf(value: Any, like: Any) -> Any:
     return array[()] if isinstance(like, np.generic) else array
 
 
-def settled(result: Any) -> Any:
+def computed(result: Any) -> Any:
     """The values that a program returned; a step runs on the current recorder or on a new tape."""
     if not isinstance(result, TapeM):
         return result
@@ -252,5 +252,5 @@ __all__ = [
     "magnitude",
     "packed",
     "real_input",
-    "settled",
+    "computed",
 ]

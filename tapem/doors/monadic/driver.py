@@ -84,7 +84,7 @@ def drive(step: TapeM[A], builder: Builder) -> A:
                         else:
                             builder.state = state
                             current, error = generator.throw(error), None
-                        stack[-1] = generator, builder.state
+                        stack[len(stack) - 1] = generator, builder.state
                         break
                     except StopIteration as stop:
                         result, error = stop.value, None
