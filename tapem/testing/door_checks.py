@@ -13,7 +13,7 @@ from tapem.doors.monadic import TapeM
 from tapem.doors.pure import Tape
 from tapem.errors import ConcretizationError
 from tapem.testing.findings import Finding, kind_of_difference
-from tapem.testing.flattening import as_tuple, first_line, is_array, computed
+from tapem.testing.flattening import as_tuple, computed, first_line, is_array
 from tapem.transforms import vjp
 
 

@@ -244,6 +244,7 @@ __all__ = [
     "argument_names",
     "as_leaf",
     "as_tuple",
+    "computed",
     "first_line",
     "is_array",
     "is_list",
@@ -252,5 +253,4 @@ __all__ = [
     "magnitude",
     "packed",
     "real_input",
-    "computed",
 ]

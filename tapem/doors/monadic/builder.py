@@ -83,16 +83,6 @@ class TapeBuilder:
         self.state = tape
         self.lent = None
 
-    def apply(self, op: Primitive, operands: tuple[Any, ...], static: Static) -> Any:
-        """Record one op: a Ref, or a tuple of Refs where the op has several results."""
-        result, self.state = self.state.apply(op, operands, static)
-        return result
-
-    def leaf(self, value: Any, name: str | None, requires_grad: bool) -> Ref:
-        """Record a given value."""
-        ref, self.state = self.state.leaf(value, name=name, requires_grad=requires_grad)
-        return ref
-
     def direct(self, f: Callable[[list[Any]], Any], values: list[Any]) -> Any:
         """The result of direct code, which records on a recorder that goes on from the tape.
 
@@ -106,7 +96,8 @@ class TapeBuilder:
         result = call_on(self.lent, f, values)
         self.state = continuation.whole()
         if isinstance(result, np.ndarray | np.generic | float):
-            return self.leaf(result, None, False)
+            ref, self.state = self.state.leaf(result, requires_grad=False)
+            return ref
         return result_of(result, self.lent)
 
     def tape(self) -> Tape:
@@ -114,29 +105,39 @@ class TapeBuilder:
         return self.state
 
 
-class RecorderBuilder:
-    """The builder of a program that runs inside a transform: the direct door records its ops."""
+class RecorderState:
+    """The state of a program inside a transform: always the same one, since tracers may know all that was recorded."""
 
-    __slots__ = ("recorder", "state")
-
-    state: Tape | None
+    __slots__ = ("recorder",)
 
     def __init__(self, recorder: Recorder) -> None:
         """Record where the direct code around the program records."""
         self.recorder = recorder
-        self.state = None
 
-    def apply(self, op: Primitive, operands: tuple[Any, ...], static: Static) -> Any:
-        """Record one op: a Ref, or a tuple of Refs where the op has several results."""
+    def apply(self, op: Primitive, operands: tuple[Any, ...], static: Static) -> tuple[Any, RecorderState]:
+        """Record one op through the direct door."""
         recorder = self.recorder
         result = op(*[as_tracer(operand, recorder) for operand in operands], **static)
         if type(result) is tuple:
-            return tuple([as_ref(part, recorder) for part in cast("tuple[Any, ...]", result)])
-        return as_ref(result, recorder)
+            return tuple([as_ref(part, recorder) for part in cast("tuple[Any, ...]", result)]), self
+        return as_ref(result, recorder), self
 
-    def leaf(self, value: Any, name: str | None, requires_grad: bool) -> Ref:
+    def leaf(self, value: Any, *, name: str | None = None, requires_grad: bool = True) -> tuple[Ref, RecorderState]:
         """Record a given value."""
-        return Ref(self.recorder.leaf(value, name=name, requires_grad=requires_grad))
+        return Ref(self.recorder.leaf(value, name=name, requires_grad=requires_grad)), self
+
+
+class RecorderBuilder:
+    """The builder of a program that runs inside a transform: it records where the direct code around it does."""
+
+    __slots__ = ("recorder", "state")
+
+    state: RecorderState
+
+    def __init__(self, recorder: Recorder) -> None:
+        """Stand on a recorder."""
+        self.recorder = recorder
+        self.state = RecorderState(recorder)
 
     def direct(self, f: Callable[[list[Any]], Any], values: list[Any]) -> Any:
         """The result of direct code, which records where the program does."""

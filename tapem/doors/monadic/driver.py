@@ -23,6 +23,7 @@ from tapem.doors.monadic.step import (
     Builder,
     Effect,
     Program,
+    State,
     TapeM,
     is_step,
     register_driver,
@@ -55,8 +56,8 @@ def run_if_program(value: Any, recorder: Recorder) -> Any:
     return tree_map(lambda leaf: as_tracer(leaf, recorder), result)
 
 
-Running = tuple[Generator[Any, Any, Any], Tape | None]
-"""A program that waits for the step it has asked for, and the tape on which it asked."""
+Running = tuple[Generator[Any, Any, Any], State]
+"""A program that waits for the step it has asked for, and the state in which it asked."""
 
 Waiting = Running | Callable[[Any], Any]
 
@@ -120,7 +121,8 @@ def take(step: Any, stack: list[Waiting], builder: Builder) -> Any:
                 if isinstance(operand, TapeM):
                     stack.append((binding(op, operands, static, builder), builder.state))
                     return None
-            return builder.apply(op, operands, static)
+            result, builder.state = builder.state.apply(op, operands, static)
+            return result
         if kind is Bind:
             step, continuation = step.parts
             stack.append(continuation)
@@ -138,7 +140,8 @@ def binding(op: Primitive, operands: tuple[Any, ...], static: Static, builder: B
     bound: list[Any] = []
     for operand in operands:
         bound.append((yield operand) if isinstance(operand, TapeM) else operand)
-    return builder.apply(op, tuple(bound), static)
+    result, builder.state = builder.state.apply(op, tuple(bound), static)
+    return result
 
 
 def start(

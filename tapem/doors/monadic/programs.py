@@ -70,7 +70,7 @@ def set_tape(tape: Tape) -> TapeM[None]:
     as_tape(tape, "set_tape")
 
     def action(builder: Builder) -> None:
-        if builder.state is None:
+        if not isinstance(builder.state, Tape):
             raise StepError("set_tape: inside grad, vmap and the like the tape belongs to the transform.")
         builder.state = tape
 
@@ -90,7 +90,8 @@ def leaf(value: Any, *, name: str | None = None, requires_grad: bool = True) -> 
             return value
         if type(value) is Tracer:
             return Ref(value.node)
-        return builder.leaf(value, name, requires_grad)
+        ref, builder.state = builder.state.leaf(value, name=name, requires_grad=requires_grad)
+        return ref
 
     return Effect(action)
 

@@ -37,19 +37,23 @@ B = TypeVar("B")
 A_co = TypeVar("A_co", covariant=True)
 
 
+class State(Protocol):
+    """What a program has recorded so far: a Tape, or inside a transform what stands for that of the transform."""
+
+    def apply(self, op: Primitive, operands: tuple[Any, ...], static: Static) -> tuple[Any, State]:
+        """Record one op: a Ref, or a tuple of Refs where the op has several results; and the next state."""
+        ...
+
+    def leaf(self, value: Any, *, name: str | None = None, requires_grad: bool = True) -> tuple[Ref, State]:
+        """Record a given value: its Ref, and the next state."""
+        ...
+
+
 class Builder(Protocol):
-    """Where a running program stands: what it has recorded so far, and how its next op is recorded."""
+    """Where a running program stands: the state that every step takes and replaces by the next one."""
 
     state: Any
-    """The Tape that a program goes back to when it catches an error; None inside a transform, whose tape only grows."""
-
-    def apply(self, op: Primitive, operands: tuple[Any, ...], static: Static) -> Any:
-        """Record one op: a Ref, or a tuple of Refs where the op has several results."""
-        ...
-
-    def leaf(self, value: Any, name: str | None, requires_grad: bool) -> Ref:
-        """Record a given value."""
-        ...
+    """A `State`. A program that catches an error goes back to the one in which it had asked for the step."""
 
     def direct(self, f: Callable[[list[Any]], Any], values: list[Any]) -> Any:
         """The result of direct code, which sees tracers in the place of Refs and may return a step."""
@@ -92,7 +96,7 @@ class TapeM(Deferred, Generic[A_co]):
         An error discards the tape of the failed run and touches nothing else.
         """
         try:
-            return _DRIVERS[0](self, Tape() if tape is None else as_tape(tape, "run"))
+            return _DRIVERS[0](self, tape if type(tape) is Tape else Tape() if tape is None else as_tape(tape, "run"))
         except Exception as error:
             shorten(error)
             raise
@@ -303,6 +307,6 @@ for _type in (Ref, TapeM, Effect, Apply, Bind, Program):
     register_door(_type, PureDoor)
 
 __all__ = [
-    "Apply", "Bind", "Builder", "Driver", "Effect", "Err", "Ok", "Program", "TapeM", "as_tape", "is_step", "made",
-    "register_driver", "short_text",
+    "Apply", "Bind", "Builder", "Driver", "Effect", "Err", "Ok", "Program", "State", "TapeM", "as_tape", "is_step",
+    "made", "register_driver", "short_text",
 ]  # fmt: skip

@@ -185,7 +185,9 @@ class Tape(Immutable):
             return tape.parts(node)
         if constants and node.requires_grad:  # under no_grad: what comes out is cut off
             return tape.apply(detach, (Ref(node),), NOTHING)
-        return Ref(node), tape
+        ref = _new(Ref)  # without a constructor in between: this is paid once per op
+        _set_node(ref, node)
+        return ref, tape
 
     def parts(self, node: Node) -> tuple[tuple[Ref, ...], Tape]:
         """Append the results of a node with several, each as its own node."""
@@ -308,6 +310,7 @@ class Tape(Immutable):
 
 
 _new = object.__new__
+_set_node = setter(Ref, "node")
 _set_nodes = setter(Tape, "_nodes")
 _set_length = setter(Tape, "_length")
 
