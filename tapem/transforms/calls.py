@@ -93,7 +93,7 @@ def is_float(value: Any) -> bool:
     return ShapeDtype.of(value).dtype.kind == "f"
 
 
-# An op of any number of inputs and a static argument without default: a shape of function that no overload can tell.
+# No overload can describe an op of any number of inputs with a static argument without default.
 _any_number = cast(
     "Callable[[Any], Primitive]",
     primitive(rrule=pull_call, frule=push_call, batch=batch_call, abstract=call_abstractly),

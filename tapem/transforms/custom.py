@@ -1,6 +1,6 @@
-"""Rules that users give to functions of their own, and values that are cut off from the derivative.
+"""Rules that users give to their own functions, and values that are constants of derivatives.
 
-What a user's rule returns is checked here, so that whatever does not fit is told with the name of the user's function.
+The results of a user's rule are checked here, so that an error names the user's function.
 """
 
 from __future__ import annotations
@@ -239,9 +239,9 @@ def fitted(part: Any, kind: ShapeDtype, what: str, owner: str, promoted: bool) -
 
 
 def detach(x: Any) -> Any:
-    """The value of `x` (a tree), as a constant of every derivative; also named `stop_gradient`.
+    """The value of `x` (a tree) as a constant of every derivative; also named `stop_gradient`.
 
-    Outside of vmap the result is a plain array, which may be turned into a number.
+    Outside of vmap the result is a plain array, which can be converted to a number.
 
     >>> import numpy as np, tapem as tm
     >>> tm.grad(lambda x: x * detach(x))(3.0)
@@ -263,7 +263,7 @@ def silenced() -> RecordingContext:
 
 
 class Silent(ContextDecorator):
-    """The block in which everything that is computed counts as constant for the enclosing derivatives."""
+    """A block in which every result is a constant of the enclosing derivatives."""
 
     _token: Token[RecordingContext]
 
@@ -280,14 +280,13 @@ class Silent(ContextDecorator):
 def no_grad(thunk: Callable[[], Any] | None = None) -> Any:
     """`no_grad(thunk)` evaluates `thunk()` as a constant of every enclosing derivative; so does `with no_grad():`.
 
-    It holds for whatever is computed meanwhile, through every door: by plain code, by `tape.record`, by the steps of a
-    `do` program, and by steps that are described in the block and taken later. A transform that is called in the block
-    differentiates as ever; its results are constants. A generator that yields inside the block leaves it in force for
-    whoever called it, until it goes on.
+    It applies to all doors: to plain code, `tape.record`, the steps of a `do` program, and steps that are described in
+    the block and taken later. A transform that is called in the block differentiates as usual; its results are
+    constants. If a generator yields inside the block, no_grad stays in force for its caller until the generator
+    continues.
 
-    Inside a transform, a block that is left in any way, or not at all, ends with the transform at the latest. Outside,
-    an interrupt (Ctrl-C) that arrives inside `__enter__` leaves no_grad in force, since Python has not begun to guard
-    the block; `no_grad(thunk)` has no such gap.
+    Inside a transform, a block ends with the transform at the latest. Outside, Ctrl-C inside `__enter__` leaves no_grad
+    in force, since Python has not begun to guard the block; `no_grad(thunk)` has no such gap.
 
     >>> import numpy as np, tapem as tm
     >>> tm.grad(lambda x: x * no_grad(lambda: x * x))(3.0)

@@ -1,4 +1,4 @@
-"""The op `custom_call`: a function with a rule of its own as one node, whose static argument holds the rule.
+"""The op `custom_call`: a function with its own rule as one node, whose static argument holds the rule.
 
 The function is never traced around, so forward and reverse mode always agree: reverse mode of a tangent rule is its
 transpose, and forward mode of a pullback is the transpose of that. A linear function is transposed by pulling back
@@ -162,7 +162,7 @@ def abstract_custom(*inputs: Any, rule: Rule) -> tuple[ShapeDtype, ...]:
     return opened(new_recorder(abstract=True, capturing=True), trace)
 
 
-# An op of any number of inputs and a static argument without default: a shape of function that no overload can tell.
+# No overload can describe an op of any number of inputs with a static argument without default.
 _any_number = cast(
     "Callable[[Any], Primitive]",
     primitive(rrule=pull_custom, frule=push_custom, batch=batch_custom, abstract=abstract_custom, residuals=True),
@@ -186,12 +186,12 @@ custom_call.refusals = ()  # what the function raises is the user's
 
 
 def shielded(values: Sequence[Any]) -> list[Any]:
-    """The values as a user's rule is given them: it cannot write to arrays, which the tape and other rules hold too."""
+    """The values for a user's rule: read-only, since the tape and other rules hold the same arrays."""
     return [read_only(value) if type(value) is np.ndarray else value for value in values]
 
 
 def refuse_traced(values: Sequence[Any], name: str) -> None:
-    """An error if there is a tracer among the values that a custom function made of arrays: it closes over one."""
+    """Raise TapeError if a custom function returned a tracer for arrays, since it then closes over a tracer."""
     for value in values:
         if type(value) is Tracer:
             raise TapeError(
