@@ -1,6 +1,6 @@
 """Recording: how an op that is applied to operands becomes a node.
 
-The doors differ in how an operand finds its node: on a tape, on the recorder at work, among what a recorder captured.
+The doors differ in how an operand finds its node: on a tape, on the current recorder, among what a recorder captured.
 All else is the same for them, and stands here.
 """
 

@@ -870,3 +870,55 @@ def test_a_step_is_an_iterator_of_its_own_result():
     with pytest.raises(StopIteration) as stop:
         generator.send("the answer")
     assert stop.value.value == "the answer"
+
+
+# What a step costs: the Python functions that one walk enters ---------------------------------------------------------
+
+
+@tm.do
+def four_ops(x):
+    h = yield tm.sin(x)
+    h = yield tm.mul(h, x)
+    h = yield tm.tanh(h)
+    return (yield tm.sum(h))
+
+
+def walk(x):
+    ref, tape = tm.Tape().leaf(x)
+    out, tape = four_ops(ref).run(tape)
+    return tape.backward_scalar(out)
+
+
+def test_a_walk_through_a_program_enters_few_functions():
+    """A leaf, a program of four ops and the sweep back: over 100 functions before the builder held a tape."""
+    entered = []
+    x = np.ones(10)
+    walk(x)  # what is cached is cached
+
+    def profile(frame, event, _):
+        if event == "call":
+            entered.append(frame.f_code.co_qualname)
+
+    before = sys.getprofile()
+    sys.setprofile(profile)
+    try:
+        walk(x)
+    finally:
+        sys.setprofile(before)
+    assert len(entered) <= 90, entered
+
+
+def test_a_tensor_and_a_tracer_survive_two_calls_of_direct_code():
+    """The lent recorder goes on from the tape as it is at each call."""
+    x, tape = tm.Tape().leaf(np.ones(3))
+
+    @tm.do
+    def program(x):
+        a = yield tm.lift(np.sin)(x)
+        b = yield tm.mul(a, x)
+        c = yield tm.lift(lambda u, v: np.sum(u * v))(a, b)
+        return c
+
+    out, longer = program(x).run(tape)
+    assert len(tape) == 1 and len(longer) == 5
+    np.testing.assert_allclose(longer.backward_scalar(out)[x], 2 * np.sin(1) * np.cos(1) + np.sin(1) ** 2)

@@ -29,6 +29,7 @@ from tapem.doors.monadic.step import (
     register_driver,
     short_text,
 )
+from tapem.doors.pure.ref import Ref
 from tapem.doors.pure.tape import Tape
 from tapem.errors import StepError
 
@@ -118,7 +119,7 @@ def take(step: Any, stack: list[Waiting], builder: Builder) -> Any:
         if kind is Apply:
             op, operands, static = step.parts
             for operand in operands:
-                if isinstance(operand, TapeM):
+                if type(operand) is not Ref and isinstance(operand, TapeM):
                     stack.append((binding(op, operands, static, builder), builder.state))
                     return None
             result, builder.state = builder.state.apply(op, operands, static)

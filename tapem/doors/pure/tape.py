@@ -170,10 +170,13 @@ class Tape(Immutable):
     def apply(self, op: Primitive, operands: tuple[Any, ...], static: Static) -> tuple[Any, Tape]:
         """Append an op whose arguments are sorted into operands and static ones: what `record` and every step do."""
         nodes, length, abstract = self._nodes, self._length, False
-        for position, operand in enumerate(operands):
-            if isinstance(operand, Handle):  # a Ref, or a tracer of a transform that runs within a program
+        for operand in operands:
+            if type(operand) is Ref or isinstance(
+                operand, Handle
+            ):  # a Ref, or a tracer of a transform that runs within a program
                 own = operand.node
                 if own.id >= length or nodes[own.id] is not own:
+                    position = next(index for index, other in enumerate(operands) if other is operand)
                     raise unknown(operand, length, f"{op.usage()}: {op.argument(position)}: ")
                 abstract = abstract or type(own.output) is ShapeDtype
         node = recorded(length, op, operands, static, abstract=abstract)
@@ -197,16 +200,16 @@ class Tape(Immutable):
             refs.append(ref)
         return tuple(refs), tape
 
-    def append(self, *added: Node) -> Tape:
+    def append(self, node: Node, *more: Node) -> Tape:
         """The tape with one more node, or several: in place if this tape owns the end of its buffer, else in a copy."""
         nodes, length = self._nodes, self._length
         if len(nodes) == length:
-            nodes.extend(added)
-        if nodes[length] is not added[0]:  # another tape had gone on from here, or another thread was faster
-            nodes = [*nodes[:length], *added]
+            nodes.extend((node, *more)) if more else nodes.append(node)
+        if nodes[length] is not node:  # another tape had gone on from here, or another thread was faster
+            nodes = [*nodes[:length], node, *more]
         tape = _new(Tape)
         _set_nodes(tape, nodes)
-        _set_length(tape, length + len(added))
+        _set_length(tape, length + 1 + len(more))
         return tape
 
     @boundary
