@@ -80,7 +80,8 @@ def both_of(
         positions = differentiable(leaves, structure, allow_int, "grad", selected)
 
         def call(tracers: list[Any]) -> Any:
-            inside = tree_unflatten(structure, merge(leaves, positions, tracers))
+            values = tracers if positions is None else merge(leaves, positions, tracers)
+            inside = tree_unflatten(structure, values)
             try:
                 return function(*replace(arguments, selected, inside), **options)
             except Exception as error:
@@ -90,8 +91,10 @@ def both_of(
         inputs = leaves if positions is None else [leaves[position] for position in positions]
         traced = trace(call, inputs, has_aux=has_aux)
         output = scalar_output(traced, "grad")
-        gradients = pull_back(traced, [output], [None], copy=False)
-        gradient = tree_unflatten(structure, merge([None] * len(leaves), positions, gradients))
+        gradients: Sequence[Any] = pull_back(traced, [output], [None], copy=False)
+        if positions is not None:
+            gradients = merge([None] * len(leaves), positions, gradients)
+        gradient = tree_unflatten(structure, gradients)
         value = traced.leave(output)
         return ((value, traced.aux) if has_aux else value), gradient
 
