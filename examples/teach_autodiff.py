@@ -147,7 +147,7 @@ def differences(parameters: Mapping[str, Array], flowers: Array, virginica: Arra
 # ---------------------------------------------------------------------------------------------------------------------
 # 5. The picture
 
-INK, GIVEN, LEARNT, OP, BACK = "#22303c", "#e7ebee", "#dcebe4", "#ffffff", "#c8553d"
+INK, GIVEN, LEARNED, OP, BACK = "#22303c", "#e7ebee", "#dcebe4", "#ffffff", "#c8553d"
 
 
 def places(tape: tm.Tape) -> dict[int, tuple[float, float]]:
@@ -177,7 +177,7 @@ def draw(path: Path, network: Network, cotangents: Mapping[int, Any], errors: Ma
     found = places(network.tape)
     boxes: dict[int, Any] = {}
     for node in network.tape:
-        color = OP if parents(node) else LEARNT if node.requires_grad else GIVEN
+        color = OP if parents(node) else LEARNED if node.requires_grad else GIVEN
         title = f"%{node.id}  {node.op.name}" if parents(node) else f"%{node.id}  {node.name}"
         value = f"{title}\n{digits(network.tape.value(node.id))}"
         cotangent = digits(cotangents[node.id]) if node.requires_grad else ""

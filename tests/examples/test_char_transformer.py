@@ -36,8 +36,8 @@ def run(tmp_path_factory):
 
 def test_it_learns(run):
     # Knowing nothing would cost log2 96 = 6.6 bits; what comes first in a text, and is held out, differs by version.
-    learnt = re.findall(r"bits=([\d.]+)", run[0].stderr)
-    assert learnt and float(learnt[-1]) < 5.0
+    learned = re.findall(r"bits=([\d.]+)", run[0].stderr)
+    assert learned and float(learned[-1]) < 5.0
     held_out = re.search(r"Held-out text: ([\d.]+) bits per character; the best n-gram model", run[0].stdout)
     assert held_out and float(held_out[1]) < 6.4
     assert re.search(r"^total +359,232$", run[0].stdout, re.MULTILINE)

@@ -1,4 +1,4 @@
-"""The worked examples of the libraries that tapem learnt from, as far as they concern transforms."""
+"""The worked examples of the libraries that tapem learned from, as far as they concern transforms."""
 
 import numpy as np
 import pytest
