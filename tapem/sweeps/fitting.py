@@ -10,11 +10,11 @@ from typing import Any, Literal
 
 import numpy as np
 
-from tapem.core import Node, ShapeDtype
+from tapem.core import Node, ShapeDtype, constant, has_door
 from tapem.errors import DTypeError, ShapeError, TapeError
 from tapem.sweeps.broadcasting import broadcasts_to, unbroadcast
 from tapem.sweeps.rule_errors import rule_failed, rule_text
-from tapem.tangents import AbstractZero, One, Thunk
+from tapem.tangents import AbstractZero, One, Thunk, extern
 
 
 def fitted(part: Any, value: Any, node: Node, kind: Literal["rrule", "frule"], position: int | None) -> Any:
@@ -54,6 +54,35 @@ def fitted(part: Any, value: Any, node: Node, kind: Literal["rrule", "frule"], p
         # The op promoted an operand: a cotangent goes back to the dtype that it came from, a tangent goes along.
         part = part.astype(expected.dtype)
     return part
+
+
+def fit_given(
+    part: Any, expected: ShapeDtype, subject: str, owner: str, *, exact: bool = False, promoted: bool = False
+) -> Any:
+    """A tangent or cotangent that a user or a user's rule gives, as an array or a tracer of the expected dtype.
+
+    An array of another float dtype is refused, unless the value that it belongs to was `promoted`. Numbers, and
+    integers unless it must be `exact`, take the expected dtype. Errors call it `subject`, and what it belongs to
+    `owner`.
+
+    Raises ShapeError or DTypeError for what does not fit.
+    """
+    part = extern(part)
+    if type(part) in (bool, int, float):
+        part = expected.dtype.type(part)
+    elif not has_door(part):
+        part = np.asarray(constant(part, op=subject, argument="its value"))
+    own = ShapeDtype.of(part)
+    if own.shape != expected.shape:
+        raise ShapeError(f"{subject} has shape {own.shape}, but belongs to {owner} of shape {expected.shape}.")
+    if own.dtype.type is expected.dtype.type or expected.dtype.kind != "f":
+        return part
+    if (exact and own.dtype.kind != "f") or (own.dtype.kind == "f" and (own.shape or exact) and not promoted):
+        raise DTypeError(
+            f"{subject} has dtype {own.dtype}, but belongs to {owner} of dtype {expected.dtype}; write it as "
+            f".astype(np.{expected.dtype})."
+        )
+    return part.astype(expected.dtype)
 
 
 def fits(part: Any, value: Any) -> bool:
@@ -116,4 +145,4 @@ def misfit(what: str, own: Any, expected: Any, node: Node, kind: str, position: 
     return DTypeError(f"{name} {belongs} of dtype {expected.dtype} ({node.label()}).")
 
 
-__all__ = ["fitted", "materialized"]
+__all__ = ["fit_given", "fitted", "materialized"]

@@ -26,9 +26,9 @@ from tapem.core import (
     tree_map,
     tree_unflatten,
 )
-from tapem.errors import ArgumentError, DTypeError, NoRuleError, ShapeError
-from tapem.sweeps import zeros_of
-from tapem.tangents import DoesNotExist, Zero, add, described, extern
+from tapem.errors import ArgumentError, NoRuleError, ShapeError
+from tapem.sweeps import fit_given, zeros_of
+from tapem.tangents import DoesNotExist, Zero, add, described
 from tapem.transforms.custom_function import Call, Custom
 from tapem.transforms.tracing import name_of
 
@@ -109,17 +109,17 @@ class PullbackCall(Call):
             for leaf in leaves_or_none(child, part, what, (Zero, DoesNotExist))
         ]
         return [
-            self.fitting(leaf, kind, f"{what} returned a cotangent", name)
+            self.cotangent(leaf, kind, f"the cotangent that {what} returned", name)
             for leaf, kind, name in zip(leaves, self.inputs, self.names, strict=True)
         ]
 
-    def fitting(self, cotangent: Any, kind: ShapeDtype, what: str, argument: str) -> Any:
+    def cotangent(self, cotangent: Any, kind: ShapeDtype, subject: str, argument: str) -> Any:
         """A cotangent as an array or tracer, or Zero; ShapeError or DTypeError if it does not fit its argument."""
         if cotangent is None or kind.dtype.kind != "f":  # an integer has no derivative, whatever a rule says
             return Zero()
         # Where the function promotes an argument, the cotangent goes back to the dtype that it came from.
         promoted = any(out.dtype.type is not kind.dtype.type for out in self.outputs)
-        return fitted(cotangent, kind, what, f"the argument {argument}", promoted)
+        return fit_given(cotangent, kind, subject, f"the argument {argument}", exact=True, promoted=promoted)
 
 
 class custom_jvp(Custom):
@@ -201,8 +201,8 @@ class PushforwardCall(Call):
     def push(self, inputs: Sequence[Any], tangents: Sequence[Any]) -> list[Any]:
         """The tangents of the outputs, by the user's rule."""
         what = f"the rule of {self.name}"
-        given = self.rule(*self.fixed, self.tree(inputs), self.tree(tangents))
-        y, dy = pair(given, self.name, "rule", "(y, dy)")
+        returned = self.rule(*self.fixed, self.tree(inputs), self.tree(tangents))
+        y, dy = pair(returned, self.name, "rule", "(y, dy)")
         values = leaves_or_none(self.output_structure(), y, what, ())
         parts = leaves_or_none(self.output_structure(), dy, what, (Zero, DoesNotExist))
         results: list[Any] = []
@@ -212,9 +212,8 @@ class PushforwardCall(Call):
                     f"{what} returned {described(value)} as its value, but {self.name} itself gives {kind}."
                 )
             none = part is None or kind.dtype.kind != "f"
-            results.append(
-                zeros_of(kind) if none else fitted(part, kind, f"{what} returned a tangent", "a value", False)
-            )
+            subject = f"the tangent that {what} returned"
+            results.append(zeros_of(kind) if none else fit_given(part, kind, subject, "a value", exact=True))
         return results
 
 
@@ -223,19 +222,6 @@ def pair(result: Any, name: str, part: str, due: str) -> tuple[Any, Any]:
     if not isinstance(result, tuple | list) or len(result) != 2:
         raise ShapeError(f"the {part} of {name} must return a pair {due}, not {described(result)}.")
     return result[0], result[1]
-
-
-def fitted(part: Any, kind: ShapeDtype, what: str, owner: str, promoted: bool) -> Any:
-    """A tangent or cotangent as an array or tracer; ShapeError or DTypeError if it does not fit what it belongs to."""
-    part = extern(part)
-    if type(part) in (bool, int, float):
-        part = kind.dtype.type(part)
-    own = ShapeDtype.of(part)
-    if own.shape != kind.shape:
-        raise ShapeError(f"{what} of shape {own.shape} for {owner} of shape {kind.shape}.")
-    if own.dtype.kind != "f" or (own.dtype.type is not kind.dtype.type and not promoted):
-        raise DTypeError(f"{what} of dtype {own.dtype} for {owner} of dtype {kind.dtype}.")
-    return part
 
 
 def detach(x: Any) -> Any:

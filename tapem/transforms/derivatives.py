@@ -29,8 +29,8 @@ from tapem.core import (
 )
 from tapem.doors.direct import Tracer
 from tapem.doors.monadic import TapeM, lift
-from tapem.errors import ArgumentError, DTypeError, ShapeError, TreeError
-from tapem.sweeps import forward, reverse, zeros_of
+from tapem.errors import ArgumentError, DTypeError, TreeError
+from tapem.sweeps import fit_given, forward, reverse, zeros_of
 from tapem.transforms.arguments import as_argnums, as_function, hint_at_lists, leaf_name
 from tapem.transforms.tracing import Trace, monadic, scalar_output, through_every_door, trace
 
@@ -167,9 +167,10 @@ def vjp(f: Callable[..., Any], *primals: Any, has_aux: bool = False) -> Any:
     def pullback(cotangent: Any) -> Any:
         try:
             traced.check()
-            given = leaves_like(traced.structure, cotangent, "the cotangent of vjp and the output of f")
-            fitted = [like(ct, out, "the cotangent") for ct, out in zip(given, traced.outputs, strict=True)]
-            gradients = pull_back(traced, traced.outputs, fitted, copy=True)
+            parts = leaves_like(traced.structure, cotangent, "the cotangent of vjp and the output of f")
+            pairs = zip(parts, traced.outputs, strict=True)
+            seeds = [fit_given(ct, ShapeDtype.of(out), "the cotangent", "a value") for ct, out in pairs]
+            gradients = pull_back(traced, traced.outputs, seeds, copy=True)
         except Exception as error:
             shorten(error)
             raise
@@ -249,7 +250,7 @@ def pushforward(
     def push(tangents: list[Any]) -> Any:
         chosen = tangents if positions is None else [tangents[position] for position in positions]
         seeds = {
-            node.id: like(tangent, primal, "the tangent")
+            node.id: fit_given(tangent, ShapeDtype.of(primal), "the tangent", "a value")
             for node, tangent, primal in zip(traced.inputs, chosen, inputs, strict=True)
         }
         watcher = CONTEXT.get().watcher
@@ -316,24 +317,6 @@ def owned(value: Any, copy: bool, like: Any) -> Any:
             return value[()]
         return value.copy() if copy or value.base is not None or not value.flags.writeable else value
     return np.asarray(value) if type(like) is np.ndarray and issubclass(type(value), np.generic) else value
-
-
-def like(value: Any, reference: Any, what: str) -> Any:
-    """A tangent or cotangent with the shape and dtype of the value it belongs to; an error if it does not fit."""
-    expected = ShapeDtype.of(reference)
-    if type(value) is not Tracer:
-        value = np.asarray(constant(value, op=what, argument="its value"))
-    own = ShapeDtype.of(value)
-    if own.shape != expected.shape:
-        raise ShapeError(f"{what} has shape {own.shape}, but belongs to a value of shape {expected.shape}.")
-    if own.dtype.type is expected.dtype.type or expected.dtype.kind != "f":
-        return value
-    weak = own.shape == () or own.dtype.kind in "iu"
-    if not weak and own.dtype.kind == "f":
-        raise DTypeError(
-            f"{what} is {own}, but belongs to a value of type {expected}; write it as .astype(np.{expected.dtype})."
-        )
-    return value.astype(expected.dtype)
 
 
 def as_arguments(values: Any, what: str) -> tuple[Any, ...]:

@@ -38,8 +38,8 @@ from tapem.core import (
 )
 from tapem.doors.pure.gradients import Gradients
 from tapem.doors.pure.ref import Deferred, Ref, unknown
-from tapem.errors import ArgumentError, DTypeError, NotScalarError, ShapeError, StepError
-from tapem.sweeps import Printer, reverse, zeros_of
+from tapem.errors import ArgumentError, NotScalarError, ShapeError, StepError
+from tapem.sweeps import Printer, fit_given, reverse, zeros_of
 
 
 class Tape(Immutable):
@@ -277,7 +277,9 @@ class Tape(Immutable):
         for position, output in enumerate(outputs):
             node = self[output]
             if cotangents is not None:
-                seed = cotangent_for(node, cotangents[position], caller)
+                subject, owner = f"{caller}: the cotangent of {node.label()} ({node.op.name})", "a value"
+                kind = ShapeDtype(node.shape, node.dtype)
+                seed = fit_given(cotangents[position], kind, subject, owner, promoted=True)
             elif node.shape == ():
                 seed = np.ones((), node.dtype)
             else:
@@ -337,19 +339,6 @@ def leaf_node(id: int, value: Any, name: str | None, requires_grad: bool, copy: 
 def is_parameter(node: Node) -> bool:
     """Whether a node is a given value that requires a gradient."""
     return node.op is LEAF and node.requires_grad
-
-
-def cotangent_for(node: Node, value: Any, caller: str) -> Array:
-    """A cotangent as an array of the node's shape and dtype. Raises ShapeError or DTypeError if it does not fit."""
-    array = np.asarray(constant(value, op=caller, argument="the cotangent"))
-    if array.shape != node.shape:
-        raise ShapeError(
-            f"{caller}: the cotangent of {node.label()} ({node.op.name}) must have its shape {node.shape}, "
-            f"but has shape {array.shape}."
-        )
-    if array.dtype.kind != "f" and array.dtype.kind != "i":
-        raise DTypeError(f"{caller}: the cotangent of {node.label()} must be of floats, but is {array.dtype}.")
-    return array.astype(node.dtype, copy=False)
 
 
 def listed(values: Any) -> list[Any]:
