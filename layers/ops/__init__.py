@@ -1,1 +1,1 @@
-"""The layers as ops: functions of their weights and of x, by family; each is one declaration that carries its rules."""
+"""The layers as ops, by family: functions of weights and of x. Each op is one declaration that carries its rules."""

@@ -1,4 +1,4 @@
-"""Checks of numbers that are arguments of ops and layers alike; what is wrong is said in the same words everywhere."""
+"""Checks of numbers that are arguments of ops and of layers, so that both report a wrong number in the same words."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ def is_number(value: Any) -> bool:
     return isinstance(value, float | np.floating) or is_integer(value)
 
 
-def check_count(what: str, name: str, value: Any, least: int = 1) -> None:
-    """ArgumentError for a size that is not an integer, or below `least`; `what` names the op or layer.
+def check_count(caller: str, name: str, value: Any, least: int = 1) -> None:
+    """Raise ArgumentError for a size that is not an integer of at least `least`; `caller` is the name shown in errors.
 
     >>> check_count("Linear", "in_features", 0)
     Traceback (most recent call last):
     tapem.errors.ArgumentError: Linear: in_features is 0, but must be an integer of at least 1.
     """
     if not is_integer(value) or value < least:
-        raise ArgumentError(f"{what}: {name} is {value!r}, but must be an integer of at least {least}.")
+        raise ArgumentError(f"{caller}: {name} is {value!r}, but must be an integer of at least {least}.")
 
 
 __all__ = ["check_count", "is_integer", "is_number"]

@@ -1,7 +1,7 @@
-"""Attention: scaled dot-product attention, and the weights it is made of; multi_head_attention.py builds on both.
+"""Attention: scaled dot-product attention, and the weights that it uses; multi_head_attention.py builds on both.
 
-They are closed under differentiation. What a rule needs of the forward pass, above all the weights, is kept; where the
-rules themselves are differentiated, it is computed anew from `attention_weights`, which has rules of its own.
+They are closed under differentiation. The residuals hold what a rule needs of the forward pass, above all the weights.
+Where the rules themselves are differentiated, `attention_weights` computes the weights again and has its own rules.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Mask: TypeAlias = Bool[Tensor, "..."]
 
 
 def causal_mask(n: int, m: int | None = None) -> npt.NDArray[np.bool_]:
-    """The mask by which position i attends to the positions up to i: Bool "n m", True where j <= i; m is n by default.
+    """The mask that lets position i attend to the positions up to i: Bool "n m", True where j <= i; m is n by default.
 
     >>> causal_mask(3).astype(int)
     array([[1, 0, 0],
@@ -39,30 +39,30 @@ def causal_mask(n: int, m: int | None = None) -> npt.NDArray[np.bool_]:
     return np.tri(n, m, dtype=np.bool_)
 
 
-# Softmax needs no help from its greatest element where no score is further from 0 than this; that saves two passes.
+# Softmax need not subtract the greatest element if no score is further from 0 than this; that saves two passes.
 MODEST = 16.0
 
 
 def are_arrays(*values: Any) -> bool:
-    """Whether these are arrays, in which case what was made here may be changed in place."""
+    """Whether all values are arrays; if so, code here may change the arrays that it made in place."""
     for value in values:
         if type(value) is not np.ndarray:
             return False
     return True
 
 
-def turned(x: Any) -> Any:
+def transposed(x: Any) -> Any:
     """The transpose of every matrix."""
     return x.swapaxes(-1, -2)
 
 
 def scale_of(x: Any) -> float:
-    """What scores of queries or keys like these are multiplied by: 1 / sqrt(d)."""
+    """The factor of the scores of queries or keys of this width d: 1 / sqrt(d)."""
     return 1 / math.sqrt(max(x.shape[-1], 1))
 
 
 def _row_sums(x: Any) -> Any:
-    """The sums over the last axis, which stays: as a product, which is several times as fast as np.sum."""
+    """The sums over the last axis, which stays. A product computes them several times as fast as np.sum."""
     return np.matmul(x, ones_vector(x.shape[-1], x.dtype))[..., None]
 
 
@@ -70,7 +70,7 @@ def _row_sums(x: Any) -> Any:
 
 
 def _check_mask(mask: Any, shape: tuple[int, ...], op: str) -> None:
-    """ShapeError for a mask that does not broadcast to the shape of the scores."""
+    """Raise ShapeError for a mask that does not broadcast to the shape of the scores."""
     given = np.shape(mask)
     fits = len(given) <= len(shape) and all(
         own in (1, size) for own, size in zip(reversed(given), reversed(shape), strict=False)
@@ -83,7 +83,7 @@ def _check_mask(mask: Any, shape: tuple[int, ...], op: str) -> None:
 
 
 def _softmax(scores: Any, mask: Any, op: str) -> Any:
-    """The softmax of scores that nobody else holds, in place; a row with nothing to attend to becomes zeros."""
+    """The softmax of scores that nobody else holds, in place; a row that masks every key becomes zeros."""
     modest = scores.dtype.itemsize >= 4 and (
         scores.size == 0
         or -MODEST <= np.minimum.reduce(scores, axis=None) <= np.maximum.reduce(scores, axis=None) <= MODEST
@@ -92,7 +92,7 @@ def _softmax(scores: Any, mask: Any, op: str) -> Any:
         _check_mask(mask, scores.shape, op)
         np.copyto(scores, -np.inf, where=np.logical_not(mask))
     if not modest:
-        # A row of -inf has no greatest element to take out: what is left of it after exp is 0 whatever is taken.
+        # A row of -inf has no finite greatest element; its exp is 0 whatever is subtracted.
         least = np.finfo(scores.dtype).min
         scores -= np.maximum.reduce(scores, axis=-1, keepdims=True, initial=least)
     np.exp(scores, out=scores)
@@ -104,14 +104,14 @@ def _softmax(scores: Any, mask: Any, op: str) -> Any:
 
 
 def weights_of(q: Any, k: Any, mask: Any, op: str) -> Any:
-    """The weights of queries that are scaled already: at once of arrays, and as an op of tracers."""
+    """The weights for queries that are already scaled: computed directly for arrays, by the op for tracers."""
     if not are_arrays(q, k) and not all(isinstance(x, np.ndarray | np.generic | int | float) for x in (q, k)):
         return attention_weights(q, k, mask)
-    return _softmax(np.matmul(q, turned(k)), mask, op)
+    return _softmax(np.matmul(q, transposed(k)), mask, op)
 
 
 def _through_softmax(change: Any, weights: Any, mean: Any) -> Any:
-    """The Jacobian of the softmax, which is symmetric, times a change of its input or output that was made here."""
+    """The Jacobian of the softmax, which is symmetric, times `change`, an array that the caller made."""
     if are_arrays(change, weights, mean) and change.dtype == weights.dtype:
         change -= mean
         change *= weights
@@ -119,17 +119,17 @@ def _through_softmax(change: Any, weights: Any, mean: Any) -> Any:
     return weights * (change - mean)
 
 
-# Of float16 a value is rounded, but what is kept of it is not: where the softmax saturates, differences decide.
+# For float16 the value is rounded but the residuals are not: where the softmax saturates, small differences matter.
 
 
 def _pull_weights(g: Any, y: Any, weights: Any, q: Any, k: Any, mask: Any) -> tuple[Any, ...]:
     change = weights * (g - _row_sums(g * weights))
-    return Thunk(lambda: np.matmul(change, k)), Thunk(lambda: np.matmul(turned(change), q)), None
+    return Thunk(lambda: np.matmul(change, k)), Thunk(lambda: np.matmul(transposed(change), q)), None
 
 
 def push_weights(weights: Any, q: Any, k: Any) -> Any:
-    """The tangent of the weights where either the queries or the keys are tangents."""
-    change = np.matmul(q, turned(k))
+    """The tangent of the weights, given the tangent of either the queries or the keys in their place."""
+    change = np.matmul(q, transposed(k))
     return _through_softmax(change, weights, _row_sums(change * weights))
 
 
@@ -160,11 +160,11 @@ def batched_mask(mask: Any, mapped: bool, ndim: int) -> Any:
     batch=_batch,
 )
 def attention_weights(q: Queries, k: Keys, mask: Mask | None = None) -> Weights:
-    """How much every query attends to every key: softmax(q k^T), where a row sums to 1.
+    """How much every query attends to every key: softmax(q k^T); each row sums to 1.
 
     Float "*batch heads n d", Float "*batch heads m d", and Bool that broadcasts to "*batch heads n m" (True where a
-    query may attend) -> Float "*batch heads n m". The queries are expected to be divided by sqrt(d) already. A row with
-    nothing to attend to is zeros. Finite scores of any size are fine; float16 is computed in float32.
+    query may attend) -> Float "*batch heads n m". The caller divides the queries by sqrt(d). A query that may attend to
+    no key gets a row of zeros. Scores may have any finite size; float16 is computed in float32.
 
     Raises ShapeError where shapes disagree, DTypeError for a mask that is not bool.
 
@@ -182,8 +182,8 @@ def attention_weights(q: Queries, k: Keys, mask: Mask | None = None) -> Weights:
 
 def pull_scores(d_mixed: Any, mixed: Any, weights: Any, v: Any) -> Any:
     """The cotangent of the scores, given the mixed values and their cotangent."""
-    # The mean of each row of the weights' cotangent, g v^T, is that row of g y^T: that takes e, not m, products.
-    return _through_softmax(np.matmul(d_mixed, turned(v)), weights, _row_sums(d_mixed * mixed))
+    # The weighted mean of a row of g v^T, the weights' cotangent, is the row's g y^T, which takes e products, not m.
+    return _through_softmax(np.matmul(d_mixed, transposed(v)), weights, _row_sums(d_mixed * mixed))
 
 
 def _pull_attention(g: Any, y: Any, kept: Any, q: Any, k: Any, v: Any, mask: Any) -> tuple[Any, ...]:
@@ -191,8 +191,8 @@ def _pull_attention(g: Any, y: Any, kept: Any, q: Any, k: Any, v: Any, mask: Any
     change = pull_scores(g, mixed, weights, v)
     return (
         Thunk(lambda: np.matmul(change, k * scale_of(k))),
-        Thunk(lambda: np.matmul(turned(change), q * scale_of(q))),
-        Thunk(lambda: np.matmul(turned(weights), g)),
+        Thunk(lambda: np.matmul(transposed(change), q * scale_of(q))),
+        Thunk(lambda: np.matmul(transposed(weights), g)),
         None,
     )
 
@@ -212,11 +212,11 @@ def _pull_attention(g: Any, y: Any, kept: Any, q: Any, k: Any, v: Any, mask: Any
 def scaled_dot_product_attention(
     q: Queries, k: Keys, v: Values, mask: Mask | None = None
 ) -> Float[Tensor, "*batch heads n e"]:
-    """For every query the mean of the values, weighted by how well it fits their keys: softmax(q k^T / sqrt(d)) v.
+    """For every query, the mean of the values, weighted by how well it fits their keys: softmax(q k^T / sqrt(d)) v.
 
     Float "*batch heads n d", Float "*batch heads m d", Float "*batch heads m e", and Bool that broadcasts to
-    "*batch heads n m" (True where a query may attend) -> Float "*batch heads n e". A row with nothing to attend to
-    gives zeros, and zero gradients. Finite scores of any size are fine; float16 is computed in float32.
+    "*batch heads n m" (True where a query may attend) -> Float "*batch heads n e". A query that may attend to no key
+    gets zeros, and zero gradients. Scores may have any finite size; float16 is computed in float32.
 
     Raises ShapeError where shapes disagree, DTypeError for a mask that is not bool. Source: Vaswani et al., "Attention
     is all you need", 2017, section 3.2.1.
@@ -234,5 +234,5 @@ def scaled_dot_product_attention(
 
 __all__ = [
     "Mask", "are_arrays", "attention_weights", "batched_mask", "causal_mask", "pull_scores", "push_weights", "scale_of",
-    "scaled_dot_product_attention", "turned", "weights_of",
+    "scaled_dot_product_attention", "transposed", "weights_of",
 ]  # fmt: skip

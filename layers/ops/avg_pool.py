@@ -31,7 +31,7 @@ from tapem import ShapeError, Tensor, linear_in_all, primitive
     batch=batch_windows,
 )
 def share_out(means: Float[Tensor, "*out"], *, at: Geometry) -> Signal:
-    """What every window gives to its elements, each an equal share, summed: the transpose of `avg_pool`.
+    """Each window's mean divided equally among its elements, and summed: the transpose of `avg_pool`.
 
     Float "*batch channels *out" -> Float "*batch channels *spatial".
     """
@@ -47,7 +47,7 @@ def share_out(means: Float[Tensor, "*out"], *, at: Geometry) -> Signal:
 
 
 def _rules(name: str, axes: int | None) -> dict[str, Any]:
-    """The rules of the op of this name, with `axes` spatial axes, or as many as `kernel_size` says if None."""
+    """The rules of the op of this name, with `axes` spatial axes; for None, `kernel_size` gives their number."""
 
     def pull(g: Any, y: Any, x: Any, kernel_size: Any, stride: Any, padding: Any) -> Any:
         return share_out(g, at=windows_on(f"{name}(x)", x.shape, kernel_size, stride, padding, axes))
@@ -77,7 +77,7 @@ def avg_pool(x: Signal, kernel_size: PerAxis, *, stride: PerAxis | None = None, 
 
 
 def _over(axes: int):
-    """The pool over so many spatial axes."""
+    """The pool over `axes` spatial axes."""
     name = f"avg_pool{axes}d"
 
     @primitive(**_rules(name, axes))
@@ -118,8 +118,8 @@ def global_avg_pool(x: Signal, *, spatial_axes: int = 2) -> Signal:
 
     Float "*batch channels *spatial" -> Float "*batch channels", where *spatial has `spatial_axes` axes.
 
-    Raises ArgumentError for a `spatial_axes` that is no integer of at least 1, ShapeError for an x with too few axes,
-    or without elements along them.
+    Raises ArgumentError for a `spatial_axes` that is not an integer of at least 1, ShapeError for an x with too few
+    axes, or without elements along them.
 
     >>> global_avg_pool(np.array([[[1.0, 2.0], [3.0, 6.0]]]))
     array([3.])

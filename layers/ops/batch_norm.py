@@ -1,6 +1,6 @@
-"""Normalization of each channel over a batch: in training by the batch itself, in use by statistics kept from before.
+"""Normalization of each channel over a batch: in training by the batch's statistics, in inference by earlier ones.
 
-`batch_norm_training` gives the statistics of the batch along with the value, so that running statistics cost nothing.
+`batch_norm_training` returns the batch's statistics along with the value, so that running statistics cost nothing.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ from tapem import ArgumentError, Tensor, Thunk, Zero, primitive
 Values: TypeAlias = Float[Tensor, "*shape"]
 Channels: TypeAlias = Float[Tensor, "channels"]
 
-# In training: what is kept are the centered values by channels, and the factor by which the variance of each becomes 1.
+# Training: the residuals are the centered values by channels, and the factor that makes each channel's variance 1.
 
 
 def _normalized(op: str, x: Any, gamma: Any, beta: Any, eps: Any, spatial_axes: Any) -> tuple[Any, Any, Any]:
-    """The value, the statistics, and what is kept."""
+    """The value, the statistics, and the residuals."""
     eps = check_eps(op, eps)
     values = wide(by_channel(op, x, spatial_axes, gamma=gamma, beta=beta))
     centered, scale, means, variance = center(values, channel_means(values), eps)
@@ -94,17 +94,17 @@ def _push_beta(t: Any, y: Any, kept: Any) -> Any:
 def batch_norm(
     x: Values, gamma: Channels, beta: Channels, *, eps: float = 1e-6, spatial_axes: int | None = None
 ) -> Values:
-    """Each channel with mean 0 and variance 1, then scaled and shifted: `gamma (x - mean) / sqrt(var + eps) + beta`.
+    """Give each channel mean 0 and variance 1, then scale and shift: `gamma (x - mean) / sqrt(var + eps) + beta`.
 
     Float "*batch channels *spatial", Float "channels", Float "channels" -> Float "*batch channels *spatial". Mean and
-    (biased) variance are over all axes but that of the channels, and are differentiated through.
+    (biased) variance are over all axes but that of the channels; gradients flow through both.
 
-    `spatial_axes` is the number of axes that follow the channels (2 for images), so that there may be any number of
-    batch axes, or none; without it there is one batch axis, and the channels are axis 1, as in PyTorch. float16 is
-    computed in float32.
+    `spatial_axes` is the number of axes after the channels (2 for images); x may then have any number of batch axes,
+    or none. Without it, x has one batch axis and the channels are axis 1, as in PyTorch. float16 is computed in
+    float32.
 
-    Raises ShapeError where x has no such axis or sizes disagree, ArgumentError unless eps is positive, DTypeError for
-    integers. Source: Ioffe and Szegedy, "Batch normalization", 2015.
+    Raises ShapeError where x lacks a channel axis or sizes disagree, ArgumentError unless eps is positive, DTypeError
+    for integers. Source: Ioffe and Szegedy, "Batch normalization", 2015.
 
     >>> batch_norm(np.array([[1.0, 10.0], [3.0, 30.0]]), np.ones(2), np.zeros(2)).round(3)
     array([[-1., -1.],
@@ -127,7 +127,7 @@ def batch_norm(
 def batch_norm_training(
     x: Values, gamma: Channels, beta: Channels, *, eps: float = 1e-6, spatial_axes: int | None = None
 ) -> tuple[Values, Channels, Channels]:
-    """`batch_norm`, and the statistics that it took: (value, mean, biased variance).
+    """`batch_norm`, and the statistics that it used: (value, mean, biased variance).
 
     Float "*batch channels *spatial", Float "channels", Float "channels" -> Float "*batch channels *spatial",
     Float "channels", Float "channels". All three can be differentiated, and have the dtype of x.
@@ -141,7 +141,7 @@ def batch_norm_training(
     return (y, mean, variance), kept  # pyright: ignore[reportReturnType]  # the values and their residuals
 
 
-# In use ---------------------------------------------------------------------------------------------------------------
+# Inference ------------------------------------------------------------------------------------------------------------
 
 
 def _shifted(x: Any, mean: Any, spatial_axes: Any) -> Any:
@@ -197,7 +197,7 @@ def batch_norm_inference(
     eps: float = 1e-6,
     spatial_axes: int | None = None,
 ) -> Values:
-    """Each channel normalized with given statistics: `gamma (x - mean) / sqrt(var + eps) + beta`.
+    """Normalize each channel with given statistics: `gamma (x - mean) / sqrt(var + eps) + beta`.
 
     Float "*batch channels *spatial", and Float "channels" each -> Float "*batch channels *spatial", in the dtype
     of x, gamma and beta. `spatial_axes` is as in `batch_norm`.

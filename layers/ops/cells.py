@@ -1,4 +1,4 @@
-"""One step of the gated recurrent networks: what becomes of the state, given the sums that enter the gates."""
+"""One step of the gated recurrent networks: the next state, given the sums that enter the gates."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ State: TypeAlias = Float[Tensor, "*batch hidden"]
 
 
 def check_gates(op: str, name: str, given: int, hidden: int, gates: str) -> None:
-    """ShapeError unless there are as many numbers as the gates (given by their letters) need."""
+    """Raise ShapeError unless `given` is `hidden` rows for each gate; `gates` has one letter per gate."""
     if given != len(gates) * hidden:
         raise ShapeError(
             f"{op}: {name} has {given} rows, but must have {len(gates)} * {hidden}: one for each unit of the hidden "
@@ -25,13 +25,13 @@ def check_gates(op: str, name: str, given: int, hidden: int, gates: str) -> None
 
 
 def _blocks(x: Any, count: int) -> list[Any]:
-    """The last axis in so many equal parts."""
+    """The last axis in `count` equal parts."""
     size = x.shape[-1] // count
     return [x[..., k * size : (k + 1) * size] for k in range(count)]
 
 
 def _sigmoid(x: Any) -> Any:
-    """The sigmoid of what was made here: of an array in place, which saves memory more than time."""
+    """The sigmoid of a value that the caller made: an array is overwritten, which saves memory more than time."""
     if type(x) is not np.ndarray:
         return tm.sigmoid(x)
     np.negative(x, out=x)
@@ -86,8 +86,8 @@ def lstm_cell(entering: Gates, recurrent: Gates, c: State) -> tuple[State, State
     """The new output and the new cell state: `sigmoid(o) tanh(c')` and `c' = sigmoid(f) c + sigmoid(i) tanh(g)`.
 
     Float "*batch 4*hidden", Float "*batch 4*hidden", Float "*batch hidden" -> (Float "*batch hidden",
-    Float "*batch hidden"). The gates i, f, g, o stand side by side; they are the sum of what enters from the input and
-    what comes from the state before. See `layers.lstm`.
+    Float "*batch hidden"). The gates i, f, g, o stand side by side; each is the sum of a part from the input
+    (`entering`) and a part from the previous state (`recurrent`). See `layers.lstm`.
 
     >>> lstm_cell(np.array([0.0, 0.0, 0.0, 0.0]), np.zeros(4), np.array([2.0]))
     (array([0.38079708]), array([1.]))
@@ -112,7 +112,7 @@ def _pull_gru(g: Any, y: Any, kept: Any, entering: Any, recurrent: Any, h: Any) 
 
 
 def _push_gru(t: Any, y: Any, kept: Any, entering: Any, recurrent: Any, h: Any, reset: bool) -> Any:
-    """The tangent where the sums from the input are a tangent, or those from the state, which r may reset."""
+    """The tangent, given that of the sums from the input, or with `reset` that of the sums from the state."""
     r, z, n, inner = kept
     t_r, t_z, t_n = _blocks(t, 3)
     t_n = (t_n * r if reset else t_n) + t_r * r * (1 - r) * inner

@@ -20,7 +20,7 @@ WHERE = "`spatial_axes` says how many axes follow the channels: 2 for images (*b
 
 
 def check_spatial_axes(op: str, spatial_axes: Any) -> None:
-    """Raise ArgumentError unless this is None or a number of axes."""
+    """Raise ArgumentError unless `spatial_axes` is None or a number of axes."""
     if spatial_axes is not None and not (is_integer(spatial_axes) and spatial_axes >= 0):
         raise ArgumentError(
             f"{op}: spatial_axes is {spatial_axes!r}, but must be None or an integer of at least 0; {WHERE}."

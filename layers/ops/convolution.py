@@ -1,13 +1,13 @@
 """Convolution in any number of dimensions: `conv`, `conv_transpose`, and the gradient of a kernel.
 
-The three are a family that is closed under differentiation. Each is linear in the kernel and in the input; the gradient
-of a convolution by its input is the transposed convolution of the cotangent, that of a transposed convolution is a
-convolution, and what remains, the gradient by the kernel, has the other two for its own. So every rule below is another
-op, and derivatives of any order need nothing else.
+The three ops are closed under differentiation. Each is linear in the kernel and in the input. The gradient of a
+convolution with respect to its input is the transposed convolution of the cotangent; that of a transposed convolution
+is a convolution; and the gradients of the kernel's gradient are the other two. So every rule below is another op, and
+derivatives of any order need nothing else.
 
-All are cross-correlations, as in every library for neural networks: the kernel is not flipped. Arrays come and go as
-(*batch, channels, *spatial), but the results lie in memory in the order of the work, (rows, channels, *columns,
-examples): see unfolding.py. What follows keeps that order, as NumPy does by itself, so the next convolution needs no
+All are cross-correlations, as in every library for neural networks: the kernel is not flipped. Operands and results
+have the axes (*batch, channels, *spatial), but the results lie in memory in the order of the computation, (rows,
+channels, *columns, examples): see unfolding.py. NumPy keeps that order in later ops, so the next convolution needs no
 transposed copy.
 """
 
@@ -25,13 +25,13 @@ from layers.ops.windows import Padding, PerAxis, Sizes, geometry
 from tapem import ShapeDtype, ShapeError, Tensor, primitive
 
 
-def what(name: str) -> str:
-    """The op as its errors name it."""
+def usage(name: str) -> str:
+    """The name of the op with its arguments, as its errors show it."""
     return f"{name}(kernel, bias, x)"
 
 
 def _arrays(a: Any, b: Any) -> bool:
-    """Whether both are arrays: then a rule computes at once, as the shapes passed every check in the forward pass."""
+    """Whether both are arrays: if so, a rule computes directly, since the forward pass checked the shapes."""
     return type(a) is np.ndarray and type(b) is np.ndarray
 
 
@@ -51,10 +51,10 @@ def _bias_tangent(t: Any, y: Any, axes: int) -> Any:
 def convolved(
     name: str, kernel: Any, bias: Any, x: Any, *, stride: Any, padding: Any, dilation: Any, groups: Any
 ) -> Any:
-    """The value of the convolution of this name, and what its rules use again."""
-    plan = conv_plan(what(name), np.shape(kernel), np.shape(x), stride, padding, dilation, groups)
+    """The value of the convolution of this name, and its residuals."""
+    plan = conv_plan(usage(name), np.shape(kernel), np.shape(x), stride, padding, dilation, groups)
     if not (_arrays(kernel, x) and (bias is None or type(bias) is np.ndarray)):
-        return None, None  # the sweep is being recorded, and asks for what is kept: rules on tracers use nothing
+        return None, None  # a recorded sweep asks for the residuals, but rules on tracers use none
     return correlate(kernel, bias, x, plan)
 
 
@@ -72,17 +72,17 @@ def convolved_back(
 ) -> Any:
     """The value of the transposed convolution of this name."""
     arguments = (stride, padding, output_padding, dilation, groups)
-    plan = conv_transpose_plan(what(name), np.shape(kernel), np.shape(x), *arguments)
+    plan = conv_transpose_plan(usage(name), np.shape(kernel), np.shape(x), *arguments)
     _check_bias(name, bias, plan)
     return correlate_transposed(kernel, bias, x, plan)
 
 
 def _check_bias(name: str, bias: Any, plan: Plan) -> None:
-    # The signature cannot: how many channels come out depends on the groups.
+    # The signature cannot check this: the number of output channels depends on the groups.
     channels = plan.groups * plan.channels
     if bias is not None and ShapeDtype.of(bias).shape != (channels,):
         shape = ShapeDtype.of(bias).shape
-        raise ShapeError(f"{what(name)}: bias has the shape {shape}, but {channels} channels come out: {(channels,)}.")
+        raise ShapeError(f"{usage(name)}: bias has the shape {shape}, but {channels} channels come out: {(channels,)}.")
 
 
 def _pull_kernel(
@@ -127,12 +127,12 @@ def _pull_input(
 def _pull_kernel_of_transpose(
     g: Any, y: Any, kernel: Any, bias: Any, x: Any, *, output_padding: Any, groups: Any, **static: Any
 ) -> Any:
-    # The transposed convolution of x has the shape that a convolution takes to x: the two change their places.
+    # A convolution maps the result of the transposed convolution to x, so the two operands trade places.
     return conv_kernel_gradient(g, x, kernel_size=kernel.shape[2:], groups=groups, **static)
 
 
 def _into_channels(x: Any, axis: int, groups: int) -> Any:
-    """The batch axis, which is the first, moved into the channels on `axis`, within each of the groups."""
+    """Move the batch axis, which is the first, into the channels on `axis`, within each of the groups."""
     size, shape = x.shape[0], x.shape[1:]
     split = np.reshape(x, (size, *shape[:axis], groups, shape[axis] // groups, *shape[axis + 1 :]))
     return np.reshape(np.moveaxis(split, 0, axis + 1), (*shape[:axis], size * shape[axis], *shape[axis + 1 :]))
@@ -147,7 +147,7 @@ def _out_of_channels(y: Any, axis: int, groups: int, size: int) -> Any:
 
 
 def _of_no_examples(op: Any, inputs: Sequence[Any], mapped: Sequence[bool], static: Mapping[str, Any]) -> Any:
-    """The result for a batch of size 0, for which no number of groups would be right."""
+    """The result for a batch of size 0, which no number of groups can compute."""
     pairs = zip(inputs, mapped, strict=True)
     kinds = tuple(None if x is None else ShapeDtype(x.shape[is_mapped:], x.dtype) for x, is_mapped in pairs)
     kind = op.abstract_rule(*kinds, **static)
@@ -157,7 +157,7 @@ def _of_no_examples(op: Any, inputs: Sequence[Any], mapped: Sequence[bool], stat
 def _batch(
     op: Any, size: int, inputs: Sequence[Any], mapped: Sequence[bool], static: Mapping[str, Any], *, transposed: bool
 ) -> Any:
-    """Inputs are more examples of the same kernel; kernels are more channels, in groups if each has its own input."""
+    """Mapped inputs become examples; mapped kernels become channels, in groups if the inputs are mapped too."""
     if size == 0:
         return _of_no_examples(op, inputs, mapped, static)
     kernel, bias, x = inputs
@@ -200,7 +200,7 @@ def _abstract_conv(name: str) -> Any:
         kernel: Any, bias: Any, x: Any, *, stride: Any, padding: Any, dilation: Any, groups: Any
     ) -> ShapeDtype:
         shapes = ShapeDtype.of(kernel).shape, ShapeDtype.of(x).shape
-        plan = conv_plan(what(name), *shapes, stride, padding, dilation, groups)
+        plan = conv_plan(usage(name), *shapes, stride, padding, dilation, groups)
         return ShapeDtype((*plan.batch, shapes[0][0], *plan.given.out), _common_dtype(kernel, bias, x))
 
     return abstract
@@ -211,7 +211,7 @@ def _abstract_conv_transpose(name: str) -> Any:
         kernel: Any, bias: Any, x: Any, *, stride: Any, padding: Any, output_padding: Any, dilation: Any, groups: Any
     ) -> ShapeDtype:
         shapes = ShapeDtype.of(kernel).shape, ShapeDtype.of(x).shape
-        plan = conv_transpose_plan(what(name), *shapes, stride, padding, output_padding, dilation, groups)
+        plan = conv_transpose_plan(usage(name), *shapes, stride, padding, output_padding, dilation, groups)
         _check_bias(name, bias, plan)
         return ShapeDtype((*plan.batch, shapes[0][1] * groups, *plan.given.size), _common_dtype(kernel, bias, x))
 
@@ -281,17 +281,17 @@ def conv(
     dilation: PerAxis = 1,
     groups: int = 1,
 ) -> Float[Tensor, "..."]:
-    """The convolution (cross-correlation) of x with a kernel, along as many spatial axes as the kernel has taps for.
+    """The convolution (cross-correlation) of x with a kernel, whose taps give the number of spatial axes.
 
     Float "out in/groups *taps", Float "out" (or None), Float "*batch in *spatial" -> Float "*batch out *positions".
 
     - `stride`: the distance between positions, `dilation` that between taps: one integer, or one for each spatial axis.
-    - `padding`: the zeros around x: one integer, one for each axis, or one pair (before, after) for each; "valid" for
-      none; "same" for as many as make the result ceil(n / stride) long, with any odd one at the end, as in TensorFlow
-      and JAX. PyTorch has "same" only for a stride of 1, and agrees there.
-    - `groups`: the channels are cut into this many groups, and each output depends on its own group only.
+    - `padding`: the number of zeros around x: one integer, one for each axis, or one pair (before, after) for each;
+      "valid" for no zeros; "same" for as many as make the result ceil(n / stride) long, with an odd one at the end, as
+      in TensorFlow and JAX. PyTorch has "same" only for a stride of 1, and agrees there.
+    - `groups`: the number of groups of channels; each output depends only on the inputs of its own group.
 
-    Raises ShapeError where the axes or channels do not fit, or the kernel spans more than the padded input;
+    Raises ShapeError where axes or channels do not fit, or where the kernel spans more than the padded input;
     ArgumentError for a stride or dilation below 1, a negative padding, or groups that do not divide the channels.
 
     >>> kernel = np.array([[[-1.0, 1.0]]])
@@ -315,15 +315,15 @@ def conv_transpose(
     dilation: PerAxis = 1,
     groups: int = 1,
 ) -> Float[Tensor, "..."]:
-    """The transposed convolution: the linear map that takes cotangents of `conv` with this kernel back to its input.
+    """The transposed convolution: the linear map that pulls a cotangent of `conv` with this kernel back to its input.
 
     Float "in out/groups *taps", Float "out" (or None), Float "*batch in *spatial" -> Float "*batch out *size", where
     size is (n - 1) stride + dilation (taps - 1) + 1 - padding before - padding after + output_padding.
 
-    The arguments are those of the convolution. `output_padding`, smaller than the stride, chooses among the sizes that
-    it takes to the size of x.
+    The arguments are those of `conv`. `conv` maps several sizes to the size of x; `output_padding`, which is smaller
+    than the stride, selects one of them.
 
-    Raises ShapeError where the axes or channels do not fit, or the padding cuts off more than there is; ArgumentError
+    Raises ShapeError where axes or channels do not fit, or where the padding exceeds the result; ArgumentError
     for a stride or dilation below 1, a negative or named padding, an output_padding that is not smaller than the
     stride, or groups that do not divide the channels.
 
@@ -379,7 +379,7 @@ def conv_kernel_gradient(
     dilation: PerAxis = 1,
     groups: int = 1,
 ) -> Float[Tensor, "out in_per_group *taps"]:
-    """The gradient of `conv` by its kernel, from the cotangent of its result.
+    """The gradient of `conv` with respect to its kernel, from the cotangent of its result.
 
     Float "*batch in *spatial", Float "*batch out *positions" -> Float "out in/groups *taps".
 

@@ -1,4 +1,4 @@
-"""Dropout: a random part of the elements is set to zero, so that a network cannot rely on any one of them."""
+"""Dropout sets a random part of the elements to zero, so that a network cannot rely on a single element."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tapem.random import Key
 
 
 def check_rate(op: str, rate: Any) -> None:
-    """ArgumentError unless the rate is a number within [0, 1)."""
+    """Raise ArgumentError unless the rate is a number within [0, 1)."""
     if not (is_number(rate) and 0 <= rate < 1):
         raise ArgumentError(
             f"{op}: rate is {rate!r}, but must be at least 0 and below 1: it is the probability with which an element "
@@ -30,7 +30,7 @@ def _masked(x: Any, keep: Any, rate: float) -> Any:
 def _batch(op: Any, size: int, inputs: Sequence[Any], mapped: Sequence[bool], static: Mapping[str, Any]) -> Any:
     x, key = inputs
     rate, shape = static["rate"], np.shape(x)[1:] if mapped[0] else np.shape(x)
-    if not mapped[1]:  # the mask of one example, for all of them
+    if not mapped[1]:  # all examples share the key, so they share the mask
         return _masked(x, random.bernoulli(key, 1 - float(rate), shape), rate)
     keep = np.stack([random.bernoulli(key[index], 1 - float(rate), shape) for index in range(size)])
     return _masked(x, keep, rate)
@@ -68,14 +68,14 @@ def dropout(x: Deferred, rate: float, key: Operand) -> Step: ...
 @overload
 def dropout(x: Operand, rate: float, key: Deferred) -> Step: ...
 def dropout(x: Any, rate: float, key: Any) -> Any:
-    """Every element with probability `1 - rate` divided by that, and otherwise zero; so its mean stays what it was.
+    """Set each element to zero with probability `rate`, else divide it by `1 - rate`; so its mean does not change.
 
-    Float "*shape", a number in [0, 1), UInt64 "2" -> Float "*shape". What is kept is what `tm.random.bernoulli(key,
-    1 - rate, x.shape)` says: one key is one mask, so give every call a key of its own. Under `vmap`, examples that
-    share the key share the mask; keys that are mapped (`tm.random.split(key, n)`) give each a mask of its own.
+    Float "*shape", a number in [0, 1), UInt64 "2" -> Float "*shape". The mask of the elements that stay is
+    `tm.random.bernoulli(key, 1 - rate, x.shape)`: one key is one mask, so give every call its own key. Under `vmap`,
+    examples that share the key share the mask; mapped keys (`tm.random.split(key, n)`) give each example its own.
 
     Raises ArgumentError for a rate outside [0, 1), DTypeError for integers. Source: Srivastava et al., "Dropout: a
-    simple way to prevent neural networks from overfitting", 2014, section 10 (scaled in training, not in use).
+    simple way to prevent neural networks from overfitting", 2014, section 10 (scaled in training, not in inference).
 
     >>> import tapem as tm
     >>> dropout(np.ones(6), 0.5, tm.random.key(0))

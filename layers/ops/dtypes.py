@@ -1,4 +1,4 @@
-"""The dtypes in which ops compute: sums of float16 are formed in float32, results have the dtype of the operands."""
+"""The dtypes in which ops compute: ops sum float16 in float32, and results have the dtype of the operands."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ def as_dtype(x: Any, dtype: Any) -> Any:
 
 
 def wide(x: Any) -> Any:
-    """The values in a dtype in which sums of squares are safe: float32 in place of float16."""
+    """The values in a dtype in which sums of squares do not overflow: float32 in place of float16."""
     return x.astype(np.float32) if x.dtype == np.float16 else x
 
 
 def promoted(x: Any, *others: Any) -> Any:
-    """The dtype of what is computed from these."""
+    """The dtype of a result that is computed from these values."""
     dtype = x.dtype
     for other in others:
         if other.dtype != dtype:

@@ -14,7 +14,7 @@ Ids: TypeAlias = Integer[Tensor, "*ids"]
 
 
 def _known(ids: Any, vocabulary: int) -> Any:
-    """The ids as an array; ArgumentError if one of them is below 0 or beyond the vocabulary."""
+    """The ids as an array; raises ArgumentError for an id below 0 or beyond the vocabulary."""
     ids = np.asarray(ids)
     if ids.size and ids.dtype.kind in "iu" and (ids.min() < 0 or ids.max() >= vocabulary):
         at = tuple(int(i) for i in np.argwhere((ids < 0) | (ids >= vocabulary))[0])
@@ -31,7 +31,7 @@ def _batch_checked(op: Any, size: int, inputs: Sequence[Any], mapped: Sequence[b
 
 @primitive(differentiable=False, batch=_batch_checked, abstract=lambda ids, vocabulary: ShapeDtype.of(ids))
 def checked_ids(ids: Ids, *, vocabulary: int) -> Ids:
-    """The ids as they are: Integer "*ids" -> Integer "*ids". ArgumentError for one below 0 or beyond the vocabulary.
+    """The ids, unchanged: Integer "*ids" -> Integer "*ids". Raises ArgumentError for one outside the vocabulary.
 
     >>> checked_ids(np.array([2, 0]), vocabulary=3)
     array([2, 0])
@@ -40,7 +40,7 @@ def checked_ids(ids: Ids, *, vocabulary: int) -> Ids:
 
 
 def _apart(ids: Any, size: int, vocabulary: int) -> Any:
-    """The ids of a batch, where the tables of all examples stand below each other as one."""
+    """The ids of a batch in one table, in which the tables of all examples follow each other."""
     offsets = np.reshape(np.arange(size) * vocabulary, (size, *(1,) * (ids.ndim - 1)))
     return checked_ids(ids, vocabulary=vocabulary).astype(np.intp) + offsets
 
@@ -78,7 +78,7 @@ def _batch_added(op: Any, size: int, inputs: Sequence[Any], mapped: Sequence[boo
     abstract=lambda rows, ids, vocabulary: ShapeDtype((vocabulary, rows.shape[-1]), rows.dtype),
 )
 def added_rows(rows: Float[Tensor, "*ids dim"], ids: Ids, *, vocabulary: int) -> Float[Tensor, "{vocabulary} dim"]:
-    """A table of zeros, to which each row is added at its id: the transpose of `embedding`.
+    """A table of zeros plus each row at its id: the transpose of `embedding`.
 
     Float "*ids dim", Integer "*ids" -> Float "vocabulary dim".
 
@@ -104,8 +104,8 @@ def added_rows(rows: Float[Tensor, "*ids dim"], ids: Ids, *, vocabulary: int) ->
 def embedding(table: Float[Tensor, "vocabulary dim"], ids: Ids) -> Float[Tensor, "*ids dim"]:
     """The rows of a table that the ids select: Float "vocabulary dim", Integer "*ids" -> Float "*ids dim".
 
-    The gradient of a row that is selected several times is the sum. Ids count from 0; unlike NumPy's, they are never
-    negative.
+    The gradient of a row that is selected several times is the sum of their gradients. Ids count from 0; unlike
+    NumPy's, they are never negative.
 
     Raises ArgumentError for an id out of range, DTypeError for ids that are not integers.
 

@@ -1,4 +1,4 @@
-"""Convolutions with a fixed number of spatial axes: `conv` and `conv_transpose`, each with a signature of its own."""
+"""`conv` and `conv_transpose` with a fixed number of spatial axes, each with its own signature."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tapem import Tensor, primitive
 
 
 def _conv(axes: int):
-    """The convolution with so many spatial axes."""
+    """The convolution with `axes` spatial axes."""
     name = f"conv{axes}d"
 
     @primitive(**conv_rules(name))
@@ -40,7 +40,7 @@ def _conv(axes: int):
 
 
 def _conv_transpose(axes: int):
-    """The transposed convolution with so many spatial axes."""
+    """The transposed convolution with `axes` spatial axes."""
     name = f"conv_transpose{axes}d"
 
     @primitive(**conv_transpose_rules(name))

@@ -1,4 +1,4 @@
-"""The affine map that dense layers are made of."""
+"""The affine map of dense layers."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from tapem import Tensor, primitive
 
 
 def rows(x: Any) -> Any:
-    """The examples of x as the rows of one matrix: the product of matrices is one call to BLAS, and more is a loop."""
+    """The examples of x as the rows of one matrix, whose product is one call to BLAS; otherwise NumPy loops."""
     return x if x.ndim == 2 else x.reshape(math.prod(x.shape[:-1]), x.shape[-1])
 
 
 def times(x: Any, matrix: Any) -> Any:
     """The product of x, along its last axis, with a matrix."""
-    # Of small float32 matrices np.dot takes little more than half the time that @ does.
+    # For small float32 matrices np.dot takes little more than half the time of @.
     if x.ndim <= 2:
         return np.dot(x, matrix)
     return np.dot(rows(x), matrix).reshape(*x.shape[:-1], matrix.shape[1])
@@ -28,14 +28,14 @@ def times(x: Any, matrix: Any) -> Any:
 
 @functools.lru_cache(maxsize=64)
 def ones_vector(count: int, dtype: Any) -> Any:
-    """A vector of ones, which nobody may change: a sum as a product with it is one call to BLAS."""
+    """A read-only vector of ones: a sum as a product with it is one call to BLAS."""
     ones = np.ones(count, dtype)
     ones.flags.writeable = False
     return ones
 
 
 def _column_sums(matrix: Any) -> Any:
-    """The sum of the rows of a matrix: for a batch as a product, which is twice as fast as np.sum."""
+    """The sum of the rows of a matrix; for a batch it is a product, which is twice as fast as np.sum."""
     if matrix.shape[0] > 4096:
         return np.add.reduce(matrix, axis=0)
     return np.dot(ones_vector(matrix.shape[0], matrix.dtype), matrix)
@@ -70,7 +70,7 @@ def linear(
 ) -> Float[Tensor, "*batch out"]:
     """The affine map `x W^T + b` of every example.
 
-    Float "out in", Float "out", Float "*batch in" -> Float "*batch out".
+    Float "out in", Float "out", Float "*batch in" -> Float "*batch out". The bias may not be None.
 
     Raises ShapeError where the sizes `in` or `out` disagree, DTypeError for integers.
 
@@ -81,7 +81,7 @@ def linear(
     """
     y = times(x, weight.T)
     if y.dtype == bias.dtype:
-        y += bias  # the product is fresh, so nobody else sees it change
+        y += bias  # the product is new, so no other code holds it
         return y
     return y + bias
 

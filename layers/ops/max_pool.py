@@ -1,6 +1,6 @@
 """The greatest element of every window: `max_pool`, and `max_pool1d` to `max_pool3d`; see pool_windows.py.
 
-Every rule is another op of this file, and so are the rules of those: derivatives of any order need nothing else.
+Every rule is another op of this file, whose rules are ops of this file too: derivatives of any order need nothing else.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ from tapem import Tensor, primitive
 
 
 def _bits(x: Any) -> Any:
-    """The same memory as integers, which a product with 0 or 1 treats alike whether finite or not."""
+    """The same memory as integers: a product with 0 or 1 is exact on them, even where the floats are not finite."""
     return x.view(f"i{x.itemsize}")
 
 
 def _laid_out_like(pattern: Any, x: Any) -> Any:
-    """An array with the axes in the same order in memory: to meet in two orders is slow, and worse with every tap."""
+    """x with its axes in the same memory order as `pattern`: two orders make the work on every tap slow."""
     if pattern.itemsize == 1 and x.strides == tuple([x.itemsize * stride for stride in pattern.strides]):
         return x
     copied = np.empty_like(pattern, dtype=x.dtype)
@@ -45,7 +45,7 @@ def _laid_out_like(pattern: Any, x: Any) -> Any:
 def _winners(x: Any, y: Any, at: Geometry) -> Any:
     meetings = meetings_of(at)
     winners = np.zeros_like(y, dtype=np.uint8 if len(meetings) <= 256 else np.uint32)
-    # A window goes on to the next tap as long as it met only smaller elements.
+    # A window goes on to the next tap as long as it has met only smaller elements.
     behind = None
     for windows, elements in meetings[:-1]:
         smaller = np.less(x[elements], y[windows])
@@ -79,8 +79,8 @@ def _to_winners(chosen: Any, winners: Any, at: Geometry) -> Any:
 def pool_winners(x: Signal, y: Float[Tensor, "*out"], *, at: Geometry) -> UInt[Tensor, "*out"]:
     """Which tap holds the greatest element y of each window of x: the first that does, or the first if y is NaN.
 
-    Float "*batch channels *spatial", Float "*batch channels *out" -> UInt "*batch channels *out". Taps that meet
-    nothing but padding are not counted.
+    Float "*batch channels *spatial", Float "*batch channels *out" -> UInt "*batch channels *out". The count leaves out
+    taps that meet only padding.
     """
     return _winners(x, y, at)
 
@@ -91,7 +91,7 @@ def pool_winners(x: Signal, y: Float[Tensor, "*out"], *, at: Geometry) -> UInt[T
     batch=batch_windows,
 )
 def to_winners(chosen: Float[Tensor, "*out"], winners: UInt[Tensor, "*out"], *, at: Geometry) -> Signal:
-    """What each window sends to its winner, summed; 0 for elements that win nowhere.
+    """Add the value that each window sends to its winner; elements that never win get 0.
 
     Float "*batch channels *out", UInt "*batch channels *out" -> Float "*batch channels *spatial".
     """
@@ -104,7 +104,7 @@ def to_winners(chosen: Float[Tensor, "*out"], winners: UInt[Tensor, "*out"], *, 
     batch=batch_windows,
 )
 def from_winners(x: Signal, winners: UInt[Tensor, "*out"], *, at: Geometry) -> Float[Tensor, "*out"]:
-    """What stands where each window has its winner: the transpose of `to_winners`.
+    """The element at each window's winner: the transpose of `to_winners`.
 
     Float "*batch channels *spatial", UInt "*batch channels *out" -> Float "*batch channels *out".
     """
@@ -119,17 +119,17 @@ def from_winners(x: Signal, winners: UInt[Tensor, "*out"], *, at: Geometry) -> F
 
 
 def _rules(name: str, axes: int | None) -> dict[str, Any]:
-    """The rules of the op of this name, with `axes` spatial axes, or as many as `kernel_size` says if None."""
-    what = f"{name}(x)"
+    """The rules of the op of this name, with `axes` spatial axes; for None, `kernel_size` gives their number."""
+    caller = f"{name}(x)"
 
     def pull(g: Any, y: Any, x: Any, kernel_size: Any, stride: Any, padding: Any) -> Any:
-        at = windows_on(what, x.shape, kernel_size, stride, padding, axes)
-        if type(g) is type(x) is np.ndarray:  # at once, where nobody asks for the steps
+        at = windows_on(caller, x.shape, kernel_size, stride, padding, axes)
+        if type(g) is type(x) is np.ndarray:  # arrays need no recording, so both steps run directly
             return _to_winners(g, _winners(x, y, at), at)
         return to_winners(g, pool_winners(x, y, at=at), at=at)
 
     def push(t: Any, y: Any, x: Any, kernel_size: Any, stride: Any, padding: Any) -> Any:
-        at = windows_on(what, x.shape, kernel_size, stride, padding, axes)
+        at = windows_on(caller, x.shape, kernel_size, stride, padding, axes)
         return from_winners(t, pool_winners(x, y, at=at), at=at)
 
     return {"rrule": (pull,), "frule": (push,), "batch": batch_pool if axes is None else batch_windows}
@@ -145,17 +145,18 @@ def max_pool(x: Signal, kernel_size: PerAxis, *, stride: PerAxis | None = None, 
     """The greatest element of every window: Float "*batch channels *spatial" -> Float "*batch channels *out".
 
     Windows span as many trailing axes as `kernel_size` has entries. An integer stands for all axes but the first two,
-    as is right for (batch, channels, *spatial); with another number of batch axes, say (3, 3), or take `max_pool2d`.
-    `stride` is that of the windows, by default `kernel_size`; along an axis of n elements `(n + 2 padding - k) //
-    stride + 1` windows fit. `padding` is an integer, one or a pair (before, after) for each axis, or "same" or "valid".
+    which is right for (batch, channels, *spatial); for another number of batch axes, give (3, 3), or use `max_pool2d`.
+    `stride` is the distance between windows, by default `kernel_size`; an axis of n elements has `(n + 2 padding - k)
+    // stride + 1` windows. `padding` is an integer, or for each axis an integer or a pair (before, after), or "same" or
+    "valid".
 
-    Padded elements never win. NaN anywhere in a window makes it NaN.
+    Padded elements never win. A NaN in a window makes its result NaN.
 
-    Kink: where several elements of a window are greatest, the derivative belongs to the first in row-major order, in
-    both modes.
+    Kink: where several elements of a window are greatest, the derivative goes to the first in row-major order, in both
+    modes.
 
-    Raises ArgumentError for a kernel_size or stride below 1, a negative padding, or one that leaves a window with
-    nothing else; ShapeError for an x with too few axes, or smaller than the window; DTypeError for integers.
+    Raises ArgumentError for a kernel_size or stride below 1, a negative padding, or a padding that fills a whole
+    window; ShapeError for an x with too few axes, or smaller than the window; DTypeError for integers.
 
     >>> x = np.array([[[1.0, 2.0, 5.0, 3.0], [4.0, 0.0, 1.0, 2.0]]])
     >>> max_pool(x, (2, 2))
@@ -168,7 +169,7 @@ def max_pool(x: Signal, kernel_size: PerAxis, *, stride: PerAxis | None = None, 
 
 
 def _over(axes: int):
-    """The pool over so many spatial axes."""
+    """The pool over `axes` spatial axes."""
     name = f"max_pool{axes}d"
 
     @primitive(**_rules(name, axes))
@@ -184,7 +185,7 @@ def _over(axes: int):
 
         Float "*batch channels h w" -> Float "*batch channels h_out w_out". An integer stands for both axes.
 
-        Kink: where several elements of a window are greatest, the derivative belongs to the first of them.
+        Kink: where several elements of a window are greatest, the derivative goes to the first of them.
 
         >>> max_pool2d(np.ones((3, 4, 4)), 2).shape
         (3, 2, 2)

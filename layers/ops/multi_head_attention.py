@@ -1,6 +1,6 @@
-"""Multi-head attention: the projections of one input, attention by several heads, and the projection of what they find.
+"""Multi-head attention: the projections of one input, attention by several heads, and the projection of their results.
 
-What its rules need of the forward pass is kept; see attention.py for what becomes of the weights.
+The residuals hold what the rules need of the forward pass; attention.py computes the weights.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from layers.ops.attention import (
     push_weights,
     scale_of,
     scaled_dot_product_attention,
-    turned,
+    transposed,
     weights_of,
 )
 from layers.ops.linear import rows, times
@@ -29,18 +29,18 @@ from tapem import ArgumentError, Tensor, Thunk, primitive
 
 
 def split_heads(x: Any, num_heads: int) -> Any:
-    """The last axis divided among the heads: "*batch n heads*d" -> "*batch heads n d"."""
+    """Divide the last axis among the heads: "*batch n heads*d" -> "*batch heads n d"."""
     return x.reshape(*x.shape[:-1], num_heads, x.shape[-1] // num_heads).swapaxes(-2, -3)
 
 
 def merge_heads(x: Any) -> Any:
-    """The heads side by side on the last axis: "*batch heads n d" -> "*batch n heads*d"."""
+    """Put the heads side by side on the last axis: "*batch heads n d" -> "*batch n heads*d"."""
     x = x.swapaxes(-2, -3)
     return x.reshape(*x.shape[:-2], x.shape[-2] * x.shape[-1])
 
 
 def check_heads(op: str, width: int, num_heads: int) -> None:
-    """ArgumentError for a number of heads among which the width cannot be divided."""
+    """Raise ArgumentError for a number of heads that does not divide the width."""
     check_count(op, "num_heads", num_heads)
     if width % num_heads:
         raise ArgumentError(
@@ -66,8 +66,8 @@ def _pull_multi_head(
     d_mixed = split_heads(times(g, wo.T), num_heads)
     change = pull_scores(d_mixed, split_heads(merged, num_heads), weights, v)
     dq = _merged_product(change, k)
-    dk = _merged_product(turned(change), q)
-    dv = _merged_product(turned(weights), d_mixed)
+    dk = _merged_product(transposed(change), q)
+    dv = _merged_product(transposed(weights), d_mixed)
     across = rows(x).T
     return (
         Thunk(lambda: np.dot(across, rows(dq)) * scale_of(k)),
@@ -80,7 +80,7 @@ def _pull_multi_head(
 
 
 def _push_multi_head(kept: Any, wo: Any, num_heads: int, tq: Any = None, tk: Any = None, tv: Any = None) -> Any:
-    """The tangent of the result, given those of some of the projections: queries (scaled), keys and values."""
+    """The tangent of the result, given the tangents of some projections: queries (scaled), keys and values."""
     q, k, v, weights, *_ = kept
     parts: list[Any] = []
     if tq is not None:
@@ -104,7 +104,7 @@ def _batch_multi_head(
         return op(*weights, x, mask, **static)
 
     def each(x: Any, weight: Any) -> Any:
-        """The product of every example with a weight of its own, or with that of all."""
+        """The product of every example with its own weight, or with the shared weight."""
         examples = np.reshape(x, (size, math.prod(x.shape[1:-1]), x.shape[-1]))
         return np.reshape(np.matmul(examples, weight), (*x.shape[:-1], weight.shape[-1]))
 
@@ -140,12 +140,12 @@ def multi_head_attention(
     *,
     num_heads: int,
 ) -> Float[Tensor, "*batch n dim"]:
-    """Self-attention by several heads at once, each with its own part of the projections of x.
+    """Self-attention by several heads at once; each head has its own part of the projections of x.
 
     Float "dim heads*d", Float "dim heads*d", Float "dim heads*d", Float "heads*d dim", Float "*batch n dim", and Bool
     that broadcasts to "*batch heads n n" (True where a query may attend) -> Float "*batch n dim". Head h uses the
-    columns h*d to (h+1)*d of `wq`, `wk` and `wv`, and those rows of `wo`; weights are multiplied from the right, `x @
-    wq`. float16 is computed in float32.
+    columns h*d to (h+1)*d of `wq`, `wk` and `wv`, and the same rows of `wo`; weights multiply from the right, `x @ wq`.
+    float16 is computed in float32.
 
     Raises ArgumentError if `num_heads` does not divide the width of the projections, ShapeError where shapes disagree,
     DTypeError for a mask that is not bool. Source: Vaswani et al., "Attention is all you need", 2017, section 3.2.2.

@@ -1,7 +1,7 @@
 """Normalization of each example by itself: layer_norm, rms_norm, group_norm and instance_norm.
 
-Each keeps from the forward pass what its closed-form derivatives need: the centered values, and by how much every row
-of them was scaled. Statistics of float16 are taken in float32, which neither overflows nor loses small variances.
+The residuals of each are what its closed-form derivatives need: the centered values, and the scale of every row.
+Statistics of float16 are computed in float32, which neither overflows nor loses small variances.
 """
 
 from __future__ import annotations
@@ -32,17 +32,18 @@ from tapem import ArgumentError, Tensor, Thunk, primitive
 
 # Rules ----------------------------------------------------------------------------------------------------------------
 
-# A row is what statistics are taken of. What is kept are the centered values by channels; one factor per row, by which
-# their variance becomes 1; and that factor times gamma. Operands are x, gamma and, where the mean is taken out, beta.
+# A row is the set of values that share one mean and variance. The residuals are the centered values by channels, one
+# factor per row that makes its variance 1, and that factor times gamma. Operands are x, gamma and, where the op
+# subtracts the mean, beta.
 
 
 def _by_row(x: Any, count: int) -> Any:
-    """Values by channels as the rows of a matrix, of which there are `count`."""
+    """Values by channels as the `count` rows of a matrix."""
     return x if x.ndim == 2 and x.shape[0] == count else x.reshape(count, math.prod(x.shape) // max(count, 1))
 
 
 def _row_sums(sums: Any, weights: Any, count: int) -> Any:
-    """The sum of every row, as a column, where these are the sums of each example's channels, and their weights."""
+    """The weighted sum of every row, as a column, from the sums of each example's channels and their weights."""
     if sums.shape[0] == count:
         return np.dot(sums, weights)[:, None]
     weighted = _by_row(sums * weights, count)
@@ -110,7 +111,7 @@ def _push_beta(t: Any, y: Any, kept: Any, *_: Any, **__: Any) -> Any:
 
 
 def _normalized(values: Any, groups: int, x: Any, gamma: Any, beta: Any, eps: float) -> Any:
-    """The value and what is kept, for values that stand by channels."""
+    """The value and the residuals, for values by channels."""
     by_row = _by_row(wide(values), values.shape[0] * groups)
     centered, scale, *_ = center(by_row, row_means(by_row), eps)
     centered = centered.reshape(values.shape)
@@ -134,7 +135,7 @@ _centered: Any = {
 def layer_norm(
     x: Float[Tensor, "*batch dim"], gamma: Float[Tensor, "dim"], beta: Float[Tensor, "dim"], *, eps: float = 1e-6
 ) -> Float[Tensor, "*batch dim"]:
-    """Every row with mean 0 and variance 1, then scaled and shifted: `gamma (x - mean) / sqrt(var + eps) + beta`.
+    """Give every row mean 0 and variance 1, then scale and shift: `gamma (x - mean) / sqrt(var + eps) + beta`.
 
     Float "*batch dim", Float "dim", Float "dim" -> Float "*batch dim". Mean and (biased) variance are those of the last
     axis. A row of equal elements becomes beta. float16 is computed in float32.
@@ -153,10 +154,10 @@ def layer_norm(
 def rms_norm(
     x: Float[Tensor, "*batch dim"], gamma: Float[Tensor, "dim"], *, eps: float = 1e-6
 ) -> Float[Tensor, "*batch dim"]:
-    """Every row with mean square 1, then scaled: `gamma x / sqrt(mean(x^2) + eps)`.
+    """Give every row mean square 1, then scale: `gamma x / sqrt(mean(x^2) + eps)`.
 
-    Float "*batch dim", Float "dim" -> Float "*batch dim". The mean is that of the last axis, and is not taken out. A
-    row of zeros stays as it is. float16 is computed in float32.
+    Float "*batch dim", Float "dim" -> Float "*batch dim". The mean square is that of the last axis; the mean itself is
+    not subtracted. A row of zeros stays zero. float16 is computed in float32.
 
     Raises ShapeError where the sizes disagree, ArgumentError unless eps is positive, DTypeError for integers. Source:
     Zhang and Sennrich, "Root mean square layer normalization", 2019.
@@ -186,12 +187,12 @@ def group_norm(
     eps: float = 1e-6,
     spatial_axes: int | None = None,
 ) -> Float[Tensor, "*shape"]:
-    """Each group of channels of each example with mean 0 and variance 1; then channels are scaled and shifted.
+    """Give each group of channels of each example mean 0 and variance 1, then scale and shift the channels.
 
     Float "*batch channels *spatial", Float "channels", Float "channels" -> Float "*batch channels *spatial". There are
     `num_groups` groups of neighboring channels; mean and (biased) variance are over the group and all its positions.
-    `spatial_axes` is the number of axes that follow the channels; without it the channels are axis 1. float16 is
-    computed in float32.
+    `spatial_axes` is the number of axes after the channels; without it the channels are axis 1. float16 is computed in
+    float32.
 
     Raises ArgumentError for a number of groups that does not divide the channels or an eps that is not positive,
     ShapeError where sizes disagree, DTypeError for integers. Source: Wu and He, "Group normalization", 2018.
@@ -215,11 +216,11 @@ def instance_norm(
     eps: float = 1e-6,
     spatial_axes: int | None = None,
 ) -> Float[Tensor, "*shape"]:
-    """Each channel of each example with mean 0 and variance 1 over its positions, then scaled and shifted.
+    """Give each channel of each example mean 0 and variance 1 over its positions, then scale and shift.
 
     Float "*batch channels *spatial", Float "channels", Float "channels" -> Float "*batch channels *spatial".
-    `spatial_axes` is the number of axes that follow the channels; without it the channels are axis 1. float16 is
-    computed in float32.
+    `spatial_axes` is the number of axes after the channels; without it the channels are axis 1. float16 is computed in
+    float32.
 
     Raises ArgumentError unless eps is positive, ShapeError where sizes disagree, DTypeError for integers. Source:
     Ulyanov, Vedaldi and Lempitsky, "Instance normalization: the missing ingredient for fast stylization", 2016.
@@ -234,7 +235,7 @@ def instance_norm(
 
 
 def check_groups(op: str, num_groups: Any, channels: int) -> None:
-    """ArgumentError unless this is a number of groups that divides the channels."""
+    """Raise ArgumentError for a number of groups that does not divide the channels."""
     check_count(op, "num_groups", num_groups)
     if channels % num_groups:
         raise ArgumentError(f"{op}: {channels} channels do not divide into num_groups={num_groups} equal groups.")

@@ -1,4 +1,4 @@
-"""Plans: what is asked of a convolution, checked, and every shape that the work passes through, found once."""
+"""Plans: the checked arguments of a convolution, and every shape of its computation, found once."""
 
 from __future__ import annotations
 
@@ -10,21 +10,22 @@ from layers.ops.arguments import check_count, is_integer
 from layers.ops.windows import Geometry, Sizes, geometry, remembered, transposed_geometry
 from tapem import ArgumentError, ShapeError
 
-# A row of the result with fewer elements than this is not worth a product of its own.
+# A row of the result with fewer elements than this is not worth its own product.
 _SHORT = 64
-# Unfolded inputs of up to so many elements are kept from the forward pass: they fit into the caches, where reading them
-# again takes less than unfolding again does. Larger ones would only take memory.
+# The residuals hold unfolded inputs of at most this many elements: they fit into the caches, where reading them again
+# takes less time than unfolding again. Larger ones would only take memory.
 _KEPT = 1 << 20
-# Larger ones are unfolded a few rows at a time, which are to have no more elements than this.
+# Larger inputs are unfolded a few rows at a time, with at most this many elements.
 _BLOCK = 1 << 18
-# How many elements the shares that rows have in the gradient of a kernel may take before they are summed.
+# The rows' contributions to the gradient of a kernel are summed once they take this many elements.
 _SHARES = 1 << 20
 
 
 class Plan:
     """All shapes of one convolution, found once: from x (*batch, channels, *at.size) to y (*batch, out, *at.out).
 
-    `channels` and `out` count all groups. Where rows are short, all spatial axes are columns, of a single row.
+    The arguments `channels` and `out` count all groups. Where rows are short, all spatial axes are columns of a single
+    row.
     """
 
     def __init__(self, at: Geometry, batch: Sizes, groups: int, channels: int, out: int) -> None:
@@ -40,7 +41,7 @@ class Plan:
         axes = len(at.size)
         single = axes > len(self.given.size)
 
-        # From (*batch, channels, *spatial) to the layout of the work, and back.
+        # From (*batch, channels, *spatial) to the layout of the computation, and back.
         self.x_split = (examples, groups, self.channels, *at.size)
         self.y_split = (examples, groups, self.out, *at.out)
         self.to_rows = (1, 3, 2, *range(4, axes + 3), 0)
@@ -78,7 +79,7 @@ def _in_single_row(at: Geometry) -> Geometry:
 
 
 def _meetings(at: Geometry) -> tuple[tuple[Any, Any], ...]:
-    """For each tap along the columns: its index among the windows, and the elements of the padded input it meets."""
+    """For each tap along the columns: its index in the windows, and the elements of the padded input that it meets."""
     leading = (slice(None),) * 3
     along = [
         [(tap, slice(tap * d, tap * d + s * (n - 1) + 1, s)) for tap in range(taps)]
@@ -90,63 +91,67 @@ def _meetings(at: Geometry) -> tuple[tuple[Any, Any], ...]:
     )
 
 
-def _check_channels(what: str, kernel: Sizes, x: Sizes, groups: Any, transposed: bool) -> None:
-    """An error for axes, channels and groups that do not fit."""
+def _check_channels(caller: str, kernel: Sizes, x: Sizes, groups: Any, transposed: bool) -> None:
+    """Raise ShapeError or ArgumentError for axes, channels and groups that do not fit."""
     axes = len(kernel) - 2
     if axes < 1:
         raise ShapeError(
-            f"{what}: kernel {kernel} has {len(kernel)} axes, but needs (out, in, *spatial) with at least one spatial "
-            "axis; without any, use linear."
+            f"{caller}: kernel {kernel} has {len(kernel)} axes, but needs (out, in, *spatial) with at least one "
+            "spatial axis; for a kernel without spatial axes use linear."
         )
     if len(x) < axes + 1:
         raise ShapeError(
-            f"{what}: x {x} has {len(x)} axes, but a kernel {kernel} with {axes} spatial axes needs "
+            f"{caller}: x {x} has {len(x)} axes, but a kernel {kernel} with {axes} spatial axes needs "
             f"(*batch, channels, *spatial), at least {axes + 1}."
         )
-    check_count(what, "groups", groups)
+    check_count(caller, "groups", groups)
     name, takes = ("in", kernel[0]) if transposed else ("out", kernel[1] * groups)
     if kernel[0] % groups:
-        raise ArgumentError(f"{what}: groups={groups} does not divide the {kernel[0]} '{name}' channels of the kernel.")
+        raise ArgumentError(
+            f"{caller}: groups={groups} does not divide the {kernel[0]} '{name}' channels of the kernel."
+        )
     if x[-axes - 1] != takes:
         grouped = f" with groups={groups}" if groups != 1 else ""
-        raise ShapeError(f"{what}: x {x} has {x[-axes - 1]} channels, but kernel {kernel}{grouped} takes {takes}.")
+        raise ShapeError(f"{caller}: x {x} has {x[-axes - 1]} channels, but kernel {kernel}{grouped} takes {takes}.")
 
 
 @remembered
-def conv_plan(what: str, kernel: Sizes, x: Sizes, stride: Any, padding: Any, dilation: Any, groups: Any) -> Plan:
-    """The plan of `conv`, from the shapes of its kernel and x; an error for what cannot be. `what` names it there."""
-    _check_channels(what, kernel, x, groups, transposed=False)
+def conv_plan(caller: str, kernel: Sizes, x: Sizes, stride: Any, padding: Any, dilation: Any, groups: Any) -> Plan:
+    """The plan of `conv`, from the shapes of its kernel and x; `caller` is the name shown in errors."""
+    _check_channels(caller, kernel, x, groups, transposed=False)
     batch, spatial = x[: 1 - len(kernel)], x[2 - len(kernel) :]
-    at = geometry(what, spatial, kernel[2:], stride, padding, dilation)
+    at = geometry(caller, spatial, kernel[2:], stride, padding, dilation)
     return Plan(at, batch, int(groups), kernel[1] * groups, kernel[0])
 
 
 @remembered
 def conv_transpose_plan(
-    what: str, kernel: Sizes, x: Sizes, stride: Any, padding: Any, output_padding: Any, dilation: Any, groups: Any
+    caller: str, kernel: Sizes, x: Sizes, stride: Any, padding: Any, output_padding: Any, dilation: Any, groups: Any
 ) -> Plan:
-    """The plan of the convolution of which `conv_transpose` is the transpose, which ends in the shape of x."""
-    _check_channels(what, kernel, x, groups, transposed=True)
+    """The plan of the convolution whose transpose is `conv_transpose`; its result has the shape of x."""
+    _check_channels(caller, kernel, x, groups, transposed=True)
     batch, spatial = x[: 1 - len(kernel)], x[2 - len(kernel) :]
-    at = transposed_geometry(what, spatial, kernel[2:], stride, padding, output_padding, dilation)
+    at = transposed_geometry(caller, spatial, kernel[2:], stride, padding, output_padding, dilation)
     return Plan(at, batch, int(groups), kernel[1] * groups, kernel[0])
 
 
 @remembered
 def gradient_plan(
-    what: str, x: Sizes, cotangent: Sizes, taps: Sizes, stride: Any, padding: Any, dilation: Any, groups: Any
+    caller: str, x: Sizes, cotangent: Sizes, taps: Sizes, stride: Any, padding: Any, dilation: Any, groups: Any
 ) -> Plan:
     """The plan of the convolution of x whose result has this cotangent."""
     axes = len(taps)
     if min(len(x), len(cotangent)) < axes + 1 or x[: -axes - 1] != cotangent[: -axes - 1]:
-        raise ShapeError(f"{what}: x {x} and cotangent {cotangent} need (*batch, channels, *spatial) with equal batch.")
+        raise ShapeError(
+            f"{caller}: x {x} and cotangent {cotangent} need (*batch, channels, *spatial) with equal batch."
+        )
     channels, out = x[-axes - 1], cotangent[-axes - 1]
     if not is_integer(groups) or groups < 1 or channels % groups or out % groups:
-        raise ArgumentError(f"{what}: groups={groups!r} does not divide the {channels} and {out} channels.")
-    at = geometry(what, x[-axes:], taps, stride, padding, dilation)
+        raise ArgumentError(f"{caller}: groups={groups!r} does not divide the {channels} and {out} channels.")
+    at = geometry(caller, x[-axes:], taps, stride, padding, dilation)
     if cotangent[-axes:] != at.out:
         raise ShapeError(
-            f"{what}: cotangent {cotangent} has the size {cotangent[-axes:]}, but the result has {at.out}."
+            f"{caller}: cotangent {cotangent} has the size {cotangent[-axes:]}, but the result has {at.out}."
         )
     return Plan(at, x[: -axes - 1], int(groups), channels, out)
 

@@ -1,8 +1,8 @@
-"""Where the windows of a pool stand, and which elements each tap of them meets.
+"""Where the windows of a pool stand, and which elements each of their taps meets.
 
-Nothing is copied into windows: a tap of the kernel meets a strided slice of x in all windows at once, so a pool is one
-ufunc for each tap, whatever the number of pixels and examples. Slices that would reach into the padding are cut off;
-so padded elements do not exist, and cannot win. Results lie in memory in the order in which x does.
+Nothing is copied into windows: over all windows, a tap of the kernel meets a strided slice of x, so a pool is one ufunc
+per tap, for any number of pixels and examples. Slices end where the padding begins; so padded elements do not exist,
+and cannot win. Results have the memory order of x.
 """
 
 from __future__ import annotations
@@ -24,27 +24,27 @@ Signal: TypeAlias = Float[Tensor, "..."]
 
 
 @remembered
-def windows_on(what: str, shape: Sizes, kernel_size: Any, stride: Any, padding: Any, axes: int | None) -> Geometry:
-    """Where the windows of a pool stand on an input; `axes` spatial axes, or as many as `kernel_size` says if None.
+def windows_on(caller: str, shape: Sizes, kernel_size: Any, stride: Any, padding: Any, axes: int | None) -> Geometry:
+    """Where the windows of a pool stand on an input with `axes` spatial axes; None: as many as `kernel_size` entries.
 
-    Raises ArgumentError for an argument that is none, or where a window would lie wholly in the padding; ShapeError for
-    an input with too few axes, or one that is smaller than the window.
+    Raises ArgumentError for an invalid argument, or where a window would lie wholly in the padding; ShapeError for an
+    input with too few axes, or one that is smaller than the window.
     """
     if axes is None:
         axes = len(kernel_size) if isinstance(kernel_size, tuple | list) else max(len(shape) - 2, 1)
-    kernel = per_axis(what, "kernel_size", kernel_size, max(axes, 1), 1)
+    kernel = per_axis(caller, "kernel_size", kernel_size, max(axes, 1), 1)
     if len(shape) < axes + 1:
         raise ShapeError(
-            f"{what}: x has shape {shape}, but kernel_size={kernel_size!r} needs channels and {axes} spatial "
+            f"{caller}: x has shape {shape}, but kernel_size={kernel_size!r} needs channels and {axes} spatial "
             f"ax{'es' if axes > 1 else 'is'}, behind any batch axes."
         )
     size = tuple(shape[-axes:])
-    at = geometry(what, size, kernel, kernel if stride is None else stride, padding, 1)
+    at = geometry(caller, size, kernel, kernel if stride is None else stride, padding, 1)
     for n, taps, step, (before, after), out in zip(size, kernel, at.stride, at.padding, at.out, strict=True):
         if n == 0 or before >= taps or (out - 1) * step - before >= n:
             raise ArgumentError(
-                f"{what}: padding {(before, after)}{'' if n else ' on 0 elements'} leaves a window of "
-                f"{taps} with nothing but padding; padding must be smaller than kernel_size."
+                f"{caller}: padding {(before, after)}{'' if n else ' on 0 elements'} leaves a window of "
+                f"{taps} with only padding; padding must be smaller than kernel_size."
             )
     return at
 
@@ -80,7 +80,7 @@ def _along_axes(at: Geometry) -> tuple[tuple[tuple[slice, slice], ...], ...]:
 
 
 def _index(slices: Sequence[slice], sizes: Sizes) -> Any:
-    """The last axes indexed with these slices; all of it, which costs least, where they leave nothing out."""
+    """The index of these slices on the last axes; `...`, which costs least, if they select every element."""
     whole = all(own == slice(0, size, 1) for own, size in zip(slices, sizes, strict=True))
     return ... if whole else (..., *slices)
 
@@ -89,7 +89,7 @@ def _index(slices: Sequence[slice], sizes: Sizes) -> Any:
 def meetings_of(at: Geometry) -> tuple[tuple[Any, Any], ...]:
     """For each tap, in row-major order: the windows in which it meets an element, and those elements, as indices.
 
-    Taps that meet nothing but padding are left out.
+    Taps that meet only padding are left out.
     """
     return tuple(
         (_index([windows for windows, _ in tap], at.out), (..., *(elements for _, elements in tap)))
@@ -99,7 +99,7 @@ def meetings_of(at: Geometry) -> tuple[tuple[Any, Any], ...]:
 
 @functools.lru_cache(maxsize=1024)
 def _meetings_by_axis(at: Geometry) -> tuple[tuple[tuple[Any, Any], ...], ...]:
-    """Likewise for the taps along each axis alone, where the axes before it are pooled already."""
+    """The meetings of the taps along each axis alone, after the axes before it have been pooled."""
     everything = slice(None)
     return tuple(
         tuple(
@@ -124,7 +124,7 @@ def _met(tap: int, n: int, step: int, before: int, out: int) -> tuple[slice, sli
 
 
 def reduced(combine: np.ufunc, start: float, x: Any, at: Geometry) -> Any:
-    """What a ufunc makes of the elements of each window: one axis after the other, so 3 x 3 taps are 3 + 3."""
+    """Reduce the elements of each window with a ufunc, one axis after the other, so 3 x 3 taps take 3 + 3 steps."""
     for axis, meetings in enumerate(_meetings_by_axis(at)):
         (windows, elements), *rest = meetings
         if all(own is ... for own, _ in meetings):  # every tap meets an element in every window
@@ -143,12 +143,12 @@ def reduced(combine: np.ufunc, start: float, x: Any, at: Geometry) -> Any:
 
 
 def batch_windows(op: Any, size: int, inputs: Sequence[Any], mapped: Sequence[bool], static: Mapping[str, Any]) -> Any:
-    """One more batch axis in front, for all operands."""
+    """The batch rule that adds one batch axis in front of all operands."""
     return op(*all_mapped(size, inputs, mapped), **static)
 
 
 def batch_pool(op: Any, size: int, inputs: Sequence[Any], mapped: Sequence[bool], static: Mapping[str, Any]) -> Any:
-    """Likewise for pools of any rank: what an integer stands for is seen from the shape of one example."""
+    """The batch rule for pools of any rank: the shape of one example says how many axes an integer stands for."""
     kernel_size = static["kernel_size"]
     if not isinstance(kernel_size, tuple):
         kernel_size = (kernel_size,) * (inputs[0].ndim - 3)

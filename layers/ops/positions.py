@@ -1,4 +1,4 @@
-"""Where in a sequence an element stands, for networks that would not know: sinusoidal and rotary positions."""
+"""Sinusoidal and rotary positions: they tell a network where in a sequence an element stands."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ from tapem import ArgumentError, DTypeError, Num, ShapeError, Tensor, primitive,
 
 
 def check_base(op: str, base: Any) -> None:
-    """ArgumentError unless the base is a number of at least 1."""
+    """Raise ArgumentError unless the base is a finite number of at least 1."""
     if not (is_number(base) and 1 <= base < math.inf):
         raise ArgumentError(f"{op}: base is {base!r}, but must be a finite number of at least 1.")
 
 
 def _frequencies(dim: int, base: float) -> Any:
-    """The angle in radians by which each pair of elements turns from one position to the next, falling from 1."""
+    """The angle in radians by which each pair of elements turns per position; the angles fall from 1."""
     return float(base) ** (-np.arange(0, dim, 2) / max(dim, 1))
 
 
 def sinusoidal_positions(
     n: int, dim: int, *, base: float = 10000.0, dtype: npt.DTypeLike = np.float32
 ) -> npt.NDArray[Any]:
-    """A vector for each position 0, ..., n - 1, to be added to what stands there: Float "n dim".
+    """A vector for each position 0, ..., n - 1, to add to the value at that position: Float "n dim".
 
-    Column 2i is `sin(position / base^(2i / dim))`, column 2i + 1 the cosine of that.
+    Column 2i is `sin(position / base^(2i / dim))`, column 2i + 1 the cosine of the same angle.
 
-    Raises ArgumentError for a negative n or dim, or a base below 1, DTypeError for a dtype that is not of floats.
+    Raises ArgumentError for a negative n or dim, or a base below 1, DTypeError for a dtype that is not a float dtype.
     Source: Vaswani et al., "Attention is all you need", 2017, section 3.5.
 
     >>> sinusoidal_positions(2, 4).round(2)
@@ -55,7 +55,7 @@ def sinusoidal_positions(
 
 
 def _pairs(x: Any) -> Any:
-    """The elements of the last axis in pairs of neighbors."""
+    """The elements of the last axis, in pairs of neighbors."""
     return np.reshape(x, (*x.shape[:-1], x.shape[-1] // 2, 2))
 
 
@@ -68,13 +68,13 @@ def _broadcasts_to(small: tuple[int, ...], large: tuple[int, ...]) -> bool:
 
 
 def _back(g: Any, positions: Any, base: float) -> Any:
-    """The rotation the other way round, which is the transpose."""
-    # The int8 makes unsigned positions signed, and leaves the dtype of all others as it is.
+    """The rotation in the other direction, which is the transpose."""
+    # The int8 makes unsigned positions signed, and leaves all other dtypes unchanged.
     return rotary_embedding(g, _places(g, positions) * np.int8(-1), base=base)
 
 
 def _slope(y: Any, base: float) -> Any:
-    """The derivative of the rotated vectors by their position: each pair turned by 90 degrees, times its frequency."""
+    """The derivative of rotated vectors by position: each pair, rotated by 90 degrees, times its frequency."""
     pairs = _pairs(y)
     turned = np.stack([-pairs[..., 1], pairs[..., 0]], axis=-1)
     frequencies = _frequencies(y.shape[-1], base).astype(y.dtype)[:, None]
@@ -105,12 +105,12 @@ def _batch(op: Any, size: int, inputs: Sequence[Any], mapped: Sequence[bool], st
 def rotary_embedding(
     x: Float[Tensor, "*batch n d"], positions: Num[Tensor, "..."] | None = None, *, base: float = 10000.0
 ) -> Float[Tensor, "*batch n d"]:
-    """Every vector rotated according to its position, so that the product of two tells how far apart they stand.
+    """Rotate every vector according to its position, so that the product of two depends on their distance.
 
     Float "*batch n d", where d is even, and Num that broadcasts to "*batch n" (0, ..., n - 1 by default) ->
-    Float "*batch n d". Neighbors are pairs: elements 2i and 2i + 1 are rotated by `position / base^(2i / d)` radians.
-    Lengths stay what they are, and `rotary_embedding(q)[m] @ rotary_embedding(k)[n]` depends on m and n by m - n
-    alone. Positions may be floats, and have a derivative then.
+    Float "*batch n d". Neighbors are pairs: elements 2i and 2i + 1 turn by `position / base^(2i / d)` radians. Lengths
+    do not change, and `rotary_embedding(q)[m] @ rotary_embedding(k)[n]` depends on m and n only by m - n. Float
+    positions have a derivative.
 
     Raises ShapeError for an odd d or positions that do not fit, ArgumentError for a base below 1. Source: Su et al.,
     "RoFormer: enhanced transformer with rotary position embedding", 2021, section 3.4.2.
@@ -129,7 +129,7 @@ def rotary_embedding(
     if not _broadcasts_to(places.shape, x.shape[:-1]):
         raise ShapeError(
             f"rotary_embedding(x, positions): positions has shape {places.shape}, which does not broadcast to "
-            f"{x.shape[:-1]}, the axes of x but the last."
+            f"{x.shape[:-1]}, the axes of x without the last."
         )
     angles = places[..., None] * _frequencies(x.shape[-1], base)  # in float64: positions may be large
     cos, sin = np.cos(angles).astype(x.dtype), np.sin(angles).astype(x.dtype)

@@ -1,6 +1,6 @@
-"""Signals, images and volumes: what is written for images, with two spatial axes, said of one axis or three.
+"""Signals, images and volumes: text that is written for images, with two spatial axes, reworded for one or three.
 
-So the ops and layers of one family are made from one definition, and each has a signature and a help of its own.
+So one definition makes the ops and layers of a family, and each has its own signature and help.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ _WORDS = {
 
 
 def reworded(text: str, axes: int) -> str:
-    """A text about images, said of signals (1 axis) or volumes (3 axes).
+    """A text about images, reworded for signals (1 axis) or volumes (3 axes).
 
-    Names that belong to the axes h and w stand beside each other, and so do sizes along them, which are equal.
+    Names of the axes h and w must stand beside each other; so must sizes along them, which must be equal.
 
     >>> reworded('max_pool2d takes images, "*batch h w" -> "h_out w_out", such as (8, 28, 28)', 1)
     'max_pool1d takes signals, "*batch w" -> "w_out", such as (8, 28)'
@@ -37,9 +37,9 @@ def reworded(text: str, axes: int) -> str:
 
 
 def for_axes(axes: int) -> Callable[[F], F]:
-    """Decorate a function that is written for images: its name, annotations and docstring speak of so many axes.
+    """Decorate a function that is written for images: reword its name, annotations and docstring for `axes` axes.
 
-    Annotations must be postponed (`from __future__ import annotations`), for they are texts to be reworded.
+    Annotations must be postponed (`from __future__ import annotations`), since the decorator rewords their text.
 
     >>> @for_axes(1)
     ... def blur2d(x: Float[Tensor, "h w"]): ...

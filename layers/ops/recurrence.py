@@ -1,8 +1,8 @@
-"""Recurrent networks over time: rnn, lstm and gru, with weights laid out as PyTorch lays them out.
+"""Recurrent networks over time: rnn, lstm and gru, with the weight layout of PyTorch.
 
-What enters the network is projected for all times at once, by one product of matrices; what remains for the loop over
-time is the part that needs the state before. The loop is written with ops, so a tape holds every step, and derivatives
-of any order are those of the ops: backpropagation through time is the reverse sweep.
+One product of matrices projects the input of all times at once; the loop over time computes only the part that needs
+the previous state. The loop consists of ops, so a tape holds every step, and derivatives of any order are those of the
+ops: backpropagation through time is the reverse sweep.
 """
 
 from __future__ import annotations
@@ -25,22 +25,22 @@ State: TypeAlias = Float[Tensor, "*batch hidden"]
 
 
 def _projected(w_ih: Any, bias: Any, x: Any) -> Any:
-    """`x W^T + b` for all times at once, with time as the first axis, along which the loop goes."""
+    """`x W^T + b` for all times at once, with time as the first axis, since the loop runs along it."""
     return linear(w_ih, bias, np.moveaxis(x, -2, 0))
 
 
 def _start(state: Any, projected: Any, hidden: int) -> Any:
-    """The state before the first step: zeros, if none is given."""
+    """The state before the first step: the given one, or zeros."""
     return np.zeros((*projected.shape[1:-1], hidden), projected.dtype) if state is None else state
 
 
 def _outputs(states: Sequence[Any], projected: Any, hidden: int) -> Any:
-    """The states after each step, with time as the last axis but one; a sequence of no steps has none."""
+    """The states after each step, with time as the last axis but one; an empty sequence has no states."""
     return np.stack(states, axis=-2) if states else np.moveaxis(projected[..., :hidden], 0, -2)
 
 
 def check_nonlinearity(op: str, nonlinearity: str) -> None:
-    """ArgumentError for any nonlinearity but "tanh" and "relu"."""
+    """Raise ArgumentError for any nonlinearity but "tanh" and "relu"."""
     if nonlinearity not in ("tanh", "relu"):
         raise ArgumentError(f'{op}: nonlinearity is {nonlinearity!r}, but must be "tanh" or "relu".')
 
@@ -72,11 +72,11 @@ def rnn(
     """
     check_nonlinearity("rnn(w_ih, w_hh, b_ih, b_hh, x, h)", nonlinearity)
     squash: Any = tm.relu if nonlinearity == "relu" else np.tanh
-    projected, turned = _projected(w_ih, b_ih + b_hh, x), w_hh.T
+    projected, recurrent = _projected(w_ih, b_ih + b_hh, x), w_hh.T
     state = _start(h, projected, w_hh.shape[1])
     states: list[Any] = []
     for entering in projected:
-        state = squash(entering + times(state, turned))
+        state = squash(entering + times(state, recurrent))
         states.append(state)
     return _outputs(states, projected, w_hh.shape[1]), state
 
@@ -91,7 +91,7 @@ def lstm(
     h: State | None = None,
     c: State | None = None,
 ) -> tuple[Outputs, tuple[State, State]]:
-    """The long short-term memory: a cell state c that is kept, filled and read through gates.
+    """The long short-term memory: gates keep, fill and read a cell state c.
 
     Float "4*hidden in", Float "4*hidden hidden", two Float "4*hidden", Float "*batch time in", and the states before
     the first step, two Float "*batch hidden" (zeros by default) -> (Float "*batch time hidden", (Float "*batch hidden",
@@ -111,11 +111,11 @@ def lstm(
     """
     hidden = w_hh.shape[1]
     check_gates("lstm(w_ih, w_hh, b_ih, b_hh, x, h, c)", "w_hh", w_hh.shape[0], hidden, "ifgo")
-    projected, turned = _projected(w_ih, b_ih + b_hh, x), w_hh.T
+    projected, recurrent = _projected(w_ih, b_ih + b_hh, x), w_hh.T
     output, cell = _start(h, projected, hidden), _start(c, projected, hidden)
     outputs: list[Any] = []
     for entering in projected:
-        output, cell = lstm_cell(entering, times(output, turned), cell)
+        output, cell = lstm_cell(entering, times(output, recurrent), cell)
         outputs.append(output)
     return _outputs(outputs, projected, hidden), (output, cell)
 
@@ -129,7 +129,7 @@ def gru(
     x: Sequences,
     h: State | None = None,
 ) -> tuple[Outputs, State]:
-    """The gated recurrent unit: a state h, of which a gate z says how much is kept.
+    """The gated recurrent unit: a gate z says how much of the state h is kept.
 
     Float "3*hidden in", Float "3*hidden hidden", two Float "3*hidden", Float "*batch time in", and the state before
     the first step, Float "*batch hidden" (zeros by default) -> (Float "*batch time hidden", Float "*batch hidden"): the

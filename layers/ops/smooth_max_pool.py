@@ -1,6 +1,6 @@
 """A smooth maximum of every window: `smooth_max_pool`, `smooth_max_pool1d` to `smooth_max_pool3d`; see pool_windows.py.
 
-Its rules are written with the windows as an axis of their own, which costs memory, but leaves the rest to softmax.
+Its rules put the windows on their own axis, which costs memory, but leaves the rest to softmax.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from tapem import ArgumentError, Tensor, linear_in_all, primitive
     batch=batch_windows,
 )
 def windows_of(x: Signal, *, at: Geometry, fill: float = 0.0) -> Signal:
-    """The elements of every window, on a last axis of their own; `fill` where they lie in the padding.
+    """The elements of every window, on an added last axis; `fill` stands for padding.
 
     Float "*batch channels *spatial" -> Float "*batch channels *out taps".
     """
@@ -42,7 +42,7 @@ def windows_of(x: Signal, *, at: Geometry, fill: float = 0.0) -> Signal:
     batch=batch_windows,
 )
 def sum_of_windows(windows: Signal, *, at: Geometry) -> Signal:
-    """What the windows hold of every element, summed: the transpose of `windows_of`.
+    """For every element, the sum over the windows that contain it: the transpose of `windows_of`.
 
     Float "*batch channels *out taps" -> Float "*batch channels *spatial".
     """
@@ -52,41 +52,41 @@ def sum_of_windows(windows: Signal, *, at: Geometry) -> Signal:
     return sums
 
 
-def _weights(what: str, y: Any, x: Any, kernel_size: Any, stride: Any, padding: Any, axes: Any, beta: Any) -> Any:
-    """Where the windows stand, and the derivative of each one's smooth maximum by its elements, which sum to 1."""
-    at = windows_on(what, x.shape, kernel_size, stride, padding, axes)
-    # The differences are exact where they matter, and what y is does not: softmax takes any shift for the same.
+def _weights(caller: str, y: Any, x: Any, kernel_size: Any, stride: Any, padding: Any, axes: Any, beta: Any) -> Any:
+    """Where the windows stand, and the derivatives of each window's smooth maximum, which sum to 1."""
+    at = windows_on(caller, x.shape, kernel_size, stride, padding, axes)
+    # The differences are exact where they matter; the value of y does not matter, since softmax ignores any shift.
     with np.errstate(over="ignore"):
         rises = windows_of(x, at=at, fill=-np.inf if beta > 0 else np.inf) - np.expand_dims(tm.detach(y), -1)
         return at, tm.softmax(float(beta) * rises, axis=-1)
 
 
 def _rules(name: str, axes: int | None) -> dict[str, Any]:
-    """The rules of the op of this name, with `axes` spatial axes, or as many as `kernel_size` says if None."""
-    what = f"{name}(x)"
+    """The rules of the op of this name, with `axes` spatial axes; for None, `kernel_size` gives their number."""
+    caller = f"{name}(x)"
 
     def pull(g: Any, y: Any, x: Any, kernel_size: Any, beta: Any, stride: Any, padding: Any) -> Any:
-        at, weights = _weights(what, y, x, kernel_size, stride, padding, axes, beta)
+        at, weights = _weights(caller, y, x, kernel_size, stride, padding, axes, beta)
         return sum_of_windows(np.expand_dims(g, -1) * weights, at=at)
 
     def push(t: Any, y: Any, x: Any, kernel_size: Any, beta: Any, stride: Any, padding: Any) -> Any:
-        at, weights = _weights(what, y, x, kernel_size, stride, padding, axes, beta)
+        at, weights = _weights(caller, y, x, kernel_size, stride, padding, axes, beta)
         return np.sum(windows_of(t, at=at) * weights, axis=-1)
 
     return {"rrule": (pull,), "frule": (push,), "batch": batch_pool if axes is None else batch_windows}
 
 
-def check_beta(what: str, beta: Any) -> None:
-    """ArgumentError for a beta that is not a finite number, or 0; `what` names the op or layer."""
+def check_beta(caller: str, beta: Any) -> None:
+    """Raise ArgumentError for a beta that is not finite, or is 0; `caller` is the name shown in errors."""
     if not is_number(beta) or not math.isfinite(beta) or beta == 0:
-        raise ArgumentError(f"{what}: beta is {beta!r}, but must be a finite number other than 0.")
+        raise ArgumentError(f"{caller}: beta is {beta!r}, but must be a finite number other than 0.")
 
 
 def _pooled(name: str, x: Any, kernel_size: Any, beta: Any, stride: Any, padding: Any, axes: int | None) -> Any:
     """The value of the op of this name."""
-    what = f"{name}(x)"
-    check_beta(what, beta)
-    at = windows_on(what, x.shape, kernel_size, stride, padding, axes)
+    caller = f"{name}(x)"
+    check_beta(caller, beta)
+    at = windows_on(caller, x.shape, kernel_size, stride, padding, axes)
     peaks = reduced(np.maximum, -np.inf, x, at) if beta > 0 else reduced(np.minimum, np.inf, x, at)
     sums = np.zeros_like(peaks)
     with np.errstate(over="ignore"):  # a difference of -inf has the weight 0, as it should
@@ -102,9 +102,9 @@ def smooth_max_pool(
     """A smooth maximum of every window, `log(sum(exp(beta x))) / beta`: it has a derivative everywhere.
 
     Float "*batch channels *spatial" -> Float "*batch channels *out". It exceeds the maximum by at most
-    `log(elements of a window) / beta`; with a negative `beta` it is a smooth minimum. Any finite x is fine. Padded
-    elements do not count. Other arguments and errors are those of `max_pool`; ArgumentError too for a `beta` that is
-    not finite, or 0.
+    `log(elements of a window) / beta`; with a negative `beta` it is a smooth minimum. x may be any finite number.
+    Padded elements do not count. Other arguments and errors are those of `max_pool`. Raises ArgumentError also for a
+    `beta` that is not finite, or is 0.
 
     >>> smooth_max_pool(np.array([[1.0, 1.0, 2.0, 1e4]]), (2,))
     array([[1.69314718e+00, 1.00000000e+04]])
@@ -113,7 +113,7 @@ def smooth_max_pool(
 
 
 def _over(axes: int):
-    """The pool over so many spatial axes."""
+    """The pool over `axes` spatial axes."""
     name = f"smooth_max_pool{axes}d"
 
     @primitive(**_rules(name, axes))

@@ -1,8 +1,8 @@
-"""What all normalizations share: values with mean 0 over some axes, their variance, and the derivative of both.
+"""The arithmetic that all normalizations share: values with mean 0, their variance, and the derivative of both.
 
-Values stand as (examples, channels), or (examples, channels, positions) where channels have several positions.
-Statistics are taken either by rows (each example, or each group of its channels, by itself) or by channels (over all
-examples and positions); what is one number per row or channel has a shape that broadcasts to the values.
+Values are (examples, channels), or (examples, channels, positions) where channels have several positions. Statistics
+are taken either by rows (each example, or each group of its channels, by itself) or by channels (over all examples and
+positions). One number per row or per channel has a shape that broadcasts to the values.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ Means: TypeAlias = Callable[[Any], Any]
 
 
 class Centered(NamedTuple):
-    """Values with mean 0, the factors by which their variance becomes 1, and the statistics that were taken.
+    """Values with mean 0, the factors that make their variance 1, and the statistics.
 
-    The factors are not multiplied in: together with gamma they are one number per channel, or few of them. The mean is
-    the sum of the two parts of `means`.
+    The values are not multiplied by the factors yet: the product of factors and gamma is smaller than the values. The
+    mean is the sum of the two parts of `means`.
     """
 
     values: Any
@@ -34,7 +34,7 @@ class Centered(NamedTuple):
 
 
 def check_eps(op: str, eps: Any) -> float:
-    """The number that is added to a variance; ArgumentError unless it is positive."""
+    """The number to add to a variance; raises ArgumentError unless it is positive."""
     if not (is_number(eps) and 0 < eps < math.inf):
         raise ArgumentError(
             f"{op}: eps is {eps!r}, but must be a positive number: it keeps values and derivatives finite where all "
@@ -47,7 +47,7 @@ def check_eps(op: str, eps: Any) -> float:
 
 
 def all_arrays(own: Any, *others: Any) -> bool:
-    """Whether these are arrays of one dtype, so that the first may be changed in place if it was made by the caller."""
+    """Whether all are arrays of one dtype: then the first may be changed in place, provided that the caller made it."""
     if type(own) is not np.ndarray:
         return False
     for other in others:
@@ -57,7 +57,7 @@ def all_arrays(own: Any, *others: Any) -> bool:
 
 
 def plus(own: Any, other: Any) -> Any:
-    """The sum; if `own` is an array, which must have been made by the caller, it becomes the sum."""
+    """The sum; an array `own`, which the caller must have made, is overwritten with it."""
     if all_arrays(own, other):
         own += other
         return own
@@ -65,19 +65,19 @@ def plus(own: Any, other: Any) -> Any:
 
 
 def minus(own: Any, other: Any) -> Any:
-    """The difference; if `own` is an array, which must have been made by the caller, it becomes the difference."""
+    """The difference; an array `own`, which the caller must have made, is overwritten with it."""
     if all_arrays(own, other):
         own -= other
         return own
     return own - other
 
 
-# Sums: as products with a vector, since that is one call to BLAS ------------------------------------------------------
+# Sums as products with a vector, since such a product is one call to BLAS ---------------------------------------------
 
 
 def shares(count: int, of: int, dtype: Any) -> Any:
-    """A vector of `1 / of`, which nobody may change."""
-    # A long one costs little beside the sums that it is made for, and should not be kept.
+    """A read-only vector of `count` numbers `1 / of`."""
+    # A long vector costs little compared to the sums that use it, and should not stay in the cache.
     return _kept_shares(count, of, dtype) if count <= 4096 else np.full(count, 1 / max(of, 1), dtype)
 
 
@@ -89,13 +89,13 @@ def _kept_shares(count: int, of: int, dtype: Any) -> Any:
 
 
 def row_means(x: Any) -> Means:
-    """The function that gives the mean of every row, as a column, of matrices like this one."""
+    """A function that gives the mean of every row, as a column, of matrices like x."""
     weights = shares(x.shape[1], x.shape[1], x.dtype)
     return lambda x: np.dot(x, weights)[:, None]
 
 
 def channel_means(x: Any) -> Means:
-    """The function that gives the mean of every channel, in a shape that broadcasts, of values like these."""
+    """A function that gives the mean of every channel, in a shape that broadcasts, of values like x."""
     weights = shares(x.shape[0], channel_count(x), x.dtype)
     return lambda x: per_channel(np.dot(weights, position_sums(x)), x)
 
@@ -110,7 +110,7 @@ def position_sums(x: Any) -> Any:
 
 
 def example_sums(matrix: Any) -> Any:
-    """The sum of the rows of a matrix, in which each example has one."""
+    """The sum of the rows of a matrix that has one row per example."""
     return np.dot(shares(matrix.shape[0], 1, matrix.dtype), matrix)
 
 
@@ -136,7 +136,7 @@ def center(x: Any, means: Means, eps: float) -> Centered:
     """The values without their mean, and `1 / sqrt(variance + eps)`."""
     mean = means(x)
     values = x - mean
-    # That mean was rounded, which far from 0 is a good part of the variance: what is left of it is taken out as well.
+    # The mean was rounded, which far from 0 is a good part of the variance, so the remaining mean is subtracted too.
     rest = means(values)
     values = minus(values, rest)
     variance = means(values * values)
@@ -144,7 +144,7 @@ def center(x: Any, means: Means, eps: float) -> Centered:
 
 
 def slope(change: Any, values: Any, along: Any, shift: Any = None) -> Any:
-    """`change - values * along - shift`: the form that derivatives of normalized values have; in place, as `minus`."""
+    """`change - values * along - shift`, the form of derivatives of normalized values; in place, as `minus`."""
     moved = values * along
     return minus(change, moved if shift is None else plus(moved, shift))
 

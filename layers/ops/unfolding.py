@@ -1,14 +1,14 @@
-"""Convolutions of arrays as products of matrices: where the work is done.
+"""Convolutions of arrays as products of matrices: the computation of all convolution ops.
 
-Arrays are laid out as (groups, rows, channels, *columns, examples): the first spatial axis is the rows, the others are
-the columns. What is gained:
+The layout of arrays is (groups, rows, channels, *columns, examples): the first spatial axis is the rows, the others are
+the columns. It has these advantages:
 
-- The examples stand last, so the elements that one tap meets lie in long runs, which are copied at the speed of memory.
-- The input is unfolded along its columns only, once for every tap there. The windows of consecutive taps along the rows
-  then follow each other in memory, and overlap from one row of the result to the next: a view shows, for every row of
-  the result, the matrix (taps and channels, columns and examples) that it is a product with. So an image is copied 5
-  times for a kernel of 5 x 5, not 25 times.
-- A matrix for one row of the result fits into the nearest caches, where BLAS is two to three times as fast as on one
+- The examples are last, so the elements that one tap meets lie in long runs, which are copied at the speed of memory.
+- The input is unfolded only along its columns, once for every tap there. The windows of consecutive taps along the rows
+  then follow each other in memory, and overlap from one row of the result to the next: a view gives, for every row of
+  the result, the matrix (taps and channels, columns and examples) that the kernel is multiplied by. So a kernel of
+  5 x 5 copies an image 5 times, not 25 times.
+- The matrix for one row of the result fits into the nearest caches, where BLAS is two to three times as fast as on one
   matrix for all rows.
 """
 
@@ -27,7 +27,7 @@ from layers.ops.windows import Sizes
 
 
 def correlate(kernel: Any, bias: Any, x: Any, plan: Plan) -> tuple[Any, Any]:
-    """The convolution, and the windows if they are worth keeping for the gradient of the kernel.
+    """The convolution, and the windows, or None if they are too large to keep for the gradient of the kernel.
 
     kernel (out, channels / groups, *taps), bias (out,) or None, x (*batch, channels, *size).
     """
@@ -47,7 +47,7 @@ def correlate(kernel: Any, bias: Any, x: Any, plan: Plan) -> tuple[Any, Any]:
 def correlate_transposed(kernel: Any, bias: Any, y: Any, plan: Plan) -> Any:
     """The transposed convolution: kernel (out, channels / groups, *taps), bias (channels,) or None, y (*batch, out, *).
 
-    What goes in is what comes out of the convolution, and the other way round.
+    Its operand has the shape of the convolution's result, and its result that of the convolution's operand.
     """
     dtype, kernel, y = _computed_in(kernel, y)
     y = _in_rows(y, plan.y_split, plan).reshape(plan.y_rows)
@@ -60,9 +60,9 @@ def correlate_transposed(kernel: Any, bias: Any, y: Any, plan: Plan) -> Any:
 
 
 def kernel_gradient(x: Any, cotangent: Any, plan: Plan, windows: Any = None) -> Any:
-    """The gradient of the convolution by its kernel: x (*batch, channels, *size), cotangent (*batch, out, *at.out).
+    """The gradient with respect to the kernel: x (*batch, channels, *size), cotangent (*batch, out, *at.out).
 
-    `windows` are those that `correlate` kept of x.
+    `windows` are the windows of x that `correlate` returned.
     """
     dtype, x, cotangent = _computed_in(x, cotangent)
     pulled = _in_rows(cotangent, plan.y_split, plan).reshape(plan.y_rows).swapaxes(2, 3)
@@ -81,7 +81,7 @@ def kernel_gradient(x: Any, cotangent: Any, plan: Plan, windows: Any = None) -> 
 
 
 def bias_gradient(cotangent: Any, plan: Plan) -> Any:
-    """The gradient of the convolution by its bias: the sums over examples and positions, as a product with ones."""
+    """The gradient with respect to the bias: the sums over examples and positions, as a product with ones."""
     dtype, cotangent, _ = _computed_in(cotangent, cotangent)
     rows = _in_rows(cotangent, plan.y_split, plan).reshape(plan.y_rows)
     sums = np.add.reduce(np.matmul(rows, np.ones(plan.width, cotangent.dtype)), axis=1)
@@ -92,7 +92,7 @@ def bias_gradient(cotangent: Any, plan: Plan) -> Any:
 
 
 def _computed_in(a: Any, b: Any) -> tuple[Any, Any, Any]:
-    """The dtype of the result, and the operands in the dtype of the work: BLAS does not know float16."""
+    """The dtype of the result, and the operands in the dtype of the computation: BLAS does not support float16."""
     dtype = a.dtype
     if dtype == b.dtype and dtype != np.float16:
         return dtype, a, b
@@ -102,9 +102,9 @@ def _computed_in(a: Any, b: Any) -> tuple[Any, Any, Any]:
 
 
 def _with_bias(y: Any, bias: Any, dtype: Any) -> tuple[Any, Any]:
-    """The sum, in y itself if its dtype can hold it, and the dtype of the result."""
+    """The sum, in place if y has the dtype of the bias, and the dtype of the result."""
     if y.dtype == bias.dtype:
-        y += bias  # the product is fresh, so nobody else sees it change
+        y += bias  # the product is new, so no other code holds it
         return y, dtype
     return y + bias, np.result_type(dtype, bias)
 
@@ -129,8 +129,8 @@ def _out_of_rows(y: Any, merged: Sizes, plan: Plan, dtype: Any) -> Any:
 def _windows(x: Any, plan: Plan) -> Iterator[tuple[slice, Any]]:
     """Rows of the result, and for each of them its matrix (taps along the rows, channels, taps of columns; positions).
 
-    All rows at once, if the windows are to be kept. Otherwise a few at a time, in the same memory, which stays in the
-    caches: a large array that is new costs more than what is written into it.
+    All rows at once, if the windows will be kept. Otherwise a few at a time, in the same memory, which stays in the
+    caches: to allocate a large array costs more than to fill it.
     """
     at, out = plan.at, plan.at.out[0]
     if plan.is_padded:
@@ -166,16 +166,16 @@ def _stacked(x: Any, shape: Sizes, taps: int, height: int, stride: int, dilation
 
 
 def _spread(kernel: Any, y: Any, plan: Plan) -> Any:
-    """The sums over the taps along the rows, for a stride of 1: a convolution along the rows, with the kernel turned.
+    """The sums over the taps along the rows, for a stride of 1: a convolution along the rows with the flipped kernel.
 
     (groups, at.out[0], out, width) -> (groups, at.size[0], channels * taps along the columns, width). Rows near the
-    edges meet fewer taps: they are products of their own.
+    edges meet fewer taps, so each of them is its own product.
     """
     groups, rows, out, width = y.shape
     taps, size = plan.taps, plan.at.size[0]
     matrix = kernel[:, :, :, ::-1].transpose(0, 2, 4, 3, 1).reshape(groups, plan.height, taps * out)
     sums = np.empty((groups, size, plan.height, width), y.dtype)
-    # Row r of the result is the sum over the rows r - ahead ... r - ahead + taps - 1 of y, as far as there are such.
+    # Row r of the result is the sum over the rows r - ahead ... r - ahead + taps - 1 of y, where they exist.
     ahead = taps - 1 - plan.at.padding[0][0]
     start, stop = max(ahead, 0), min(rows - taps + 1 + ahead, size)
     if start < stop:
@@ -193,7 +193,7 @@ def _spread(kernel: Any, y: Any, plan: Plan) -> Any:
 
 
 def _scattered(kernel: Any, y: Any, plan: Plan) -> Any:
-    """Likewise for any stride and dilation: one product for each tap along the rows."""
+    """The same sums for any stride and dilation: one product for each tap along the rows."""
     at = plan.at
     groups, rows, out, width = y.shape
     sums = np.zeros((groups, at.padded[0], plan.height, width), y.dtype)
@@ -205,7 +205,7 @@ def _scattered(kernel: Any, y: Any, plan: Plan) -> Any:
 
 
 def _folded(windows: Any, plan: Plan) -> Any:
-    """The transpose of the unfolding along the columns: every element receives the sum of what windows hold of it."""
+    """The transpose of the unfolding along the columns: the sum over the windows that contain an element."""
     windows = windows.reshape(plan.x_windows)
     if not plan.columns_unfold:
         sums = windows.reshape(plan.x_sums)

@@ -73,7 +73,7 @@ K, B, X = np.ones((4, 3, 5, 5)), np.ones(4), np.ones((2, 3, 8, 8))
             tm.ShapeError,
             "x (8, 8) has 2 axes, but a kernel (4, 3, 5, 5) with 2 spatial",
         ),
-        ((K[..., 0, 0], B, X), {}, tm.ShapeError, "without any, use linear"),
+        ((K[..., 0, 0], B, X), {}, tm.ShapeError, "for a kernel without spatial axes use linear"),
         ((K[:, :, :0], B, X), {}, tm.ShapeError, "the kernel has (0, 5) taps"),
         ((K, B[:3], X), {}, tm.ShapeError, "axis 'out' is 4 in kernel (4, 3, 5, 5) but 3 in bias (3,)"),
         ((K, B[:1], X), {}, tm.ShapeError, "axis 'out' is 4"),
@@ -99,7 +99,7 @@ def test_what_conv_refuses(arguments: Any, static: Any, kind: type[Exception], t
         ({"stride": 2, "output_padding": (0, 2)}, tm.ArgumentError, "output_padding is (0, 2), but must be smaller"),
         ({"output_padding": -1}, tm.ArgumentError, "output_padding is -1"),
         ({"stride": 0}, tm.ArgumentError, "stride is 0"),
-        ({"padding": 7}, tm.ShapeError, "padding=7 cuts off more than there is: the result would have size (-2, -2)"),
+        ({"padding": 7}, tm.ShapeError, "padding=7 is too large: the result would have the size (-2, -2)"),
         ({"groups": 5}, tm.ArgumentError, "groups=5 does not divide the 3 'in' channels"),
     ],
 )
@@ -116,7 +116,7 @@ def test_what_conv_transpose_refuses(static: Any, kind: type[Exception], text: s
     )
     shapes = [tm.ShapeDtype.of(array) for array in (kernel, B[:3], X)]
     assert "(3,), but 4 channels" in complaint(lambda: tm.eval_shape(layers.conv_transpose2d, *shapes), tm.ShapeError)
-    assert "there is nothing along a spatial axis" in complaint(
+    assert "a spatial axis is empty" in complaint(
         lambda: layers.conv_transpose(kernel, B, X[..., :0]), tm.ShapeError
     )
 

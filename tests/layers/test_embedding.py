@@ -158,7 +158,7 @@ def test_rotations_that_do_not_fit() -> None:
         return complaint(lambda: layers.rotary_embedding(x, *positions), tm.ShapeError)
 
     assert "the last axis of x has size 3, but must be even" in call(np.ones((2, 3)))
-    expected = "positions has shape (3,), which does not broadcast to (5, 2), the axes of x but the last."
+    expected = "positions has shape (3,), which does not broadcast to (5, 2), the axes of x without the last."
     assert expected in call(np.ones((5, 2, 4)), np.ones(3))
     assert "positions has shape (1, 5, 2)" in call(np.ones((5, 2, 4)), np.ones((1, 5, 2)))
 
