@@ -1,7 +1,7 @@
-"""Shapes as layers know them when they are composed: some sizes are free, and so may be the number of leading axes.
+"""Shape patterns, for composing layers: some sizes may be unknown, and so may the number of leading axes.
 
-A pattern is a tuple of sizes, where None is a size that is not known, and a leading `...` stands for any number of
-axes: `Linear(64, 128)` takes `(..., 64)` and gives `(..., 128)`. An ordinary shape is a pattern too.
+A pattern is a tuple of sizes, where None is an unknown size, and a leading `...` stands for any number of axes:
+`Linear(64, 128)` takes `(..., 64)` and gives `(..., 128)`. An ordinary shape is a pattern too.
 """
 
 from __future__ import annotations
@@ -16,22 +16,22 @@ Pattern: TypeAlias = tuple[int | EllipsisType | None, ...]
 Sizes: TypeAlias = tuple[int | None, ...]
 
 ANY: Pattern = (...,)
-"""The shape of which nothing is known."""
+"""The pattern of every shape."""
 
 
 def check_pattern(shape: Pattern) -> Pattern:
-    """ArgumentError for what is no shape: a size that is no integer of at least 0, or `...` anywhere but in front."""
+    """Raise ArgumentError unless sizes are None or integers of at least 0, and `...` stands only in front."""
     is_sequence = isinstance(shape, tuple | list)
     if not is_sequence or not all(
         position == 0 if size is ... else size is None or (is_integer(size) and size >= 0)
         for position, size in enumerate(shape)
     ):
-        raise ArgumentError(f"{shape!r} is no shape: it has sizes, None for unknown ones, and ... only in front.")
+        raise ArgumentError(f"{shape!r} is not a shape: it has sizes, None for unknown ones, and ... only in front.")
     return shape
 
 
 def is_known(pattern: Pattern) -> bool:
-    """Whether a pattern is an ordinary shape, with every size.
+    """Whether a pattern is an ordinary shape, in which every size is known.
 
     >>> is_known((32, 64)), is_known((None, 64)), is_known((..., 64))
     (True, False, False)
@@ -46,7 +46,7 @@ def split_pattern(pattern: Pattern) -> tuple[bool, Sizes]:
 
 
 def misfit(given: Pattern, taken: Pattern) -> str | None:
-    """Why a value of shape `given` cannot be what a layer takes; None if it can.
+    """Why a value of shape `given` does not fit a layer that takes `taken`; None if it fits.
 
     >>> misfit((..., 128), (..., 64))
     '128 is not 64'
@@ -64,7 +64,7 @@ def misfit(given: Pattern, taken: Pattern) -> str | None:
 
 
 def with_last(given: Pattern, taken: Sizes, result: Sizes) -> Pattern:
-    """The shape that comes out where the last axes, `taken`, become `result` and all others stay as they are.
+    """The shape of the result of a layer that maps the last axes, `taken`, to `result` and keeps all others.
 
     >>> with_last((32, 64), (64,), (128,)), with_last((...,), (64,), (128,))
     ((32, 128), (Ellipsis, 128))
@@ -75,7 +75,7 @@ def with_last(given: Pattern, taken: Sizes, result: Sizes) -> Pattern:
 
 
 def shown(pattern: Pattern) -> str:
-    """A pattern as it is written.
+    """The text of a pattern.
 
     >>> shown((..., None, 3)), shown((3,))
     ('(..., ?, 3)', '(3,)')

@@ -1,4 +1,4 @@
-"""The table of a model: its layers, the shapes between them, and how many parameters each has."""
+"""The table of a model: its layers, the shapes between them, and the number of parameters of each."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ def count_parameters(params: Params) -> int:
 
 
 def summary(model: Layer, input_shape: Pattern, *, file: TextIO | None = None) -> None:
-    """Print the table of layers, output shapes and parameter counts; to `file`, or to standard output.
+    """Print the table of layers, output shapes and parameter counts to `file`, or to standard output.
 
-    `input_shape` includes the batch axes; a size that is not known may be None. Raises ShapeError if the model does not
-    take it. The parts of a layer that is made of layers stand below it, indented; its own row counts only parameters
-    that belong to none of them.
+    `input_shape` includes the batch axes; None stands for an unknown size. Raises ShapeError if the model does not
+    accept it. The parts of a composed layer stand below it, indented; its own row counts only parameters that belong
+    to none of the parts.
 
     >>> from layers import Linear, Relu
     >>> summary(Linear(64, 128) >> Relu() >> Linear(128, 10), (None, 64))
@@ -48,7 +48,7 @@ def summary(model: Layer, input_shape: Pattern, *, file: TextIO | None = None) -
 
 
 def _rows(part: Part, depth: int) -> Iterator[tuple[str, str, int]]:
-    """The row of a layer, and below it those of its parts; a Sequential has none, but stands for its parts."""
+    """The row of a layer, and below it the rows of its parts; a Sequential has no row, only those of its parts."""
     layer, params, input_shape = part
     parts = layer.parts(params, input_shape)
     if not isinstance(layer, Sequential):

@@ -1,4 +1,4 @@
-"""The layers of a transformer: MultiHeadAttention, and the TransformerBlock around it."""
+"""The layers of a transformer: MultiHeadAttention, and TransformerBlock, which contains it."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ PROJECTIONS = ("q", "k", "v", "o")
 
 @dataclass(frozen=True, repr=False)
 class MultiHeadAttention(Layer):
-    """Self-attention: every position looks at all positions, or with `causal` at those up to itself, by several heads.
+    """Self-attention by several heads: every position attends to all positions, or with `causal` to those up to itself.
 
     (*batch, n, dim) -> (*batch, n, dim). Its parameters are `{"wq": (dim, dim), "wk": ..., "wv": ..., "wo": ...}`,
-    which are multiplied from the right, `x @ wq`; with a bias also `{"bq": (dim,), "bk": ..., "bv": ..., "bo": ...}`.
-    `bias` is True, False or an initializer. For masks other than the causal one call `layers.multi_head_attention`
-    with these parameters.
+    which multiply from the right, `x @ wq`; with a bias also `{"bq": (dim,), "bk": ..., "bv": ..., "bo": ...}`. `bias`
+    is True, False or an initializer. For masks other than the causal one, call `layers.multi_head_attention` with
+    these parameters.
 
     Raises ArgumentError for sizes below 1, and for a number of heads that does not divide `dim`.
 
@@ -80,7 +80,7 @@ class MultiHeadAttention(Layer):
         return params
 
     def forward(self, params: Any, x: Any, *, key: Any = None, train: bool = False) -> Any:
-        """The op; with biases, the projections that it is made of."""
+        """Call the op; with biases, call the projections that it consists of."""
         mask = causal_mask(x.shape[-2]) if self.causal else None
         if not self.bias:
             wq, wk, wv, wo = (params[f"w{name}"] for name in PROJECTIONS)
@@ -93,11 +93,11 @@ class MultiHeadAttention(Layer):
 
 @dataclass(frozen=True, repr=False)
 class TransformerBlock(Layer):
-    """Self-attention, then two linear layers with gelu between; each part normalizes its input and is added to it.
+    """Self-attention, then two linear layers with gelu between; each part normalizes its input and adds its result.
 
     (*batch, n, dim) -> (*batch, n, dim): `x + attention(norm(x))`, then `x + contract(gelu(expand(norm(x))))`, which is
     called pre-norm. `hidden` is the width between the linear layers, by default `4 * dim`; `causal` and `bias` are
-    those of the attention. With a `dropout` rate above 0, each of the two changes is subject to dropout in training.
+    those of the attention. With a `dropout` rate above 0, dropout applies to the result of each part in training.
 
     Its parameters are a pair, one for each part: `((norm, attention), (norm, expand, (), contract))`, and with dropout
     another `()` at the end of each.
@@ -124,13 +124,13 @@ class TransformerBlock(Layer):
     dtype: npt.DTypeLike = np.float32
 
     def __post_init__(self) -> None:
-        """Check the arguments, and put the block together."""
+        """Check the arguments, and compose the block."""
         check_count("TransformerBlock", "dim", self.dim)
         if self.hidden is not None:
             check_count("TransformerBlock", "hidden", self.hidden)
         check_heads("TransformerBlock", self.dim, self.num_heads)
         check_rate("TransformerBlock", self.dropout)
-        self.block  # noqa: B018  # whatever else does not fit is refused now
+        self.block  # noqa: B018  # the layers check the remaining arguments now, not at the first use
 
     @functools.cached_property
     def block(self) -> Sequential:
@@ -166,7 +166,7 @@ class TransformerBlock(Layer):
         return self.block.parts(params, input_shape)
 
     def forward(self, params: Any, x: Any, *, key: Any = None, train: bool = False) -> Any:
-        """The value of the second part, given that of the first."""
+        """Apply the two parts, one after the other."""
         return self.block.forward(params, x, key=key, train=train)
 
 

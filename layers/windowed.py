@@ -1,4 +1,4 @@
-"""What convolutions and pools share as layers: windows, which must be possible, and the sizes that come of them."""
+"""The part that the layers of convolutions and pools share: the check of their windows, and the resulting sizes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from layers.ops.ranks import reworded
 from layers.ops.windows import Sizes, frozen
 from layers.shapes import Pattern, split_pattern
 
-# Stands for a size that is not known; every window fits into it.
+# Stands for an unknown size; every window fits into it.
 _LARGE = 2**40
 
 
@@ -24,7 +24,7 @@ class Windowed(Layer, ABC):
     windows: ClassVar[tuple[str, ...]]  # the fields that say where the windows stand
 
     def __post_init__(self) -> None:
-        """Make tuples of lists, so that equal layers are equal, and check that there can be such windows."""
+        """Turn lists into tuples, so that equal layers compare equal, and check that such windows are possible."""
         for name in self.windows:
             object.__setattr__(self, name, frozen(getattr(self, name)))
         self.sizes_for((_LARGE,) * self.axes)
@@ -46,9 +46,9 @@ W = TypeVar("W", bound=Windowed)
 
 @dataclass_transform(frozen_default=True)
 def over(axes: int, op: Callable[..., Any], *, as_for: type[Windowed] | None = None) -> Callable[[type[W]], type[W]]:
-    """Decorate a windowed layer: a frozen dataclass that applies this op over so many spatial axes.
+    """Decorate a windowed layer: a frozen dataclass that applies `op` over `axes` spatial axes.
 
-    `as_for` is the layer for images. Its docstring is the one that the layer gets, reworded for its number of axes.
+    `as_for` is the layer for images. The layer gets its docstring, reworded for the number of axes.
     """
 
     def complete(cls: type[W]) -> type[W]:

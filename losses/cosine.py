@@ -17,13 +17,13 @@ VectorTargets: TypeAlias = Num[Tensor, "*batch n"]
 
 
 def _over(x: Any, norm: Any) -> Any:
-    # Vectors of norm 0 have no direction: similar to nothing, with derivative 0.
+    # Vectors of norm 0 have no direction: their similarity and its derivative are 0.
     some = norm > 0
     return np.where(some, x, 0) / np.where(some, norm, 1)
 
 
 def _unit(x: Any) -> tuple[Any, Any]:
-    """The vectors of length 1 along the last axis, and the norms."""
+    """The vectors, scaled to length 1 along the last axis, and their norms."""
     norm = tm.norm(x, axis=-1, keepdims=True)
     return _over(x, norm), norm
 
@@ -57,11 +57,11 @@ def _cosine_slopes(x: Any, other: Any) -> Any:
     abstract=abstract_rows,
 )
 def cosine_similarity(prediction: Vectors, target: VectorTargets, *, reduction: Reduction = "mean") -> PerExample:
-    """How much the directions of two vectors differ: `1 - cos(prediction, target)`, 0 where they agree, 2 at most.
+    """How much the directions of two vectors differ: `1 - cos(prediction, target)`, from 0 (equal) to 2 (opposite).
 
-    Vectors stand on the last axis. Float "*batch n", Num "*batch n" -> Float "", or Float "*batch" with
-    `reduction="none"`. It is one minus the cosine similarity, since a loss is made small. A vector of zeros is similar
-    to nothing: the loss is 1, and its derivative 0.
+    Vectors lie along the last axis. Float "*batch n", Num "*batch n" -> Float "", or Float "*batch" with
+    `reduction="none"`. It is one minus the cosine similarity, since training minimizes a loss. For a vector of zeros
+    the loss is 1, and its derivative 0.
 
     >>> cosine_similarity(np.array([[1.0, 0.0], [1.0, 1.0]]), np.array([[2.0, 0.0], [-1.0, 1.0]]), reduction="none")
     array([0., 1.])

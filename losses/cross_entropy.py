@@ -30,7 +30,7 @@ def _classes(count: int) -> Any:
 
 
 def _check_order(name: str, prediction: Any, target: Any) -> None:
-    """DTypeError for labels in the place of the prediction, and its scores in theirs."""
+    """Raise DTypeError if prediction and target seem to be exchanged."""
     if prediction.dtype.kind in "biu" and target.shape[:-1] == prediction.shape:
         raise DTypeError(
             f"{name}: the first argument, {prediction.dtype} of shape {prediction.shape}, looks like labels, and the "
@@ -39,7 +39,7 @@ def _check_order(name: str, prediction: Any, target: Any) -> None:
 
 
 def _hot(prediction: Any, labels: Any, keep: Any, name: str) -> Any:
-    """One row of bools per example, True at its label; ArgumentError for a label that is no class."""
+    """One row of bools per example, True at its label; raises ArgumentError for a label that is not a class."""
     classes = prediction.shape[-1]
     if labels.dtype.kind not in "iu":
         _check_order(name, prediction, labels)
@@ -64,7 +64,7 @@ def _hot(prediction: Any, labels: Any, keep: Any, name: str) -> Any:
 
 
 def _kept(prediction: Any, labels: Any, ignore_index: int | None) -> tuple[Any, Any]:
-    """Which examples count (None for all), and how many, which is at least 1."""
+    """Which examples count (None for all), and the number of them, at least 1."""
     if ignore_index is None:
         return None, counted(labels)
     keep = np.not_equal(labels, ignore_index)
@@ -76,7 +76,7 @@ def _as_labels(target: Any) -> Any:
 
 
 def _pick(scores: Any, hot: Any) -> Any:
-    """The score at each example's label; a masked score of -inf elsewhere does no harm."""
+    """The score at each example's label; a masked score of -inf at another class has no effect."""
     if type(scores) is np.ndarray and type(hot) is np.ndarray:
         return scores[hot].reshape(scores.shape[:-1])
     return np.sum(np.where(hot, scores, 0), axis=-1)
@@ -123,9 +123,9 @@ def cross_entropy(
 
     Float "*batch classes", and as target either Integer "*batch" (labels) or Num "*batch classes" (one-hot or soft;
     rows need not sum to 1) -> Float "", or Float "*batch" with `reduction="none"`. It is stable for any finite logits;
-    with labels, logits of -inf (masked classes) are fine too.
+    with labels, logits may also be -inf (masked classes).
 
-    Examples whose label is `ignore_index` count for nothing, neither in the mean; the mean over no examples is 0.
+    Examples whose label is `ignore_index` count neither in the sum nor in the mean; the mean over no examples is 0.
     `label_smoothing` s mixes the target with the uniform distribution: `(1 - s) target + s / classes`
     (Szegedy et al. 2016, section 7).
 
@@ -170,7 +170,7 @@ def cross_entropy(
 
 
 def _nll_slopes(prediction: Any, target: Any, ignore_index: int | None) -> tuple[Any, Any]:
-    """The derivative of each example's term by its row, and the number of examples."""
+    """The derivative of each example's term with respect to its row, and the number of examples."""
     labels = _as_labels(target)
     keep, count = _kept(prediction, labels, ignore_index)
     hot = _hot(prediction, labels, keep, "nll")
@@ -195,7 +195,7 @@ def nll(
     """The negative log-likelihood of labels, `-prediction[label]`, where prediction holds log-probabilities, in nats.
 
     Float "*batch classes", Integer "*batch" -> Float "", or Float "*batch" with `reduction="none"`. Examples whose
-    label is `ignore_index` count for nothing. `nll(log_softmax(x), labels)` is `cross_entropy(x, labels)`.
+    label is `ignore_index` do not count. `nll(log_softmax(x), labels)` is `cross_entropy(x, labels)`.
 
     Raises ArgumentError for a label out of range.
 

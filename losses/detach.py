@@ -1,4 +1,4 @@
-"""Losses as metrics: computed, but not differentiated through the prediction."""
+"""Losses as metrics: a value, but no gradient with respect to the prediction."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ R = TypeVar("R")
 
 
 def detach(loss: Callable[P, R]) -> Callable[P, R]:
-    """Wrap a loss so that its prediction is constant: the value is the same, and no gradient reaches the model.
+    """Wrap a loss so that its prediction is a constant: the value is the same, but no gradient reaches the model.
 
     Only the prediction is constant; the target keeps its gradient.
 

@@ -12,7 +12,7 @@ from tapem import primitive
 
 
 def _log(probability: Any) -> Any:
-    # 0 log 0 is 0, and the derivative there is finite: the logarithm of the least normal number.
+    # 0 log 0 is 0, and its derivative is taken as finite: the logarithm of the least normal number.
     return np.log(np.maximum(probability, np.finfo(probability.dtype).tiny))
 
 
@@ -42,7 +42,7 @@ def kl_divergence(prediction: Logits, target: Probabilities, *, reduction: Reduc
     Num "*batch classes" -> Float "", or Float "*batch" with `reduction="none"`. Classes of probability 0 in the
     target add nothing.
 
-    As everywhere in this package the mean is over examples, which PyTorch calls "batchmean".
+    As in all losses here, the mean is over examples; PyTorch calls this "batchmean".
 
     >>> target = np.array([[0.5, 0.5], [1.0, 0.0]])
     >>> kl_divergence(np.log(np.array([[0.5, 0.5], [0.5, 0.5]])), target, reduction="none")

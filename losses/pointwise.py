@@ -1,6 +1,6 @@
 """Losses with one term per element: mse, mae, huber, smooth_l1, log_cosh, bce, bce_with_logits, hinge, poisson_nll.
 
-Each is its formula and, aligned above it, the derivatives of a term with respect to prediction and target.
+Each is its formula and, above it, the derivatives of a term with respect to prediction and target.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def mse(prediction: Prediction, target: Target, *, reduction: Reduction = "mean"
     """The mean squared error: the mean of `(prediction - target)^2` over all elements.
 
     Float "*shape", Num "*shape" -> Float "", or Float "*shape" with `reduction="none"`. The shapes must be equal:
-    nothing is broadcast, since a prediction "n 1" against a target "n" would be an error that nobody sees.
+    there is no broadcasting, since it would hide the error of a prediction "n 1" and a target "n".
 
     >>> float(mse(np.array([1.0, 2.0]), np.array([1.0, 4.0])))
     2.0
@@ -72,7 +72,7 @@ def huber(prediction: Prediction, target: Target, *, delta: float = 1.0, reducti
 
 @pointwise(lambda p, t, beta: np.clip((p - t) / beta, -1, 1), lambda p, t, beta: np.clip((t - p) / beta, -1, 1))
 def smooth_l1(prediction: Prediction, target: Target, *, beta: float = 1.0, reduction: Reduction = "mean") -> Reduced:
-    """The absolute error, rounded at its kink: `d^2 / (2 beta)` where `|d| <= beta`, and `|d| - beta / 2` beyond.
+    """The absolute error, smoothed at its kink: `d^2 / (2 beta)` where `|d| <= beta`, and `|d| - beta / 2` beyond.
 
     Float "*shape", Num "*shape" -> Float "", or Float "*shape" with `reduction="none"`. It is `huber / beta`.
     Raises ArgumentError if beta is not positive. Source: Girshick 2015, with beta as in PyTorch.
@@ -89,7 +89,7 @@ def log_cosh(prediction: Prediction, target: Target, *, reduction: Reduction = "
     """The logarithm of the hyperbolic cosine of the difference: like `d^2 / 2` near 0 and `|d| - log 2` far from it.
 
     Float "*shape", Num "*shape" -> Float "", or Float "*shape" with `reduction="none"`. Stable for any finite
-    difference, and accurate for the smallest: near 0 it is computed as `log1p(2 sinh^2(d / 2))`.
+    difference, and accurate for the smallest: near 0 the formula is `log1p(2 sinh^2(d / 2))`.
 
     >>> log_cosh(np.array([0.0, 1e4]), np.zeros(2), reduction="none")
     array([   0.        , 9999.30685282])
@@ -100,18 +100,18 @@ def log_cosh(prediction: Prediction, target: Target, *, reduction: Reduction = "
     return reduced(np.where(distance < 1, near, far), reduction)
 
 
-# PyTorch's bounds of a logarithm and of a reciprocal, for predictions that are certain and wrong.
+# PyTorch's bounds of a logarithm and of a reciprocal, for predictions of exactly 0 or 1 that are wrong.
 _LEAST_LOG, _LEAST = -100.0, 1e-12
 
 
 def _inside(probability: Any) -> Any:
-    """The probability, moved off 0 and 1 to where its reciprocals are bounded: by 1e12, or what the dtype can tell."""
+    """The probability, moved off 0 and 1 so that its reciprocals have a bound: 1e12, or less in a coarse dtype."""
     limits = np.finfo(getattr(probability, "dtype", np.float64))
     return np.clip(probability, max(limits.tiny, _LEAST), 1 - max(limits.epsneg, _LEAST))
 
 
 def _logs(p: Any) -> tuple[Any, Any]:
-    """The logarithms of p and 1 - p, each at least -100; where it is that, a constant."""
+    """The logarithms of p and 1 - p, each at least -100; at that bound, the logarithm is a constant."""
     some, rest = p > 0, p < 1
     return (
         np.where(some, np.maximum(np.log(np.where(some, p, 1)), _LEAST_LOG), _LEAST_LOG),
@@ -133,9 +133,9 @@ def bce(prediction: Prediction, target: Target, *, reduction: Reduction = "mean"
     """The binary cross-entropy of probabilities, in nats: `-(t log p + (1 - t) log(1 - p))`.
 
     Float "*shape" within [0, 1], Num "*shape" (0, 1, bools, or anything between) -> Float "", or Float "*shape" with
-    `reduction="none"`. As in PyTorch, a prediction that is certain and wrong gives a finite loss and gradient: the
-    logarithms are taken as -100 at least, and 1 / p and 1 / (1 - p) in the derivative as 1e12 at most, or what the
-    numbers next to 0 and 1 give in the dtype (1.7e7 for those before 1 in float32; 16384 and 2048 in float16). For
+    `reduction="none"`. As in PyTorch, a wrong prediction of exactly 0 or 1 gives a finite loss and gradient: the
+    logarithms are at least -100, and 1 / p and 1 / (1 - p) in the derivative at most 1e12, or at most the reciprocals
+    of the numbers next to 0 and 1 in the dtype (1.7e7 for that before 1 in float32; 16384 and 2048 in float16). For
     logits use `bce_with_logits`, which loses no precision.
 
     Raises ArgumentError for a prediction outside [0, 1].
@@ -147,8 +147,8 @@ def bce(prediction: Prediction, target: Target, *, reduction: Reduction = "mean"
     if np.count_nonzero(outside):
         at = tuple(int(i) for i in np.argwhere(outside)[0])
         raise ArgumentError(
-            f"bce: prediction is {float(np.asarray(prediction)[at])} at position {at}, but a probability is within "
-            "[0, 1]. For logits use bce_with_logits."
+            f"bce: prediction is {float(np.asarray(prediction)[at])} at position {at}, but a probability must be "
+            "within [0, 1]. For logits use bce_with_logits."
         )
     t = like(target, prediction)
     log_p, log_rest = _logs(prediction)
@@ -185,7 +185,7 @@ def hinge(prediction: Prediction, target: Target, *, reduction: Reduction = "mea
 def poisson_nll(prediction: Prediction, target: Target, *, reduction: Reduction = "mean") -> Reduced:
     """The negative log-likelihood of Poisson counts, `exp(prediction) - target * prediction`, in nats.
 
-    Prediction is the logarithm of the rate; the term `log(target!)`, which does not depend on it, is left out.
+    Prediction is the logarithm of the rate. The loss omits the term `log(target!)`, which does not depend on it.
     Float "*shape", Num "*shape" -> Float "", or Float "*shape" with `reduction="none"`.
 
     >>> float(poisson_nll(np.log(np.array([2.0])), np.array([3])))

@@ -1,7 +1,7 @@
 """The reductions of all losses, and the declaration of losses that are a sum over elements.
 
-A loss is computed in the dtype of its prediction, and its target is converted to that dtype, so a float32 model with
-labels from `np.eye` stays a float32 model.
+A loss computes in the dtype of its prediction and converts its target to that dtype, so a float32 model with labels
+from `np.eye` stays a float32 model.
 """
 
 from __future__ import annotations
@@ -59,14 +59,14 @@ def counted(terms: Any) -> int:
 
 
 def like(target: Any, prediction: Any) -> Any:
-    """The target in the dtype of the prediction; Python numbers are weak already."""
+    """The target in the dtype of the prediction; Python numbers need no conversion, since their dtype is weak."""
     dtype = getattr(prediction, "dtype", None)
     own = getattr(target, "dtype", None)
     return target if dtype is None or own is None or own == dtype else target.astype(dtype)
 
 
 def reduced_per_example(terms: Any, reduction: str, count: Any = None) -> Any:
-    """The terms of a batch of losses, with the batch axis first, reduced over all axes but that one."""
+    """Reduce the terms of a batch of losses, whose batch axis is first, over all axes but that one."""
     axes = tuple(range(1, len(terms.shape)))
     if reduction == "none" or not axes:
         return terms
@@ -86,8 +86,8 @@ def _batch_pointwise(
 def pointwise(prediction_slope: Slope, target_slope: Slope, *, narrow: bool = False) -> Declaration:
     """Declare a loss that has one term per element, by the derivatives of a term with respect to its two operands.
 
-    Both slopes are called as `(prediction, target, **static)`, on arrays and tracers of the same dtype; of float16 as
-    float32, unless they are `narrow`.
+    Both slopes are called as `(prediction, target, **static)`, with arrays or tracers of the same dtype; float16 is
+    converted to float32 first, unless `narrow` is True.
     """
 
     def pull(slope: Slope) -> Slope:

@@ -1,6 +1,6 @@
-"""What losses of rows share, whose terms are one per row of the last axis, not one per element.
+"""The part that losses of rows share: their terms are one per row of the last axis, not one per element.
 
-An example is one row of the prediction: every other axis counts examples, and "mean" is the mean over examples.
+An example is one row of the prediction: all other axes are axes of examples, and "mean" is the mean over examples.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ PerExample: TypeAlias = Float[Tensor, ""] | Float[Tensor, "*batch"]
 
 
 def abstract_rows(prediction: Any, target: Any, *, reduction: str, **_: Any) -> ShapeDtype:
-    """Shape and dtype of the loss; the implementation cannot be tried on ones, since a label 1 may be out of range."""
+    """Shape and dtype of the loss. They cannot come from a call with ones, since a label 1 may be out of range."""
     check_reduction(reduction)
     kind = ShapeDtype.of(prediction)
     return ShapeDtype(kind.shape[:-1] if reduction == "none" else (), kind.dtype)
@@ -32,12 +32,12 @@ def examples(prediction: Any) -> int:
 
 
 def per_row(g: Any, reduction: str, count: Any) -> Any:
-    """The cotangent of each example, given that of the reduced loss, ready to be multiplied with its row."""
+    """The cotangent of each example, given that of the reduced loss, in a shape that broadcasts to its row."""
     return spread(g, reduction, count)[..., None] if reduction == "none" else spread(g, reduction, count)
 
 
 def batch_rows(op: Any, size: int, inputs: Sequence[Any], mapped: Sequence[bool], static: Mapping[str, Any]) -> Any:
-    """The batch rule: all rows of all losses are one batch of rows, whose terms are then reduced loss by loss."""
+    """The batch rule: the rows of all losses form one batch of rows, and the terms are then reduced loss by loss."""
     prediction, target = all_mapped(size, inputs, mapped)
     reduction, ignored = static["reduction"], static.get("ignore_index")
     count = None

@@ -116,9 +116,7 @@ def test_what_conv_transpose_refuses(static: Any, kind: type[Exception], text: s
     )
     shapes = [tm.ShapeDtype.of(array) for array in (kernel, B[:3], X)]
     assert "(3,), but 4 channels" in complaint(lambda: tm.eval_shape(layers.conv_transpose2d, *shapes), tm.ShapeError)
-    assert "a spatial axis is empty" in complaint(
-        lambda: layers.conv_transpose(kernel, B, X[..., :0]), tm.ShapeError
-    )
+    assert "a spatial axis is empty" in complaint(lambda: layers.conv_transpose(kernel, B, X[..., :0]), tm.ShapeError)
 
 
 def test_each_rank_says_which_axes_it_takes() -> None:

@@ -89,7 +89,7 @@ def test_output_shape() -> None:
     )
     assert "it has 0 axes, not 1 or more" in complaint(lambda: MLP.output_shape(()), tm.ShapeError)
     for wrong in ((-1, 4), (2.0, 4), (True, 4), (4, ...), 4, "4"):
-        assert "is no shape" in complaint(lambda wrong=wrong: MLP.output_shape(wrong), tm.ArgumentError)
+        assert "is not a shape" in complaint(lambda wrong=wrong: MLP.output_shape(wrong), tm.ArgumentError)
     assert Sequential().output_shape((3, 2)) == (3, 2)
 
 

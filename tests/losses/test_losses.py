@@ -285,7 +285,7 @@ def test_bad_input() -> None:
     assert "ignore_index is a label" in complaint(
         lambda: losses.cross_entropy(logits, np.eye(3)[:2], ignore_index=0), tm.ArgumentError
     )
-    assert "prediction is 1.5 at position (1,), but a probability is within [0, 1]" in complaint(
+    assert "prediction is 1.5 at position (1,), but a probability must be within [0, 1]" in complaint(
         lambda: losses.bce(np.array([0.5, 1.5]), np.ones(2)), tm.ArgumentError
     )
     assert "huber: delta is 0.0, but must be positive" in complaint(
