@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from tapem.core.node import NUMBERS, ShapeDtype, Static
+from tapem.core.node import ShapeDtype, Static
 from tapem.core.primitive import Primitive
 from tapem.errors import TapeError
+from tapem.types import NUMBERS
 
 _MOST_SEEN = 10_000  # results that an op remembers
 

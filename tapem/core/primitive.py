@@ -22,19 +22,15 @@ import numpy as np
 from tapem.core.boundary import shorten
 from tapem.core.node import (
     NOTHING,
-    NUMBERS,
-    Array,
     Node,
-    Shape,
     ShapeDtype,
     Static,
-    as_tensor,
     constant,
     snapshot,
 )
 from tapem.core.presentation import FunctionLike
 from tapem.errors import ArgumentError, DTypeError, NoRuleError, ShapeError, TapeError
-from tapem.types import Signature, type_text
+from tapem.types import NUMBERS, Signature, as_tensor, type_text
 
 # A rule has as many parameters as its op has operands and static arguments, so their types cannot be written here.
 Rule: TypeAlias = Callable[..., Any]
@@ -349,6 +345,4 @@ def labels_of(operands: Sequence[Any]) -> list[str | None]:
     return [node.label() if isinstance(node, Node) else None for node in nodes]
 
 
-__all__ = [
-    "Array", "Door", "GivenRule", "Primitive", "Rule", "Rules", "Shape", "has_door", "linear_in_all", "register_door",
-]  # fmt: skip
+__all__ = ["GivenRule", "Primitive", "Rule", "Rules", "has_door", "linear_in_all", "register_door"]

@@ -10,8 +10,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from tapem.core.abstract import abstract_evaluate
-from tapem.core.node import NUMBERS, Handle, Node, Static, new_node
+from tapem.core.node import Handle, Node, Static, new_node
 from tapem.core.primitive import Primitive
+from tapem.types import NUMBERS
 
 
 def recorded(

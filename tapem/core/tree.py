@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 import numpy as np
 import optree
@@ -165,23 +165,6 @@ def leaf_names(tree: Any, way: tuple[str, ...] = ()) -> Iterator[str]:
         yield from leaf_names(part, (*way, str(key)))
 
 
-class Form(NamedTuple):
-    """The structure of a tree and the shapes of its leaves; two trees of equal form can replace each other.
-
-    >>> form_of({"w": np.ones((2, 3))}) == form_of({"w": np.zeros((2, 3))})
-    True
-    """
-
-    structure: Structure
-    shapes: tuple[tuple[int, ...], ...]
-
-
-def form_of(tree: Any) -> Form:
-    """The form of a tree; a leaf without a shape counts as a number, of shape ()."""
-    leaves, structure = tree_flatten(tree)
-    return Form(structure, tuple([getattr(leaf, "shape", ()) for leaf in leaves]))
-
-
 def tree_shapes(tree: Any) -> dict[str, Shape]:
     """The shapes of the leaves of a tree, by their names; a leaf without a shape is a number.
 
@@ -190,7 +173,8 @@ def tree_shapes(tree: Any) -> dict[str, Shape]:
     >>> tree_shapes({"w": np.ones((2, 3)), "b": (0.5, None)})
     {'b.0': (), 'w': (2, 3)}
     """
-    return dict(zip(leaf_names(tree), form_of(tree).shapes, strict=True))
+    shapes = (getattr(leaf, "shape", ()) for leaf in tree_leaves(tree))
+    return dict(zip(leaf_names(tree), shapes, strict=True))
 
 
 def tree_differences(found: Any, wanted: Any) -> list[str]:

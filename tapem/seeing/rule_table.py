@@ -99,7 +99,7 @@ class RuleTable(tuple[OpRules, ...]):
     @property
     def elementwise(self) -> str:
         """The part of the table that fits on one screen: the differentiable elementwise ops, one line each."""
-        rows = [row for row in self if row.elementwise and row.reverse]
+        rows = self._elementwise()
         width = max((len(row.usage) for row in rows), default=0)
         return "\n".join(row.line(width) for row in rows)
 

@@ -14,7 +14,7 @@ from tapem.core import Node, ShapeDtype, constant, has_door
 from tapem.errors import DTypeError, ShapeError, TapeError
 from tapem.sweeps.broadcasting import broadcasts_to, unbroadcast
 from tapem.sweeps.rule_errors import rule_failed, rule_text
-from tapem.tangents import AbstractZero, One, Thunk, extern
+from tapem.tangents import AbstractZero, One, extern, force
 
 
 def fitted(part: Any, value: Any, node: Node, kind: Literal["rrule", "frule"], position: int | None) -> Any:
@@ -96,8 +96,7 @@ def fits(part: Any, value: Any) -> bool:
 def materialized(part: Any, expected: ShapeDtype, node: Node, kind: str, position: int | None = None) -> Any:
     """What a rule returned, as an array or a tracer, or None for nothing: thunks computed, numbers in their dtype."""
     try:
-        while isinstance(part, Thunk):
-            part = part()
+        part = force(part)
     except Exception as error:
         rule_failed(node, kind, error, position)
     if part is None or isinstance(part, AbstractZero) or hasattr(part, "dtype"):

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from tapem.core import Primitive, ShapeDtype, linear_in_all, tree_flatten, tree_map
-from tapem.tangents import AbstractZero, DoesNotExist, Thunk, Zero
+from tapem.tangents import AbstractZero, DoesNotExist, Zero, force
 from tapem.testing.dtypes import only_discrete
 from tapem.testing.findings import Finding
 from tapem.testing.flattening import as_tuple, is_array, is_real
@@ -78,7 +78,7 @@ def discrete_operands(
         result = rule(cotangent, *rest, **static)
         found |= dict(enumerate(as_tuple(result))) if position is None else {position: result}
     for position in positions:
-        part = computed(found.get(position))
+        part = force(found.get(position))
         if part is None or type(part) is DoesNotExist:
             continue
         zero = isinstance(part, AbstractZero)
@@ -95,22 +95,15 @@ def discrete_operands(
         )
 
 
-def computed(part: Any) -> Any:
-    """The result of a rule with thunks evaluated."""
-    while isinstance(part, Thunk):
-        part = part()
-    return part
-
-
-def forced(part: Any) -> Any:
+def value_of(part: Any) -> Any:
     """The result of a rule with thunks evaluated; None for Zero and DoesNotExist."""
-    part = computed(part)
+    part = force(part)
     return None if isinstance(part, AbstractZero) else part
 
 
 def kind_of_cotangent(op: Primitive, position: int, part: Any, operand: Any, value: Any) -> Iterator[Finding]:
     """Check shape and dtype of one cotangent, before the engine undoes broadcasting and promotion."""
-    part = forced(part)
+    part = value_of(part)
     if part is None:
         return
     own, expected = ShapeDtype.of(part), ShapeDtype.of(operand)
@@ -144,7 +137,7 @@ def unchanged(
     before = [array.copy() for array in arrays]
     roles = role_names(op, kind, arguments)
     for part in as_tuple(rule(*arguments, **static)):
-        forced(part)
+        value_of(part)
     for array, copy, lock, role in zip(arrays, before, locks, roles, strict=True):
         if lock and not np.array_equal(array, copy, equal_nan=array.dtype.kind == "f"):
             index = tuple(map(int, np.argwhere(np.atleast_1d(array != copy))[0][: array.ndim]))

@@ -6,8 +6,9 @@ import operator
 from collections.abc import Callable, Sequence
 from typing import Any, cast
 
-from tapem.core import NUMBERS, Structure, note, tree_flatten
+from tapem.core import Structure, note, tree_flatten
 from tapem.errors import ArgumentError
+from tapem.types import NUMBERS
 
 
 def as_function(f: Any, caller: str) -> Callable[..., Any]:

@@ -14,7 +14,6 @@ import numpy as np
 
 from tapem.core import (
     CONTEXT,
-    NUMBERS,
     ShapeDtype,
     Structure,
     boundary,
@@ -33,6 +32,7 @@ from tapem.errors import ArgumentError, DTypeError, TreeError
 from tapem.sweeps import fit_given, forward, reverse, zeros_of
 from tapem.transforms.arguments import as_argnums, as_function, hint_at_lists, leaf_name
 from tapem.transforms.tracing import Trace, monadic, scalar_output, through_every_door, trace
+from tapem.types import NUMBERS
 
 F = TypeVar("F", bound=Callable[..., Any])
 

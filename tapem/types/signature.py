@@ -30,9 +30,9 @@ from tapem.types.annotations import (
     satisfies,
 )
 from tapem.types.refusal import Slot, refusal
-from tapem.types.tensor import Tensor, shape_and_dtype, stand_in, type_text
+from tapem.types.tensor import Tensor, shape_and_dtype, stand_in
 
-__all__ = ["Operand", "Signature", "Tensor", "parameters_and_hints", "type_text"]
+__all__ = ["Signature", "Tensor", "parameters_and_hints"]
 
 jaxtyped = cast("Any", _jaxtyped)
 _EMPTY = inspect.Parameter.empty

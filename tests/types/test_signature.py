@@ -17,7 +17,7 @@ from jaxtyping import AnnotationError, Bool, Float, Float32, Float64, Int, Real,
 from jaxtyping import jaxtyped as _jaxtyped  # pyright: ignore[reportUnknownVariableType]
 
 from tapem.errors import DTypeError, ShapeError, TapeError
-from tapem.types.signature import Signature, Tensor, type_text
+from tapem.types import Signature, Tensor, type_text
 
 jaxtyped = cast(Any, _jaxtyped)
 Function: TypeAlias = Callable[..., object]

@@ -17,8 +17,8 @@ import tapem as tm
 from tapem.core.node import ShapeDtype
 from tapem.core.primitive import Primitive
 from tapem.errors import TapeError
+from tapem.types import Signature, Tensor
 from tapem.types import signature as signatures
-from tapem.types.signature import Signature, Tensor
 from tests.tables import Row
 from tests.test_table import TABLE
 

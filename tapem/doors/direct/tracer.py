@@ -18,7 +18,6 @@ from tapem.core import (
     CONTEXT,
     FUNCTIONS,
     METHODS,
-    NUMBERS,
     UFUNCS,
     Handle,
     Node,
@@ -38,7 +37,7 @@ from tapem.doors.direct.recorder import Recorder, current_recorder
 from tapem.doors.operators import Operators
 from tapem.errors import ConcretizationError, EscapedTracerError, MutationError, NoRuleError
 from tapem.tangents import Tangent
-from tapem.types import own, refuse_meeting, type_text, user_assigns_item, users_line
+from tapem.types import NUMBERS, own, refuse_meeting, type_text, user_assigns_item, users_line
 
 
 class Tracer(Handle, Operators["Tracer"]):

@@ -14,7 +14,8 @@ from tapem.doors.monadic.builder import as_ref
 from tapem.doors.monadic.driver import run_if_program
 from tapem.doors.monadic.step import Bind, Builder, Effect, Program, TapeM, as_tape, is_step, made
 from tapem.doors.pure.gradients import Gradients
-from tapem.doors.pure.tape import Ref, Tape
+from tapem.doors.pure.ref import Ref
+from tapem.doors.pure.tape import Tape
 from tapem.errors import StepError, TapeError
 
 A = TypeVar("A")

@@ -78,11 +78,6 @@ class Tape(Immutable):
         _set_length(tape, length)
         return tape
 
-    def buffer(self) -> list[Node]:
-        """A buffer that ends where this tape ends: the shared one if this tape owns its end, else a copy."""
-        nodes = self._nodes
-        return nodes if len(nodes) == self._length else nodes[: self._length]
-
     def __len__(self) -> int:
         return self._length
 
@@ -349,4 +344,4 @@ def listed(values: Any) -> list[Any]:
         return [values]
 
 
-__all__ = ["Ref", "Tape", "leaf_node"]
+__all__ = ["Tape", "leaf_node"]
