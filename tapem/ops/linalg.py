@@ -59,16 +59,16 @@ def _product(a: Any, b: Any) -> Any:
 def _rows(x: Any) -> Any:
     """A stack of matrices as one matrix, so that BLAS is called only once."""
     shape = x.shape
-    return np.reshape(x, (math.prod(shape[:-1]), shape[-1]))
+    return x.reshape((math.prod(shape[:-1]), shape[-1]))
 
 
 def _pull_left(g: Any, y: Any, a: Any, b: Any) -> Any:
     if b.ndim == 2 and a.ndim == 2:
         return _product(g, b.T)
     if b.ndim == 2 and a.ndim > 2:
-        return np.reshape(_product(_rows(g), b.T), a.shape)
+        return _product(_rows(g), b.T).reshape(a.shape)
     if b.ndim == 1:
-        return np.reshape(g, (*np.shape(g), 1)) * b
+        return g.reshape((*g.shape, 1)) * b
     rows = g if a.ndim > 1 else np.expand_dims(g, -2)
     part = matmul(rows, transposed(b))
     return unbroadcast(part, part.shape, a.shape)
@@ -82,7 +82,7 @@ def _pull_right(g: Any, y: Any, a: Any, b: Any) -> Any:
     if b.ndim == 2:
         return _product(_rows(a).T, _rows(g))
     if b.ndim == 1:
-        return matmul(np.reshape(g, (g.size,)), _rows(a))
+        return matmul(g.reshape((g.size,)), _rows(a))
     part = matmul(transposed(a), g)
     return unbroadcast(part, part.shape, b.shape)
 
@@ -125,8 +125,8 @@ def matmul(a: T, b: T) -> T:
     array([21., 43.])
     """
     try:
-        return a.dot(b) if np.ndim(a) == 2 and np.ndim(b) == 2 else np.matmul(a, b)
-    except ValueError:
+        return a.dot(b) if a.ndim == 2 and b.ndim == 2 else np.matmul(a, b)
+    except (ValueError, AttributeError):  # the latter of a Python number
         _shape_of_matmul(a, b)  # raises a better error
         raise
 
