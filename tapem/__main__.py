@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import os
+import sys
 from collections.abc import Sequence
 
 from tapem.seeing import rule_table
@@ -14,7 +16,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     commands = parser.add_subparsers(dest="command", required=True, metavar="command")
     commands.add_parser("rules", help="print the table of every op's rules")
     parser.parse_args(arguments)
-    print(rule_table())
+    try:
+        print(rule_table(), flush=True)
+    except BrokenPipeError:  # whoever reads, such as `head`, has what it wanted
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 if __name__ == "__main__":

@@ -210,6 +210,16 @@ def test_the_command_prints_it():
     assert ran.stdout == f"{rule_table()}\n"
 
 
+def test_the_command_ends_quietly_when_its_reader_does():
+    """As in `python -m tapem rules | head`."""
+    command = [sys.executable, "-m", "tapem", "rules"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert process.stdout is not None and process.stderr is not None
+    process.stdout.close()
+    assert process.stderr.read() == b"" and process.wait() == 0
+    process.stderr.close()
+
+
 def test_the_command_tells_what_there_is():
     ran = subprocess.run([sys.executable, "-m", "tapem", "rulez"], capture_output=True, text=True, check=False)
     assert ran.returncode == 2 and "rules" in ran.stderr
