@@ -1,6 +1,6 @@
-"""What the model level works on: a model, a loss, and the one function to be differentiated that they make together.
+"""Models and losses, and the one function of both that the model level differentiates.
 
-Nothing here knows what a layer is: whatever has `apply` is a model, and so is every function of parameters and input.
+This file does not depend on layers: an object with `apply` is a model, and so is a function of parameters and input.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ Tree: TypeAlias = Any
 
 
 class Applicable(Protocol):
-    """What a model has that is an object: `apply`, as the layers of the package `layers` have it.
+    """A model that is an object with a method `apply`, such as the layers of the package `layers`.
 
-    Where it has state, `apply` takes `state=` too, and returns `(prediction, new state)` if that is given.
+    A model with state also takes `state=` in `apply`, and returns `(prediction, new state)` if a state is given.
 
     >>> class Scale:
     ...     def apply(self, params, x, *, key=None, train=False):
@@ -38,7 +38,7 @@ class Applicable(Protocol):
         ...
 
 
-# The second is a case of the third, but from it a checker learns what the parameters of a lambda are.
+# The second is a case of the third, but it tells a type checker the parameters of a lambda.
 Model: TypeAlias = Applicable | Callable[[Any, Any], Any] | Callable[..., Any]
 """An object with `apply`, or a program `(params, x) -> prediction`: a plain function, or a `do` program."""
 
@@ -47,7 +47,7 @@ Loss: TypeAlias = Callable[[Any, Any], Any]
 
 
 class Setting(NamedTuple):
-    """What a model may be given besides parameters and input."""
+    """The arguments of a model besides parameters and input."""
 
     key: Tree = None
     train: bool = False
@@ -55,9 +55,9 @@ class Setting(NamedTuple):
 
 
 def at(setting: Setting, body: Callable[..., tuple[Any, Any]], *point: Any) -> Any:
-    """`body(setting, *point)`, a result and the new state, through the door that setting and point ask for.
+    """The result of `body(setting, *point)`, through the door that the types of setting and point select.
 
-    The state is given back only to those who gave one.
+    `body` returns `(result, new state)`; the state is returned only if the setting has one.
     """
 
     def call(setting: Setting, *point: Any) -> Any:
@@ -99,7 +99,7 @@ def objective(
 ) -> Callable[[Any, Any, Any], tuple[Any, Any]]:
     """The loss of the model in this setting, as the function `(params, x, target) -> (scalar, new state)`.
 
-    Errors speak of the loss by its `role`.
+    `role` is the name of the loss in errors.
     """
     predict = prediction(model, setting)
     if not callable(loss):
@@ -117,7 +117,7 @@ def objective(
 def runner(model: Any, setting: Setting) -> tuple[Callable[..., Any], dict[str, Any]]:
     """The function that computes the prediction, and the options to call it with.
 
-    What has `apply` takes a key and `train` always; a function takes of them only what was given.
+    `apply` always gets a key and `train`; a function gets only those that were given.
     """
     apply = getattr(model, "apply", None)
     if isinstance(model, type) or not (callable(apply) or callable(model)):
@@ -133,7 +133,7 @@ def runner(model: Any, setting: Setting) -> tuple[Callable[..., Any], dict[str, 
 
 
 def refused_options(run: Callable[..., Any], options: dict[str, Any]) -> list[str]:
-    """The options that a function has no parameter for."""
+    """The names of the options for which a function has no parameter."""
     try:
         parameters = inspect.signature(run).parameters
     except (TypeError, ValueError):  # a function that was not written in Python
@@ -144,10 +144,10 @@ def refused_options(run: Callable[..., Any], options: dict[str, Any]) -> list[st
 
 
 def called(program: Callable[..., Any], arguments: tuple[Any, ...], options: dict[str, Any]) -> Any:
-    """What a program gives inside a transform: an array or a tracer, or a tree of them.
+    """The result of a program inside a transform: an array or a tracer, or a tree of them.
 
-    A `do` program takes a step for each op, and called with arrays alone an op gives none; so all that a `do` program
-    is given are tracers. A step that a plain function returned is taken.
+    A `do` program needs a step from each op, and an op that is called with arrays only does not return one; so the
+    arguments of a `do` program become tracers. If a plain function returns a step, the step is run.
     """
     recorder = CONTEXT.get().recorder
     if hasattr(program, "__wrapped__") and inspect.isgeneratorfunction(inspect.unwrap(program)):
@@ -157,7 +157,7 @@ def called(program: Callable[..., Any], arguments: tuple[Any, ...], options: dic
 
 
 def constant_tracer(value: Any, recorder: Recorder) -> Any:
-    """A tracer for an array or a float, which is a constant to the recorder."""
+    """A tracer for an array or a float, which is a constant of the recorder."""
     if isinstance(value, np.ndarray | np.generic | float):
         kept = constant(value, op="a do program", argument="one of its arguments")
         return Tracer(recorder, recorder.record(identity, (kept,)))
@@ -165,7 +165,7 @@ def constant_tracer(value: Any, recorder: Recorder) -> Any:
 
 
 def check_scalar(value: Any, loss: str) -> None:
-    """NotScalarError for a loss that is not one number, DTypeError for one that is no real number."""
+    """Raise NotScalarError for a loss that is not one number, DTypeError for one that is not a real number."""
     if getattr(value, "shape", None) == () and value.dtype.kind == "f":
         return
     if not hasattr(value, "dtype") and not isinstance(value, float | int):
@@ -181,7 +181,7 @@ def check_scalar(value: Any, loss: str) -> None:
 
 
 def scalar_hint(value: Any) -> str:
-    """What was perhaps meant by a value that is no scalar."""
+    """The end of the error for a value that is not a scalar: what the user probably meant."""
     if value is None:
         return ": no `return`?"
     if isinstance(value, list | tuple):
@@ -193,7 +193,7 @@ def scalar_hint(value: Any) -> str:
 
 
 def check_floats(tree: Any, argument: str) -> None:
-    """DTypeError for an argument to be differentiated that holds integers or bools."""
+    """Raise DTypeError if an argument that is to be differentiated holds integers or bools."""
     leaves, structure = tree_flatten(tree)
     floats = differentiable(leaves, structure, True, argument, 0)
     if floats is not None:
@@ -206,5 +206,5 @@ def check_floats(tree: Any, argument: str) -> None:
 
 
 def named(function: Any) -> str:
-    """A function by its name, an object by its repr."""
+    """The name of a function, or the repr of an object."""
     return getattr(function, "__name__", None) or repr(function)

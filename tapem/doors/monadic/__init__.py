@@ -1,4 +1,4 @@
-"""The monadic door: steps as values, the driver that takes them, and programs of steps."""
+"""The monadic door: steps as values, the driver that runs them, and programs of steps."""
 
 from tapem.doors.monadic.driver import run_if_program
 from tapem.doors.monadic.programs import (

@@ -1,8 +1,8 @@
-"""Builders: where a running program stands, and how its ops are recorded there.
+"""Builders: the state of a running program, and how the program records its ops.
 
 A program runs either on a tape, whose next state is another tape, or inside a transform, where the direct code around
-it records too. The two builders tell them apart, and nothing else does. Direct code sees tracers where a program sees
-Refs: `as_tracer` and `as_ref` lead from one to the other.
+it records too. Only the two builders distinguish these cases. Direct code sees tracers where a program sees Refs:
+`as_tracer` and `as_ref` convert one to the other.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from tapem.doors.pure.tape import Tape
 
 
 def as_tracer(value: Any, recorder: Recorder) -> Any:
-    """The tracer of a Ref, which must be on the recorder's tape; any other value as it is."""
+    """The tracer of a Ref, which must be on the recorder's tape; other values stay unchanged."""
     if type(value) is not Ref:
         return value
     nodes, node = recorder.nodes, value.node
@@ -32,15 +32,15 @@ def as_tracer(value: Any, recorder: Recorder) -> Any:
 
 
 def as_ref(value: Any, recorder: Recorder) -> Any:
-    """The Ref of a tracer of this recorder; any other value as it is."""
+    """The Ref of a tracer of this recorder; other values stay unchanged."""
     return Ref(value.node) if type(value) is Tracer and value.recorder is recorder else value
 
 
 class Continuation:
     """A tape and the nodes that direct code adds to it, as one buffer.
 
-    What is added lies apart until the tape takes it over, since others may go on from the tape in the buffer that they
-    share with it.
+    The added nodes are separate until the tape takes them over, since other tapes share the tape's buffer and may
+    continue it.
     """
 
     __slots__ = ("_added", "_start", "_tape", "append")
@@ -66,17 +66,17 @@ class Continuation:
         return chain(self._tape, self._added)
 
     def whole(self) -> Tape:
-        """The tape with what was added."""
+        """The tape with the added nodes."""
         return self._tape.append(*self._added) if self._added else self._tape
 
 
 class TapeBuilder:
-    """The builder of a program that runs on a tape: with every op it holds the next tape."""
+    """The builder of a program that runs on a tape: after every op it holds the next tape."""
 
     __slots__ = ("lent", "state")
 
     state: Tape
-    lent: Recorder | None  # the recorder of the direct code that the program calls, from the first such call on
+    lent: Recorder | None  # the recorder for direct code that the program calls; made at the first such call
 
     def __init__(self, tape: Tape) -> None:
         """Start from a tape."""
@@ -84,10 +84,10 @@ class TapeBuilder:
         self.lent = None
 
     def direct(self, f: Callable[[list[Any]], Any], values: list[Any]) -> Any:
-        """The result of direct code, which records on a recorder that goes on from the tape.
+        """The result of direct code, which records on a recorder that continues the tape.
 
-        A tensor that direct code did not compute from its arguments is a constant of the tape. Within a tree, what is
-        not a tracer stays as it is: a state, a count, a key.
+        A tensor that direct code did not compute from its arguments is a constant of the tape. In a tree, values that
+        are not tracers stay unchanged: a state, a count, a key.
         """
         if self.lent is None:
             self.lent = Recorder()
@@ -101,17 +101,17 @@ class TapeBuilder:
         return result_of(result, self.lent)
 
     def tape(self) -> Tape:
-        """What was recorded so far."""
+        """The tape of everything recorded so far."""
         return self.state
 
 
 class RecorderState:
-    """The state of a program inside a transform: always the same one, since tracers may know all that was recorded."""
+    """The state of a program inside a transform: always the same one, since tracers see all recorded nodes."""
 
     __slots__ = ("recorder",)
 
     def __init__(self, recorder: Recorder) -> None:
-        """Record where the direct code around the program records."""
+        """Record on the recorder of the direct code around the program."""
         self.recorder = recorder
 
     def apply(self, op: Primitive, operands: tuple[Any, ...], static: Static) -> tuple[Any, RecorderState]:
@@ -128,34 +128,34 @@ class RecorderState:
 
 
 class RecorderBuilder:
-    """The builder of a program that runs inside a transform: it records where the direct code around it does."""
+    """The builder of a program inside a transform: it records on the recorder of the direct code around it."""
 
     __slots__ = ("recorder", "state")
 
     state: RecorderState
 
     def __init__(self, recorder: Recorder) -> None:
-        """Stand on a recorder."""
+        """Record on this recorder."""
         self.recorder = recorder
         self.state = RecorderState(recorder)
 
     def direct(self, f: Callable[[list[Any]], Any], values: list[Any]) -> Any:
-        """The result of direct code, which records where the program does."""
+        """The result of direct code, which records on the recorder of the program."""
         return result_of(call_on(self.recorder, f, values), self.recorder)
 
     def tape(self) -> Tape:
-        """What was recorded so far, by the program and by the direct code around it."""
+        """The tape of everything recorded so far, by the program and by the direct code around it."""
         return self.recorder.tape()
 
 
 def call_on(recorder: Recorder, f: Callable[[list[Any]], Any], values: list[Any]) -> Any:
-    """Call direct code with this recorder as the current one, and with tracers in the place of Refs."""
+    """Call direct code with this recorder as the current one, and with tracers instead of Refs."""
     tracers = [as_tracer(value, recorder) for value in values]
     return run(prepared(CONTEXT.get()._replace(recorder=recorder).usual()), f, tracers)
 
 
 def result_of(result: Any, recorder: Recorder) -> Any:
-    """A tree that direct code returned, with Refs in the place of tracers; a step as it is."""
+    """A tree that direct code returned, with Refs instead of tracers; a step stays unchanged."""
     return result if is_step(result) else tree_map(lambda value: as_ref(value, recorder), result)
 
 

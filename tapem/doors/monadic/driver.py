@@ -1,9 +1,9 @@
-"""The driver: it takes a step with a loop and an explicit stack, never by recursion, so programs of any length run.
+"""The driver: it runs a step with a loop and an explicit stack, not by recursion, so programs can have any length.
 
-The stack holds what waits for the result of the step at hand: bound functions, and running programs. The driver goes
-down from a step to its first part that can be taken at once (`take`), and up with the result until something asks for
-another step (`drive`). An error is raised at the `yield` of the program that asked for the step, as in plain code; if
-the program catches it, it goes on from the tape on which it had asked.
+The stack holds the bound functions and running programs that wait for the result of the current step. The driver goes
+down from a step to its first part that it can run directly (`take`), and up with the result until a function or a
+program gives another step (`drive`). An error is raised at the `yield` of the program that asked for the step, as in
+plain code; a program that catches the error continues from the tape that it had at that `yield`.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ A = TypeVar("A")
 
 
 def run_on_tape(step: TapeM[A], tape: Tape) -> tuple[A, Tape]:
-    """Take a step on a tape: the result, and the tape with what was recorded."""
+    """Run a step on a tape: the result, and the tape with the recorded nodes."""
     builder = TapeBuilder(tape)
     try:
         return drive(step, builder), builder.state
@@ -50,7 +50,7 @@ register_driver(run_on_tape)
 
 
 def run_if_program(value: Any, recorder: Recorder) -> Any:
-    """What a function returned inside a transform, as direct code expects it: a step is taken, Refs become tracers."""
+    """The result of a function inside a transform, for direct code: a step is run, and Refs become tracers."""
     if not isinstance(value, TapeM):
         return value
     result = drive(value, RecorderBuilder(recorder))  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
@@ -58,13 +58,13 @@ def run_if_program(value: Any, recorder: Recorder) -> Any:
 
 
 Running = tuple[Generator[Any, Any, Any], State]
-"""A program that waits for the step it has asked for, and the state in which it asked."""
+"""A program that waits for the result of a step, and the state at its `yield`."""
 
 Waiting = Running | Callable[[Any], Any]
 
 
 def drive(step: TapeM[A], builder: Builder) -> A:
-    """Take a step on a builder, and give its result."""
+    """Run a step on a builder, and return its result."""
     stack: list[Waiting] = []
     waiting: Waiting
     current: Any = step
@@ -106,14 +106,14 @@ def drive(step: TapeM[A], builder: Builder) -> A:
                     raise error
                 return result
     finally:
-        error = None  # its traceback holds this frame: together they would be a circle, and the tape in it
+        error = None  # its traceback holds this frame: the reference cycle would keep the tape alive
         for waiting in reversed(stack):
             if not callable(waiting):
                 waiting[0].close()
 
 
 def take(step: Any, stack: list[Waiting], builder: Builder) -> Any:
-    """The result of a step; what must wait for its parts goes on the stack, and the first part is taken."""
+    """The result of a step, or None after its waiting parts have been put on the stack."""
     while True:
         kind = step.__class__
         if kind is Apply:
@@ -129,7 +129,7 @@ def take(step: Any, stack: list[Waiting], builder: Builder) -> Any:
             stack.append(continuation)
         elif kind is Program:
             stack.append((start(*step.parts), builder.state))
-            return None  # what a program that starts is sent
+            return None  # a generator starts with send(None)
         elif kind is Effect:
             return step.parts[0](builder)
         else:
@@ -137,7 +137,7 @@ def take(step: Any, stack: list[Waiting], builder: Builder) -> Any:
 
 
 def binding(op: Primitive, operands: tuple[Any, ...], static: Static, builder: Builder) -> Generator[Any, Any, Any]:
-    """The program of an op some of whose operands are steps: it takes them from left to right, and applies the op."""
+    """The program of an op with steps among its operands: it runs them from left to right, then applies the op."""
     bound: list[Any] = []
     for operand in operands:
         bound.append((yield operand) if isinstance(operand, TapeM) else operand)
@@ -148,7 +148,7 @@ def binding(op: Primitive, operands: tuple[Any, ...], static: Static, builder: B
 def start(
     function: Callable[..., Any], arguments: tuple[Any, ...], options: dict[str, Any]
 ) -> Generator[Any, Any, Any]:
-    """A fresh generator of a program; StepError if its function makes none."""
+    """A new generator of a program; raises StepError if its function does not return a generator."""
     generator: Any = function(*arguments, **options)
     if type(generator) is not GeneratorType:
         raise StepError(f"the program {function.__name__} must yield its steps, but returned {short_text(generator)}.")
@@ -156,7 +156,7 @@ def start(
 
 
 def next_step(continuation: Callable[[Any], Any], result: Any) -> Any:
-    """The step that a bound function makes of a result; StepError if it makes anything else."""
+    """The step that a bound function returns for a result; raises StepError if it returns another value."""
     step = continuation(result)
     if not is_step(step):
         raise StepError(
@@ -167,7 +167,7 @@ def next_step(continuation: Callable[[Any], Any], result: Any) -> Any:
 
 
 def tensor(value: Any, stack: list[Waiting]) -> Any:
-    """A tensor that a program yielded in the place of a step is handed back as it is; StepError for other values."""
+    """A tensor that a program yielded instead of a step is sent back unchanged; raises StepError for other values."""
     if type(value) in (bool, int, float):
         return value
     dtype = getattr(value, "dtype", None)
@@ -182,13 +182,13 @@ def tensor(value: Any, stack: list[Waiting]) -> Any:
 
 
 def explained(error: Exception, generator: Any) -> Exception:
-    """The error of a program, in plainer words for `yield from` an array: Python says only that it has no `send`."""
+    """The error of a program; for `yield from` an array, where Python only reports a missing `send`, a clearer one."""
     if not isinstance(error, AttributeError) or error.name != "send" or type(error.obj) is not _ROWS:
         return error
     problem = StepError(
-        f"the program {generator.__name__} took `yield from` of an array, which is no step: an op that is given arrays "
-        "alone computes at once. Make a step of one of them (x = yield from tm.const(x)), or write `yield`, which "
-        "hands an array back as it is."
+        f"the program {generator.__name__} used `yield from` with an array, which is not a step: an op that is given "
+        "only arrays computes at once. Make a step of one of them (x = yield from tm.const(x)), or write `yield`, "
+        "which returns an array unchanged."
     )
     problem.__cause__ = error
     return problem

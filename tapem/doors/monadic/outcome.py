@@ -1,4 +1,4 @@
-"""Ok and Err: what `attempt` returns, a success or a failure as a value."""
+"""Ok and Err, the results of `attempt`: a success or a failure as a value."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ A = TypeVar("A")
 
 
 class Ok(NamedTuple, Generic[A]):
-    """What `attempt` returns when the program ran: `value` is `(result, tape)`.
+    """The result of `attempt` if the program succeeded: `value` is `(result, tape)`.
 
     >>> import tapem as tm
     >>> tm.pure(1).attempt().value[0]
@@ -21,7 +21,7 @@ class Ok(NamedTuple, Generic[A]):
 
 
 class Err(NamedTuple):
-    """What `attempt` returns when the program failed: the error, as a value.
+    """The result of `attempt` if the program failed: the error, as a value.
 
     >>> import tapem as tm
     >>> tm.fail(tm.TapeError("no")).attempt().error

@@ -24,7 +24,7 @@ P = ParamSpec("P")
 
 
 def pure(value: A) -> TapeM[A]:
-    """The step that records nothing and gives the value.
+    """The step that records nothing and returns the value.
 
     >>> pure(1).eval()
     1
@@ -35,7 +35,7 @@ def pure(value: A) -> TapeM[A]:
 def fail(error: TapeError | str) -> TapeM[Any]:
     """The step that fails: `run` raises the error, `attempt` returns it as `Err`.
 
-    An error of your own is a class derived from `TapeError`, so that `attempt` knows it; StepError for anything else.
+    The error is a message, or a `TapeError`, from which your own class may derive. Raises StepError for other values.
 
     >>> fail("no such layer").attempt()
     Err(error=TapeError('no such layer'))
@@ -51,7 +51,7 @@ def fail(error: TapeError | str) -> TapeM[Any]:
 
 
 def get_tape() -> TapeM[Tape]:
-    """The step that gives the tape as it is.
+    """The step that returns the current tape.
 
     >>> (leaf(1.0) >> get_tape()).map(len).eval()
     1
@@ -60,9 +60,9 @@ def get_tape() -> TapeM[Tape]:
 
 
 def set_tape(tape: Tape) -> TapeM[None]:
-    """The step that goes on from another tape.
+    """The step that continues with another tape.
 
-    Raises StepError inside a transform, whose tape cannot be exchanged.
+    Raises StepError inside a transform, whose tape cannot be replaced.
 
     >>> (leaf(1.0) >> set_tape(Tape())).exec()
     Tape of 0 nodes
@@ -79,7 +79,7 @@ def set_tape(tape: Tape) -> TapeM[None]:
 
 
 def leaf(value: Any, *, name: str | None = None, requires_grad: bool = True) -> TapeM[Ref]:
-    """The step that appends a given value; a tracer or a Ref is given back as it is.
+    """The step that appends a given value; it returns a tracer's Ref or a Ref without appending.
 
     >>> import numpy as np
     >>> leaf(np.ones(2), name="x").eval()
@@ -118,10 +118,10 @@ def const(value: Any, *, name: str | None = None) -> TapeM[Ref]:
 
 
 def do(program: Callable[P, Generator[Any, Any, A]]) -> Callable[P, TapeM[A]]:
-    """Turn a generator function into a program: each `yield step` takes the step and gives back its result.
+    """Turn a generator function into a program: each `yield step` runs the step and returns its result.
 
-    `h = yield from step` does the same, with a type that a checker can follow. The program can be run any number of
-    times. Called with tracers, inside a transform, it runs on the spot.
+    `h = yield from step` does the same, with a type that a type checker can infer. The program can run any number of
+    times. Called with tracers, inside a transform, it runs at once.
 
     >>> import numpy as np, tapem as tm
     >>> @do
@@ -145,7 +145,7 @@ def do(program: Callable[P, Generator[Any, Any, A]]) -> Callable[P, TapeM[A]]:
         if recorder is None:
             return made(Program(program, arguments, dict(options)))
         refs, ref_options = tree_map(lambda leaf: as_ref(leaf, recorder), (arguments, options))
-        # A caller inside a transform expects what plain code would give.
+        # A caller inside a transform expects the result that plain code would return.
         return run_if_program(Program(program, refs, ref_options), recorder)
 
     return build
@@ -154,7 +154,7 @@ def do(program: Callable[P, Generator[Any, Any, A]]) -> Callable[P, TapeM[A]]:
 def lift(f: Callable[..., Any]) -> Callable[..., TapeM[Any]]:
     """A direct function as a monadic one: called with Refs, it gives a step that records what `f` computes.
 
-    Where f returns an array or a float that it did not compute from its arguments, that is a constant of the tape.
+    If f returns an array or a float that it did not compute from its arguments, this becomes a constant of the tape.
 
     >>> import numpy as np
     >>> f = lift(lambda x: np.sum(np.sin(x)))
@@ -183,7 +183,7 @@ def lift(f: Callable[..., Any]) -> Callable[..., TapeM[Any]]:
 
 
 def recorder_of(arguments: tuple[Any, ...], options: dict[str, Any]) -> Recorder | None:
-    """The highest recorder among the tracers of the arguments, if there are any."""
+    """The recorder of the highest level among the tracers of the arguments, or None."""
     if not options and _REF.issuperset(map(type, arguments)):
         return None
     found: Recorder | None = None
@@ -197,7 +197,7 @@ _REF = frozenset({Ref})
 
 
 def sequence(steps: Any) -> TapeM[Any]:
-    """Take every step of a tree (or an iterable), and give the tree of the results; other leaves stay as they are.
+    """Run every step of a tree (or an iterable), and return the tree of the results; other leaves stay unchanged.
 
     >>> sequence({"a": pure(1), "b": [pure(2), 3]}).eval()
     {'a': 1, 'b': [2, 3]}
@@ -214,7 +214,7 @@ def sequence(steps: Any) -> TapeM[Any]:
 
 
 def traverse(f: Callable[..., TapeM[Any]], xs: Any) -> TapeM[Any]:
-    """Apply `f` to every leaf of a tree (or item of an iterable), and take the steps that it gives.
+    """Apply `f` to every leaf of a tree (or item of an iterable), and run the steps that it returns.
 
     >>> traverse(lambda x: pure(x + 1), [1, 2]).eval()
     [2, 3]
@@ -237,7 +237,7 @@ def fold(f: Callable[[A, B], TapeM[A]], init: A, xs: Iterable[B]) -> TapeM[A]:
     6
     """
 
-    items = tuple(xs)  # an iterator can be gone through once only, but a step may be run often
+    items = tuple(xs)  # an iterator can be consumed only once, but a step may run often
 
     def folding() -> Generator[Any, Any, A]:
         state = init
@@ -249,14 +249,14 @@ def fold(f: Callable[[A, B], TapeM[A]], init: A, xs: Iterable[B]) -> TapeM[A]:
 
 
 def _as_tree(xs: Any) -> Any:
-    # An iterator can be gone through once only, but a step may be run often.
+    # An iterator can be consumed only once, but a step may run often.
     return list(xs) if hasattr(xs, "__next__") else xs
 
 
 def backward_scalar(out: Ref | TapeM[Ref]) -> TapeM[Gradients]:
-    """The step that sweeps backward from a scalar and leaves the tape as it is.
+    """The step that sweeps backward from a scalar and does not change the tape.
 
-    Raises NotScalarError for an output of any other shape than ().
+    Raises NotScalarError for an output whose shape is not ().
 
     >>> import numpy as np, tapem as tm
     >>> leaf(np.array([1.0, 2.0])).bind(tm.square).bind(tm.sum).bind(backward_scalar).eval()[0]
@@ -268,7 +268,7 @@ def backward_scalar(out: Ref | TapeM[Ref]) -> TapeM[Gradients]:
 def backward(outputs: Any, cotangents: Any, show_graph: bool = False) -> TapeM[Gradients]:
     """The step that sweeps backward from one or several outputs, each with a cotangent of its shape.
 
-    `show_graph` prints the sweep: what each node hands to its parents.
+    `show_graph` prints the sweep: the contributions of each node to its parents.
 
     >>> import numpy as np, tapem as tm
     >>> leaf(np.array([1.0, 2.0])).bind(tm.square).bind(lambda y: backward(y, np.ones(2))).eval()[0]

@@ -1,7 +1,7 @@
 """TapeM: a description of a step `Tape -> (A, Tape)`, as data.
 
-A step is one op, one step bound to what comes after, a program of steps, or a function of the builder. What takes it is
-the driver, which stands above this file and registers itself here. The laws of the monad hold:
+A step is one op, a step with a function of its result, a program of steps, or a function of the builder. The driver
+runs steps; it lies above this file and registers itself here. The laws of the monad hold:
 
     pure(a).bind(f) == f(a)        m.bind(pure) == m        m.bind(f).bind(g) == m.bind(lambda a: f(a).bind(g))
 """
@@ -38,7 +38,7 @@ A_co = TypeVar("A_co", covariant=True)
 
 
 class State(Protocol):
-    """What a program has recorded so far: a Tape, or inside a transform what stands for that of the transform."""
+    """The record of a program so far: a Tape, or inside a transform a `RecorderState`."""
 
     def apply(self, op: Primitive, operands: tuple[Any, ...], static: Static) -> tuple[Any, State]:
         """Record one op: a Ref, or a tuple of Refs where the op has several results; and the next state."""
@@ -50,22 +50,22 @@ class State(Protocol):
 
 
 class Builder(Protocol):
-    """Where a running program stands: the state that every step takes and replaces by the next one."""
+    """The holder of the state of a running program: every step reads the state and replaces it by the next one."""
 
     state: Any
-    """A `State`. A program that catches an error goes back to the one in which it had asked for the step."""
+    """A `State`. A program that catches an error returns to the state that it had at the `yield` of the failed step."""
 
     def direct(self, f: Callable[[list[Any]], Any], values: list[Any]) -> Any:
-        """The result of direct code, which sees tracers in the place of Refs and may return a step."""
+        """The result of direct code, which sees tracers instead of Refs and may return a step."""
         ...
 
     def tape(self) -> Tape:
-        """What was recorded so far."""
+        """The tape of everything recorded so far."""
         ...
 
 
 class Driver(Protocol):
-    """What takes a step on a tape; see `register_driver`."""
+    """The function that runs a step on a tape; see `register_driver`."""
 
     def __call__(self, step: TapeM[A], tape: Tape) -> tuple[A, Tape]:
         """The result and the longer tape."""
@@ -73,10 +73,10 @@ class Driver(Protocol):
 
 
 class TapeM(Deferred, Generic[A_co]):
-    """A step that has not been taken yet: run on a tape, it gives a result and a longer tape.
+    """A step that has not run yet: run on a tape, it returns a result and a longer tape.
 
-    Steps are values. They can be run any number of times, on any tape, in any thread. Where an op takes a Ref it also
-    takes a step, which it binds first.
+    Steps are values. They can run any number of times, on any tape, in any thread. Where an op takes a Ref it also
+    takes a step, which runs first.
 
     >>> import numpy as np, tapem as tm
     >>> program = tm.leaf(np.array([1.0, 2.0])).bind(tm.square).bind(tm.sum)
@@ -88,12 +88,12 @@ class TapeM(Deferred, Generic[A_co]):
     __slots__ = ("__weakref__", "parts")
 
     parts: tuple[Any, ...]
-    """What it is made of; each kind of step says what that is."""
+    """The parts of the step; `__init__` of each class defines them."""
 
     def run(self, tape: Tape | None = None) -> tuple[A_co, Tape]:
-        """Take the step on a tape (the empty one by default): the result and the tape with what was recorded.
+        """Run the step on a tape (the empty one by default): the result, and the tape with the recorded nodes.
 
-        An error discards the tape of the failed run and touches nothing else.
+        An error discards the tape of the failed run and changes nothing else.
         """
         try:
             return _DRIVERS[0](self, tape if type(tape) is Tape else Tape() if tape is None else as_tape(tape, "run"))
@@ -103,7 +103,7 @@ class TapeM(Deferred, Generic[A_co]):
 
     @boundary
     def eval(self, tape: Tape | None = None) -> A_co:
-        """Run, and keep the result only.
+        """Run the step, and return only the result.
 
         >>> import tapem as tm
         >>> tm.pure(3).eval()
@@ -113,7 +113,7 @@ class TapeM(Deferred, Generic[A_co]):
 
     @boundary
     def exec(self, tape: Tape | None = None) -> Tape:
-        """Run, and keep the tape only.
+        """Run the step, and return only the tape.
 
         >>> import tapem as tm
         >>> len(tm.leaf(1.0).exec())
@@ -122,7 +122,7 @@ class TapeM(Deferred, Generic[A_co]):
         return self.run(tape)[1]
 
     def attempt(self, tape: Tape | None = None) -> Ok[tuple[A_co, Tape]] | Err:
-        """Run, with a `TapeError` as a value instead of an exception.
+        """Run the step, and return a `TapeError` as a value instead of raising it.
 
         >>> import numpy as np, tapem as tm
         >>> type(tm.leaf(np.ones(2)).bind(lambda x: x + np.ones(3)).attempt())
@@ -135,7 +135,7 @@ class TapeM(Deferred, Generic[A_co]):
             return Err(error)
 
     def bind(self, f: Callable[[A_co], TapeM[B]]) -> TapeM[B]:
-        """Take this step, then the step that `f` makes of its result.
+        """Run this step, then the step that `f` returns for its result.
 
         >>> import tapem as tm
         >>> tm.pure(2).bind(lambda a: tm.pure(a + 1)).eval()
@@ -144,7 +144,7 @@ class TapeM(Deferred, Generic[A_co]):
         return made(Bind(self, f))
 
     def map(self, f: Callable[[A_co], B]) -> TapeM[B]:
-        """Take this step, and apply a plain function to its result.
+        """Run this step, and apply a plain function to its result.
 
         >>> import tapem as tm
         >>> tm.pure(2).map(str).eval()
@@ -153,7 +153,7 @@ class TapeM(Deferred, Generic[A_co]):
         return self.bind(lambda result: Effect(lambda _: f(result)))
 
     def then(self, step: TapeM[B]) -> TapeM[B]:
-        """Take this step, drop its result, and take another; also written `m >> n`.
+        """Run this step, drop its result, and run another step; also written `m >> n`.
 
         >>> import tapem as tm
         >>> (tm.pure(1) >> tm.pure(2)).eval()
@@ -175,7 +175,7 @@ class TapeM(Deferred, Generic[A_co]):
 
 
 class Effect(TapeM[A_co]):
-    """A step that is a function of the builder: every step that is not an op, a bind or a program."""
+    """A step that calls a function of the builder: every step that is not an op, a bind or a program."""
 
     __slots__ = ()
 
@@ -185,7 +185,7 @@ class Effect(TapeM[A_co]):
 
 
 class Apply(TapeM[Ref]):
-    """The step that applies one op; its operands are Refs, constants, and steps that are bound first."""
+    """The step that applies one op; its operands are Refs, constants, and steps, which run first."""
 
     __slots__ = ()
 
@@ -195,7 +195,7 @@ class Apply(TapeM[Ref]):
 
 
 class Bind(TapeM[B]):
-    """A step, and the function that makes the next step of its result."""
+    """A step, and the function that returns the next step for its result."""
 
     __slots__ = ()
 
@@ -205,7 +205,7 @@ class Bind(TapeM[B]):
 
 
 class Program(TapeM[A_co]):
-    """A `do` program: a generator function and its arguments, started afresh by every run."""
+    """A `do` program: a generator function and its arguments; every run starts it again."""
 
     __slots__ = ()
 
@@ -220,24 +220,24 @@ _DRIVERS: list[Driver] = []
 
 
 def register_driver(driver: Driver) -> None:
-    """Say what takes steps; called once, where the driver is defined."""
+    """Register the function that runs steps; called once, where the driver is defined."""
     _DRIVERS[:] = [driver]
 
 
 def as_tape(tape: object, caller: str) -> Tape:
-    """A tape that a user gave; StepError, in the name of the caller, for anything else."""
+    """A tape that a user gave; raises StepError for other values. `caller` is the name shown in errors."""
     if not isinstance(tape, Tape):
         raise StepError(f"{caller} needs a Tape, such as tm.Tape() or one that run returned, not {tape!r}.")
     return tape
 
 
 def made(step: TapeM[A]) -> TapeM[A]:
-    """A step as it is handed out: one that is described under no_grad gives constants, whenever it is taken."""
+    """A step for the user: under no_grad, the results of the step are constants, whenever it runs."""
     return Bind(step, cut_off) if CONTEXT.get().constant else step
 
 
 def cut_off(result: Any) -> TapeM[Any]:
-    """The step that gives a tree with every Ref that requires a gradient detached."""
+    """The step that returns a tree in which every Ref that requires a gradient is detached."""
     leaves, structure = tree_flatten(result)
 
     def detaching() -> Generator[Any, Any, Any]:
@@ -255,7 +255,7 @@ _new = object.__new__
 
 
 def step_text(step: TapeM[Any], depth: int = 3) -> str:
-    """A step in a line: an op with its operands, which are steps in turn down to a certain depth."""
+    """A step in one line: an op with its operands; steps among them are shown down to `depth` levels."""
     match step:
         case Apply(parts=(op, operands, _)) if depth > 0:
             shown = [operand_text(operand, depth - 1) for operand in operands[:4]]
@@ -271,7 +271,7 @@ def step_text(step: TapeM[Any], depth: int = 3) -> str:
 
 
 def operand_text(value: Any, depth: int) -> str:
-    """An operand in a few words: a Ref by its id, a step by its text, an array by its type."""
+    """The short text of an operand: a Ref as its id, a step as its text, an array as its type."""
     if isinstance(value, Ref):
         return f"%{value.id}"
     if isinstance(value, TapeM):
@@ -280,25 +280,25 @@ def operand_text(value: Any, depth: int) -> str:
 
 
 def is_step(value: Any) -> bool:
-    """Whether a value is a step, not yet taken."""
+    """Whether a value is a step that has not run yet."""
     return isinstance(value, TapeM)
 
 
 def short_text(value: object) -> str:
-    """A value as an error quotes it, cut short."""
+    """The text of a value in errors, cut to 60 characters."""
     text = f"{value!r}"
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 class PureDoor:
-    """Build the step that applies the op; nothing is computed until it is run."""
+    """Build the step that applies the op; nothing is computed until the step runs."""
 
     rank: ClassVar[int] = 2
 
     @staticmethod
     def apply(op: Primitive, operands: tuple[Any, ...], static: Static) -> Any:
-        """The step, not yet taken."""
-        step = _new(Apply)  # without a constructor in between: this is paid once per op
+        """The step that applies the op."""
+        step = _new(Apply)  # not by the constructor, which would cost time for every op
         _set_parts(step, (op, operands, static))
         return made(step) if CONTEXT.get().constant else step
 
