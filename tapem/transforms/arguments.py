@@ -71,13 +71,13 @@ def check_condition(value: Any, name: str) -> None:
         raise ArgumentError(f"{name} must be a bool, but is {short(given)}{hint}")
 
 
-def leaf_name(structure: Structure, position: int, selected: int | Sequence[int] | None = None) -> str:
+def leaf_of_argument(structure: Structure, position: int, selected: int | Sequence[int] | None = None) -> str:
     """The name in errors of a leaf of the differentiated arguments.
 
     `structure` is that of a tuple of arguments, with their positions in `selected` (by default all of them in order),
     or of a single argument, if `selected` is its position.
 
-    >>> leaf_name(tree_flatten(({"w": 1.0, "b": [2.0, 3.0]},))[1], 1)
+    >>> leaf_of_argument(tree_flatten(({"w": 1.0, "b": [2.0, 3.0]},))[1], 1)
     "argument 0, leaf ['b'][1]"
     """
     entries: Any = structure.accessors()[position]

@@ -30,7 +30,7 @@ from tapem.doors.direct import Tracer
 from tapem.doors.monadic import TapeM, lift
 from tapem.errors import ArgumentError, DTypeError, TreeError
 from tapem.sweeps import fit_given, forward, reverse, zeros_of
-from tapem.transforms.arguments import as_argnums, as_function, hint_at_lists, leaf_name
+from tapem.transforms.arguments import as_argnums, as_function, hint_at_lists, leaf_of_argument
 from tapem.transforms.tracing import Trace, monadic, scalar_output, through_every_door, trace
 from tapem.types import NUMBERS
 
@@ -151,18 +151,7 @@ def vjp(f: Callable[..., Any], *primals: Any, has_aux: bool = False) -> Any:
     >>> pullback(np.array([1.0, 0.0]))
     (array([2., 0.]), np.float64(0.0))
     """
-    f = as_function(f, "vjp")
-    leaves, structure = tree_flatten(primals)
-    positions = differentiable(leaves, structure, True, "vjp")
-
-    def call(tracers: list[Any]) -> Any:
-        try:
-            return f(*tree_unflatten(structure, merge(leaves, positions, tracers)))
-        except Exception as error:
-            hint_at_lists(error, primals)
-            raise
-
-    traced = trace(call, leaves if positions is None else [leaves[i] for i in positions], has_aux=has_aux)
+    traced, structure, positions = traced_at(as_function(f, "vjp"), primals, has_aux, "vjp")
 
     def pullback(cotangent: Any) -> Any:
         try:
@@ -174,7 +163,7 @@ def vjp(f: Callable[..., Any], *primals: Any, has_aux: bool = False) -> Any:
         except Exception as error:
             shorten(error)
             raise
-        return tree_unflatten(structure, merge([None] * len(leaves), positions, gradients))
+        return tree_unflatten(structure, merge([None] * structure.num_leaves, positions, gradients))
 
     return (traced.result(), pullback, traced.aux) if has_aux else (traced.result(), pullback)
 
@@ -234,24 +223,12 @@ def pushforward(
 
     `what` is the transform of which errors speak.
     """
-    leaves, structure = tree_flatten(primals)
-    positions = differentiable(leaves, structure, True, what)
-
-    def call(tracers: list[Any]) -> Any:
-        try:
-            return f(*tree_unflatten(structure, merge(leaves, positions, tracers)))
-        except Exception as error:
-            hint_at_lists(error, primals)
-            raise
-
-    inputs = leaves if positions is None else [leaves[position] for position in positions]
-    traced = trace(call, inputs, has_aux=has_aux)
+    traced, _, positions = traced_at(f, primals, has_aux, what)
 
     def push(tangents: list[Any]) -> Any:
-        chosen = tangents if positions is None else [tangents[position] for position in positions]
         seeds = {
-            node.id: fit_given(tangent, ShapeDtype.of(primal), "the tangent", "a value")
-            for node, tangent, primal in zip(traced.inputs, chosen, inputs, strict=True)
+            node.id: fit_given(tangent, ShapeDtype.of(node.output), "the tangent", "a value")
+            for node, tangent in zip(traced.inputs, at_positions(tangents, positions), strict=True)
         }
         watcher = CONTEXT.get().watcher
         ends = [traced.output_node(output) for output in traced.outputs]
@@ -268,6 +245,23 @@ def pushforward(
         return tree_unflatten(traced.structure, results)
 
     return traced, push
+
+
+def traced_at(
+    f: Callable[..., Any], primals: tuple[Any, ...], has_aux: bool, what: str
+) -> tuple[Trace, Structure, list[int] | None]:
+    """Record f at the primals: the trace, their structure, and which leaves are differentiated (None: all of them)."""
+    leaves, structure = tree_flatten(primals)
+    positions = differentiable(leaves, structure, True, what)
+
+    def call(tracers: list[Any]) -> Any:
+        try:
+            return f(*tree_unflatten(structure, merge(leaves, positions, tracers)))
+        except Exception as error:
+            hint_at_lists(error, primals)
+            raise
+
+    return trace(call, at_positions(leaves, positions), has_aux=has_aux), structure, positions
 
 
 def pull_back(traced: Trace, outputs: Sequence[Any], cotangents: Sequence[Any], copy: bool) -> list[Any]:
@@ -346,14 +340,12 @@ def position(number: int, count: int) -> int:
     return number % count
 
 
-def replace(arguments: Sequence[Any], selected: int | tuple[int, ...], values: Any) -> list[Any]:
-    """The arguments with the selected ones replaced."""
+def replace(arguments: Sequence[Any], selected: int | tuple[int, ...], values: Any) -> Sequence[Any]:
+    """The arguments with the selected ones replaced; for one of them, as nearly always, without a loop."""
+    if not isinstance(selected, int):
+        return merge(arguments, selected, values)
     result = list(arguments)
-    if isinstance(selected, int):
-        result[selected] = values
-    else:
-        for position, value in zip(selected, values, strict=True):
-            result[position] = value
+    result[selected] = values
     return result
 
 
@@ -381,15 +373,15 @@ def differentiable(
         elif type(leaf) in NUMBERS:
             kind = ShapeDtype.of(leaf).dtype.kind
         else:
-            name = leaf_name(structure, position, selected)
+            name = leaf_of_argument(structure, position, selected)
             leaves[position] = leaf = taken(leaf, op=what, argument=name)
             kind = ShapeDtype.of(leaf).dtype.kind
         if kind == "f":
             continue
         if kind not in "iub":
-            constant(leaf, op=what, argument=leaf_name(structure, position, selected))  # raises, in words
+            constant(leaf, op=what, argument=leaf_of_argument(structure, position, selected))  # raises, in words
         if not allow_int:
-            name, dtype = leaf_name(structure, position, selected), ShapeDtype.of(leaf).dtype
+            name, dtype = leaf_of_argument(structure, position, selected), ShapeDtype.of(leaf).dtype
             raise DTypeError(
                 f"{what}: {name} is {dtype}, and integers and bools have no derivative. Convert it to floats, or leave "
                 "it out of argnums"
@@ -399,7 +391,12 @@ def differentiable(
     return [position for position in range(len(leaves)) if position not in discrete] if discrete else None
 
 
-def merge(leaves: Sequence[Any], positions: list[int] | None, values: Sequence[Any]) -> Sequence[Any]:
+def at_positions(leaves: list[Any], positions: list[int] | None) -> list[Any]:
+    """The leaves in these positions; None stands for all of them."""
+    return leaves if positions is None else [leaves[position] for position in positions]
+
+
+def merge(leaves: Sequence[Any], positions: Sequence[int] | None, values: Sequence[Any]) -> Sequence[Any]:
     """The leaves, with the values in these positions."""
     if positions is None:
         return values

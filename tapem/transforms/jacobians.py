@@ -11,7 +11,7 @@ import numpy as np
 from tapem.core import ShapeDtype, boundary, tree_flatten, tree_map, tree_unflatten
 from tapem.errors import DTypeError
 from tapem.transforms.arguments import as_argnums, as_function
-from tapem.transforms.derivatives import as_arguments, differentiable, grad, jvp, pushforward, replace, select, vjp
+from tapem.transforms.derivatives import as_arguments, differentiable, grad, jvp, merge, pushforward, select, vjp
 from tapem.transforms.tracing import through_every_door
 from tapem.transforms.vectorize import vmap
 
@@ -156,7 +156,7 @@ def partially(
     chosen = tuple(arguments[i] for i in positions)
 
     def call(*inputs: Any) -> Any:
-        return f(*replace(arguments, selected, inputs[0] if single else inputs), **options)
+        return f(*merge(arguments, positions, inputs), **options)
 
     return call, chosen, positions, single
 
