@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from tapem.core.node import LEAF, Node
-from tapem.types import type_text
+from tapem.types import short_text, type_text
 
 EDGE = 20
 """The number of nodes that a listing shows at each end of a long tape."""
@@ -66,6 +66,5 @@ def constant_text(value: Any) -> str:
 
 
 def static_text(value: Any) -> str:
-    """The text of a static argument, cut to 40 characters."""
-    text = getattr(value, "__name__", None) or repr(value)
-    return text if len(text) <= 40 else f"{text[:37]}..."
+    """The text of a static argument: a function by its name, anything else cut to 40 characters."""
+    return getattr(value, "__name__", None) or short_text(value, 40)

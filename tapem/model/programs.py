@@ -15,7 +15,8 @@ from tapem.core import CONTEXT, ShapeDtype, constant, identity, tree_flatten, tr
 from tapem.doors.direct import Recorder, Tracer
 from tapem.doors.monadic import lift, run_if_program
 from tapem.errors import ArgumentError, DTypeError, NotScalarError
-from tapem.transforms import differentiable, monadic, short
+from tapem.transforms import differentiable, monadic
+from tapem.types import short_text
 
 Tree: TypeAlias = Any
 """Any nesting of dict, list, tuple, NamedTuple and dataclass of arrays, tracers or Refs."""
@@ -169,7 +170,7 @@ def check_scalar(value: Any, loss: str) -> None:
     if getattr(value, "shape", None) == () and value.dtype.kind == "f":
         return
     if not hasattr(value, "dtype") and not isinstance(value, float | int):
-        raise NotScalarError(f"{loss} must return a scalar, but returned {short(value)}{scalar_hint(value)}")
+        raise NotScalarError(f"{loss} must return a scalar, but returned {short_text(value)}{scalar_hint(value)}")
     kind = ShapeDtype.of(value)
     if kind.shape != ():
         raise NotScalarError(

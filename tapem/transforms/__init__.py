@@ -1,6 +1,5 @@
 """Transforms: derivatives, batching, custom rules and control flow, each a fold over what was traced."""
 
-from tapem.transforms.arguments import short
 from tapem.transforms.composed import composed
 from tapem.transforms.control import checkpoint, cond, eval_shape, fori_loop, scan, while_loop
 from tapem.transforms.custom import custom_jvp, custom_vjp, detach, no_grad, stop_gradient
@@ -13,6 +12,6 @@ from tapem.transforms.vectorize import vmap
 __all__ = [
     "Trace", "checkpoint", "composed", "cond", "custom_jvp", "custom_vjp", "defbatch", "deffrule", "defrrule",
     "detach", "differentiable", "eval_shape", "fori_loop", "frule", "grad", "hessian", "hvp", "jacfwd", "jacobian",
-    "jacrev", "jvp", "linearize", "monadic", "no_grad", "plain_tree", "rrule", "scalar_rule", "scan", "short",
-    "stop_gradient", "through_every_door", "trace", "value_and_grad", "vjp", "vmap", "while_loop",
+    "jacrev", "jvp", "linearize", "monadic", "no_grad", "plain_tree", "rrule", "scalar_rule", "scan", "stop_gradient",
+    "through_every_door", "trace", "value_and_grad", "vjp", "vmap", "while_loop",
 ]  # fmt: skip

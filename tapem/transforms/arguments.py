@@ -8,7 +8,7 @@ from typing import Any, cast
 
 from tapem.core import Structure, note, tree_flatten
 from tapem.errors import ArgumentError
-from tapem.types import NUMBERS
+from tapem.types import NUMBERS, short_text
 
 
 def as_function(f: Any, caller: str) -> Callable[..., Any]:
@@ -20,7 +20,7 @@ def as_function(f: Any, caller: str) -> Callable[..., Any]:
     """
     if not callable(f):
         raise ArgumentError(
-            f"{caller} needs a function, not {short(f)}. Give it the function itself, f, and not its value, f(x)."
+            f"{caller} needs a function, not {short_text(f)}. Give it the function itself, f, and not its value, f(x)."
         )
     return f
 
@@ -36,8 +36,8 @@ def as_argnums(argnums: Any, caller: str) -> int | tuple[int, ...]:
         numbers = tuple(map(operator.index, cast("Sequence[Any]", argnums if several else (argnums,))))
     except TypeError:
         raise ArgumentError(
-            f"{caller}: argnums={short(cast('object', argnums))} must be the position of an argument, or a tuple of "
-            f"positions: 0, or (0, 2). An argument to be differentiated is passed by position; a point is given as "
+            f"{caller}: argnums={short_text(argnums)} must be the position of an argument, or a tuple of positions: "
+            f"0, or (0, 2). An argument to be differentiated is passed by position; a point is given as "
             f"{caller}(f)(x)."
         ) from None
     return numbers if several else numbers[0]
@@ -53,7 +53,7 @@ def as_pair(result: Any, f: Callable[..., Any], caller: str) -> tuple[Any, Any]:
     if isinstance(result, tuple | list) and len(cast("Sequence[Any]", result)) == 2:
         carry, output = cast("Sequence[Any]", result)
         return carry, output
-    name, found = getattr(f, "__name__", None) or short(f), short(cast("object", result))
+    name, found = getattr(f, "__name__", None) or short_text(f), short_text(result)
     hint = ": no `return`?" if result is None else ". Where there is no y, return carry, None."
     raise ArgumentError(f"{caller}: {name} must return a pair (carry, y), but returned {found}{hint}")
 
@@ -68,7 +68,7 @@ def check_condition(value: Any, name: str) -> None:
     if value is None or callable(value) or isinstance(value, str | list | tuple | dict):
         given = cast("object", value)
         hint = ": no `return`?" if given is None else ". Give its value, f(x)." if callable(given) else "."
-        raise ArgumentError(f"{name} must be a bool, but is {short(given)}{hint}")
+        raise ArgumentError(f"{name} must be a bool, but is {short_text(given)}{hint}")
 
 
 def leaf_of_argument(structure: Structure, position: int, selected: int | Sequence[int] | None = None) -> str:
@@ -99,9 +99,3 @@ def hint_at_lists(error: Exception, arguments: Sequence[Any]) -> None:
                     f"Argument {position} is a list, which is a tree of {len(leaves)} numbers: "
                     "if an array is meant, pass np.array(...) of it.",
                 )
-
-
-def short(value: object) -> str:
-    """The text of a value, at most one line."""
-    text = " ".join(repr(value).split())
-    return text if len(text) <= 60 else f"{text[:57]}..."

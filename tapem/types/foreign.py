@@ -24,6 +24,7 @@ import numpy.typing as npt
 
 from tapem.errors import DTypeError
 from tapem.types.location import users_line
+from tapem.types.tensor import short_text
 
 NUMBERS = frozenset({bool, int, float, np.float64, np.float32, np.float16, np.int64, np.int32, np.bool_})
 
@@ -60,7 +61,7 @@ def as_tensor(value: Any, *, op: str, argument: str) -> npt.NDArray[Any]:
         array = np.asarray(value)
     elif value is None or isinstance(value, str | bytes):
         raise DTypeError(
-            f"{subject} is {_shown(value)}, which is not a tensor. Pass a NumPy array, a number, or a Ref."
+            f"{subject} is {short_text(value)}, which is not a tensor. Pass a NumPy array, a number, or a Ref."
         )
     elif isinstance(value, _SEQUENCES):
         array = _of_sequence(value, op, argument)
@@ -75,7 +76,7 @@ def as_tensor(value: Any, *, op: str, argument: str) -> npt.NDArray[Any]:
             f"{subject} is complex ({array.dtype}). tapem differentiates real values: split it into parts."
         )
     raise DTypeError(
-        f"{subject} is {_shown(value)}, an array of dtype {array.dtype}, which is not a tensor of numbers. "
+        f"{subject} is {short_text(value)}, an array of dtype {array.dtype}, which is not a tensor of numbers. "
         "Pass a NumPy array of floats, integers or bools."
     )
 
@@ -89,7 +90,8 @@ def _of_sequence(value: Sequence[Any], op: str, argument: str) -> npt.NDArray[An
         return np.asarray(items)
     except ValueError as error:
         raise DTypeError(
-            f"{op}: {argument} is {_shown(value)}, which is not a tensor ({error}). All rows must have the same length."
+            f"{op}: {argument} is {short_text(value)}, which is not a tensor ({error}). All rows must have the same "
+            "length."
         ) from error
 
 
@@ -201,19 +203,13 @@ def _refused(value: Any) -> str:
     if _offers(value, "to_numpy") or _is_foreign(value):
         remedy = "x.to_numpy()" if _offers(value, "to_numpy") else "np.asarray(x)"
         return f"a {kind}, which is more than its numbers, and the rest would be lost. Pass {remedy} for its numbers."
-    return f"a {kind} ({_shown(value)}), which is not a tensor. Pass a NumPy array, a number, or a Ref."
+    return f"a {kind} ({short_text(value)}), which is not a tensor. Pass a NumPy array, a number, or a Ref."
 
 
 def _kind(value: object) -> str:
     """The name of a value's class, with its module."""
     kind = type(value)
     return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
-
-
-def _shown(value: Any) -> str:
-    """The repr of a value, cut to 60 characters."""
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 __all__ = ["NUMBERS", "NoArray", "as_tensor", "own", "refuse_meeting"]

@@ -1,4 +1,4 @@
-"""Tensors seen by shape and dtype, and the short text of both."""
+"""Tensors seen by shape and dtype, and the short texts of these and of values."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ import jaxtyping
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["NUMBER_DTYPES", "Float", "Inexact", "Num", "Tensor", "shape_and_dtype", "stand_in", "type_text"]
+__all__ = [
+    "NUMBER_DTYPES", "Float", "Inexact", "Num", "Tensor", "shape_and_dtype", "short_text", "stand_in", "type_text",
+]  # fmt: skip
 
 if TYPE_CHECKING:
     from typing import Annotated as Float
@@ -58,6 +60,16 @@ def type_text(shape: Sequence[int], dtype: npt.DTypeLike) -> str:
     dtype = np.dtype(dtype)
     short = f"{dtype.kind}{dtype.itemsize * 8}" if dtype.kind in "iufc" else dtype.name
     return f"{short}[{','.join(map(str, shape))}]"
+
+
+def short_text(value: Any, most: int = 60) -> str:
+    """The repr of a value in one line, cut to `most` characters.
+
+    >>> short_text("a long text", most=9)
+    "'a lon..."
+    """
+    text = " ".join(repr(value).split())
+    return text if len(text) <= most else f"{text[: most - 3]}..."
 
 
 def shape_and_dtype(x: Any) -> tuple[Any, Any]:

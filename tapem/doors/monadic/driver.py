@@ -27,11 +27,11 @@ from tapem.doors.monadic.step import (
     TapeM,
     is_step,
     register_driver,
-    short_text,
 )
 from tapem.doors.pure.ref import Ref
 from tapem.doors.pure.tape import Tape
 from tapem.errors import StepError
+from tapem.types import short_text
 
 A = TypeVar("A")
 

@@ -31,6 +31,7 @@ from tapem.doors.monadic.outcome import Err, Ok
 from tapem.doors.pure.ref import Deferred, Ref
 from tapem.doors.pure.tape import Tape
 from tapem.errors import StepError, TapeError
+from tapem.types import short_text
 
 A = TypeVar("A")
 B = TypeVar("B")
@@ -284,12 +285,6 @@ def is_step(value: Any) -> bool:
     return isinstance(value, TapeM)
 
 
-def short_text(value: object) -> str:
-    """The text of a value in errors, cut to 60 characters."""
-    text = f"{value!r}"
-    return text if len(text) <= 60 else f"{text[:57]}..."
-
-
 class PureDoor:
     """Build the step that applies the op; nothing is computed until the step runs."""
 
@@ -308,5 +303,5 @@ for _type in (Ref, TapeM, Effect, Apply, Bind, Program):
 
 __all__ = [
     "Apply", "Bind", "Builder", "Driver", "Effect", "Err", "Ok", "Program", "State", "TapeM", "as_tape", "is_step",
-    "made", "register_driver", "short_text",
+    "made", "register_driver",
 ]  # fmt: skip
