@@ -238,9 +238,8 @@ def check_grads(
         findings = list(purity(flat, chosen, rng))
     if findings:
         name = getattr(f, "__name__", type(f).__name__)
-        raise GradientMismatch(
-            f"{name}({', '.join(argument_names(f, len(arguments)))})", findings, f"  the same again: seed={seed}"
-        )
+        what = f"{name}({', '.join(argument_names(f, len(arguments)))})"
+        raise GradientMismatch(what, findings, f"  the same again: check_grads({name}, ..., seed={seed})")
 
 
 __all__ = ["GradientCheck", "check_gradient", "check_gradients", "check_grads"]

@@ -91,7 +91,7 @@ def first_order(
             found = list(kinds(flat, mode, maps, check))
             if not found:
                 if whole:
-                    found = whole_jacobian(flat, mode, maps, columns, tolerance, check)
+                    found = whole_jacobian(flat, mode, maps, columns, tolerance, check, rng)
                 else:
                     found = list(probes(flat, mode, maps, rng, tolerance, check, inside))
         except Exception as error:  # a rule may raise anything
@@ -154,6 +154,7 @@ def whole_jacobian(
     columns: Callable[[bool], Sequence[Difference]],
     tolerance: Tolerance,
     check: str,
+    rng: np.random.Generator,
 ) -> list[Finding]:
     """Compare every element of the Jacobian; if one seems wrong, compare again with the error of rounding."""
     if not flat.inputs.size or not flat.outputs.size:
@@ -164,10 +165,18 @@ def whole_jacobian(
         expected = np.stack([column.value for column in columns(with_inside)], axis=1)
         noise = np.stack([column.noise for column in columns(with_inside)], axis=1)
         wrong = tolerance.wrong(actual, expected, noise)
+        if wrong.any() and with_inside:
+            wrong = tolerance.wrong(actual, expected, np.maximum(noise, noise_of_derivative(flat, mode, rng)))
         if not wrong.any():
             return []
         findings = worst_elements(check, actual, expected, wrong, flat.inputs, flat.outputs)
     return findings
+
+
+def noise_of_derivative(flat: Flat, mode: str, rng: np.random.Generator) -> Array:
+    """Estimate the error of rounding in each element of a mode's Jacobian, from one random direction."""
+    error = rounding_error(of_point_and_direction(flat, mode, random_direction(flat, mode, rng)), rng)
+    return error[:, None] if mode == "fwd" else error[None, :]
 
 
 def probes(
@@ -181,6 +190,7 @@ def probes(
     count: int = 3,
 ) -> Iterator[Finding]:
     """Compare one number per probe, `<w, J v>`, for random w and v; if it is wrong, find the wrong element."""
+    of_derivative = functools.cache(lambda: noise_of_derivative(flat, mode, rng))
     for _ in range(count):
         w = rng.normal(size=flat.outputs.size)
         pulled = packed(linear(like(flat.values, w))) if mode == "rev" else np.zeros(0)
@@ -194,6 +204,8 @@ def probes(
             expected, actual = float(w @ found.value), float(np.sum(there))
             terms = float(np.sum(np.abs(there)))
             noise = 2 * float(np.linalg.norm(found.noise * w)) + 1e-4 * tolerance.rtol * terms
+            if with_inside:
+                noise += float(np.sum(of_derivative() * np.abs(w[:, None] if mode == "fwd" else v[None, :])))
             allowed = max(tolerance.rtol * max(abs(actual), abs(expected)), noise)
             ratio = abs(actual - expected) / max(allowed, np.finfo(float).tiny)
             return actual, expected, ratio if np.isfinite(ratio) else np.inf

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn
 
 import numpy as np
@@ -15,7 +15,7 @@ from tapem.testing.case import op_name, operand_names
 from tapem.testing.comparison import known_modes
 from tapem.testing.dtypes import FLOATS, only_discrete, operand_allows
 from tapem.testing.findings import GradientMismatch
-from tapem.testing.flattening import computed
+from tapem.testing.flattening import REFUSALS, computed
 from tapem.testing.replay import array_text, call_text
 from tapem.testing.rule_checks import insist, rule_report
 from tapem.testing.strategies import REACH, hypothesis_modules, shaped
@@ -102,7 +102,8 @@ def check_op(
         except (ArgumentError, np.linalg.LinAlgError):
             hypothesis.reject()
         except (ShapeError, DTypeError) as error:
-            if error.__context__ is None:  # NumPy accepted the operands: the result does not fit
+            # NumPy and the implementation accepted the operands: the result does not fit.
+            if error.__context__ is None and not refuses(fn, values, given):
                 raise
             hypothesis.reject()
         except Exception as error:
@@ -165,6 +166,18 @@ def dtypes_to_draw(signature: Signature, kinds: Sequence[np.dtype[Any]] | None) 
     return [*(allowed or reals)[:1], *(others or [np.dtype(np.int64), np.dtype(np.bool_)])]
 
 
+def refuses(fn: Callable[..., Any], values: Sequence[Any], static: Mapping[str, Any]) -> bool:
+    """Tell whether the implementation of an op refuses the operands, before its result is checked."""
+    if not isinstance(fn, Primitive):
+        return False
+    operands, given = fn.bind(tuple(values), static)
+    try:
+        fn.implementation(*operands, **given)
+    except REFUSALS:
+        return True
+    return False
+
+
 def refuse_unannotated(name: str, names: Sequence[str], values: Sequence[Any], error: Exception) -> NoReturn:
     """Raise ArgumentError for a function without annotations that fails on arrays that broadcast together."""
     shown = ", ".join(f"{key} of shape {np.shape(value)}" for key, value in zip(names, values, strict=True))
@@ -178,10 +191,10 @@ def refuse_unannotated(name: str, names: Sequence[str], values: Sequence[Any], e
 def separated(values: tuple[Any, ...], seed: int) -> tuple[Any, ...]:
     """Move real numbers away from kinks and ties: no zeros, no integers, no two equal ones.
 
-    Hypothesis prefers some numbers. So an odd seed also shifts all numbers cyclically within the range, by a part of it
-    that depends on the seed, and every part of the range is tried.
+    Hypothesis prefers some numbers. So the seed also shifts all numbers cyclically within the range, by a part of it
+    that depends on the seed (nothing for seed 0), and every part of the range is tried.
     """
-    onward = 2 * REACH * math.modf(GOLDEN * seed)[0] if seed % 2 else 0.0
+    onward = 2 * REACH * math.modf(GOLDEN * seed)[0]
     position = 0
     moved: list[Any] = []
     for value in values:

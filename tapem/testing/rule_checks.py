@@ -12,7 +12,7 @@ from tapem.core import NOTHING, Primitive
 from tapem.errors import ArgumentError
 from tapem.testing.batch_checks import batching
 from tapem.testing.case import Case, op_name
-from tapem.testing.comparison import NAMES, Tolerance, all_orders, forward_map, known_modes, like, reverse_map
+from tapem.testing.comparison import FULL, NAMES, Tolerance, all_orders, forward_map, known_modes, like, reverse_map
 from tapem.testing.constant_operands import constant_operands
 from tapem.testing.door_checks import same, three_doors
 from tapem.testing.findings import Finding, GradientMismatch
@@ -26,6 +26,9 @@ from tapem.testing.raw_rules import raw_rules
 class RuleReport:
     """The report of `check_rule`: the checks that ran, the checks that could not run (with the reason), the findings.
 
+    `seed` is that of the random directions: `rule_report` with it finds the same again. `again` says so in a message,
+    where the Jacobian was too large to be compared as a whole.
+
     >>> import tapem as tm
     >>> check_rule(tm.sin, np.array([0.1, 0.2])).checked[:3]
     ('values', 'three doors', 'rules')
@@ -35,6 +38,8 @@ class RuleReport:
     checked: tuple[str, ...]
     skipped: Mapping[str, str]
     findings: tuple[Finding, ...] = field(default=())
+    seed: int = 0
+    again: str = field(default="", repr=False)
 
     def __repr__(self) -> str:
         lines = [f"RuleReport of {self.name}: {len(self.checked)} kinds of checks, {len(self.findings)} findings"]
@@ -111,6 +116,7 @@ def rule_report(
             f"rule_report({name}, [x]), or check_rule({name}, x), which raises what it finds."
         )
     kinds = None if dtypes is None else [np.dtype(dtype) for dtype in dtypes]
+    seed = int(np.random.SeedSequence().generate_state(1)[0]) if seed is None else seed
     rng = np.random.default_rng(seed)
     case = Case(op, tuple(primals), dict(static), order, rng, known_modes("rule_report", modes), kinds, rtol, atol)
     checked: list[str] = []
@@ -127,13 +133,15 @@ def rule_report(
         if found and (brief or kind == "values"):  # after a wrong value every other check fails too
             break
     what = f"{name}({', '.join(case.names)})"
-    return RuleReport(what, tuple(checked), case.skipped, tuple(findings))
+    probed = max(case.flat.inputs.size, case.flat.outputs.size) > FULL
+    again = f"  the same again: rule_report({name}, ..., seed={seed})" if probed else ""
+    return RuleReport(what, tuple(checked), case.skipped, tuple(findings), seed, again)
 
 
 def insist(report: RuleReport) -> RuleReport:
     """Return the report, or raise GradientMismatch if it has findings."""
     if report.findings:
-        raise GradientMismatch(report.name, report.findings)
+        raise GradientMismatch(report.name, report.findings, report.again)
     return report
 
 
@@ -158,7 +166,7 @@ def derivatives(case: Case) -> Iterator[Finding]:
         yield from vanishing(case)
         return
     tolerance = Tolerance.of(case.flat, case.rtol, case.atol, None)
-    findings = all_orders(case.flat, case.order, case.modes, case.rng, tolerance, full=(100, 24))
+    findings = all_orders(case.flat, case.order, case.modes, case.rng, tolerance, full=(FULL, 24))
     case.wrong_derivatives = bool(findings)
     yield from findings
 

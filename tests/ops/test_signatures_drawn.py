@@ -108,13 +108,12 @@ WANTS: dict[str, dict[str, Any]] = {
     "repeat": {"prepare": lines, "repeats": st.sampled_from([0, 2]), "axis": st.sampled_from([None, -1])},
     "reciprocal_gaps": {"of": "eigh"},
     "cholesky": {"prepare": positive_definite},
+    "second_cofactors": {"prepare": lambda *xs: regular(*real(*xs))},
     **{name: {"prepare": regular} for name in ("linalg_inv", "solve", "slogdet", "cofactors")},
     "bce": {"prepare": probabilities},
     "cross_entropy": {"prepare": labels},
     "nll": {"prepare": labels},
     "kl_divergence": {"prepare": positive_target},
-    # Of one element it is constant, and a second derivative, which is 0, all rounding.
-    "cosine_similarity": {"order": 1},
     "multi_head_attention": {"num_heads": 2},
     **{name: {"prepare": channels} for name in ("batch_norm", "batch_norm_training", "instance_norm")},
     "batch_norm_inference": {"prepare": channels_and_moments},
@@ -124,18 +123,15 @@ WANTS: dict[str, dict[str, Any]] = {
     "checked_ids": {"prepare": lambda ids: (np.abs(ids) % 3,), "vocabulary": 3},
 }
 
-CONSTANT = "of one element, or one key, it is constant, and its derivatives are all rounding; it is in the table"
 WINDOWS = "its window must fit the spatial axes, which no annotation says; tests/tables has all of its options"
 
 NOT_DRAWN = {
-    "second_cofactors": "of two rows it is linear in `a`, and its second derivative all rounding; cofactors are drawn",
     "einsum": "its subscripts must fit the ranks: tests/ops/test_linalg.py draws both together",
     "scatter": "its static shape must be that of an array; it is the derivative of getitem, which is drawn",
     "from_diagonal": "its static shape must fit; it is the derivative of diag and diagonal, which are drawn",
     "unpad": "it wants one pair of widths for each axis; it is the derivative of pad, which is drawn",
     "broadcast_to": "its static shape must be one that x broadcasts to, and is in the table",
     "segment_sum": "its lengths must add up to the axis; it is the derivative of repeat, which is drawn",
-    **dict.fromkeys(["attention_weights", "scaled_dot_product_attention", "layer_norm"], CONSTANT),
     **{f"conv{rank}": WINDOWS for rank in ("", "1d", "2d", "3d")},
     **{f"conv_transpose{rank}": WINDOWS for rank in ("", "1d", "2d", "3d")},
     **{f"{kind}_pool{rank}": WINDOWS for kind in ("avg", "max", "smooth_max") for rank in ("", "1d", "2d", "3d")},

@@ -125,6 +125,10 @@ def right(g: Any, y: Any, x: Any) -> Any:
     return 2 * x * g
 
 
+def wrong(g: Any, y: Any, x: Any) -> Any:
+    return 3 * x * g
+
+
 def in_band(g: Any, y: Any, x: Any) -> Any:
     """Wrong by one percent, where 3.0 < x < 3.6."""
     return 2 * x * g * np.where((x > 3.0) & (x < 3.6), 1.01, 1.0).astype(x.dtype)
@@ -155,12 +159,18 @@ def load(**options: Any) -> None:
 @pytest.mark.parametrize("mode", ["rev", "fwd"])
 def test_a_rule_that_is_wrong_in_a_narrow_band_is_found(annotation: Any, mode: str, fresh: None) -> None:
     op = my_square_with(*((in_band, None) if mode == "rev" else (right, in_band)), annotation)
-    found = sum(re.search(r"x = .*\b3\.[0-5]", message(op, seed=seed)) is not None for seed in range(5))
-    assert found == 5
+    found = 0
+    for seed in range(6):
+        try:
+            check_op(op, seed=seed)
+        except GradientMismatch as error:
+            assert re.search(r"x = .*\b3\.[0-5]", str(error))
+            found += 1
+    assert found >= 5  # about 99 of 100 runs find it
 
 
 def test_a_failure_names_the_calls_that_repeat_it(fresh: None) -> None:
-    op = my_square_with(in_band)
+    op = my_square_with(wrong)
     text = message(op)
     [run] = re.findall(r"^  the same again: (check_op\(my_square, seed=\d+\))$", text, re.MULTILINE)
     [example] = re.findall(r"^  this example again: (rule_report\(my_square, .*\))$", text, re.MULTILINE)
@@ -173,7 +183,7 @@ def test_a_failure_names_the_calls_that_repeat_it(fresh: None) -> None:
 
 
 def test_the_call_has_all_that_was_asked_for(fresh: None) -> None:
-    op = my_square_with(lambda g, y, x: 3 * x * g)
+    op = my_square_with(wrong)
     options = {"modes": ("rev",), "order": 1, "batch": False, "dtypes": [np.float32], "max_side": 2, "rtol": 0.01}
     text = message(op, **options, prepare=lambda x: (x,), seed=4)
     call = "modes=('rev',), order=1, batch=False, rtol=0.01"
@@ -221,13 +231,13 @@ def test_the_database_of_the_profile_remembers_what_failed(fresh: None) -> None:
 
 def test_a_profile_without_chance_repeats_itself(fresh: None) -> None:
     load(derandomize=True, database=None)
-    assert message(my_square_with(in_band)) == message(my_square_with(in_band))
+    assert message(my_square_with(wrong)) == message(my_square_with(wrong))
 
 
 def test_the_seed_of_pytest_is_taken(fresh: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("hypothesis.core.global_force_seed", 17)
-    assert "check_op(my_square, seed=17)" in message(my_square_with(in_band))
-    assert "check_op(my_square, seed=3)" in message(my_square_with(in_band), seed=3)
+    assert "check_op(my_square, seed=17)" in message(my_square_with(wrong))
+    assert "check_op(my_square, seed=3)" in message(my_square_with(wrong), seed=3)
 
 
 def solve(a: Float[tm.Tensor, "n n"], b: Float[tm.Tensor, "n"]) -> Float[tm.Tensor, "n"]:
@@ -260,9 +270,9 @@ def test_a_rule_of_scipys_is_checked_as_far_as_it_goes() -> None:
     check_op(log_gamma, prepare=positive, order=1, batch=False, max_examples=10, seed=0)
     with pytest.raises(GradientMismatch, match="psi has no rule"):
         check_op(log_gamma, prepare=positive, max_examples=2, seed=0)
-    wrong = tm.primitive(rrule=(lambda g, y, x: g * special.digamma(x + 1),), name="wrong")(log_gamma.implementation)
+    off = tm.primitive(rrule=(lambda g, y, x: g * special.digamma(x + 1),), name="off")(log_gamma.implementation)
     with pytest.raises(GradientMismatch, match="reverse mode: argument x"):
-        check_op(wrong, prepare=positive, order=1, batch=False, max_examples=2, seed=0)
+        check_op(off, prepare=positive, order=1, batch=False, max_examples=2, seed=0)
 
 
 @pytest.mark.parametrize("dtypes", [[np.float32], ["float64", "float32"], [np.float64, np.float16], None])
@@ -297,7 +307,7 @@ def wrong_batch(op: Any, size: int, inputs: Any, mapped: Any, static: Any) -> An
 @pytest.mark.parametrize(
     ("op", "leaving_out"),
     [
-        (my_square_with(lambda g, y, x: 3 * x * g), {"modes": ("fwd",)}),
+        (my_square_with(wrong), {"modes": ("fwd",)}),
         (my_square_with(right, lambda t, y, x: 3 * x * t), {"modes": ["rev"]}),
         (my_square_with(lambda g, y, x: 2 * tm.detach(x) * g), {"order": 1}),
         (tm.defbatch(my_square_with(right, annotation=Float[tm.Tensor, "..."]), wrong_batch), {"batch": False}),

@@ -159,7 +159,7 @@ def test_the_message() -> None:
     assert str(caught.value).splitlines() == [
         "total(x): 1 check failed",
         "  reverse mode: argument x[1, 0]: expected 6, got 6.5 (1 of 4 elements are wrong; off by a factor of 1.0833)",
-        "  the same again: seed=1",
+        "  the same again: check_grads(total, ..., seed=1)",
     ]
     [finding] = caught.value.findings
     assert (finding.argument, finding.index, finding.actual) == ("x", (1, 0), 6.5)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import re
 from collections.abc import Callable
 from typing import Any
@@ -12,7 +11,7 @@ import pytest
 from jaxtyping import Float, Int, Shaped
 
 import tapem as tm
-from tapem.tangents import DoesNotExist, add, multiply
+from tapem.tangents import DoesNotExist
 from tapem.testing import Finding, GradientMismatch, check_gradient, check_grads, check_rule, rule_report
 
 Vector = Float[tm.Tensor, "n"]
@@ -132,7 +131,7 @@ def test_the_probes_are_fresh_at_every_call_and_can_be_had_again() -> None:
     x = np.linspace(1, 2, 200)
     notes = []
     for seed in (None, None, 7, 7):
-        with pytest.raises(GradientMismatch, match="the same again: seed=") as caught:
+        with pytest.raises(GradientMismatch, match=r"the same again: check_grads\(cube, \.\.\., seed=") as caught:
             check_grads(cube, (x,), seed=seed)
         notes.append(str(caught.value))
     assert notes[0] != notes[1] and notes[2] == notes[3]
@@ -347,7 +346,7 @@ def weighted(frule: Callable[..., Any]) -> Any:
 
 
 def right_joint(t: Any, y: Any, a: Any, b: Any, c: Any) -> Any:
-    return functools.reduce(add, map(multiply, t, (b, a, 2 * c)))
+    return t[0] * b + a * t[1] + 2 * c * t[2]
 
 
 def test_a_right_joint_rule_passes() -> None:
@@ -361,7 +360,7 @@ def test_wrong_where_some_operands_are_constants(constant: tuple[int, ...]) -> N
 
     def wrong(t: Any, y: Any, *operands: Any) -> Any:
         zeros = tuple(at for at in range(3) if type(t[at]) is tm.Zero)
-        return multiply(right_joint(t, y, *operands), 999.0 if zeros == constant else 1.0)
+        return right_joint(t, y, *operands) * (999.0 if zeros == constant else 1.0)
 
     findings = found(check_rule, weighted(wrong), X, X[::-1].copy(), X + 1)
     worst = first(findings, f"forward mode, {names} held constant")

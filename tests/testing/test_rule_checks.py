@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -191,6 +192,19 @@ def test_the_seed_makes_it_reproducible() -> None:
     x = np.linspace(1, 2, 150)
     one, other = (rule_report(my_square, [x], seed=3).findings for _ in range(2))
     assert one == other != rule_report(my_square, [x], seed=4).findings
+
+
+def test_a_failure_of_probes_names_the_seed_that_repeats_it() -> None:
+    my_square = tm.primitive(rrule=(lambda g, y, x: g * x,), frule=(lambda t, y, x: t * x,), name="my_square")(
+        lambda x: x**2
+    )
+    x = np.linspace(1, 2, 150)
+    with pytest.raises(GradientMismatch) as caught:
+        check_rule(my_square, x)
+    again = re.search(r"the same again: rule_report\(my_square, \.\.\., seed=(\d+)\)$", str(caught.value))
+    assert again and rule_report(my_square, [x], seed=int(again[1])).findings == caught.value.findings
+    report = rule_report(my_square, [x])
+    assert rule_report(my_square, [x], seed=report.seed).findings == report.findings != caught.value.findings
 
 
 def test_a_rule_that_is_wrong_in_float16_alone_is_no_refusal() -> None:
