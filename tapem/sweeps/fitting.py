@@ -14,7 +14,7 @@ from tapem.core import Node, ShapeDtype, constant, has_door
 from tapem.errors import DTypeError, ShapeError, TapeError
 from tapem.sweeps.broadcasting import broadcasts_to, unbroadcast
 from tapem.sweeps.rule_errors import rule_failed, rule_text
-from tapem.tangents import AbstractZero, One, extern, force
+from tapem.tangents import AbstractZero, One, Thunk, extern, force
 
 
 def fitted(part: Any, value: Any, node: Node, kind: Literal["rrule", "frule"], position: int | None) -> Any:
@@ -25,6 +25,8 @@ def fitted(part: Any, value: Any, node: Node, kind: Literal["rrule", "frule"], p
 
     Raises ShapeError or DTypeError for what does not fit.
     """
+    if isinstance(part, Thunk):
+        part = computed(part, node, kind, position)
     if fits(part, value):
         return part
     expected = ShapeDtype.of(value)
@@ -93,12 +95,17 @@ def fits(part: Any, value: Any) -> bool:
         return False
 
 
-def materialized(part: Any, expected: ShapeDtype, node: Node, kind: str, position: int | None = None) -> Any:
-    """What a rule returned, as an array or a tracer, or None for nothing: thunks computed, numbers in their dtype."""
+def computed(part: Any, node: Node, kind: str, position: int | None) -> Any:
+    """What a rule returned, with thunks computed; an error in one is told as the rule's."""
     try:
-        part = force(part)
+        return force(part)
     except Exception as error:
         rule_failed(node, kind, error, position)
+
+
+def materialized(part: Any, expected: ShapeDtype, node: Node, kind: str, position: int | None = None) -> Any:
+    """What a rule returned, as an array or a tracer, or None for nothing: thunks computed, numbers in their dtype."""
+    part = computed(part, node, kind, position)
     if part is None or isinstance(part, AbstractZero) or hasattr(part, "dtype"):
         return None if isinstance(part, AbstractZero) else part
     if type(part) is One or type(part) is float:  # neither has a dtype of its own

@@ -57,7 +57,9 @@ class Thunk(Tangent):
     def __getattr__(self, name: str) -> Operand:
         """A method of the value. Raises AttributeError for attributes such as a shape, which need the value first."""
         if name not in METHODS:
-            raise AttributeError(f"{self!r} has no {name} before it is computed. Call it, or use tm.unthunk.")
+            # The thunk is not shown: its repr may print the arrays that it will compute with.
+            kind = type(self).__name__
+            raise AttributeError(f"a {kind} has no {name} before it is computed. Call it, or use tm.unthunk.")
         return getattr(force(self), name)
 
     def __getitem__(self, index: Operand) -> Operand:

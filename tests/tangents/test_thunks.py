@@ -447,3 +447,19 @@ def test_an_owned_sum_that_was_handed_on_is_not_added_to_again() -> None:
     np.testing.assert_array_equal(gradients[x], np.full(3, 6.0))
     for ref in (*early, *late):
         np.testing.assert_array_equal(gradients[ref], np.ones(3))
+
+
+def test_what_a_thunk_lacks_is_told_without_printing_its_arrays():
+    """Rules and sweeps ask thunks for a dtype; to print the arrays in its closure takes longer than to compute it."""
+
+    class Loud:
+        def __repr__(self):
+            raise AssertionError("printed")
+
+        def __call__(self):
+            return np.ones(2)
+
+    for lazy in (tm.Thunk(Loud()), tm.InplaceableThunk(tm.Thunk(Loud()), lambda array: array)):
+        assert not hasattr(lazy, "dtype")
+        with pytest.raises(AttributeError, match="has no shape before it is computed"):
+            _ = lazy.shape
