@@ -10,7 +10,7 @@ import pytest
 import tapem as tm
 from tapem.core import Node
 
-ROOT = Path(__file__).parents[2] / "tapem"
+ROOT = Path(tm.__file__).parent
 
 
 def on_a_tape(op: Any, a: Any, b: Any) -> Node:

@@ -90,6 +90,7 @@ WANTS: dict[str, dict[str, Any]] = {
     },
     "take_along_axis": {"prepare": places},
     "scatter_add": {"prepare": places, "axis": -1},
+    "added_rows": {"prepare": lambda rows, ids: (rows, np.abs(ids) % 3), "vocabulary": 3},
     "scatter_set": {"prepare": places, "axis": -1},
     "split": {"prepare": lines, "indices_or_sections": st.sampled_from([1, (1,), (0, 2)])},
     "tensordot": {"axes": st.sampled_from([0, 1])},
