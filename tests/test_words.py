@@ -80,7 +80,7 @@ CASES = {
     "list, hvp": (lambda: tm.hvp(lambda x: x.sum(), ([1.0, 2.0],), ([1.0, 2.0],)), AttributeError, LIST, []),
     "list of lists": (grad(lambda x: x.sum(), [[1.0], [2.0]]), AttributeError, LIST, []),
     "list of arrays": (grad(lambda x: x.sum(), [A, A]), AttributeError, ["'list'"], [r"is a tree"]),
-    "list, vmap": (lambda: tm.vmap(np.sin)([1.0, 2.0]), tm.ArgumentError, [r"np\.array\(...\) of a list"], []),
+    "list, vmap": (lambda: tm.vmap(np.sin)([1.0, 2.0]), tm.ArgumentError, [r"np\.array\(...\) for a list"], []),
     "value for f": (lambda: tm.grad(3.0), tm.ArgumentError, ["grad " + FUNCTION[0], FUNCTION[1]], []),
     "f(x) for f": (lambda: tm.grad(np.sin(1.0)), tm.ArgumentError, [r"np\.float64\(0\.84", *FUNCTION], []),
     "step for f": (lambda: tm.grad(tm.sin(tm.leaf(1.0))), tm.ArgumentError, [r"<step sin", *FUNCTION], []),

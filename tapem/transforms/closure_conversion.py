@@ -1,9 +1,9 @@
-"""Closure conversion: a function recorded once, with everything that it closes over made an explicit input.
+"""Closure conversion: record a function once, and turn everything that it closes over into an explicit input.
 
 An op whose static argument is a program (`checkpoint`, `while_loop`) must not hide a tracer in a closure, where no
-sweep would find it. So the function is recorded on a recorder of its own, one level up, which turns every outer tracer
-that the function uses into one more input. What remains is data: a list of instructions that can be applied to arrays,
-to tracers of any level, and, through `vmap`, to batches.
+sweep would find it. So the function runs on a new recorder, one level up, which turns every outer tracer that the
+function uses into an additional input. The result is data: a list of instructions that can be applied to arrays, to
+tracers of any level, and, through `vmap`, to batches.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from tapem.doors.monadic import run_if_program
 
 
 class Instruction(NamedTuple):
-    """One op of a replay: where its operands are (a slot, or a constant), and which slots are free afterwards."""
+    """One op of a replay: its operands (each a slot or a constant), and the slots that are free afterwards."""
 
     op: Any
     slots: tuple[int | None, ...]
@@ -31,11 +31,11 @@ class Instruction(NamedTuple):
 class Replay:
     """A recorded function without its values: it recomputes its outputs from any inputs.
 
-    Called with the inputs, and after them the values of what was captured, it gives the tuple of the outputs.
+    Called with the inputs, followed by the values of the captures, it returns the tuple of the outputs.
     """
 
     def __init__(self, nodes: Sequence[Node], inputs: Sequence[int], outputs: Sequence[int], name: str) -> None:
-        """Keep of the nodes what is needed to run them again."""
+        """Keep the parts of the nodes that a replay needs."""
         self.__name__ = name
         self.inputs = tuple(inputs)
         self.outputs = tuple(outputs)
@@ -95,7 +95,7 @@ class Replay:
         return [found[slot] for slot in self.outputs]
 
     def with_op(self, op: Primitive, other: Callable[..., Any], count: int) -> Replay:
-        """The same program with another function in the place of an op wherever one of the first inputs reaches it."""
+        """A copy that calls `other` instead of `op` wherever the op depends on one of the first `count` inputs."""
         reached = set(self.inputs[:count])
         instructions: list[Instruction] = []
         for instruction in self.instructions:
@@ -113,7 +113,7 @@ class Replay:
 
 
 def linked(link: int, masks: Sequence[int]) -> int:
-    """What the inputs that a link names stand for, together."""
+    """The union of the masks of the inputs in a link."""
     return union(mask for number, mask in enumerate(masks) if link >> number & 1)
 
 
@@ -126,7 +126,7 @@ def union(masks: Iterable[int]) -> int:
 
 
 class Conversion(NamedTuple):
-    """What `convert_closure` found: the program, the outer tracers it needs after its inputs, and its outputs here."""
+    """The result of `convert_closure`: the program, the outer tracers that follow its inputs, and its outputs."""
 
     program: Replay
     captures: list[Tracer]
@@ -139,9 +139,9 @@ def convert_closure(
     leaves: Sequence[Any],
     rebuild: Callable[[Sequence[Any]], tuple[Sequence[Any], Mapping[str, Any]]],
 ) -> Conversion:
-    """Record `f(*args, **kwargs)`, where `rebuild(leaves)` gives its arguments; there must be a current recorder.
+    """Record `f(*args, **kwargs)`, where `rebuild(leaves)` returns its arguments.
 
-    The outputs are values where the current recorder knows values, and ShapeDtype where it knows shapes only.
+    The outputs are values, or ShapeDtypes if the current recorder is abstract.
     """
 
     def record(recorder: Recorder) -> Conversion:
@@ -161,20 +161,20 @@ def convert_closure(
 
 
 def input_leaf(recorder: Recorder, value: Any) -> Node:
-    """The input that stands for a value: with the value itself, or with its shape only."""
+    """The input node of a value: it holds the value, or only its shape and dtype if the recorder is abstract."""
     if recorder.abstract:
         return recorder.leaf(value if type(value) in (bool, int, float) else ShapeDtype.of(value))
     return recorder.leaf(value.node.output, copy=False) if type(value) is Tracer else recorder.leaf(value)
 
 
 def is_tensor(value: Any) -> bool:
-    """Whether a value may have a derivative here or further out: a tracer, or floats."""
+    """Whether a value may have a derivative here or in an outer transform: a tracer, or floats."""
     kind = getattr(getattr(value, "dtype", None), "kind", "")
     return type(value) is Tracer or isinstance(value, float) or kind == "f"
 
 
 def output_node(recorder: Recorder, value: Any) -> Node:
-    """The node of an output; a constant, or an outer tracer that was passed through, gets one of its own."""
+    """The node of an output; a constant, or an outer tracer that the function returns, gets a new node."""
     if type(value) is Tracer:
         return value.node if value.recorder is recorder else recorder.capture(value)
     return recorder.leaf(value, requires_grad=False)
@@ -183,7 +183,7 @@ def output_node(recorder: Recorder, value: Any) -> Node:
 def record_computed(
     op: Primitive, operands: Sequence[Any], static: Mapping[str, Any], outputs: tuple[Any, ...]
 ) -> Sequence[Any]:
-    """Record an op whose outputs were computed by `convert_closure` already; the tracers of its results."""
+    """Record an op whose outputs `convert_closure` has computed already; returns the tracers of its results."""
     if not outputs:
         return ()
     recorder: Recorder = home(operands, op.usage)

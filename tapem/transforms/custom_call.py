@@ -1,8 +1,8 @@
 """The op `custom_call`: a function with its own rule as one node, whose static argument holds the rule.
 
-The function is never traced around, so forward and reverse mode always agree: reverse mode of a tangent rule is its
-transpose, and forward mode of a pullback is the transpose of that. A linear function is transposed by pulling back
-through it. Where values are known the function runs on plain arrays, and so it may be called from its own rule.
+The derivative never bypasses the rule, so forward and reverse mode always agree: reverse mode of a tangent rule is its
+transpose, and forward mode of a pullback is the transpose of the pullback. To transpose a linear function, its pullback
+is taken. Where values are known, the function runs on plain arrays, so its own rule may call it.
 """
 
 from __future__ import annotations
@@ -62,8 +62,8 @@ def pull_custom(g: tuple[Any, ...], y: Any, residuals: list[Any], *inputs: Any, 
     def transposed() -> Any:
         zeros = [zeros_of(inputs[index]) for index in floats]
         converted = convert_closure(along, zeros, lambda values: (values, NOTHING))
-        # A custom function that the rule applies to the tangents is linear in them, as all of the rule is: it is pulled
-        # back through, since the transpose of its own rule would need the transpose of the function again.
+        # A custom function that the rule applies to the tangents is linear in them, as is the whole rule. It is
+        # replaced by its plain function, since the transpose of its own rule would need this transpose again.
         linear = converted.program.with_op(custom_call, seen_through, len(zeros))
         _, transpose = vjp(lambda *tangents: linear(*tangents, *converted.captures), *zeros)
         return transpose(tuple(g))
@@ -73,7 +73,7 @@ def pull_custom(g: tuple[Any, ...], y: Any, residuals: list[Any], *inputs: Any, 
 
 
 def seen_through(*inputs: Any, rule: Rule) -> Any:
-    """A call of a custom function without its tangent rule; a pullback is a transpose already."""
+    """A call of a custom function without its tangent rule; a pullback stays, since it is already a transpose."""
     return custom_call(*inputs, rule=rule) if rule.reverse else tuple(rule.function(*inputs))
 
 
@@ -95,10 +95,10 @@ def push_custom(tangents: Sequence[Any], y: Any, residuals: list[Any], *inputs: 
 
 
 class Batched:
-    """The rule of the custom function of all examples, from the rule of one."""
+    """The rule of a custom function for all examples, made from the rule for one."""
 
     def __init__(self, rule: Rule, size: int, mapped: Sequence[bool]) -> None:
-        """Of a rule whose mapped inputs have their batch axis first, as all outputs and residuals have."""
+        """Extend a rule; mapped inputs have their batch axis first, and so do all outputs and residuals."""
         self.rule = rule
         self.name = rule.name
         self.reverse = rule.reverse
@@ -115,7 +115,7 @@ class Batched:
         return vmap(self.rule.forward, in_axes=self.axes, axis_size=self.size)(*inputs)
 
     def pull(self, residuals: Sequence[Any], cotangents: Sequence[Any]) -> list[Any]:
-        """The cotangents of all examples; an input that they share gets the sum of theirs."""
+        """The cotangents of all examples; an input that all examples share gets the sum."""
 
         def one(residuals: Sequence[Any], cotangents: Sequence[Any]) -> list[Any]:
             found = self.rule.pull(residuals, cotangents)
@@ -138,7 +138,7 @@ class Batched:
 def batch_custom(
     op: Primitive, size: int, inputs: Sequence[Any], mapped: Sequence[bool], static: Mapping[str, Any]
 ) -> Any:
-    """Call the custom function of all examples; where nothing is traced, no rule is needed."""
+    """Call the custom function for all examples; without tracers no rule is needed."""
     rule = Batched(static["rule"], size, mapped)
     if any(type(value) is Tracer for value in inputs):
         return op(*inputs, rule=rule)
@@ -172,7 +172,7 @@ _any_number = cast(
 @_any_number
 def custom_call(*inputs, rule: Any) -> Any:  # pyright: ignore  # the rule says what its inputs and outputs are
     """Apply a function that has a custom rule, as one node with several results."""
-    if any(type(value) is Tracer for value in inputs):  # a sweep that is recorded asks for the residuals
+    if any(type(value) is Tracer for value in inputs):  # a recorded sweep asks for the residuals
         outputs, residuals = rule.forward(*inputs)
         return tuple(outputs), residuals
     outputs, residuals = run(prepared_for(None), rule.forward, *shielded(inputs))
@@ -182,7 +182,7 @@ def custom_call(*inputs, rule: Any) -> Any:  # pyright: ignore  # the rule says 
 
 
 custom_call.checked = False
-custom_call.refusals = ()  # what the function raises is the user's
+custom_call.refusals = ()  # an error in the function is the user's error
 
 
 def shielded(values: Sequence[Any]) -> list[Any]:
@@ -195,6 +195,6 @@ def refuse_traced(values: Sequence[Any], name: str) -> None:
     for value in values:
         if type(value) is Tracer:
             raise TapeError(
-                f"{name} closes over {value!r}, or over what that was computed from, for which its rule cannot give a "
-                "derivative. Pass it as an argument."
+                f"{name} closes over {value!r}, or over a value that it was computed from, and its rule cannot give a "
+                "derivative for that. Pass it as an argument."
             )

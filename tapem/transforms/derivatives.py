@@ -1,7 +1,7 @@
 """The transforms of derivatives: grad, value_and_grad, vjp, jvp, linearize.
 
 A program may be a plain NumPy function, a function of ops, or a `do` program. Arguments may be trees. All transforms
-nest in any order; how, is told in `tracing`.
+nest in any order; `tracing` says how.
 """
 
 from __future__ import annotations
@@ -43,13 +43,13 @@ def value_and_grad(
     has_aux: bool = False,
     allow_int: bool = False,
 ) -> Callable[..., Any]:
-    """The function that computes `f`, a scalar, together with its gradient.
+    """The function that computes the scalar function `f` together with its gradient.
 
     The gradient has the structure, shapes and dtypes of the arguments that `argnums` selects (a tuple of gradients for
     a tuple of numbers); arguments that f does not use get zeros. With `has_aux`, f returns `(y, aux)`, and so does the
     value: `((y, aux), gradient)`. Integer and bool leaves are an error, or get None with `allow_int`.
 
-    f may overwrite its arguments: they are copied first, which costs their memory once more, and the time to copy it.
+    f may overwrite its arguments, since it gets copies of them; the copies cost memory and time.
     Raises NotScalarError if f's output is not of shape (), DTypeError for an integer input, ArgumentError for an
     argnum out of range.
 
@@ -60,14 +60,14 @@ def value_and_grad(
     """
     if f is None:
         return functools.partial(value_and_grad, argnums=argnums, has_aux=has_aux, allow_int=allow_int)
-    what = "value_and_grad"
-    return boundary(both_of(as_function(f, what), as_argnums(argnums, what), has_aux, allow_int))
+    caller = "value_and_grad"
+    return boundary(both_of(as_function(f, caller), as_argnums(argnums, caller), has_aux, allow_int))
 
 
 def both_of(
     function: Callable[..., Any], argnums: int | tuple[int, ...], has_aux: bool, allow_int: bool
 ) -> Callable[..., Any]:
-    """The function that computes value and gradient, whose caller is the boundary."""
+    """The function that computes value and gradient; its caller is the boundary for tracebacks."""
 
     @functools.wraps(function)
     def with_gradient(*arguments: Any, **options: Any) -> Any:
@@ -107,9 +107,9 @@ def grad(
     has_aux: bool = False,
     allow_int: bool = False,
 ) -> Callable[..., Any]:
-    """The function that computes the gradient of the scalar function `f`; as `value_and_grad`, without the value.
+    """The function that computes the gradient of the scalar function `f`: `value_and_grad` without the value.
 
-    With `has_aux` it gives `(gradient, aux)`. Usable as a decorator.
+    With `has_aux` it returns `(gradient, aux)`. Usable as a decorator.
 
     >>> import numpy as np
     >>> grad(np.sin)(0.0)
@@ -143,8 +143,8 @@ def grad(
 def vjp(f: Callable[..., Any], *primals: Any, has_aux: bool = False) -> Any:
     """The value of `f` at the primals, and its pullback: `(y, pullback)`, or `(y, pullback, aux)` with `has_aux`.
 
-    `pullback(cotangent)` takes a cotangent like y, and returns a tuple with one cotangent per primal. It can be called
-    any number of times. Raises ShapeError, DTypeError or TreeError for a cotangent that does not fit y.
+    `pullback(cotangent)` takes a cotangent of y's structure, and returns a tuple with one cotangent per primal. It can
+    be called any number of times. Raises ShapeError, DTypeError or TreeError for a cotangent that does not fit y.
 
     >>> import numpy as np
     >>> y, pullback = vjp(lambda x, w: np.sin(x) * w, np.array([0.0, 1.0]), 2.0)
@@ -217,13 +217,13 @@ def linearize(f: Callable[..., Any], *primals: Any, has_aux: bool = False) -> An
 
 
 def pushforward(
-    f: Callable[..., Any], primals: tuple[Any, ...], has_aux: bool, what: str
+    f: Callable[..., Any], primals: tuple[Any, ...], has_aux: bool, caller: str
 ) -> tuple[Trace, Callable[[list[Any]], Any]]:
-    """Record f once; the function that pushes a list of tangents, one per leaf of the primals, through the record.
+    """Record f once, and return the function that pushes a list of tangents, one per leaf of the primals, through it.
 
-    `what` is the transform of which errors speak.
+    `caller` is the name shown in errors.
     """
-    traced, _, positions = traced_at(f, primals, has_aux, what)
+    traced, _, positions = traced_at(f, primals, has_aux, caller)
 
     def push(tangents: list[Any]) -> Any:
         seeds = {
@@ -248,11 +248,11 @@ def pushforward(
 
 
 def traced_at(
-    f: Callable[..., Any], primals: tuple[Any, ...], has_aux: bool, what: str
+    f: Callable[..., Any], primals: tuple[Any, ...], has_aux: bool, caller: str
 ) -> tuple[Trace, Structure, list[int] | None]:
     """Record f at the primals: the trace, their structure, and which leaves are differentiated (None: all of them)."""
     leaves, structure = tree_flatten(primals)
-    positions = differentiable(leaves, structure, True, what)
+    positions = differentiable(leaves, structure, True, caller)
 
     def call(tracers: list[Any]) -> Any:
         try:
@@ -265,9 +265,9 @@ def traced_at(
 
 
 def pull_back(traced: Trace, outputs: Sequence[Any], cotangents: Sequence[Any], copy: bool) -> list[Any]:
-    """The cotangents of a trace's inputs, from those of its outputs (None stands for one).
+    """The cotangents of a trace's inputs, from those of its outputs (None stands for the number 1).
 
-    The arrays returned belong to the caller: they share memory with nothing, least of all with each other.
+    The caller owns the returned arrays: they share memory with no other array.
     """
     seeds: dict[int, Any] = {}
     for output, cotangent in zip(outputs, cotangents, strict=True):
@@ -305,7 +305,7 @@ def pull_back(traced: Trace, outputs: Sequence[Any], cotangents: Sequence[Any], 
 
 
 def owned(value: Any, copy: bool, like: Any) -> Any:
-    """An array that nobody else holds; a NumPy scalar only in the place of a Python or NumPy scalar."""
+    """An array that no other code holds; a NumPy scalar only if `like` is a Python or NumPy scalar."""
     if type(value) is np.ndarray:
         if value.ndim == 0 and type(like) is not np.ndarray:
             return value[()]
@@ -313,15 +313,15 @@ def owned(value: Any, copy: bool, like: Any) -> Any:
     return np.asarray(value) if type(like) is np.ndarray and issubclass(type(value), np.generic) else value
 
 
-def as_arguments(values: Any, what: str) -> tuple[Any, ...]:
+def as_arguments(values: Any, parameter: str) -> tuple[Any, ...]:
     """Primals or tangents as a tuple with one entry per argument."""
     if isinstance(values, tuple | list):
         return tuple(cast("Sequence[Any]", values))
-    raise TreeError(f"jvp: {what} must be a tuple with one entry per argument, not {type(values).__name__}.")
+    raise TreeError(f"jvp: {parameter} must be a tuple with one entry per argument, not {type(values).__name__}.")
 
 
 def select(arguments: Sequence[Any], argnums: int | Sequence[int]) -> int | tuple[int, ...]:
-    """The argnums as positions from the front; ArgumentError for one that does not exist, or occurs twice."""
+    """The argnums as positions from the front; raises ArgumentError for one that does not exist, or occurs twice."""
     if isinstance(argnums, int):
         return position(argnums, len(arguments))
     selected = tuple(position(number, len(arguments)) for number in argnums)
@@ -331,11 +331,11 @@ def select(arguments: Sequence[Any], argnums: int | Sequence[int]) -> int | tupl
 
 
 def position(number: int, count: int) -> int:
-    """An argnum as a position from the front; ArgumentError if there is no such argument among the `count`."""
+    """An argnum as a position from the front; raises ArgumentError unless it is one of the `count` arguments."""
     if not -count <= number < count:
         raise ArgumentError(
-            f"argnums={number} selects no argument: the function was called with {count} positional ones. What is "
-            "differentiated is passed by position, not by name."
+            f"argnums={number} selects no argument: the function was called with {count} positional ones. An "
+            "argument to be differentiated is passed by position, not by name."
         )
     return number % count
 
@@ -353,16 +353,16 @@ def differentiable(
     leaves: list[Any],
     structure: Structure,
     allow_int: bool | None,
-    what: str = "grad",
+    caller: str = "grad",
     selected: int | Sequence[int] | None = None,
 ) -> list[int] | None:
     """The positions of the leaves that can be differentiated, or None for all of them.
 
-    Arrays of other libraries are replaced by NumPy's, in the list that is given.
-    `what` and `selected` are the transform and the positions of the arguments (by default all) of which errors speak.
+    Replaces arrays of other libraries by NumPy arrays in `leaves`. `caller` and `selected` are for errors: the name of
+    the transform, and the positions of the arguments (by default all).
 
-    Raises DTypeError for a leaf of integers or bools unless they are allowed, and for what is no tensor at all. With
-    `allow_int` None they are refused, and the error does not offer to allow them.
+    Raises DTypeError for a leaf of integers or bools unless they are allowed, and for a leaf that is not a tensor. With
+    `allow_int` None integers are refused, and the error does not offer to allow them.
     """
     discrete: list[int] = []
     for position, leaf in enumerate(leaves):
@@ -374,17 +374,17 @@ def differentiable(
             kind = ShapeDtype.of(leaf).dtype.kind
         else:
             name = leaf_of_argument(structure, position, selected)
-            leaves[position] = leaf = taken(leaf, op=what, argument=name)
+            leaves[position] = leaf = taken(leaf, op=caller, argument=name)
             kind = ShapeDtype.of(leaf).dtype.kind
         if kind == "f":
             continue
         if kind not in "iub":
-            constant(leaf, op=what, argument=leaf_of_argument(structure, position, selected))  # raises, in words
+            constant(leaf, op=caller, argument=leaf_of_argument(structure, position, selected))  # raises DTypeError
         if not allow_int:
             name, dtype = leaf_of_argument(structure, position, selected), ShapeDtype.of(leaf).dtype
             raise DTypeError(
-                f"{what}: {name} is {dtype}, and integers and bools have no derivative. Convert it to floats, or leave "
-                "it out of argnums"
+                f"{caller}: {name} is {dtype}, and integers and bools have no derivative. Convert it to floats, or "
+                "leave it out of argnums"
                 + ("." if allow_int is None else "; or pass allow_int=True to get None in its place.")
             )
         discrete.append(position)

@@ -1,11 +1,11 @@
-"""Tracing: running a function on tracers, and showing what was recorded to the sweeps.
+"""Tracing: run a function on tracers, and show the recorded nodes to the sweeps.
 
-Every transform of derivatives begins here. It uses the current recorder, or opens one if there is none. Each
-differentiated input becomes a node of its own, so the same array passed twice is never confused with itself, and
-neither is an inner input with an outer one. What is swept later are the nodes between those inputs and the outputs.
+Every transform of derivatives begins here. It uses the current recorder, or opens a new one if there is no current one.
+Each differentiated input gets its own node, so the same array passed twice gives two inputs, and an inner input differs
+from an outer one. The sweeps walk the nodes between the inputs and the outputs.
 
-If the recorder was opened here, the nodes are shown to the rules as arrays, and the sweep records nothing. If it was
-found, they are shown as tracers: the sweep itself is recorded, and an outer sweep can walk it.
+If the recorder was opened here, the rules see the nodes as arrays, and the sweep records nothing. In a nested
+transform, where the recorder existed before, they see tracers: the sweep is recorded, and an outer sweep can walk it.
 """
 
 from __future__ import annotations
@@ -46,10 +46,10 @@ R = TypeVar("R")
 
 
 class Trace(NamedTuple):
-    """A function as it was recorded at one point: the nodes of its inputs and outputs, and what lies between.
+    """The record of a function at one point: the nodes of its inputs and outputs, and the nodes between them.
 
-    `outputs` are the leaves of the result: tracers of this recorder where they depend on the inputs at all. `nested`
-    says whether the recorder was found, not opened; `last` is the id of the last node that can matter.
+    `outputs` are the leaves of the result: tracers of this recorder if they depend on the inputs. `nested` says whether
+    the recorder existed before the trace; `last` is the id of the last node that a sweep can need.
     """
 
     recorder: Recorder
@@ -81,17 +81,17 @@ class Trace(NamedTuple):
         return reached(self.recorder.nodes, [node.id for node in self.inputs], self.last).__contains__
 
     def check(self) -> None:
-        """EscapedTracerError if the recorder that was found has ended since."""
+        """Raise EscapedTracerError if the trace is nested and its recorder has ended."""
         if self.nested:
             self.recorder.check_alive()
 
     def result(self, outputs: Sequence[Any] | None = None) -> Any:
-        """The outputs as a tree; as arrays, if the recorder was opened for this trace."""
+        """The outputs as a tree; as arrays, unless the trace is nested."""
         values = self.outputs if outputs is None else outputs
         return tree_unflatten(self.structure, [self.leave(value) for value in values])
 
     def leave(self, value: Any) -> Any:
-        """A value as it leaves the transform: as an array if the recorder was opened here, cut off under no_grad."""
+        """A value outside of the transform: an array, unless the trace is nested; detached under no_grad."""
         if not self.nested:
             return plain(value, self.recorder)
         return detach(value) if self.silent else value
@@ -102,7 +102,7 @@ new_trace: Callable[[tuple[Any, ...]], Trace] = MethodType(tuple.__new__, Trace)
 
 
 def plain(value: Any, recorder: Recorder) -> Any:
-    """The value of a tracer of this recorder, whoever else may hold it; anything else as it is."""
+    """The value of a tracer of this recorder, as a copy; other values stay unchanged."""
     if type(value) is Tracer and value.recorder is recorder:
         output = value.node.output
         return output.copy() if type(output) is np.ndarray else output
@@ -116,10 +116,10 @@ def plain_tree(tree: Any, recorder: Recorder) -> Any:
 
 
 def trace(call: Callable[[list[Any]], Any], leaves: list[Any], *, has_aux: bool = False) -> Trace:
-    """Record `call(leaves)`, with every leaf replaced by a tracer on a node of its own, which holds a copy of it."""
+    """Record `call(leaves)`, with every leaf replaced by a tracer whose node holds a copy of the leaf."""
     context = CONTEXT.get()
     recorder = current_recorder()
-    for leaf in leaves:  # a tracer may have been handed to another thread, which has no current recorder
+    for leaf in leaves:  # a tracer may have gone to another thread, which has no current recorder
         if type(leaf) is Tracer and leaf.recorder is not recorder:
             recorder = home(leaves, lambda: "a transform")
             break
@@ -135,8 +135,8 @@ def trace(call: Callable[[list[Any]], Any], leaves: list[Any], *, has_aux: bool 
 def record(
     recorder: Recorder, nested: bool, call: Callable[[list[Any]], Any], leaves: list[Any], has_aux: bool
 ) -> Trace:
-    """Run the function on the recorder, which is the current one already."""
-    if recorder.captures is not None:  # what stands for outer tracers comes first: the inputs stand side by side
+    """Run the function on the recorder, which is already the current one."""
+    if recorder.captures is not None:  # captures of outer tracers come first, so that the inputs are consecutive
         for leaf in leaves:
             if type(leaf) is Tracer:
                 recorder.own(leaf)
@@ -163,7 +163,7 @@ def record(
 
 
 def input_node(recorder: Recorder, value: Any) -> Node:
-    """A fresh node for a differentiated input: a leaf for an array, which is copied, an identity for a tracer."""
+    """A new node for a differentiated input: a leaf with a copy of an array, or an identity of a tracer."""
     if type(value) is np.ndarray and value.dtype.kind == "f":
         return recorder.append(new_node((len(recorder.nodes), LEAF, (), (), NOTHING, value.copy(), None, True, None)))
     if type(value) is not Tracer:
@@ -171,19 +171,19 @@ def input_node(recorder: Recorder, value: Any) -> Node:
     node = recorder.own(value)
     if node is not None or recorder.abstract:
         return recorder.record(identity, (value,), requires_grad=True)
-    return recorder.leaf(value.node.output, copy=False)  # under no_grad: an enclosing tracer counts as its value
+    return recorder.leaf(value.node.output, copy=False)  # under no_grad, an outer tracer is a constant
 
 
 MONADIC = frozenset({Ref, TapeM, *TapeM.__subclasses__()})
 
 
 def monadic(leaves: Sequence[Any]) -> bool:
-    """Whether a Ref or a step is among the values: then a transform is not applied, but becomes a step itself."""
+    """Whether a Ref or a step is among the values; if so, a transform becomes a step instead of running at once."""
     return not MONADIC.isdisjoint(map(type, leaves))
 
 
 def through_every_door(f: Callable[..., Any]) -> Callable[..., Any]:
-    """The function, which becomes a step where it is given Refs or steps, and works where its tracers stand."""
+    """Extend a function: given Refs or steps it returns a step, given tracers it runs on their recorder."""
 
     @functools.wraps(f)
     def call(*arguments: Any, **options: Any) -> Any:
@@ -199,17 +199,17 @@ def through_every_door(f: Callable[..., Any]) -> Callable[..., Any]:
     return call
 
 
-def at_home(values: Sequence[Any], what: str, f: Callable[[], R]) -> R:
-    """Call a function where the recorder of these values is the current one; `what` is the name shown in errors."""
+def at_home(values: Sequence[Any], caller: str, f: Callable[[], R]) -> R:
+    """Call a function with the recorder of these values as the current one; `caller` is the name shown in errors."""
     context = CONTEXT.get()
-    recorder = home(values, lambda: what)
+    recorder = home(values, lambda: caller)
     if recorder is context.recorder or recorder is None:
         return f()
     return run(prepared(context._replace(recorder=recorder).usual()), f)
 
 
 def name_of(f: Callable[..., Any]) -> str:
-    """What a function is called in errors and listings; a partial one as what it is made of."""
+    """The name of a function in errors and listings; for a partial, the name of the function in it."""
     while isinstance(f, functools.partial):
         f = f.func
     return getattr(f, "__name__", type(f).__name__)
@@ -225,7 +225,7 @@ def tracer_view(recorder: Recorder) -> View:
             for parent, value in zip(node.parents, node.inputs, strict=True)
         )
         op: Any = node.op
-        if op is pick:  # its operand is a tuple, of which the rules need only the length
+        if op is pick:  # its operand is a tuple; the rules need only its length
             return Tracer(recorder, node), None, (node.inputs[0],)
         output: Any = Tracer(recorder, node)
         if type(node.output) is tuple:
@@ -236,13 +236,15 @@ def tracer_view(recorder: Recorder) -> View:
     return view
 
 
-def scalar_output(trace: Trace, what: str) -> Any:
-    """The only output of a trace, which must be a real scalar; NotScalarError or DTypeError if it is not."""
+def scalar_output(trace: Trace, caller: str) -> Any:
+    """The only output of a trace, which must be a real scalar; raises NotScalarError or DTypeError if it is not."""
     if len(trace.outputs) != 1 or trace.structure.num_nodes != 1:
         if trace.structure == NO_LEAF:
-            raise NotScalarError(f"{what} needs a function that returns one scalar, but it returned None: no `return`?")
+            raise NotScalarError(
+                f"{caller} needs a function that returns one scalar, but it returned None: no `return`?"
+            )
         raise NotScalarError(
-            f"{what} needs a function that returns one scalar, but it returned {len(trace.outputs)} values in a "
+            f"{caller} needs a function that returns one scalar, but it returned {len(trace.outputs)} values in a "
             f"{type(trace.result()).__name__}. Return the loss alone, or (loss, aux) with has_aux=True."
         )
     output = trace.outputs[0]
@@ -251,14 +253,14 @@ def scalar_output(trace: Trace, what: str) -> Any:
     try:
         kind = ShapeDtype.of(output)
     except (ValueError, TypeError) as error:
-        raise NotScalarError(f"{what} needs a function that returns a scalar, not {output!r}.") from error
+        raise NotScalarError(f"{caller} needs a function that returns a scalar, not {output!r}.") from error
     if kind.shape != ():
         node = trace.output_node(output)
         where = "" if node is None else f" ({node.label()}, {node.op.name})"
         raise NotScalarError(
-            f"{what} needs an output of shape (), but the function returned shape {kind.shape}{where}. "
+            f"{caller} needs an output of shape (), but the function returned shape {kind.shape}{where}. "
             "Reduce it with np.sum or np.mean, or use vjp or jacrev."
         )
     if kind.dtype.kind != "f":
-        raise DTypeError(f"{what} needs a real output, but the function returned dtype {kind.dtype} ({output!r}).")
+        raise DTypeError(f"{caller} needs a real output, but the function returned dtype {kind.dtype} ({output!r}).")
     return output

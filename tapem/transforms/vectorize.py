@@ -1,4 +1,4 @@
-"""vmap: the function of many examples, from the function of one."""
+"""vmap: from the function of one example, the function of many."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ def vmap(
 ) -> Callable[..., Any]:
     """The function that maps `f` over an axis of its arguments, all examples at once.
 
-    `in_axes` and `out_axes` say which axis is the batch axis: an int (negative ones count from the end), None for what
-    is not mapped, or a tree of them that matches the arguments from the top. Keyword arguments are mapped over axis 0.
-    `axis_size` is needed only if nothing is mapped; `axis_name` names the axis in errors.
+    `in_axes` and `out_axes` say which axis is the batch axis: an int (negative ones count from the end), None for an
+    argument that is not mapped, or a tree of them that matches the arguments from the top. Keyword arguments are mapped
+    over axis 0. `axis_size` is needed only if no argument is mapped; `axis_name` names the axis in errors.
 
-    f runs once, with the shapes of one example, so it cannot read values: `if x > 0` is a ConcretizationError.
+    f runs once, with the shapes of one example, so it cannot read values: `if x > 0` raises ConcretizationError.
     Raises ShapeError if batch sizes differ, ArgumentError for an axis that does not exist.
 
     >>> import numpy as np
@@ -77,7 +77,7 @@ def vmap(
 
         recorder = new_recorder(abstract=True)
         inputs, outputs, out_structure = opened(recorder, record)
-        # The recorder below is current again: what the fold computes is recorded there, if there is one.
+        # The outer recorder, if any, is current again, and records the computations of the sweep.
         ready = {id: Batched(to_front(*item.value), True) for id, item in inputs.items()}
         own = [out.node.id for out in outputs if type(out) is Tracer and out.recorder is recorder]
         found = iter(batch(recorder.nodes, size, ready, own))
@@ -92,7 +92,7 @@ def vmap(
 
 
 def stacked(result: Batched, axis: int | None, size: int, axis_name: str | None) -> Any:
-    """A result with its batch axis where `out_axes` wants it."""
+    """A result with its batch axis at the position that `out_axes` gives."""
     if axis is None:
         if result.mapped:
             raise ConcretizationError(
@@ -109,7 +109,7 @@ def stacked(result: Batched, axis: int | None, size: int, axis_name: str | None)
 
 
 def apart(values: list[Any]) -> list[Any]:
-    """The same results, writeable, and none sharing memory with another: whoever changes one changes no other."""
+    """The same results, writeable and without shared memory, so that a change of one does not change another."""
     roots: set[int] = set()
     for position, value in enumerate(values):
         if type(value) is np.ndarray:
@@ -122,13 +122,13 @@ def apart(values: list[Any]) -> list[Any]:
     return values
 
 
-def axes_of(axes: Any, tree: Any, what: str) -> list[int | None]:
+def axes_of(axes: Any, tree: Any, parameter: str) -> list[int | None]:
     """One axis per leaf of the tree: `axes` is an int or None, or a tree of them that matches from the top."""
     result: list[int | None] = []
 
     def spread(axis: Any, part: Any) -> None:
         if axis is not None and (isinstance(axis, bool) or not isinstance(axis, int)):
-            raise ArgumentError(f"vmap: {what} must hold integers and None, not {axis!r}.")
+            raise ArgumentError(f"vmap: {parameter} must hold integers and None, not {axis!r}.")
         result.extend([axis] * len(tree_flatten(part)[0]))
 
     def walk(axis: Any, part: Any) -> None:
@@ -143,7 +143,7 @@ def axes_of(axes: Any, tree: Any, what: str) -> list[int | None]:
             spread(axis, part)
             return
         if len(axis_children[0]) != len(children[0]) or axis_children[1] != children[1]:
-            raise TreeError(f"vmap: {what}={axes!r} does not match the structure of the values it belongs to.")
+            raise TreeError(f"vmap: {parameter}={axes!r} does not match the structure of the values it belongs to.")
         for one, child in zip(axis_children[0], children[0], strict=True):
             walk(one, child)
 
@@ -151,15 +151,15 @@ def axes_of(axes: Any, tree: Any, what: str) -> list[int | None]:
     return result
 
 
-def normal_axis(axis: int | None, leaf: Any, what: str) -> int | None:
-    """The axis counted from the front; ArgumentError if the leaf has no such axis."""
+def normal_axis(axis: int | None, leaf: Any, parameter: str) -> int | None:
+    """The axis counted from the front; raises ArgumentError if the leaf does not have the axis."""
     if axis is None:
         return None
     shape = ShapeDtype.of(leaf).shape if type(leaf) is Tracer else np.shape(constant(leaf, op="vmap"))
     if not -len(shape) <= axis < len(shape):
         raise ArgumentError(
-            f"vmap: {what}={axis} names no axis of an argument of shape {shape}; use None for what is not mapped, and "
-            "np.array(...) of a list, which is a tree of its numbers."
+            f"vmap: {parameter}={axis} names no axis of an argument of shape {shape}; use None for an argument that is "
+            "not mapped, and np.array(...) for a list, since a list is a tree of its numbers."
         )
     return axis % len(shape)
 
@@ -187,5 +187,5 @@ def batch_size(leaves: Sequence[Any], axes: Sequence[int | None], given: int | N
 
 
 def named(axis_name: str | None) -> str:
-    """How an error names the mapped axis."""
+    """The mapped axis as errors name it."""
     return "" if axis_name is None else f" over {axis_name!r}"
