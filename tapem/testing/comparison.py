@@ -16,7 +16,7 @@ from tapem.core import Array, ShapeDtype
 from tapem.errors import ArgumentError
 from tapem.testing.findings import Finding, worst_elements
 from tapem.testing.finite_differences import Difference, along, difference, element
-from tapem.testing.flattening import Flat, packed
+from tapem.testing.flattening import Flat, Layout, packed
 from tapem.testing.rounding import rounding_error
 from tapem.transforms import jvp, linearize, vjp
 
@@ -33,6 +33,7 @@ def rounding(dtype: np.dtype[Any]) -> float:
 
 
 NAMES = {"fwd": "forward", "rev": "reverse"}
+ROLES = {"fwd": "tangent", "rev": "cotangent"}
 
 
 def known_modes(caller: str, modes: Sequence[str]) -> tuple[str, ...]:
@@ -87,7 +88,7 @@ def first_order(
     for mode in modes:
         check = f"{NAMES[mode]} {label or 'mode'}"
         try:
-            maps = {"fwd": forward_map, "rev": reverse_map}[mode](flat)
+            maps = linear_map(flat, mode)
             found = list(kinds(flat, mode, maps, check))
             if not found:
                 if whole:
@@ -97,6 +98,24 @@ def first_order(
         except Exception as error:  # a rule may raise anything
             found = [Finding.raised(check, error)]
         yield from found
+
+
+class End(NamedTuple):
+    """One end of a derivative: the values that its tangents or cotangents belong to, and their layout in a vector."""
+
+    values: list[Any]
+    layout: Layout
+
+
+def ends(flat: Flat, mode: str) -> tuple[End, End]:
+    """Where a derivative starts and where it ends: at the inputs and at the outputs, or the other way round."""
+    inputs, outputs = End(flat.leaves, flat.inputs), End(flat.values, flat.outputs)
+    return (inputs, outputs) if mode == "fwd" else (outputs, inputs)
+
+
+def linear_map(flat: Flat, mode: str) -> Callable[[Sequence[Any]], Sequence[Any]]:
+    """The linear map from tangents to tangents, or from cotangents to cotangents."""
+    return {"fwd": forward_map, "rev": reverse_map}[mode](flat)
 
 
 def forward_map(flat: Flat) -> Callable[[Sequence[Any]], Sequence[Any]]:
@@ -124,11 +143,10 @@ def like(values: Sequence[Any], vector: Array) -> list[Any]:
 
 def kinds(flat: Flat, mode: str, linear: Callable[[Sequence[Any]], Sequence[Any]], check: str) -> Iterator[Finding]:
     """Check the shape and dtype of every tangent or cotangent."""
-    given, received = (flat.leaves, flat.values) if mode == "fwd" else (flat.values, flat.leaves)
-    names = (flat.outputs if mode == "fwd" else flat.inputs).names
-    role = "tangent" if mode == "fwd" else "cotangent"
-    results = linear(like(given, np.ones(sum(np.size(value) for value in given))))
-    for name, value, result in zip(names, received, results, strict=True):
+    start, end = ends(flat, mode)
+    role = ROLES[mode]
+    results = linear(like(start.values, np.ones(start.layout.size)))
+    for name, value, result in zip(end.layout.names, end.values, results, strict=True):
         expected, actual = ShapeDtype.of(value), ShapeDtype.of(result)
         if expected.shape != actual.shape:
             yield Finding(check, name, (), expected.shape, actual.shape, f"the shape of its {role}", kind="shape")
@@ -138,12 +156,10 @@ def kinds(flat: Flat, mode: str, linear: Callable[[Sequence[Any]], Sequence[Any]
 
 def ad_matrix(flat: Flat, mode: str, linear: Callable[[Sequence[Any]], Sequence[Any]]) -> Array:
     """The whole Jacobian, outputs by inputs, as a mode computes it."""
-    values = flat.leaves if mode == "fwd" else flat.values
-    size = flat.inputs.size if mode == "fwd" else flat.outputs.size
-    other = flat.outputs.size if mode == "fwd" else flat.inputs.size
-    matrix = np.zeros((size, other))
-    for row, unit in zip(matrix, np.eye(size), strict=True):
-        row[:] = packed(linear(like(values, unit)))
+    start, end = ends(flat, mode)
+    matrix = np.zeros((start.layout.size, end.layout.size))
+    for row, unit in zip(matrix, np.eye(start.layout.size), strict=True):
+        row[:] = packed(linear(like(start.values, unit)))
     return matrix.T if mode == "fwd" else matrix
 
 
@@ -243,13 +259,12 @@ def culprit(v: Array, excess: Callable[[Array], float]) -> int:
 
 def derivative(flat: Flat, mode: str, direction: Array) -> Flat:
     """The derivative along a direction as a function of the same inputs, for checks of higher orders."""
-    if mode == "fwd":
-        v = like(flat.leaves, direction)
-        pushed: Callable[..., Any] = lambda *leaves: jvp(flat, leaves, tuple(v))[1]  # noqa: E731
-        return Flat(pushed, tuple(flat.leaves), flat.inputs.names)
-    w = like(flat.values, direction)
-    pulled: Callable[..., Any] = lambda *leaves: vjp(flat, *leaves)[1](w)  # noqa: E731
-    return Flat(pulled, tuple(flat.leaves), flat.inputs.names)
+    given = like(ends(flat, mode)[0].values, direction)
+
+    def derived(*leaves: Any) -> Any:
+        return jvp(flat, leaves, tuple(given))[1] if mode == "fwd" else vjp(flat, *leaves)[1](given)
+
+    return Flat(derived, tuple(flat.leaves), flat.inputs.names)
 
 
 def of_point_and_direction(flat: Flat, mode: str, direction: Array) -> Flat:
@@ -258,12 +273,12 @@ def of_point_and_direction(flat: Flat, mode: str, direction: Array) -> Flat:
     def along(leaves: list[Any], given: list[Any]) -> Any:
         return jvp(flat, tuple(leaves), tuple(given))[1] if mode == "fwd" else vjp(flat, *leaves)[1](list(given))
 
-    return Flat(along, (list(flat.leaves), like(flat.leaves if mode == "fwd" else flat.values, direction)))
+    return Flat(along, (list(flat.leaves), like(ends(flat, mode)[0].values, direction)))
 
 
 def random_direction(flat: Flat, mode: str, rng: np.random.Generator) -> Array:
     """Random tangents of the inputs, or cotangents of the outputs, as one vector."""
-    return rng.normal(size=flat.inputs.size if mode == "fwd" else flat.outputs.size)
+    return rng.normal(size=ends(flat, mode)[0].layout.size)
 
 
 def all_orders(
@@ -292,16 +307,6 @@ def all_orders(
 
 
 __all__ = [
-    "FULL",
-    "Tolerance",
-    "all_orders",
-    "derivative",
-    "first_order",
-    "forward_map",
-    "known_modes",
-    "like",
-    "of_point_and_direction",
-    "random_direction",
-    "reverse_map",
-    "rounding",
-]
+    "FULL", "NAMES", "ROLES", "Tolerance", "all_orders", "derivative", "ends", "forward_map", "known_modes", "like",
+    "linear_map", "of_point_and_direction", "random_direction", "reverse_map", "rounding",
+]  # fmt: skip

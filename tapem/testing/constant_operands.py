@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from tapem.core import Array
-from tapem.testing.comparison import NAMES, derivative, like, of_point_and_direction, random_direction, rounding
+from tapem.testing.comparison import NAMES, derivative, ends, like, of_point_and_direction, random_direction, rounding
 from tapem.testing.findings import Finding
 from tapem.testing.flattening import Flat, Layout, packed
 from tapem.testing.purity import unequal
@@ -28,7 +28,6 @@ EVERY_SUBSET = 4
 
 def constant_operands(flat: Flat, modes: Sequence[str], order: int, rng: np.random.Generator) -> Iterator[Finding]:
     """Compare the derivatives, and from order 2 on their derivatives, with those where some operands are constant."""
-    towards = {"fwd": flat.leaves, "rev": flat.values}
     directions = {mode: random_direction(flat, mode, rng) for mode in modes}
     for moving in moving_subsets(len(flat.leaves), rng):
         held = ", ".join(name for at, name in enumerate(flat.inputs.names) if at not in moving)
@@ -37,7 +36,7 @@ def constant_operands(flat: Flat, modes: Sequence[str], order: int, rng: np.rand
             check = f"{NAMES[mode]} mode, {held} held constant"
             layout = flat.outputs if mode == "fwd" else chosen
             pair = [
-                functools.partial(find, flat, moving, like(towards[mode], directions[mode]))
+                functools.partial(find, flat, moving, like(ends(flat, mode)[0].values, directions[mode]))
                 for find in DERIVATIVES[mode]
             ]
             try:
@@ -124,9 +123,8 @@ def once_more(check: str, first: Sequence[Flat], modes: Sequence[str], rng: np.r
     outer = "rev" if "rev" in modes else "fwd"
     direction = random_direction(first[1], outer, rng)
     second = [derivative(one, outer, direction) for one in first]
-    layout = first[1].inputs if outer == "rev" else first[1].outputs
     noise = functools.partial(noise_of, first[1], outer, direction, rng)
-    yield from differing(f"{NAMES[outer]} over {check}", second, layout, noise)
+    yield from differing(f"{NAMES[outer]} over {check}", second, ends(first[1], outer)[1].layout, noise)
 
 
 __all__ = ["constant_operands", "moving_subsets"]

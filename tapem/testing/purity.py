@@ -10,8 +10,11 @@ import numpy as np
 from tapem.core import Array
 from tapem.testing.comparison import (
     NAMES,
+    ROLES,
+    ends,
     forward_map,
     like,
+    linear_map,
     of_point_and_direction,
     random_direction,
     reverse_map,
@@ -26,21 +29,21 @@ def purity(flat: Flat, modes: Sequence[str], rng: np.random.Generator) -> Iterat
     """Check that arguments, tangents and cotangents do not change, and that results do not share memory."""
     for mode in modes:
         check = f"purity of {NAMES[mode]} mode"
-        given = flat.leaves if mode == "fwd" else flat.values
-        names = flat.outputs.names if mode == "fwd" else flat.inputs.names
+        start, end = ends(flat, mode)
+        role, names = ROLES[mode], end.layout.names
         try:
-            linear = {"fwd": forward_map, "rev": reverse_map}[mode](flat)
-            passed = like(given, rng.normal(size=sum(np.size(value) for value in given)))
+            linear = linear_map(flat, mode)
+            passed = like(start.values, random_direction(flat, mode, rng))
             kept = [value.copy() for value in passed]
             results = list(linear(passed))
             for value, before in zip(passed, kept, strict=True):
                 if not np.array_equal(value, before):
-                    yield Finding(
-                        check,
-                        detail=f"the {'tangent' if mode == 'fwd' else 'cotangent'} it was given changed",
-                        kind="memory",
-                    )
-            yield from aliases(check, names, results, flat, passed)
+                    yield Finding(check, detail=f"the {role} it was given changed", kind="memory")
+            holders = [
+                *zip(flat.every_name(), flat.all_leaves, strict=True),
+                *((f"the {role} passed in", value) for value in passed),
+            ]
+            yield from aliases(check, names, results, holders)
             first = [np.array(result) for result in results]
             for result in results:
                 if is_array(result) and result.flags.writeable:
@@ -70,13 +73,9 @@ def purity(flat: Flat, modes: Sequence[str], rng: np.random.Generator) -> Iterat
 
 
 def aliases(
-    check: str, names: Sequence[str], results: Sequence[Any], flat: Flat, passed: Sequence[Any]
+    check: str, names: Sequence[str], results: Sequence[Any], holders: Sequence[tuple[str, Any]]
 ) -> Iterator[Finding]:
-    """Report results that share memory with an argument, with `passed` (tangents or cotangents), or with each other."""
-    holders = [
-        *zip(flat.every_name(), flat.all_leaves, strict=True),
-        *((f"the {'tangent' if 'forward' in check else 'cotangent'} passed in", value) for value in passed),
-    ]
+    """Report results that share memory with one of the holders, which have names, or with each other."""
     for position, (name, result) in enumerate(zip(names, results, strict=True)):
         for other, value in (*holders, *zip(names[:position], results[:position], strict=True)):
             if is_array(result) and is_array(value) and np.shares_memory(result, value):
@@ -87,8 +86,8 @@ def linearity(flat: Flat, modes: Sequence[str], rng: np.random.Generator) -> Ite
     """Check linearity: sums give sums and multiples give multiples, to rounding; zeros give zeros."""
     for mode in modes:
         check = f"linearity of {NAMES[mode]} mode"
-        linear = {"fwd": forward_map, "rev": reverse_map}[mode](flat)
-        values, layout = (flat.leaves, flat.outputs) if mode == "fwd" else (flat.values, flat.inputs)
+        linear = linear_map(flat, mode)
+        (values, _), (_, layout) = ends(flat, mode)
         one, other = random_direction(flat, mode, rng), random_direction(flat, mode, rng)
         both = packed(linear(like(values, 2 * one - 3 * other)))
         parts = [2 * packed(linear(like(values, one))), -3 * packed(linear(like(values, other)))]

@@ -12,7 +12,7 @@ from tapem.core import NOTHING, Primitive
 from tapem.errors import ArgumentError
 from tapem.testing.batch_checks import batching
 from tapem.testing.case import Case, op_name
-from tapem.testing.comparison import FULL, NAMES, Tolerance, all_orders, forward_map, known_modes, like, reverse_map
+from tapem.testing.comparison import FULL, NAMES, Tolerance, all_orders, ends, known_modes, like, linear_map
 from tapem.testing.constant_operands import constant_operands
 from tapem.testing.door_checks import same, three_doors
 from tapem.testing.findings import Finding, GradientMismatch
@@ -174,11 +174,10 @@ def derivatives(case: Case) -> Iterator[Finding]:
 def vanishing(case: Case) -> Iterator[Finding]:
     """Check that an op declared as not differentiable (sign, detach) has zero derivatives."""
     for mode in case.modes:
-        linear = {"fwd": forward_map, "rev": reverse_map}[mode](case.flat)
-        given, layout = (case.flat.leaves, case.flat.outputs) if mode == "fwd" else (case.flat.values, case.flat.inputs)
-        found = packed(linear(like(given, np.ones(sum(map(np.size, given))))))
+        start, end = ends(case.flat, mode)
+        found = packed(linear_map(case.flat, mode)(like(start.values, np.ones(start.layout.size))))
         if found.any():
-            name, index = layout.locate(int(np.flatnonzero(found)[0]))
+            name, index = end.layout.locate(int(np.flatnonzero(found)[0]))
             yield Finding(f"{NAMES[mode]} mode", name, index, 0.0, float(found[found != 0][0]), "not differentiable")
 
 
