@@ -103,4 +103,4 @@ def _product(sizes: tuple[int | None, ...]) -> int | None:
     return math.prod(known) if len(known) == len(sizes) else None
 
 
-__all__ = ["Flatten", "Linear", "check_count"]
+__all__ = ["Flatten", "Linear"]

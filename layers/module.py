@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple, TypeAlias, overload
+from typing import Any, NamedTuple, TypeAlias, overload
 
 import numpy.typing as npt
 
@@ -79,8 +79,6 @@ class Layer:
     array([1., 2.])
     """
 
-    takes_any: ClassVar[Pattern] = ANY
-
     def __init_subclass__(cls, **options: Any) -> None:
         """Adapt the methods that a new layer overrides; see `layers.overriding`."""
         super().__init_subclass__(**options)
@@ -93,7 +91,7 @@ class Layer:
     @property
     def takes(self) -> Pattern:
         """The shape that inputs must have."""
-        return self.takes_any
+        return ANY
 
     def output_shape(self, input_shape: Pattern) -> Pattern:
         """The shape of the output for an input of this shape, batch axes included.
@@ -258,9 +256,9 @@ class Sequential(Layer):
     def takes(self) -> Pattern:
         """The shape that the first layer with a requirement takes, if all layers before it take any shape."""
         for layer in self.layers:
-            if layer.takes != self.takes_any or type(layer).output_shape is not Layer.output_shape:
+            if layer.takes != ANY or type(layer).output_shape is not Layer.output_shape:
                 return layer.takes
-        return self.takes_any
+        return ANY
 
     def _shapes(self, input_shape: Pattern) -> list[Pattern]:
         """The shape before each layer, and after the last."""
@@ -277,7 +275,7 @@ class Sequential(Layer):
         layer, given = self.layers[position], shapes[position]
         what = f"layer {position}, {layer!r}, takes {shown(layer.takes)}"
         # Name the layer that made this shape, not a relu in between.
-        makers = [i for i in range(position) if shapes[i + 1] != shapes[i] or self.layers[i].takes != self.takes_any]
+        makers = [i for i in range(position) if shapes[i + 1] != shapes[i] or self.layers[i].takes != ANY]
         if not makers:
             return f"{what}, but the input has shape {shown(given)}: {reason}"
         maker = makers[-1]

@@ -18,7 +18,7 @@ from layers.ops.channels import check_spatial_axes
 from layers.ops.dtypes import as_dtype
 from layers.ops.normalization import check_groups, group_norm, instance_norm, layer_norm, rms_norm
 from layers.ops.standardize import check_eps
-from layers.shapes import Pattern, shown, split_pattern
+from layers.shapes import ANY, Pattern, shown, split_pattern
 from tapem import ArgumentError, ShapeError
 
 
@@ -145,7 +145,7 @@ class ChannelNormalization(Normalization):
     @property
     def takes(self) -> Pattern:
         """Any leading axes, the channels, and the spatial axes; any shape, if `spatial_axes` does not say how many."""
-        return self.takes_any if self.spatial_axes is None else (..., self.channels, *(None,) * self.spatial_axes)
+        return ANY if self.spatial_axes is None else (..., self.channels, *(None,) * self.spatial_axes)
 
     def check_input(self, input_shape: Pattern) -> None:
         """Raise ShapeError unless inputs of this shape have the channels at the expected position."""

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from jaxtyping import Bool, Float
 
 from layers.ops.arguments import check_count
+from layers.ops.arrays import are_arrays, broadcasts_to
 from layers.ops.linear import ones_vector
 from tapem import ShapeError, Tensor, Thunk, primitive
 
@@ -43,14 +44,6 @@ def causal_mask(n: int, m: int | None = None) -> npt.NDArray[np.bool_]:
 MODEST = 16.0
 
 
-def are_arrays(*values: Any) -> bool:
-    """Whether all values are arrays; if so, code here may change the arrays that it made in place."""
-    for value in values:
-        if type(value) is not np.ndarray:
-            return False
-    return True
-
-
 def transposed(x: Any) -> Any:
     """The transpose of every matrix."""
     return x.swapaxes(-1, -2)
@@ -72,10 +65,7 @@ def _row_sums(x: Any) -> Any:
 def _check_mask(mask: Any, shape: tuple[int, ...], op: str) -> None:
     """Raise ShapeError for a mask that does not broadcast to the shape of the scores."""
     given = np.shape(mask)
-    fits = len(given) <= len(shape) and all(
-        own in (1, size) for own, size in zip(reversed(given), reversed(shape), strict=False)
-    )
-    if not fits:
+    if not broadcasts_to(given, shape):
         raise ShapeError(
             f"{op}: mask has shape {given}, which does not broadcast to {shape}, the scores of every query (last "
             "axis but one) with every key (last axis)."
@@ -233,6 +223,6 @@ def scaled_dot_product_attention(
 
 
 __all__ = [
-    "Mask", "are_arrays", "attention_weights", "batched_mask", "causal_mask", "pull_scores", "push_weights", "scale_of",
+    "Mask", "attention_weights", "batched_mask", "causal_mask", "pull_scores", "push_weights", "scale_of",
     "scaled_dot_product_attention", "transposed", "weights_of",
 ]  # fmt: skip

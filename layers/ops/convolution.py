@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from layers.ops.arrays import are_arrays
 from layers.ops.plan import Plan, conv_plan, conv_transpose_plan, gradient_plan
 from layers.ops.unfolding import bias_gradient, correlate, correlate_transposed, kernel_gradient
 from layers.ops.windows import Padding, PerAxis, Sizes, geometry
@@ -28,11 +29,6 @@ from tapem import ShapeDtype, ShapeError, Tensor, primitive
 def usage(name: str) -> str:
     """The name of the op with its arguments, as its errors show it."""
     return f"{name}(kernel, bias, x)"
-
-
-def _arrays(a: Any, b: Any) -> bool:
-    """Whether both are arrays: if so, a rule computes directly, since the forward pass checked the shapes."""
-    return type(a) is np.ndarray and type(b) is np.ndarray
 
 
 # Rules ----------------------------------------------------------------------------------------------------------------
@@ -53,7 +49,7 @@ def convolved(
 ) -> Any:
     """The value of the convolution of this name, and its residuals."""
     plan = conv_plan(usage(name), np.shape(kernel), np.shape(x), stride, padding, dilation, groups)
-    if not (_arrays(kernel, x) and (bias is None or type(bias) is np.ndarray)):
+    if not (are_arrays(kernel, x) and (bias is None or type(bias) is np.ndarray)):
         return None, None  # a recorded sweep asks for the residuals, but rules on tracers use none
     return correlate(kernel, bias, x, plan)
 
@@ -89,7 +85,7 @@ def _pull_kernel(
     g: Any, y: Any, kept: Any, kernel: Any, bias: Any, x: Any, *, stride: Any, padding: Any, dilation: Any, groups: Any
 ) -> Any:
     plan = conv_plan("conv", kernel.shape, x.shape, stride, padding, dilation, groups)
-    if _arrays(x, g):
+    if are_arrays(x, g):
         return kernel_gradient(x, g, plan, kept)
     at = plan.given
     return conv_kernel_gradient(
@@ -109,7 +105,7 @@ def _pull_input(
     g: Any, y: Any, kept: Any, kernel: Any, bias: Any, x: Any, *, stride: Any, padding: Any, dilation: Any, groups: Any
 ) -> Any:
     plan = conv_plan("conv", kernel.shape, x.shape, stride, padding, dilation, groups)
-    if _arrays(kernel, g):
+    if are_arrays(kernel, g):
         return correlate_transposed(kernel, None, g, plan)
     at = plan.given
     return conv_transpose(

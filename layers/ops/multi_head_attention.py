@@ -13,9 +13,9 @@ import numpy as np
 from jaxtyping import Float
 
 from layers.ops.arguments import check_count
+from layers.ops.arrays import are_arrays
 from layers.ops.attention import (
     Mask,
-    are_arrays,
     batched_mask,
     pull_scores,
     push_weights,

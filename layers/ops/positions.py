@@ -11,6 +11,7 @@ import numpy.typing as npt
 from jaxtyping import Float
 
 from layers.ops.arguments import check_count, is_number
+from layers.ops.arrays import broadcasts_to
 from tapem import ArgumentError, DTypeError, Num, ShapeError, Tensor, primitive, unbroadcast
 
 
@@ -61,10 +62,6 @@ def _pairs(x: Any) -> Any:
 
 def _places(x: Any, positions: Any) -> Any:
     return np.arange(x.shape[-2]) if positions is None else positions
-
-
-def _broadcasts_to(small: tuple[int, ...], large: tuple[int, ...]) -> bool:
-    return len(small) <= len(large) and all(a in (1, b) for a, b in zip(small[::-1], large[::-1], strict=False))
 
 
 def _back(g: Any, positions: Any, base: float) -> Any:
@@ -126,7 +123,7 @@ def rotary_embedding(
             "are rotated in pairs."
         )
     places = np.asarray(_places(x, positions))
-    if not _broadcasts_to(places.shape, x.shape[:-1]):
+    if not broadcasts_to(places.shape, x.shape[:-1]):
         raise ShapeError(
             f"rotary_embedding(x, positions): positions has shape {places.shape}, which does not broadcast to "
             f"{x.shape[:-1]}, the axes of x without the last."
