@@ -1,4 +1,4 @@
-"""Broadcasting, and how a derivative undoes it: shape arithmetic that sweeps and rules share."""
+"""Broadcasting, and its transpose for derivatives: shape arithmetic that sweeps and rules share."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ def unbroadcast(cotangent: Any, shape: Shape, to: Shape) -> Any:
 
 
 def zeros_of(value: Any, *, writeable: bool = True) -> Array:
-    """The zero derivative of a value, with its shape and dtype; of an integer or a bool, in float64.
+    """The zero derivative of a value, with its shape and dtype; for an integer or a bool, in float64.
 
-    If they need not be writeable, all zeros are one number in memory, in the dtype of the value whatever it is: for
-    what did not arrive, where a rule wants an array all the same.
+    If the zeros need not be writeable, they are one number in memory, in the dtype of the value, also for integers and
+    bools. They stand for a derivative that did not arrive, where a rule needs an array.
 
     >>> zeros_of(np.float32(2.0)), zeros_of(3)
     (array(0., dtype=float32), array(0.))
@@ -61,9 +61,9 @@ def _zero(dtype: DType) -> Array:
 
 
 def never_arrived(cotangent: Any) -> bool:
-    """Whether a rule is given zeros that are one number in memory: for a result that nothing depends on.
+    """Whether a cotangent is zeros in one number of memory, for a result on which no output depends.
 
-    Zeros that were computed are another matter: what is 0 at one place need not be so beside it.
+    Computed zeros do not count, since a computation that gives 0 at one point may not give 0 at a point beside it.
 
     >>> never_arrived(zeros_of(np.ones(2), writeable=False)), never_arrived(np.zeros(2))
     (True, False)

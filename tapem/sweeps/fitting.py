@@ -1,7 +1,7 @@
-"""Fitting: a derivative that a rule returned gets the shape and dtype of the value it belongs to.
+"""Fitting: give the result of a rule the shape and dtype of the value to which it belongs.
 
-Here, and only here, broadcasting is followed and undone: a tangent is broadcast as an elementwise op broadcast its
-operand, and a cotangent is summed over what was broadcast.
+Only this file follows and undoes broadcasting: it broadcasts a tangent as an elementwise op broadcast its operand, and
+sums a cotangent over the broadcast axes.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from tapem.tangents import AbstractZero, One, Thunk, extern, force
 
 
 def fitted(part: Any, value: Any, node: Node, kind: Literal["rrule", "frule"], position: int | None) -> Any:
-    """What a rule returned, with the shape and dtype of `value`, or None for zero.
+    """The result of a rule with the shape and dtype of `value`, or None for zero.
 
-    A cotangent, of an `rrule`, belongs to the operand at this position. A tangent, of an `frule`, belongs to the value
-    of the node; the position is that of the operand whose tangent the rule was given, or None for all of them.
+    A cotangent, from an `rrule`, belongs to the operand at this position. A tangent, from an `frule`, belongs to the
+    value of the node; the position is that of the operand whose tangent the rule got, or None for a joint rule.
 
-    Raises ShapeError or DTypeError for what does not fit.
+    Raises ShapeError or DTypeError for a result that does not fit.
     """
     if isinstance(part, Thunk):
         part = computed(part, node, kind, position)
@@ -50,10 +50,10 @@ def fitted(part: Any, value: Any, node: Node, kind: Literal["rrule", "frule"], p
             raise misfit("shape", own.shape, expected.shape, node, kind, position)
         part = unbroadcast(part, large, small) if backward else np.broadcast_to(part, large)
     if own.dtype != expected.dtype and expected.dtype.kind == "f":
-        # Another order of bytes is no other type; NumPy keeps it in some functions, and not in others.
+        # Another byte order is not another type; some NumPy functions keep it, and others do not.
         if own.dtype.type is not expected.dtype.type and keeps_dtype(node, expected, backward):
             raise misfit("dtype", own.dtype, expected.dtype, node, kind, position)
-        # The op promoted an operand: a cotangent goes back to the dtype that it came from, a tangent goes along.
+        # The op promoted an operand: a cotangent returns to the operand's dtype, a tangent is promoted too.
         part = part.astype(expected.dtype)
     return part
 
@@ -61,13 +61,13 @@ def fitted(part: Any, value: Any, node: Node, kind: Literal["rrule", "frule"], p
 def fit_given(
     part: Any, expected: ShapeDtype, subject: str, owner: str, *, exact: bool = False, promoted: bool = False
 ) -> Any:
-    """A tangent or cotangent that a user or a user's rule gives, as an array or a tracer of the expected dtype.
+    """A tangent or cotangent from a user or a user's rule, as an array or a tracer of the expected dtype.
 
-    An array of another float dtype is refused, unless the value that it belongs to was `promoted`. Numbers, and
-    integers unless it must be `exact`, take the expected dtype. Errors call it `subject`, and what it belongs to
-    `owner`.
+    An array of another float dtype is refused, unless the value that it belongs to was `promoted`. Numbers take the
+    expected dtype, and so do integers unless the dtype must be `exact`. `subject` names the derivative in errors, and
+    `owner` the value that it belongs to.
 
-    Raises ShapeError or DTypeError for what does not fit.
+    Raises ShapeError or DTypeError for a derivative that does not fit.
     """
     part = extern(part)
     if type(part) in (bool, int, float):
@@ -88,7 +88,7 @@ def fit_given(
 
 
 def fits(part: Any, value: Any) -> bool:
-    """Whether a tangent or cotangent is a float array like the value it belongs to, as nearly all are."""
+    """Whether a tangent or cotangent is a float array of the value's shape and dtype, as nearly all are."""
     try:
         return part.dtype == value.dtype and part.shape == value.shape and value.dtype.kind == "f"
     except AttributeError:
@@ -104,22 +104,22 @@ def computed(part: Any, node: Node, kind: str, position: int | None) -> Any:
 
 
 def materialized(part: Any, expected: ShapeDtype, node: Node, kind: str, position: int | None = None) -> Any:
-    """What a rule returned, as an array or a tracer, or None for nothing: thunks computed, numbers in their dtype."""
+    """The result of a rule as an array or a tracer, or None for zero: computes thunks, and gives numbers a dtype."""
     part = computed(part, node, kind, position)
     if part is None or isinstance(part, AbstractZero) or hasattr(part, "dtype"):
         return None if isinstance(part, AbstractZero) else part
-    if type(part) is One or type(part) is float:  # neither has a dtype of its own
+    if type(part) is One or type(part) is float:  # neither has its own dtype
         return (expected.dtype if expected.dtype.kind == "f" else np.dtype(float)).type(
             1.0 if type(part) is One else part
         )
     raise DTypeError(
-        f"the {rule_text(node, kind, position)} returned {type(part).__name__} where a float array is due "
+        f"the {rule_text(node, kind, position)} returned {type(part).__name__} instead of a float array "
         f"({expected}, {node.label()})."
     )
 
 
 def keeps_dtype(node: Node, expected: ShapeDtype, backward: bool) -> bool:
-    """Whether the op did not promote what the derivative belongs to, so that a rule must keep its dtype too."""
+    """Whether the op did not promote the derivative's owner; if so, its rule must keep the dtype too."""
     if backward:
         output = node.output[0] if type(node.output) is tuple else node.output
         return ShapeDtype.of(output).dtype == expected.dtype
@@ -128,22 +128,22 @@ def keeps_dtype(node: Node, expected: ShapeDtype, backward: bool) -> bool:
 
 
 def owner(node: Node, kind: str, position: int | None) -> str:
-    """What errors call the value that a derivative belongs to: an operand by name, or the value of the op."""
+    """The name in errors of the value that a derivative belongs to: an operand's name, or "a value" for the op's."""
     op: Any = node.op
     return op.argument(position) if kind == "rrule" else "a value"
 
 
-def misfit(what: str, own: Any, expected: Any, node: Node, kind: str, position: int | None) -> TapeError:
-    """The error for a derivative whose shape or dtype is not that of the value it belongs to."""
+def misfit(aspect: str, own: Any, expected: Any, node: Node, kind: str, position: int | None) -> TapeError:
+    """The error for a derivative whose `aspect`, "shape" or "dtype", does not fit the value that it belongs to."""
     backward = kind == "rrule"
     name = f"the {rule_text(node, kind, None if backward else position)} returned a " + (
         "cotangent" if backward else "tangent"
     )
-    belongs = f"of {what} {own} for {owner(node, kind, position)}"
-    if what == "shape":
+    belongs = f"of {aspect} {own} for {owner(node, kind, position)}"
+    if aspect == "shape":
         return ShapeError(f"{name} {belongs} of shape {expected} ({node.label()}).")
     if own.kind == "f":
-        advice = "rules keep the dtype of what they are given."
+        advice = "rules keep the dtype of their arguments."
         return DTypeError(f"{name} {belongs} of dtype {expected} ({node.label()}); {advice}")
     if backward:
         advice = "a cotangent is a float array of its operand's dtype."

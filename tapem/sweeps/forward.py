@@ -1,6 +1,6 @@
 """Forward mode: one fold over a tape, from its beginning to its end.
 
-Every node that some tangent reaches asks its op's `frule` for the tangent of its value.
+For every node that a tangent reaches, its op's `frule` computes the tangent of its value.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ def forward(
     view: View | None = None,
     watcher: Watcher | None = None,
 ) -> MutableMapping[int, Any]:
-    """Push tangents forward through the nodes with id <= last; the mapping that was passed in is filled and returned.
+    """Push tangents forward through the nodes with id <= last; fills and returns the given mapping `tangents`.
 
-    `view` says how a node's values are shown to the rules; by default as the arrays that it holds. `watcher` is told of
-    every tangent. Where a rule gives a `Thunk` for one of several results, it is called only if another node needs that
-    result, or if it is among the `outputs`: the tangent of what nobody uses need not exist.
+    `view` says how the rules see a node's values; by default as the arrays that it holds. `watcher` is notified of
+    every tangent. If a rule returns a `Thunk` for one of several results, the thunk is called only if another node
+    needs that result, or if the result is among the `outputs`: an unused tangent need not exist.
 
     Raises NoRuleError where an op on the way has no rule, ShapeError or DTypeError where a rule returns a tangent that
     does not fit the op's value.
@@ -79,7 +79,7 @@ def forward(
 
 
 def push(node: Node, given: Sequence[Any], view: View | None) -> Any:
-    """The tangent of one node's value, from its operands' tangents; None for nothing."""
+    """The tangent of one node's value, from its operands' tangents; None for a zero tangent."""
     op: Any = node.op
     rules = op.frule
     if rules is None:
@@ -113,7 +113,7 @@ def push(node: Node, given: Sequence[Any], view: View | None) -> Any:
 
 
 def fitted_tangent(part: Any, node: Node, position: int | None = None) -> Any:
-    """A tangent with the shape and dtype of the node's value, or None for nothing; wrong ones are an error."""
+    """A tangent with the shape and dtype of the node's value, or None for zero; raises an error if it does not fit."""
     output = node.output
     if type(output) is not tuple:
         return fitted(part, output, node, "frule", position)
@@ -121,7 +121,7 @@ def fitted_tangent(part: Any, node: Node, position: int | None = None) -> Any:
         if materialized(part, ShapeDtype.of(output[0]), node, "frule", position) is None:
             return None
     elif len(part) == len(output):
-        # A thunk waits for who picks that result: nobody may, and then it need not exist.
+        # A thunk waits until a node picks its result; if no node does, the tangent need not exist.
         parts = [
             one if type(one) is Thunk else fitted(one, value, node, "frule", position)
             for one, value in zip(part, output, strict=True)

@@ -1,8 +1,8 @@
 """Reverse mode: one fold over a tape, from its end to its beginning.
 
-Every node hands its cotangent to its op's `rrule`, which answers with a cotangent for each parent. What a parent
-receives from several children is summed. Rules are plain NumPy: when the nodes are swept as arrays, the sweep runs at
-NumPy's speed; when they are swept as tracers, the sweep itself is recorded and can be swept again.
+The `rrule` of each node's op takes the node's cotangent and returns a cotangent for each parent. A parent sums the
+contributions of its children. Rules are plain NumPy: on arrays, the sweep runs at NumPy's speed; on tracers, the sweep
+itself is recorded and can be swept again.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from tapem.sweeps.fitting import fitted
 from tapem.sweeps.rule_errors import call_rule, missing_rule, refuse_missing, rule_failed, wrong_count
 from tapem.tangents import InplaceableThunk
 
-# A node seen as the values that its rules are given: (value, residuals, inputs).
+# The arguments that a node's rules get: (value, residuals, inputs).
 View: TypeAlias = Callable[[Node], tuple[Any, Any, tuple[Any, ...]]]
 
 # The types of cotangents that are arrays or numbers, not tracers.
@@ -37,14 +37,14 @@ def reverse(
     sources: int = 0,
     watcher: Watcher | None = None,
 ) -> MutableMapping[int, Any]:
-    """Pull cotangents back through the nodes with id >= first, and return the mapping that was given, filled.
+    """Pull cotangents back through the nodes with id >= first; fills and returns the given mapping `cotangents`.
 
-    The sweep ends at the first `sources` of those nodes: they receive cotangents and hand none on.
+    The sweep ends at the first `sources` of those nodes: they receive cotangents and do not pass them on.
 
-    - `active`: which nodes are swept at all; by default those that require a gradient.
-    - `view`: how a node's values are shown to the rules; by default as the arrays that it holds.
-    - `keep`: whether the cotangents of op nodes are kept once they were used.
-    - `watcher`: is told of every contribution to a parent.
+    - `active`: which nodes are swept; by default those that require a gradient.
+    - `view`: how the rules see a node's values; by default as the arrays that it holds.
+    - `keep`: whether the cotangents of op nodes are kept after their use.
+    - `watcher`: is notified of every contribution to a parent.
 
     Raises NoRuleError where an op on the way has no rule, ShapeError or DTypeError where a rule returns a cotangent
     that does not fit its operand.
@@ -76,7 +76,7 @@ def reverse(
     if not cotangents:
         return cotangents
     owned: dict[int, Any] = {}
-    # A thunk adds whatever its rule computes of the cotangents: an array only if all of them, and the values, are.
+    # A thunk may add in place only if it computes arrays: all cotangents and the values must be arrays.
     in_place = view is None and watcher is None and _PLAIN.issuperset(map(type, cotangents.values()))
     for index in range(max(cotangents), first + sources - 1, -1):
         cotangent = cotangents.get(index) if keep else cotangents.pop(index, None)
@@ -115,9 +115,9 @@ def contributions(
     active: Callable[[int], bool] | None,
     first: int,
 ) -> list[tuple[int, int, Any]]:
-    """What a node hands to its parents: the id of the parent, the operand's position, and what the rule returned.
+    """The contributions of a node: for each, the parent's id, the operand's position, and the result of the rule.
 
-    `rules` are one function per operand, or one that answers for all; `shown` is what they are called with.
+    `rules` are one function per operand, or one function for all; `shown` are their arguments.
     """
     jointly = type(rules) is not tuple
     if jointly:
@@ -156,10 +156,10 @@ def accumulate(
     in_place: bool,
     watcher: Watcher | None,
 ) -> None:
-    """Add what a node hands to its parents to what they have received from other nodes.
+    """Add the contributions of a node to the cotangents of its parents.
 
-    `owned` holds the sums that were made here: nobody else has them, so the next contribution may be added in place. A
-    sum is known by the array itself, not by its node, whose next sum may be a tracer.
+    `owned` holds the sums that were made here: no other code holds them, so the next contribution may be added in
+    place. It identifies a sum by the array itself, not by its node, whose next sum may be a tracer.
     """
     for parent, position, part in parts:
         value = inputs[position]
@@ -210,7 +210,7 @@ def add_to_slot(
 
 
 def instantiate_zeros(slots: Sequence[Any], output: tuple[Any, ...]) -> tuple[Any, ...]:
-    """The cotangent of a node with several results: a tuple, with zeros for results that nobody used."""
+    """The cotangent of a node with several results: a tuple, with zeros for unused results."""
     return tuple(
         zeros_of(value, writeable=False) if part is None else part for part, value in zip(slots, output, strict=True)
     )

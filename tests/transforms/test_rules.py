@@ -550,17 +550,17 @@ WRONG_RRULES = {
         (lambda g, y, a, b: g.astype(np.float32), fine),
         tm.DTypeError,
         "the rrule of times(a, b) returned a cotangent of dtype float32 for argument 'a' of dtype float64 (node 2); "
-        "rules keep the dtype of what they are given.",
+        "rules keep the dtype of their arguments.",
     ),
     "no array": (
         (fine, lambda g, y, a, b: [1.0, 1.0, 1.0]),
         tm.DTypeError,
-        "the rrule of times(a, b) for argument 'b' returned list where a float array is due (f64[3], node 2).",
+        "the rrule of times(a, b) for argument 'b' returned list instead of a float array (f64[3], node 2).",
     ),
     "composite": (
         (fine, lambda g, y, a, b: tm.Composite(tuple, g)),
         tm.DTypeError,
-        "the rrule of times(a, b) for argument 'b' returned Composite where a float array is due (f64[3], node 2).",
+        "the rrule of times(a, b) for argument 'b' returned Composite instead of a float array (f64[3], node 2).",
     ),
     "raises": (
         (fails, fine),
@@ -596,12 +596,12 @@ WRONG_FRULES = {
         (lambda t, y, a, b: t.astype(np.float32), fine),
         tm.DTypeError,
         "the frule of times(a, b) for argument 'a' returned a tangent of dtype float32 for a value of dtype float64 "
-        "(node 2); rules keep the dtype of what they are given.",
+        "(node 2); rules keep the dtype of their arguments.",
     ),
     "no array": (
         lambda t, y, a, b: list(t),
         tm.DTypeError,
-        "the frule of times(a, b) returned list where a float array is due (f64[3], node 2).",
+        "the frule of times(a, b) returned list instead of a float array (f64[3], node 2).",
     ),
     "raises": (
         (fine, fails),
