@@ -37,8 +37,7 @@ from tapem.core import (
     tree_unflatten,
 )
 from tapem.doors.direct import Recorder, Tracer, current_recorder, home, new_recorder, opened, prepared_for
-from tapem.doors.monadic import TapeM, lift, run_if_program
-from tapem.doors.pure import Ref
+from tapem.doors.monadic import DEFERRED, lift, run_if_program
 from tapem.errors import DTypeError, NotScalarError
 from tapem.sweeps import View, reached
 
@@ -174,12 +173,9 @@ def input_node(recorder: Recorder, value: Any) -> Node:
     return recorder.leaf(value.node.output, copy=False)  # under no_grad, an outer tracer is a constant
 
 
-MONADIC = frozenset({Ref, TapeM, *TapeM.__subclasses__()})
-
-
 def monadic(leaves: Sequence[Any]) -> bool:
     """Whether a Ref or a step is among the values; if so, a transform becomes a step instead of running at once."""
-    return not MONADIC.isdisjoint(map(type, leaves))
+    return not DEFERRED.isdisjoint(map(type, leaves))
 
 
 def through_every_door(f: Callable[..., Any]) -> Callable[..., Any]:

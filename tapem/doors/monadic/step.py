@@ -298,10 +298,13 @@ class PureDoor:
         return made(step) if CONTEXT.get().constant else step
 
 
-for _type in (Ref, TapeM, Effect, Apply, Bind, Program):
+DEFERRED = frozenset({Ref, TapeM, Effect, Apply, Bind, Program})
+"""The classes of operands of which an op makes a step."""
+
+for _type in DEFERRED:
     register_door(_type, PureDoor)
 
 __all__ = [
-    "Apply", "Bind", "Builder", "Driver", "Effect", "Err", "Ok", "Program", "State", "TapeM", "as_tape", "is_step",
+    "DEFERRED", "Apply", "Bind", "Builder", "Driver", "Effect", "Program", "State", "TapeM", "as_tape", "is_step",
     "made", "register_driver",
 ]  # fmt: skip
