@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
-from tapem.core.node import LEAF, Node, ShapeDtype
+from tapem.core.node import LEAF, Node, ShapeDtype, is_several
 from tapem.core.structure import detach, identity
 from tapem.errors import TapeError
 
@@ -62,8 +62,7 @@ def check(nodes: Iterable[Node]) -> None:
 
 def results(node: Node) -> tuple[Any, ...]:
     """The results of a node as a tuple."""
-    output: Any = node.output
-    return cast(tuple[Any, ...], output) if type(output) is tuple else (output,)
+    return node.output if is_several(node.output) else (node.output,)
 
 
 def same(one: Any, other: Any) -> bool:

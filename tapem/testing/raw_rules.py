@@ -30,7 +30,7 @@ def raw_rules(
         return
     value = tree_map(np.array, value)
     rest = (value, residuals, *inputs) if op.residuals else (value, *inputs)
-    cotangent = tree_map(functools.partial(like, rng=rng), value)
+    cotangent = tree_map(functools.partial(random_like, rng=rng), value)
     if op.rrule is not None and "rev" in modes:
         yield from discrete_operands(op, cotangent, rest, inputs, given)
         for position, rule in numbered(op.rrule):
@@ -43,7 +43,7 @@ def raw_rules(
                 if is_real(inputs[at]):
                     yield from kind_of_cotangent(op, at, part, inputs[at], value)
     if op.frule is not None and op.frule is not linear_in_all and "fwd" in modes:
-        tangents = [like(x, rng) if is_real(x) else Zero() for x in inputs]
+        tangents = [random_like(x, rng) if is_real(x) else Zero() for x in inputs]
         for position, rule in numbered(op.frule):
             if position is not None and not is_real(inputs[position]):
                 continue
@@ -51,7 +51,7 @@ def raw_rules(
             yield from unchanged(op, "frule", position, rule, (first, *rest), given)
 
 
-def like(value: Any, rng: np.random.Generator) -> Any:
+def random_like(value: Any, rng: np.random.Generator) -> Any:
     """Draw random numbers with the shape and dtype of a value."""
     kind = ShapeDtype.of(value)
     return rng.normal(size=kind.shape).astype(kind.dtype) if kind.shape else kind.dtype.type(rng.normal())
@@ -86,7 +86,7 @@ def discrete_operands(
         index = tuple(map(int, np.unravel_index(0, array.shape))) if array.size and array.ndim else ()
         yield Finding(
             "rules",
-            name_of(op, position),
+            operand_name(op, position),
             index,
             "DoesNotExist()",
             part if zero or not array.size else array[index],
@@ -106,19 +106,15 @@ def kind_of_cotangent(op: Primitive, position: int, part: Any, operand: Any, val
     part = value_of(part)
     if part is None:
         return
-    own, expected = ShapeDtype.of(part), ShapeDtype.of(operand)
+    own, expected, name = ShapeDtype.of(part), ShapeDtype.of(operand), operand_name(op, position)
     if own.shape != expected.shape and not op.elementwise:
-        yield Finding(
-            "rules", name_of(op, position), (), expected.shape, own.shape, "the shape of its cotangent", kind="shape"
-        )
+        yield Finding("rules", name, (), expected.shape, own.shape, "the shape of its cotangent", kind="shape")
     promoted = any(ShapeDtype.of(y).dtype != expected.dtype for y in tree_flatten(value)[0])
     if own.dtype != expected.dtype and not promoted:
-        yield Finding(
-            "rules", name_of(op, position), (), expected.dtype, own.dtype, "the dtype of its cotangent", kind="dtype"
-        )
+        yield Finding("rules", name, (), expected.dtype, own.dtype, "the dtype of its cotangent", kind="dtype")
 
 
-def name_of(op: Primitive, position: int) -> str:
+def operand_name(op: Primitive, position: int) -> str:
     """The name of an operand in findings."""
     return op.argument(position).removeprefix("argument ").strip("'")
 
@@ -141,7 +137,7 @@ def unchanged(
     for array, copy, lock, role in zip(arrays, before, locks, roles, strict=True):
         if lock and not np.array_equal(array, copy, equal_nan=array.dtype.kind == "f"):
             index = tuple(map(int, np.argwhere(np.atleast_1d(array != copy))[0][: array.ndim]))
-            whose = role if position is None else name_of(op, position)
+            whose = role if position is None else operand_name(op, position)
             detail = f"the {kind} changed it in place, though others hold it"
             output = None if whose == role else role
             yield Finding("rules", whose, index, copy[index], array[index], detail, output, kind="memory")
@@ -154,7 +150,7 @@ def role_names(op: Primitive, kind: str, arguments: tuple[Any, ...]) -> list[str
     roles += ["the residuals"] * op.residuals
     while len(roles) < len(arguments):
         position = len(roles) - 2 - op.residuals
-        roles.append(name_of(op, position))
+        roles.append(operand_name(op, position))
     names: list[str] = []
     for role, argument in zip(roles, arguments, strict=True):
         names += [role for leaf in tree_flatten([argument])[0] if is_array(leaf)]

@@ -35,7 +35,7 @@ from tapem.transforms.branching import Cond, While
 from tapem.transforms.calls import call, call_abstractly
 from tapem.transforms.closure_conversion import convert_closure, is_tensor, record_computed
 from tapem.transforms.derivatives import merge
-from tapem.transforms.tracing import at_home, monadic, name_of
+from tapem.transforms.tracing import at_home, function_name, monadic
 
 
 def checkpoint(f: Callable[..., Any]) -> Callable[..., Any]:
@@ -56,7 +56,7 @@ def checkpoint(f: Callable[..., Any]) -> Callable[..., Any]:
         leaves, structure = tree_flatten((arguments, options))
         if monadic(leaves):
             return lift(checkpoint(f))(*arguments, **options)
-        if CONTEXT.get().constant or home(leaves, lambda: f"checkpoint({name_of(f)})") is None:
+        if CONTEXT.get().constant or home(leaves, lambda: f"checkpoint({function_name(f)})") is None:
             return f(*arguments, **options)
         # An argument without a derivative (a number of layers, a mode, a mask) stays a plain value for Python code.
         inputs = [position for position, leaf in enumerate(leaves) if is_tensor(leaf)]

@@ -30,7 +30,7 @@ from tapem.errors import ArgumentError, NoRuleError, ShapeError
 from tapem.sweeps import fit_given, zeros_of
 from tapem.tangents import DoesNotExist, Zero, add, described
 from tapem.transforms.custom_function import Call, Custom
-from tapem.transforms.tracing import name_of
+from tapem.transforms.tracing import function_name
 
 R = TypeVar("R", bound=Callable[..., Any])
 
@@ -61,7 +61,7 @@ class custom_vjp(Custom):
         """With both parts of the rule, or with the function alone, to be given its rule by `defvjp`."""
 
         def first(*xs: Any) -> Any:
-            return pair(fwd(*xs), name_of(fwd), "fwd", "(y, residuals)")[0]
+            return pair(fwd(*xs), function_name(fwd), "fwd", "(y, residuals)")[0]
 
         super().__init__(fwd if bwd is None else first, fwd, nondiff_argnums)
         self.rule: tuple[Callable[..., Any], Callable[..., Any]] | None = None if bwd is None else (fwd, bwd)

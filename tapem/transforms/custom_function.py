@@ -17,7 +17,7 @@ from tapem.doors.monadic import lift
 from tapem.errors import DTypeError, TapeError, TreeError
 from tapem.transforms.custom_call import custom_call
 from tapem.transforms.derivatives import merge, position
-from tapem.transforms.tracing import monadic, name_of
+from tapem.transforms.tracing import function_name, monadic
 
 
 class Custom:
@@ -26,7 +26,7 @@ class Custom:
     def __init__(self, function: Callable[..., Any], given: Callable[..., Any], nondiff_argnums: Sequence[int]) -> None:
         """Take name, documentation and signature from the function that the user gave."""
         functools.update_wrapper(self, given)
-        self.__name__ = name_of(given)
+        self.__name__ = function_name(given)
         self.function = function
         self.nondiff_argnums = tuple(nondiff_argnums)
         self.signature = signature_of(given)

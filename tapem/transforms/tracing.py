@@ -187,7 +187,7 @@ def through_every_door(f: Callable[..., Any]) -> Callable[..., Any]:
             leaves = tree_flatten((arguments, options))[0]
             if monadic(leaves):
                 return lift(f)(*arguments, **options)
-            return at_home(leaves, name_of(f), functools.partial(f, *arguments, **options))
+            return at_home(leaves, function_name(f), functools.partial(f, *arguments, **options))
         except Exception as error:
             shorten(error)
             raise
@@ -204,7 +204,7 @@ def at_home(values: Sequence[Any], caller: str, f: Callable[[], R]) -> R:
     return run(prepared(context._replace(recorder=recorder).usual()), f)
 
 
-def name_of(f: Callable[..., Any]) -> str:
+def function_name(f: Callable[..., Any]) -> str:
     """The name of a function in errors and listings; for a partial, the name of the function in it."""
     while isinstance(f, functools.partial):
         f = f.func
