@@ -18,7 +18,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.parse_args(arguments)
     try:
         print(rule_table(), flush=True)
-    except BrokenPipeError:  # whoever reads, such as `head`, has what it wanted
+    except BrokenPipeError:  # the reader, such as `head`, has stopped reading
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 

@@ -1,4 +1,4 @@
-"""What ops ask of their operands: whether they are plain arrays, and whether a shape broadcasts to another."""
+"""Tests of operands: whether they are plain arrays, and whether a shape broadcasts to another."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 
 
 def are_arrays(*values: Any) -> bool:
-    """Whether these are arrays: then a rule may compute at once, and change in place what was made for it.
+    """Whether all values are arrays; if so, a rule may compute directly, and change in place the arrays that it made.
 
     >>> are_arrays(np.ones(2), np.ones(3)), are_arrays(np.ones(2), 1.0)
     (True, False)

@@ -65,7 +65,7 @@ class Plan:
         self.shares = max(_SHARES // max(channels * math.prod(at.kernel) * self.out, 1), 1)
         self.stacked = (groups, at.out[0], self.taps * self.height, self.width)
 
-        # The result, and what is pulled back to the input.
+        # The result, and the cotangent of the input.
         self.y_rows = (groups, at.out[0], self.out, self.width)
         self.x_windows = (groups, at.size[0], self.channels, *at.kernel[1:], *at.out[1:], examples)
         self.x_sums = (groups, at.size[0], self.channels, *columns, examples)

@@ -82,7 +82,7 @@ def instead(name: str) -> str:
 
 
 def scipys(ufunc: np.ufunc) -> bool:
-    """Whether a ufunc is SciPy's. SciPy is not imported for this: a ufunc of its own exists only after its import.
+    """Whether a ufunc is SciPy's. This does not import SciPy, since its ufuncs exist only after its import.
 
     >>> scipys(np.sin)
     False

@@ -245,7 +245,7 @@ def snapshot(array: Array) -> Array:
 
 
 def constant(value: Any, *, op: str = "leaf", argument: str = "its value") -> Any:
-    """A value as a tape may hold it: a copy, if it is an array, so that nobody else can change it.
+    """A value as a tape may hold it: an array is copied, so that no other code can change it.
 
     Python scalars stay as they are (and so stay weak under NumPy's promotion). Lists of numbers become arrays.
 

@@ -26,7 +26,7 @@ class ShownSignature:
     """The signature of an op with the annotations as they stand in source, aliases resolved; made when asked for."""
 
     def __get__(self, op: Any, owner: type) -> inspect.Signature:
-        """Give the signature; AttributeError for the class, which has no such thing of its own."""
+        """Return the signature of an op. Raises AttributeError for the class, which has no signature."""
         if op is None:
             raise AttributeError("__signature__")
         op.__dict__["__signature__"] = signature = shown_signature(op.__wrapped__)

@@ -1,1 +1,1 @@
-"""The three doors, by which an op is reached: what becomes of it depends on what it is given."""
+"""The three doors: the types of an op's operands decide whether a call records a node, returns a step, or computes."""

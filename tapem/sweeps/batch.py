@@ -1,7 +1,7 @@
 """Batching: one fold over the abstract tape of one example, which computes the results of many examples.
 
-The tape was traced with the shapes of a single example. Every node is applied to the actual values, arrays or tracers
-of the level below: by its batch rule if an operand is mapped, else as it is.
+The tape was traced with the shapes of a single example. The fold applies every node to the actual values, arrays or
+tracers of the level below: by its batch rule if an operand is mapped, else by the op itself.
 """
 
 from __future__ import annotations

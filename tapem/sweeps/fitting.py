@@ -96,7 +96,7 @@ def fits(part: Any, value: Any) -> bool:
 
 
 def computed(part: Any, node: Node, kind: str, position: int | None) -> Any:
-    """What a rule returned, with thunks computed; an error in one is told as the rule's."""
+    """The result of a rule with its thunks computed; an error in a thunk counts as an error of the rule."""
     try:
         return force(part)
     except Exception as error:

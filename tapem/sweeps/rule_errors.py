@@ -1,4 +1,4 @@
-"""Errors of rules: what a sweep says of an op that has no rule, and of a rule that fails."""
+"""Errors of rules: for an op that has no rule, and for a rule that fails."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from tapem.errors import EscapedTracerError, NoRuleError, ShapeError, TapeError
 
 
 def refuse_missing(node: Node, position: int) -> None:
-    """An error if an operand that could be perturbed has no rule."""
+    """Raise NoRuleError if an operand of a float dtype has no rule."""
     if ShapeDtype.of(node.inputs[position]).dtype.kind == "f":
         raise missing_rule(node, "reverse", position)
 
 
 def call_rule(node: Node, kind: str, rule: Callable[..., Any], arguments: tuple[Any, ...], static: Any) -> Any:
-    """Call a rule; whatever it raises is told with the op and the rule in which it arose."""
+    """Call a rule; an error in it names the op and the rule."""
     try:
         return rule(*arguments, **static)
     except Exception as error:
@@ -46,9 +46,9 @@ def wrong_count(node: Node, given: Any) -> TapeError:
 
 
 def rule_failed(node: Node, kind: str, error: Exception, position: int | None = None) -> NoReturn:
-    """Raise what a rule raised, with the op, the rule and the argument: as a TapeError, or as it is if it says enough.
+    """Raise the error of a rule with the op, the rule and the argument, as a TapeError or with its own type.
 
-    Errors of ours, and those that mean the machine or were asked for with np.errstate, keep their type.
+    TapeErrors, errors of memory or recursion, and errors that np.errstate asked for keep their type.
     """
     where = rule_text(node, kind, position)
     if isinstance(error, EscapedTracerError):
@@ -63,7 +63,7 @@ def rule_failed(node: Node, kind: str, error: Exception, position: int | None = 
 
 
 def rule_text(node: Node, kind: str, position: int | None = None) -> str:
-    """A rule as errors call it: `rrule of mul(a, b) for argument 'a'`."""
+    """The name of a rule in errors: `rrule of mul(a, b) for argument 'a'`."""
     op: Any = node.op
     return f"{kind} of {op.usage()}" + ("" if position is None else f" for {op.argument(position)}")
 

@@ -56,7 +56,7 @@ class Log:
         reached, counts = self.good
         return NonFiniteError(
             f"fit: {what} in epoch {epoch + 1}, step {step}.\n"
-            "  The `result` of this error is what was reached with the last finite loss. Go on from its state with\n"
+            "  The `result` of this error is the result up to the last finite loss. Go on from its state with\n"
             "  tm.fit(..., resume=error.result.state), more careful (a lower learning rate), find the op that makes\n"
             '  the first NaN with tm.debug_mode, or let the training run with on_nonfinite="continue".',
             Fitted(reached, {name: values[: counts[name]] for name, values in self.history.items()}, True),

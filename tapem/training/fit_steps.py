@@ -19,7 +19,7 @@ from tapem.optim import Optimizer
 from tapem.training.fit_data import Data, rows_of, taken_rows
 from tapem.training.fit_state import Best, FitState, Tree
 
-# Keys are arrays, or whatever stands for them, so a checker cannot follow what is drawn.
+# Keys are arrays or values that stand for arrays, so a type checker cannot infer the results of draws.
 split, fold_in, permutation = (cast(Any, draw) for draw in (random.split, random.fold_in, random.permutation))
 
 # Draws, for an epoch, the order of the examples and the key of the steps.

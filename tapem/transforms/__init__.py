@@ -1,4 +1,4 @@
-"""Transforms: derivatives, batching, custom rules and control flow, each a fold over what was traced."""
+"""Transforms: derivatives, batching, custom rules and control flow, each a fold over a trace."""
 
 from tapem.transforms.composed import composed
 from tapem.transforms.control import checkpoint, cond, eval_shape, fori_loop, scan, while_loop

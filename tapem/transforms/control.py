@@ -201,8 +201,8 @@ def is_unknown(value: Any) -> bool:
 def while_loop(cond_fun: Callable[[Any], Any], body_fun: Callable[[Any], Any], init: Any) -> Any:
     """Apply `body_fun` to the state for as long as `cond_fun(state)` holds.
 
-    Differentiable in both modes: the iterations that took place are what is differentiated. Under `vmap` the body runs
-    for the examples that are not done yet.
+    Differentiable in both modes: the derivative is that of the iterations that ran. Under `vmap` the body runs for the
+    examples that are not done yet.
 
     Raises TreeError if the body changes the structure of the state, ShapeError or DTypeError (under vmap) if it changes
     a shape or dtype.

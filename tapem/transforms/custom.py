@@ -38,7 +38,7 @@ R = TypeVar("R", bound=Callable[..., Any])
 class custom_vjp(Custom):
     """A function whose reverse-mode rule the user gives.
 
-    `fwd(*xs) -> (y, residuals)` computes the value and whatever the pullback needs, as a tree;
+    `fwd(*xs) -> (y, residuals)` computes the value and the tree of values that the pullback needs;
     `bwd(residuals, cotangent) -> tuple` gives one cotangent per argument, where None or Zero() stands for nothing, also
     within a tree. Also as a decorator of the function itself, with `.defvjp(fwd, bwd)`. The rule holds in both modes
     (forward mode transposes bwd), at every order and under vmap; bwd must be linear in the cotangent.

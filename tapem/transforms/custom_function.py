@@ -93,8 +93,8 @@ def signature_of(f: Callable[..., Any]) -> inspect.Signature | None:
 class Call:
     """One call of a custom function, as a function of a flat list of operands, which are tensors.
 
-    Its methods also run on one example of a batch, and on tracers, so what they know of trees and shapes is what was
-    seen when the function, or its rule, last ran.
+    Its methods also run on one example of a batch, and on tracers, so they use the trees and shapes of the last run of
+    the function or its rule.
     """
 
     reverse: bool
@@ -140,7 +140,7 @@ class Call:
         try:
             return taken(leaf, op=self.name, argument=f"argument {name!r}")
         except DTypeError as error:
-            note(error, "What is no tensor, such as a function or a mode, is named in nondiff_argnums=.")
+            note(error, "Name an argument that is not a tensor, such as a function or a mode, in nondiff_argnums=.")
             raise
 
     def output_structure(self) -> Structure:
@@ -155,13 +155,13 @@ class Call:
         """All the arguments."""
         return list(merge(self.arguments, self.numbers, self.tree(operands)))
 
-    def seen(self, operands: Sequence[Any], y: Any, what: str) -> list[Any]:
-        """The leaves of the function's result; an error if it is no longer like the one that was seen before."""
+    def seen(self, operands: Sequence[Any], y: Any, caller: str) -> list[Any]:
+        """The leaves of the function's result. Raises TreeError if its structure differs from that of earlier runs."""
         leaves, structure = tree_flatten(y)
         kinds = [ShapeDtype.of(leaf) for leaf in leaves]
         known = self.structures.setdefault("output", structure)
         if known != structure:
-            raise TreeError(f"{what} returns {shown(structure)}, but {self.name} itself {shown(known)}.")
+            raise TreeError(f"{caller} returns {shown(structure)}, but {self.name} itself {shown(known)}.")
         self.inputs, self.outputs = [ShapeDtype.of(value) for value in operands], kinds
         return leaves
 

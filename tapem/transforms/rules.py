@@ -162,18 +162,18 @@ def deffrule(op: Op, *rules: GivenRule | None, joint: GivenRule | None = None) -
     return op
 
 
-def checked_rules(op: Primitive, what: str, rules: tuple[GivenRule | None, ...], joint: GivenRule | None) -> Any:
+def checked_rules(op: Primitive, caller: str, rules: tuple[GivenRule | None, ...], joint: GivenRule | None) -> Any:
     """The rules in the form in which an op keeps them."""
     if not isinstance(op, Primitive):
-        raise ArgumentError(f"{what}: {op!r} is not an op; declare it with @tm.primitive first.")
+        raise ArgumentError(f"{caller}: {op!r} is not an op; declare it with @tm.primitive first.")
     if joint is not None:
         if rules:
-            raise ArgumentError(f"{what}: give {op.name} either one rule per operand or a joint one, not both.")
+            raise ArgumentError(f"{caller}: give {op.name} either one rule per operand or a joint one, not both.")
         return joint
     if op.variadic or len(rules) != op.arity:
         count = "any number of" if op.variadic else str(op.arity)
         raise ArgumentError(
-            f"{what}: {op.usage()} has {count} operands, but {len(rules)} rules were given; "
+            f"{caller}: {op.usage()} has {count} operands, but {len(rules)} rules were given; "
             "give one per operand (None for what cannot be perturbed), or joint=..."
         )
     return rules
@@ -217,7 +217,7 @@ def scalar_rule(op: Callable[..., Any], *partials: Any, setup: GivenRule | None 
     rows: Any = partials if several else (partials,)
     for row in rows:
         if not isinstance(row, tuple) or len(cast("tuple[Any, ...]", row)) != known.arity:
-            count = len(cast("tuple[Any, ...]", row)) if isinstance(row, tuple) else "one that is no tuple"
+            count = len(cast("tuple[Any, ...]", row)) if isinstance(row, tuple) else "a value that is not a tuple"
             raise ArgumentError(
                 f"scalar_rule: {known.usage()} needs {known.arity} partial derivatives per result, not {count}."
             )

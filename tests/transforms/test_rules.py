@@ -461,7 +461,7 @@ def test_scalar_rule_broadcasts_and_has_static_arguments() -> None:
         (((1.0, 1.0), (1.0,)), r"scalar_rule: f\(a, b\) needs 2 partial derivatives per result, not 1."),
         (
             ((1.0, 1.0), 2.0),
-            r"scalar_rule: f\(a, b\) needs 2 partial derivatives per result, not one that is no tuple.",
+            r"scalar_rule: f\(a, b\) needs 2 partial derivatives per result, not a value that is not a tuple.",
         ),
     ],
 )

@@ -233,7 +233,7 @@ class Tracer(Handle, Operators["Tracer"]):
         return FUNCTIONS[np.astype](self, dtype)
 
     def copy(self) -> Tracer:
-        """The same value, which is cut off under no_grad as whatever else is made there."""
+        """The same value; under no_grad it is detached, as all results there."""
         return FUNCTIONS[np.copy](self)
 
     def __getattr__(self, name: str) -> Any:
@@ -328,7 +328,7 @@ def apply_slowly(op: Primitive, operands: tuple[Any, ...], static: Static) -> An
     if watcher is not None:
         watcher.recorded(node)
     if constants and op.differentiable and type(node.output) is not tuple:
-        # Under no_grad, on an abstract recorder: what comes out is cut off, from tracers of lower levels too.
+        # Under no_grad, on an abstract recorder: the result is detached, also from tracers of lower levels.
         node = recorder.record(detach, (Tracer(recorder, node),))
     return results_of(recorder, node)
 

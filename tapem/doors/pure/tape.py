@@ -181,9 +181,9 @@ class Tape(Immutable):
         tape = self.append(node)
         if type(node.output) is tuple:
             return tape.parts(node)
-        if constants and node.requires_grad:  # under no_grad: what comes out is cut off
+        if constants and node.requires_grad:  # under no_grad, the result is detached
             return tape.apply(detach, (Ref(node),), NOTHING)
-        ref = _new(Ref)  # without a constructor in between: this is paid once per op
+        ref = _new(Ref)  # not by the constructor, which would cost time for every op
         _set_node(ref, node)
         return ref, tape
 
