@@ -86,7 +86,7 @@ def discrete_operands(
         index = tuple(map(int, np.unravel_index(0, array.shape))) if array.size and array.ndim else ()
         yield Finding(
             "rules",
-            operand_name(op, position),
+            op.operand_name(position),
             index,
             "DoesNotExist()",
             part if zero or not array.size else array[index],
@@ -106,17 +106,12 @@ def kind_of_cotangent(op: Primitive, position: int, part: Any, operand: Any, val
     part = value_of(part)
     if part is None:
         return
-    own, expected, name = ShapeDtype.of(part), ShapeDtype.of(operand), operand_name(op, position)
+    own, expected, name = ShapeDtype.of(part), ShapeDtype.of(operand), op.operand_name(position)
     if own.shape != expected.shape and not op.elementwise:
         yield Finding("rules", name, (), expected.shape, own.shape, "the shape of its cotangent", kind="shape")
     promoted = any(ShapeDtype.of(y).dtype != expected.dtype for y in tree_flatten(value)[0])
     if own.dtype != expected.dtype and not promoted:
         yield Finding("rules", name, (), expected.dtype, own.dtype, "the dtype of its cotangent", kind="dtype")
-
-
-def operand_name(op: Primitive, position: int) -> str:
-    """The name of an operand in findings."""
-    return op.argument(position).removeprefix("argument ").strip("'")
 
 
 def unchanged(
@@ -137,7 +132,7 @@ def unchanged(
     for array, copy, lock, role in zip(arrays, before, locks, roles, strict=True):
         if lock and not np.array_equal(array, copy, equal_nan=array.dtype.kind == "f"):
             index = tuple(map(int, np.argwhere(np.atleast_1d(array != copy))[0][: array.ndim]))
-            whose = role if position is None else operand_name(op, position)
+            whose = role if position is None else op.operand_name(position)
             detail = f"the {kind} changed it in place, though others hold it"
             output = None if whose == role else role
             yield Finding("rules", whose, index, copy[index], array[index], detail, output, kind="memory")
@@ -150,7 +145,7 @@ def role_names(op: Primitive, kind: str, arguments: tuple[Any, ...]) -> list[str
     roles += ["the residuals"] * op.residuals
     while len(roles) < len(arguments):
         position = len(roles) - 2 - op.residuals
-        roles.append(operand_name(op, position))
+        roles.append(op.operand_name(position))
     names: list[str] = []
     for role, argument in zip(roles, arguments, strict=True):
         names += [role for leaf in tree_flatten([argument])[0] if is_array(leaf)]
