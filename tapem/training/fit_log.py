@@ -51,11 +51,11 @@ class Log:
             if math.isfinite(score):
                 self.remember(state)
 
-    def error(self, what: str, epoch: int, step: int) -> NonFiniteError:
+    def error(self, problem: str, epoch: int, step: int) -> NonFiniteError:
         """The error that ends the training, with the remembered state."""
         reached, counts = self.good
         return NonFiniteError(
-            f"fit: {what} in epoch {epoch + 1}, step {step}.\n"
+            f"fit: {problem} in epoch {epoch + 1}, step {step}.\n"
             "  The `result` of this error is the result up to the last finite loss. Go on from its state with\n"
             "  tm.fit(..., resume=error.result.state), more careful (a lower learning rate), find the op that makes\n"
             '  the first NaN with tm.debug_mode, or let the training run with on_nonfinite="continue".',

@@ -102,8 +102,11 @@ def first_state(
     return FitState(params, model_state, optimizer.init(params), 0, 0, 0.0, best)
 
 
-def check_state(model: Any, optimizer: Optimizer, state: FitState, key: Any, what: str) -> None:
-    """Raise ShapeError or TreeError for a state that does not belong to this model and this optimizer."""
+def check_state(model: Any, optimizer: Optimizer, state: FitState, key: Any, prefix: str) -> None:
+    """Raise ShapeError or TreeError for a state that does not belong to this model and this optimizer.
+
+    `prefix` stands before the names of the state's fields in errors.
+    """
     first: dict[str, Tree] = {}
     if hasattr(model, "init"):
         with suppress(TypeError):  # an init that needs more than a key; then the first step raises
@@ -111,19 +114,19 @@ def check_state(model: Any, optimizer: Optimizer, state: FitState, key: Any, wha
     if hasattr(model, "init_state"):
         first["model_state"] = model.init_state()
     for name, tree in first.items():
-        check_like(f"{what}{name}", getattr(state, name), tree, f"what {named(model)} begins with")
-    begun = f"what {optimizer!r} makes of the parameters"
-    check_like(f"{what}optimizer_state", state.optimizer_state, optimizer.init(state.params), begun)
+        check_like(f"{prefix}{name}", getattr(state, name), tree, f"the initial {name} of {named(model)}")
+    begun = f"the initial state of {optimizer!r}"
+    check_like(f"{prefix}optimizer_state", state.optimizer_state, optimizer.init(state.params), begun)
     if state.best is not None:
         for name in ("params", "model_state"):
-            check_like(f"{what}best.{name}", getattr(state.best, name), getattr(state, name), f"{what}{name}")
+            check_like(f"{prefix}best.{name}", getattr(state.best, name), getattr(state, name), f"{prefix}{name}")
 
 
-def check_like(what: str, given: Tree, wanted: Tree, source: str) -> None:
+def check_like(name: str, given: Tree, wanted: Tree, source: str) -> None:
     """Raise ShapeError or TreeError for a tree that differs from the wanted one."""
     if problems := tree_differences(given, wanted):
         kind = ShapeError if tree_shapes(given).keys() == tree_shapes(wanted).keys() else TreeError
-        raise kind("\n  ".join([f"fit: {what} is not like {source}", *problems]))
+        raise kind("\n  ".join([f"fit: {name} is not like {source}", *problems]))
 
 
 __all__ = ["Best", "FitState", "Fitted", "History", "Tree", "check_state", "first_state"]

@@ -101,14 +101,14 @@ class Tracer(Handle, Operators["Tracer"]):
             )
         return bool(value)
 
-    def _refuse(self, what: str) -> NoReturn:
+    def _refuse(self, conversion: str) -> NoReturn:
         refuse_meeting(self)
         self._refuse_index()
         self._refuse_assignment()
         raise ConcretizationError(
-            f"{users_line()}: {what} of {self!r} would lose its gradient. For a number that is not "
-            f"differentiated write {what}(tm.detach(x)), outside of vmap; to compute with it use tapem's or NumPy's "
-            "functions (np.sin, not math.sin)."
+            f"{users_line()}: {conversion} of {self!r} would lose its gradient. For a number that is not "
+            f"differentiated write {conversion}(tm.detach(x)), outside of vmap; to compute with it use tapem's or "
+            "NumPy's functions (np.sin, not math.sin)."
         )
 
     def __float__(self) -> float:
@@ -275,13 +275,13 @@ def no_rule(name: str, op: Any, options: Mapping[str, Any], tracer: Tracer) -> N
         why = (
             "its result would lose the gradient" if known else "inside vmap, where values are not known, it cannot run"
         )
-        what = f"Write {other} instead" if other else "Write it with functions that have one"
+        advice = f"Write {other} instead" if other else "Write it with functions that have one"
         cut = (
             ", declare it with tm.primitive, or call it on tm.detach(x)"
             if known
             else ", or declare it with tm.primitive"
         )
-        return NoRuleError(f"{name} has no rule in tapem, so {why}. {what}{cut}.")
+        return NoRuleError(f"{name} has no rule in tapem, so {why}. {advice}{cut}.")
     return NoRuleError(f"{name} with {', '.join(options)} has no rule in tapem; call it without.")
 
 
@@ -312,7 +312,7 @@ class DirectDoor:
             node = recorder.renumbered(node)
         if type(node.output) is tuple:
             return results_of(recorder, node)
-        tracer = _new(Tracer)  # which costs half of what calling the class does; it is paid once per op
+        tracer = _new(Tracer)  # costs half as much as a call of the class, once per op
         tracer.recorder = recorder
         tracer.node = node
         return tracer
@@ -343,10 +343,11 @@ def apart(value: Any, operands: tuple[Any, ...]) -> Any:
     return value.copy() if shared else value
 
 
-def highest(values: Sequence[Any], start: Recorder | None, what: Callable[[], str]) -> Any:
+def highest(values: Sequence[Any], start: Recorder | None, caller: Callable[[], str]) -> Any:
     """The highest recorder among `start` and those of the tracers; None if there is none.
 
-    Raises EscapedTracerError if one has ended, or if neither of two stands on the other; `what` says where.
+    Raises EscapedTracerError if one has ended, or if neither of two stands on the other; `caller` gives the name shown
+    in errors.
     """
     found = start
     for value in values:
@@ -357,19 +358,19 @@ def highest(values: Sequence[Any], start: Recorder | None, what: Callable[[], st
                 found = own
             elif not found.stands_on(own):
                 raise EscapedTracerError(
-                    f"{what()} mixes values of two traces that know nothing of each other, such as those of two "
+                    f"{caller()} mixes values of two traces that know nothing of each other, such as those of two "
                     "threads. Pass the values as arguments of one function, or start the thread in the context of the "
                     "function around it: contextvars.copy_context().run(work)."
                 )
     return found
 
 
-def home(values: Sequence[Any], what: Callable[[], str]) -> Any:
+def home(values: Sequence[Any], caller: Callable[[], str]) -> Any:
     """The recorder on which a transform of these values stands: the current one, or a higher one among theirs.
 
     The operands decide, not the thread: a tracer that was passed to another thread is still a tracer.
     """
-    return highest(values, current_recorder(), what)
+    return highest(values, current_recorder(), caller)
 
 
 def results_of(recorder: Recorder, node: Node) -> Any:

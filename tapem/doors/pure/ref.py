@@ -26,11 +26,11 @@ class Deferred(Immutable, Operators[Step], NoArray):
 
     __slots__ = ()
 
-    def _refuse(self, what: str) -> NoReturn:
+    def _refuse(self, consequence: str) -> NoReturn:
         refuse_meeting(self)
         raise ConcretizationError(
-            f"{self!r} has no value of its own, so {what}. To compute with it use tapem's op of that name (tm.sin, "
-            "tm.sum, tm.stack, ...); to read a value, run the step and take tape.value(ref)."
+            f"{self!r} has no value of its own, so {consequence}. To compute with it use tapem's op of that name "
+            "(tm.sin, tm.sum, tm.stack, ...); to read a value, run the step and take tape.value(ref)."
         )
 
     def __array__(self, dtype: Any = None, copy: Any = None) -> NoReturn:
