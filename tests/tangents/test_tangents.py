@@ -1,25 +1,20 @@
 """The tangent algebra, table by table, against values that are stated here."""
 
 import copy
-import dataclasses
 import operator
 import pickle
-from collections import OrderedDict
 from collections.abc import Callable
-from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tapem.errors import MutationError, TapeError
 from tapem.tangents import (
     NO_FIELDS,
     AbstractZero,
     Composite,
     DoesNotExist,
-    FieldError,
     InplaceableThunk,
     NoTangent,
     One,
@@ -30,8 +25,6 @@ from tapem.tangents import (
     ZeroTangent,
     accumulate,
     add,
-    backing,
-    canonicalize,
     conj,
     extern,
     multiply,
@@ -40,58 +33,22 @@ from tapem.tangents import (
     zero,
 )
 
-# Whatever the algebra takes or gives: the point of these tests is to find out what.
-Operand: TypeAlias = Any
-Binary: TypeAlias = Callable[[Operand, Operand], Operand]
-
-
-class Point(NamedTuple):
-    """A NamedTuple primal."""
-
-    x: Operand
-    y: Operand
-
-
-@dataclasses.dataclass(frozen=True)
-class Affine:
-    """A dataclass primal, with a field that cannot be perturbed and one that is computed."""
-
-    weight: Operand
-    bias: Operand = 0.0
-    units: int = 1
-    size: int = dataclasses.field(init=False, default=7)
-
-
-class Counting:
-    """A function of no arguments that counts its calls."""
-
-    def __init__(self, value: Operand) -> None:
-        self.value, self.calls = value, 0
-
-    def __call__(self) -> Operand:
-        self.calls += 1
-        return self.value
-
-
-Z, D, I = Zero(), DoesNotExist(), One()  # noqa: E741
-T = Thunk(lambda: 3.0)
-C = Composite(tuple, 1.0, 2.0)
-A = np.array([1.0, 2.0])
-OPERANDS: tuple[Operand, ...] = (Z, D, I, T, C, 2.0, A)
-NAMES = ("Zero", "DoesNotExist", "One", "Thunk", "Composite", "scalar", "array")
-
-
-def ordered(**items: float) -> OrderedDict[str, float]:
-    return OrderedDict(items)
-
-
-def c(*elements: float) -> Composite:
-    return Composite(tuple, *elements)
-
-
-def v(*elements: float) -> np.ndarray[Any, Any]:
-    return np.array(elements, float)
-
+from .operands import (
+    NAMES,
+    OPERANDS,
+    A,
+    Binary,
+    C,
+    Counting,
+    D,
+    I,
+    Operand,
+    T,
+    Z,
+    c,
+    pair,
+    v,
+)
 
 # Rows and columns in the order of OPERANDS; None where the operation has no meaning.
 SUM: tuple[tuple[Operand, ...], ...] = (
@@ -459,216 +416,6 @@ def test_accumulate_adds_thunks_in_place() -> None:
 def test_add_changes_neither_operand() -> None:
     a, b = np.ones(2), np.ones(2)
     assert add(a, b).tolist() == [2, 2] and a.tolist() == b.tolist() == [1, 1]
-
-
-# Composites -----------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("tangent", "primal", "moved"),
-    [
-        (Composite(tuple, 0.5, Z), (1.0, 2.0), (1.5, 2.0)),
-        (Composite(list, 0.5, thunk(1.0)), [1.0, 2.0], [1.5, 3.0]),
-        (Composite(Point, y=0.5), Point(1.0, 2.0), Point(1.0, 2.5)),
-        (Composite(Affine, weight=0.5, units=D), Affine(1.0, 2.0, 3), Affine(1.5, 2.0, 3)),
-        (Composite(dict, w=0.5), {"w": 1.0, "b": 2.0}, {"w": 1.5, "b": 2.0}),
-        (Composite(dict, {0: 0.5}), {0: 1.0}, {0: 1.5}),
-        (Composite(OrderedDict, w=0.5), ordered(w=1.0), ordered(w=1.5)),
-        (Composite(tuple, Composite(Point, x=0.5)), (Point(1.0, 2.0),), (Point(1.5, 2.0),)),
-        (Composite(tuple), (), ()),
-    ],
-    ids=["tuple", "list", "NamedTuple", "dataclass", "dict", "int-keys", "OrderedDict", "nested", "empty"],
-)
-def test_a_primal_plus_its_tangent_is_a_primal(tangent: Composite, primal: Operand, moved: Operand) -> None:
-    before = copy.deepcopy(primal)
-    for result in (primal + tangent, tangent + primal, add(primal, tangent), thunk(tangent) + primal):
-        assert type(result) is type(primal) and result == moved
-    assert primal - tangent * -1 == moved and primal + Z == primal
-    assert primal == before
-
-
-@dataclasses.dataclass
-class Scaled:
-    """A tangent together with twice itself, of one primal type."""
-
-    once: Composite
-    twice: Composite
-
-
-ALL_KINDS = [
-    Scaled(Composite(tuple, 1.0, A), Composite(tuple, 2.0, v(2, 4))),
-    Scaled(Composite(list, 1.0, Z), Composite(list, 2.0, Z)),
-    Scaled(Composite(Point, y=1.0), Composite(Point, y=2.0)),
-    Scaled(Composite(Affine, weight=A, units=D), Composite(Affine, weight=v(2, 4), units=D)),
-    Scaled(Composite(dict, w=I), Composite(dict, w=2)),
-    Scaled(Composite(tuple, Composite(dict, w=1.0)), Composite(tuple, Composite(dict, w=2.0))),
-]
-
-
-@pytest.mark.parametrize("kind", ALL_KINDS, ids=lambda kind: repr(kind.once))
-def test_linear_structure_of_composites(kind: Scaled) -> None:
-    assert kind.once + kind.once == kind.twice
-    for two in (2, 2.0, np.float32(2), np.array(2.0), thunk(2.0)):
-        assert two * kind.once == kind.twice == kind.once * two
-    assert kind.twice - kind.once == kind.once * 1 and (-1 * kind.once) == -kind.once
-    assert kind.once + Z is kind.once and I * kind.once is kind.once and kind.once * Z is Z
-
-
-def test_absent_fields_are_zero() -> None:
-    p = Composite(Point, x=1.0)
-    assert p.x == 1.0 and p.y is Z and p[0] == 1.0 and p[1] is Z and p[-1] is Z and p["y"] is Z
-    assert list(p) == [1.0, Z] and len(p) == 2
-    assert p + Composite(Point, y=2.0) == Composite(Point, x=1.0, y=2.0)
-    assert Composite(dict, w=1.0)["absent"] is Z
-
-
-def test_canonicalize_makes_them_explicit() -> None:
-    p = Composite(Point, y=1.0)
-    assert repr(p) == "Composite(Point, y=1.0)" and repr(canonicalize(p)) == "Composite(Point, x=Zero(), y=1.0)"
-    assert canonicalize(p) == p and hash(canonicalize(p)) == hash(p)
-    assert backing(Composite(Affine, bias=1.0)) == {"weight": Z, "bias": 1.0, "units": Z}
-    for always in (C, Composite(dict, w=1.0)):
-        assert canonicalize(always) == always and repr(canonicalize(always)) == repr(always)
-
-
-def test_reading_fields() -> None:
-    first, second = C
-    assert (first, second) == (1.0, 2.0) and len(C) == 2 and C[0] == C[-2] == 1.0
-    d = Composite(dict, {"w": 1.0, 3: 2.0}, b=4.0)
-    assert list(d) == ["w", 3, "b"] and d["w"] == 1.0 and d[3] == 2.0 and len(d) == 3
-    assert Composite(Affine, weight=A).weight is A
-
-
-def test_reading_a_field_removes_one_layer_of_thunking_and_backing_none() -> None:
-    inner = thunk(1.0)
-    t = thunk(inner)
-    p = Composite(Point, x=t)
-    assert p.x is inner and p[0] is inner and next(iter(p)) is inner and backing(p)["x"] is t
-
-
-def test_fields_may_have_any_name() -> None:
-    @dataclasses.dataclass
-    class Odd:
-        self: float
-        primal_type: float
-        f: float
-
-    odd = Composite(Odd, self=1.0, primal_type=2.0, f=3.0)
-    assert (odd.self, odd.primal_type, odd.f) == (1.0, 2.0, 3.0)
-
-
-def test_extern_gives_a_plain_value_of_the_primal_type() -> None:
-    assert extern(Composite(tuple, thunk(thunk(1.0)), Z, I)) == (1.0, 0, 1)
-    assert extern(Composite(list, 1.0)) == [1.0]
-    assert extern(Composite(Point, y=thunk(2.0))) == Point(0, 2.0)
-    assert extern(Composite(Affine, weight=1.0)) == Affine(1.0, 0, 0)
-    assert extern(Composite(dict, w=thunk(1.0))) == {"w": 1.0}
-    assert extern(thunk(Composite(tuple, Composite(Point, x=1.0)))) == (Point(1.0, 0),)
-
-
-def test_equality_and_hash_of_composites() -> None:
-    assert Composite(Point, x=1.0) == Composite(Point, x=1.0, y=Z) != Composite(Point, x=1.0, y=2.0)
-    assert Composite(tuple, 1.0) != Composite(list, 1.0) and Composite(tuple, 1.0) != Composite(tuple, 1.0, Z)
-    assert Composite(tuple, A) == Composite(tuple, A.copy()) != Composite(tuple, A + 1)
-    assert Composite(tuple, A) != Composite(tuple, np.ones(3)) and Composite(tuple, Z) != Composite(tuple, 0.0)
-    assert Composite(tuple, 1.0, 2.0) != (1.0, 2.0)
-    assert Composite(dict, a=1.0, b=Z) == Composite(dict, a=1.0)
-    assert hash(Composite(dict, a=1.0, b=Z)) == hash(Composite(dict, a=1.0))
-    assert len({C, Composite(tuple, 1.0, 2.0), Composite(tuple, 1, 2)}) == 1
-    with pytest.raises(TypeError, match="unhashable"):
-        hash(Composite(tuple, A))
-
-
-def test_truth_of_composites() -> None:
-    assert C and not Composite(tuple, Z, D, 0.0) and not Composite(tuple) and not Composite(Point)
-
-
-def test_repr_of_composites() -> None:
-    assert repr(Composite(tuple, 1.0, Z)) == "Composite(tuple, 1.0, Zero())"
-    assert repr(Composite(dict, w=A)) == "Composite(dict, {'w': array([1., 2.])})"
-    assert repr(Composite(Point, x=np.zeros((32, 128), "f4"))) == "Composite(Point, x=float32[32,128])"
-    assert repr(Composite(tuple)) == "Composite(tuple)" and repr(Composite(Point)) == "Composite(Point)"
-
-
-def test_composites_are_copied_and_pickled_by_value() -> None:
-    for x in (C, Composite(Point, x=A), Composite(Affine, bias=D), Composite(dict, {0: I})):
-        for twin in (copy.copy(x), copy.deepcopy(x), *(pickle.loads(pickle.dumps(x, n)) for n in range(6))):
-            assert type(twin) is Composite and twin == x
-    assert backing(copy.deepcopy(Composite(tuple, Z)))[0] is Z
-
-
-def test_composites_do_not_follow_later_changes_of_a_mapping() -> None:
-    fields = {"w": 1.0}
-    d = Composite(dict, fields)
-    fields["w"] = 2.0
-    backing(d)["w"] = 3.0
-    assert d["w"] == 1.0
-
-
-# Misuse ---------------------------------------------------------------------------------------------------------------
-
-
-# Misuse that a type checker would catch too goes through names it knows nothing of.
-three: Operand = 3
-instance: Operand = Affine(1.0)
-pair: Operand = (1.0, 2.0)
-array: Operand = A
-MISUSE: list[tuple[Callable[[], object], type[TapeError], str]] = [
-    (lambda: Composite(Point, z=1.0), FieldError, "Point has no field 'z'; its fields are x, y"),
-    (lambda: Composite(Affine, size=1.0), FieldError, "Affine has no field 'size'; its fields are weight, bias"),
-    (lambda: Composite(Point).z, FieldError, "Point has no field 'z'; its fields are x, y"),
-    (lambda: Composite(Point)["z"], FieldError, "Point has no field 'z'; its fields are x, y"),
-    (lambda: Composite(Point)[2], FieldError, "Point has no field 2; its fields are x, y"),
-    (lambda: C[2], FieldError, "tuple has no field 2"),
-    (lambda: C.x, FieldError, "tuple has no field 'x'"),
-    (lambda: {"w": 1.0} + Composite(dict, b=1.0), FieldError, "dict has no field 'b'"),
-    (lambda: C + Composite(list, 1.0), TangentError, "Composite(tuple) of 2 + Composite(list) of 1 has no meaning"),
-    (lambda: C + Composite(Point), TangentError, "Composite(tuple) of 2 + Composite(Point) of 2 has no meaning"),
-    (lambda: C + c(1), TangentError, "Composite(tuple) of 2 + Composite(tuple) of 1 has no meaning"),
-    (lambda: c(1) + pair, TangentError, "tuple of 2 + Composite(tuple) of 1 has no meaning"),
-    (lambda: list(pair) + C, TangentError, "list of 2 + Composite(tuple) of 2 has no meaning"),
-    (lambda: Point(1.0, 2.0) + C, TangentError, "Point + Composite(tuple) of 2 has no meaning"),
-    (lambda: C * np.ones(2), TangentError, "Composite(tuple) of 2 * ndarray of shape (2,) has no meaning"),
-    (lambda: C @ 2.0, TangentError, "Composite(tuple) of 2 @ float has no meaning"),
-    (lambda: C * C, TangentError, "Composite(tuple) of 2 * Composite(tuple) of 2 has no meaning"),
-    (lambda: C + I, TangentError, "One + Composite(tuple) of 2 has no meaning"),
-    (lambda: C - pair, TangentError, "Composite(tuple) of 2 - tuple of 2 has no meaning"),
-    (lambda: thunk(C) - pair, TangentError, "Composite(tuple) of 2 - tuple of 2 has no meaning"),
-    (lambda: add(pair, pair), TangentError, "tuple of 2 + tuple of 2 has no meaning"),
-    (lambda: add(thunk([1.0]), [2.0]), TangentError, "list of 1 + list of 1 has no meaning"),
-    (lambda: add(Point(1.0, 2.0), Point(1.0, 2.0)), TangentError, "Point + Point has no meaning"),
-    (lambda: thunk(pair) + A, TangentError, "tuple of 2 + ndarray of shape (2,) has no meaning"),
-    (lambda: multiply(thunk([1.0]), 2), TangentError, "list of 1 * int has no meaning"),
-    (lambda: Composite(Point, 1.0), TangentError, "Composite(Point, ...): a tuple or list takes its elements by pos"),
-    (lambda: Composite(tuple, x=1.0), TangentError, "Composite(tuple, ...): a tuple or list takes its elements by"),
-    (lambda: Composite(dict, 1.0), TangentError, "a dict its values by name or in one mapping"),
-    (lambda: Composite(float), TangentError, "Composite(float, ...): a tuple or list takes its elements by position"),
-    (lambda: Composite(pair), TangentError, "Composite takes the type of its primal first, not (1.0, 2.0)"),
-    (lambda: Composite(instance, weight=1.0), TangentError, "Composite takes the type of its primal first"),
-    (lambda: setattr(Composite(Point), "x", 1.0), MutationError, "Composite(Point) of 2 is immutable: 'x'"),
-    (lambda: delattr(Composite(Point), "x"), MutationError, "Composite(Point) of 2 is immutable: 'x'"),
-    (lambda: Thunk(three), TangentError, "Thunk takes a function of no arguments, not int"),
-    (lambda: InplaceableThunk(three, np.copy), TangentError, "InplaceableThunk takes a function of no arguments"),
-    (lambda: InplaceableThunk(T, array), TangentError, "adds into an array, not ndarray of shape (2,)"),
-    (lambda: accumulate(array, InplaceableThunk(T, np.copy)), TangentError, "must return the array it was given"),
-    (lambda: extern(D), TangentError, "DoesNotExist() has no value"),
-    (lambda: extern(Composite(tuple, D)), TangentError, "DoesNotExist() has no value"),
-]
-
-
-@pytest.mark.parametrize(("misuse", "error", "message"), MISUSE)
-def test_misuse_is_a_clear_error(misuse: Callable[[], object], error: type[TapeError], message: str) -> None:
-    with pytest.raises(error) as caught:
-        misuse()
-    assert message in str(caught.value)
-
-
-def test_missing_fields_behave_as_python_expects() -> None:
-    assert not hasattr(Composite(Point), "z") and getattr(C, "x", None) is None
-    assert issubclass(FieldError, AttributeError) and issubclass(FieldError, LookupError)
-    assert issubclass(TangentError, TypeError) and issubclass(TangentError, TapeError)
-    with pytest.raises(TypeError):
-        C[0] = 1.0  # type: ignore[index]
 
 
 # Laws -----------------------------------------------------------------------------------------------------------------
