@@ -200,13 +200,6 @@ CASES = {
     "scalar_rule, op": (grad(in_closure), tm.TapeError, ["closes over a traced value", "as an operand"], ["escaped"]),
     "scalar_rule, partial": (grad(in_partial), tm.TapeError, ["rrule of <lambda>.y", "closes over a traced value"], []),
     # functions without a rule
-    "vmap of accumulate": (
-        lambda: tm.vmap(np.maximum.accumulate)(AA),
-        tm.NoRuleError,
-        [r"np\.maximum\.accumulate has no rule", "inside vmap", r"Write np\.concatenate\(.*tm\.scan"],
-        ["detach", "gradient"],
-    ),
-    "accumulate": (grad(lambda x: np.sum(np.minimum.accumulate(x))), tm.NoRuleError, [r"np\.minimum\(last"], []),
     "SciPy's sigmoid": (
         grad(lambda x: np.sum(special.expit(x))),
         tm.NoRuleError,
@@ -290,19 +283,6 @@ def test_every_ufunc_of_scipys_with_advice_exists():
     advised = [name for name in dir(special) if hints.instead(f"scipy.special.{name}")]
     assert len(advised) == len(hints._SCIPY)
     assert all(isinstance(getattr(special, name), np.ufunc) for name in advised)
-
-
-@pytest.mark.parametrize("name", ["maximum", "minimum", "logaddexp"])
-def test_what_is_advised_for_accumulate_is_that_function(name):
-    x = np.array([0.3, -0.5, 0.9, 0.2])
-    code = hints.instead(f"np.{name}.accumulate")
-
-    def f(x):
-        return eval(code.replace("reshape(shape)", "reshape(3, 2)"), {"tm": tm, "np": np, "x": x})
-
-    np.testing.assert_allclose(f(x), getattr(np, name).accumulate(x))
-    np.testing.assert_allclose(tm.vmap(f)(np.stack([x, -x]))[1], getattr(np, name).accumulate(-x))
-    tm.testing.check_grads(f, (x,), order=1)
 
 
 def code_in(hint):

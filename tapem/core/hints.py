@@ -66,8 +66,6 @@ _SCIPY: Mapping[str, str] = {
     "log1p": "np.log1p(x)",
 }
 
-_ACCUMULATE = "np.concatenate([x[:1], tm.scan(lambda last, x: (np.{0}(last, x),) * 2, x[0], x[1:])[1]])"
-
 
 def instead(name: str) -> str:
     """What to write for a function that has no rule in tapem; "" if nothing is known.
@@ -76,9 +74,7 @@ def instead(name: str) -> str:
     'tm.sigmoid(x)'
     """
     library, _, function = name.rpartition(".")
-    if library == "scipy.special":
-        return _SCIPY.get(function, "")
-    return _ACCUMULATE.format(library.removeprefix("np.")) if function == "accumulate" else ""
+    return _SCIPY.get(function, "") if library == "scipy.special" else ""
 
 
 def scipys(ufunc: np.ufunc) -> bool:

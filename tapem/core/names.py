@@ -18,6 +18,7 @@ import numpy as np
 
 from tapem.core.hints import scipys
 from tapem.core.primitive import Primitive
+from tapem.core.ufunc_methods import accumulating, every_pair, reducing, reducing_at
 from tapem.errors import ArgumentError, MutationError, NoRuleError
 
 Handler: TypeAlias = Callable[..., Any]
@@ -33,6 +34,10 @@ METHODS: dict[tuple[np.ufunc, str], Handler] = {}
 
 FUNCTIONS: dict[Callable[..., Any], Handler] = {}
 """From any other NumPy function to its handler, which is called with NumPy's arguments."""
+
+
+OPTIONS: dict[Callable[..., Any], Handler] = {}
+"""From a NumPy function to the handler of those calls that give an option which its op does not have."""
 
 
 def name_of(function: Callable[..., Any]) -> str:
@@ -67,7 +72,11 @@ def enter_ufunc(ufunc: np.ufunc, handler: Handler) -> None:
     UFUNCS[ufunc] = handler
     METHODS[ufunc, "at"] = refusing(ufunc.at, "tm.scatter_add(x, indices, updates, axis)")
     if ufunc.nin == 2 and ufunc.signature is None:
-        METHODS[ufunc, "outer"] = functools.partial(_every_pair, handler)
+        METHODS[ufunc, "outer"] = functools.partial(every_pair, handler)
+        if ufunc.nout == 1:
+            enter_method(ufunc, "reduce", reducing(ufunc, handler))
+            enter_method(ufunc, "accumulate", accumulating(ufunc, handler))
+            enter_method(ufunc, "reduceat", reducing_at(ufunc, METHODS))
 
 
 def enter_method(ufunc: np.ufunc, name: str, handler: Handler) -> None:
@@ -88,6 +97,11 @@ def enter_function(function: Callable[..., Any], handler: Handler) -> None:
     FUNCTIONS[function] = Adapted(function, handler)
 
 
+def enter_options(function: Callable[..., Any], handler: Handler) -> None:
+    """Enter the handler of those calls that give an option which the op of this function does not have."""
+    OPTIONS[function] = Adapted(function, handler)
+
+
 def enter_refusal(function: Callable[..., Any], instead: str) -> None:
     """Enter a function that writes into its argument: a call raises MutationError, which says what to write instead."""
     FUNCTIONS[function] = refusing(function, instead)
@@ -100,11 +114,6 @@ def refusing(function: Callable[..., Any], instead: str) -> Handler:
         raise MutationError(f"{name_of(function)} would change a tracer in place. Build a new value: {instead}.")
 
     return refuse
-
-
-def _every_pair(handler: Handler, a: Any, b: Any) -> Any:
-    """Compute `ufunc.outer`: every element of `a` with every element of `b`."""
-    return handler(np.reshape(a, (*np.shape(a), *(1,) * np.ndim(b))), b)
 
 
 class Plan(NamedTuple):
@@ -125,16 +134,16 @@ class Adapted:
     """A handler, called with the arguments of a NumPy function.
 
     Operands and positional-only parameters are matched by position, the others by name. An option that the handler does
-    not have may have NumPy's default value.
+    not have may have NumPy's default value. Any other value is for the handler in OPTIONS, if there is one.
 
-    Raises NoRuleError, which names function and option, for any other value.
+    Raises NoRuleError, which names function and option, if there is none.
 
-    >>> total = Adapted(np.sum, lambda a, axis=None: np.sum(a, axis))
-    >>> total(np.ones((2, 3)), axis=0, out=None)
-    array([2., 2., 2.])
-    >>> total(np.ones(3), None, np.float32)
+    >>> spread = Adapted(np.ptp, lambda a, axis=None: np.max(a, axis) - np.min(a, axis))
+    >>> spread(np.ones((2, 3)), axis=0, out=None)
+    array([0., 0., 0.])
+    >>> spread(np.ones((2, 3)), keepdims=True)
     Traceback (most recent call last):
-    tapem.errors.NoRuleError: np.sum with dtype=... has no rule in tapem; call it without.
+    tapem.errors.NoRuleError: np.ptp with keepdims=... has no rule in tapem; call it without.
     """
 
     def __init__(self, function: Callable[..., Any], handler: Handler) -> None:
@@ -165,6 +174,9 @@ class Adapted:
             elif name not in theirs and not open_ended:
                 raise TypeError(f"{name_of(self.function)} has no argument {name!r}")
             elif name not in theirs or not _is_default(value, theirs[name].default):
+                rest = OPTIONS.get(self.function, self)
+                if rest is not self:
+                    return rest(*arguments, **options)
                 raise NoRuleError(f"{name_of(self.function)} with {name}=... has no rule in tapem; call it without.")
         return self.handler(*arguments[:direct], **keywords)
 

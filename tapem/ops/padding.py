@@ -17,35 +17,37 @@ Mode: TypeAlias = Literal["constant", "edge", "reflect", "symmetric", "wrap"]
 Widths: TypeAlias = "int | Sequence[int] | Sequence[Sequence[int]]"
 
 
-def _pairs(value: Any, ndim: int) -> tuple[tuple[Any, Any], ...]:
+def pairs(value: Any, ndim: int) -> tuple[tuple[Any, Any], ...]:
     """One pair (before, after) for each axis, from any form that np.pad accepts."""
     if isinstance(value, Mapping):
         rows: list[tuple[Any, Any]] = [(0, 0)] * ndim
         for axis, width in cast("Mapping[int, Any]", value).items():
-            rows[np.lib.array_utils.normalize_axis_index(axis, ndim)] = _pairs(width, 1)[0]
+            rows[np.lib.array_utils.normalize_axis_index(axis, ndim)] = pairs(width, 1)[0]
         return tuple(rows)
     try:
-        pairs = np.broadcast_to(np.asarray(value), (ndim, 2))
+        rows_of_two = np.broadcast_to(np.asarray(value), (ndim, 2))
     except ValueError:
         raise ArgumentError(
             f"pad(x): {value!r} must be one number, one pair (before, after), or one pair for each of the {ndim} axes "
             "of x."
         ) from None
-    return tuple((before, after) for before, after in pairs.tolist())
+    return tuple((before, after) for before, after in rows_of_two.tolist())
 
 
 def _batch_pad(
     op: Primitive, size: int, inputs: Sequence[Any], mapped: Sequence[bool], static: Mapping[str, Any]
 ) -> Any:
     (x,) = inputs
-    pairs = {name: ((0, 0), *_pairs(value, np.ndim(x) - 1)) for name, value in static.items() if name != "mode"}
+    batched: dict[str, Any] = {
+        name: ((0, 0), *pairs(value, np.ndim(x) - 1)) for name, value in static.items() if name != "mode"
+    }
     if static["mode"] != "constant":
-        pairs.pop("constant_values", None)
-    return op(x, **pairs, mode=static["mode"])
+        batched.pop("constant_values", None)
+    return op(x, **batched, mode=static["mode"])
 
 
 @primitive(
-    rrule=(lambda g, y, x, pad_width, mode, constant_values: unpad(g, _pairs(pad_width, np.ndim(x)), mode=mode),),
+    rrule=(lambda g, y, x, pad_width, mode, constant_values: unpad(g, pairs(pad_width, np.ndim(x)), mode=mode),),
     frule=(lambda t, y, x, pad_width, mode, constant_values: pad(t, pad_width, mode=mode),),
     batch=_batch_pad,
     numpy=[np.pad],
@@ -65,7 +67,7 @@ def pad(x: T, pad_width: Widths, mode: Mode = "constant", constant_values: Any =
     if mode not in get_args(Mode):
         raise ArgumentError(f"pad(x): mode={mode!r} is not known; it must be one of {', '.join(get_args(Mode))}.")
     if not isinstance(pad_width, int):
-        _pairs(pad_width, np.ndim(x))  # raises if it does not fit the axes
+        pairs(pad_width, np.ndim(x))  # raises if it does not fit the axes
     if mode == "constant":
         return np.pad(x, pad_width, constant_values=constant_values)
     if np.any(np.asarray(constant_values) != 0):

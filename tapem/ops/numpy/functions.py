@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from tapem.core import detach, enter_function, enter_method, enter_refusal, enter_ufunc, identity
+from tapem.core import detach, enter_function, enter_refusal, enter_ufunc, identity
 from tapem.errors import ArgumentError, ConcretizationError
 from tapem.ops import casting, indexing, joining, selection
 from tapem.ops.axes import axes_of
@@ -338,7 +338,7 @@ equals(np.flatnonzero)(lambda a: np.flatnonzero(values_of(a, "np.flatnonzero")))
 equals(np.argwhere)(lambda a: np.argwhere(values_of(a, "np.argwhere")))
 equals(np.isin)(lambda element, test_elements: np.any(np.expand_dims(element, -1) == np.ravel(test_elements), axis=-1))
 
-# -- ufuncs and their methods --------------------------------------------------------------------------------------
+# -- ufuncs ------------------------------------------------------------------------------------------------------
 
 
 def _float_power(a: Any, b: Any) -> Any:
@@ -358,23 +358,6 @@ _UFUNCS: Mapping[np.ufunc, Callable[..., Any]] = {
 """The ufuncs that are made from other ops."""
 
 
-def _reduce(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Make `ufunc.reduce`, which by default reduces the first axis, not all axes as the function does."""
-    return lambda array, axis=0, keepdims=False: function(array, axis=axis, keepdims=keepdims)
-
-
-_METHODS: Mapping[tuple[np.ufunc, str], Callable[..., Any]] = {
-    (np.add, "reduce"): _reduce(np.sum),
-    (np.multiply, "reduce"): _reduce(np.prod),
-    (np.maximum, "reduce"): _reduce(np.max),
-    (np.minimum, "reduce"): _reduce(np.min),
-    (np.logical_and, "reduce"): _reduce(np.all),
-    (np.logical_or, "reduce"): _reduce(np.any),
-    (np.add, "accumulate"): lambda array, axis=0: np.cumsum(array, axis=axis),
-    (np.multiply, "accumulate"): lambda array, axis=0: np.cumprod(array, axis=axis),
-}
-"""The methods of ufuncs: `np.add.reduce`, `np.multiply.accumulate` and the like."""
-
 IN_PLACE: Mapping[Callable[..., Any], str] = {
     np.put_along_axis: "tm.scatter_set(x, indices, values, axis)",
     np.put: "tm.scatter_set(x, indices, values, axis)",
@@ -387,7 +370,5 @@ IN_PLACE: Mapping[Callable[..., Any], str] = {
 
 for _ufunc, _handler in _UFUNCS.items():
     enter_ufunc(_ufunc, _handler)
-for (_ufunc, _name), _handler in _METHODS.items():
-    enter_method(_ufunc, _name, _handler)
 for _function, _instead in IN_PLACE.items():
     enter_refusal(_function, _instead)

@@ -47,26 +47,53 @@ def ediff1d(ary: Any, to_end: Any = None, to_begin: Any = None) -> Any:
 
 
 @equals(np.gradient)
-def gradient(f: Any, *varargs: Any, axis: Any = None) -> Any:
-    """The central differences of `f`, one-sided at both ends, for evenly spaced points."""
+def gradient(f: Any, *varargs: Any, axis: Any = None, edge_order: int = 1) -> Any:
+    """The central differences of `f`, one-sided at both ends, of first or second order there.
+
+    The spacing is one number, or the coordinates of the points, for each axis; one number may stand for all.
+    """
     given = range(np.ndim(f)) if axis is None else axis if isinstance(axis, tuple) else (axis,)
     axes = [axes_of(f, each, "np.gradient")[0] for each in given]
-    steps = varargs * (len(axes) if len(varargs) == 1 else 1) if varargs else (1.0,) * len(axes)
-    if len(steps) != len(axes) or builtins.any(np.ndim(step) for step in steps):
-        raise TypeError("np.gradient of a tracer takes one number per axis as spacing")
-
-    short = [i for i in axes if np.shape(f)[i] < 2]
+    spacing = varargs * (len(axes) if len(varargs) == 1 else 1) if varargs else (1.0,) * len(axes)
+    if len(spacing) != len(axes):
+        raise TypeError("invalid number of arguments")
+    if edge_order not in (1, 2):
+        raise ArgumentError(f"np.gradient: edge_order={edge_order}, but the order at the ends is 1 or 2.")
+    short = [i for i in axes if np.shape(f)[i] < edge_order + 1]
     if short:
-        raise ShapeError(f"np.gradient needs 2 elements along an axis, but axis {short[0]} of {np.shape(f)} has fewer.")
-
-    def one(i: int, h: Any) -> Any:
-        inner = (f[_at(i, slice(2, None))] - f[_at(i, slice(None, -2))]) / (2.0 * h)
-        first = (f[_at(i, slice(1, 2))] - f[_at(i, slice(0, 1))]) / h
-        last = (f[_at(i, slice(-1, None))] - f[_at(i, slice(-2, -1))]) / h
-        return np.concatenate([first, inner, last], axis=i)
-
-    found = tuple(one(i, h) for i, h in zip(axes, steps, strict=True))
+        raise ShapeError(
+            f"np.gradient needs {edge_order + 1} elements along an axis, but axis {short[0]} of {np.shape(f)} has "
+            "fewer."
+        )
+    found = tuple(_slopes(f, i, h, edge_order) for i, h in zip(axes, spacing, strict=True))
     return found[0] if len(found) == 1 else found
+
+
+def _slopes(f: Any, axis: int, h: Any, edge_order: int) -> Any:
+    """The slopes of `f` along an axis: those of the parabola through three neighbors, or at an end of a line."""
+    count, rank = np.shape(f)[axis], np.ndim(f)
+    if np.ndim(h) == 0:
+        steps = h * np.ones(count - 1, f.dtype)
+    else:
+        h = np.asarray(h) if isinstance(h, list | tuple) else h
+        if np.shape(h) != (count,):
+            raise ShapeError(f"np.gradient: axis {axis} has {count} points, but their coordinates are {np.shape(h)}.")
+        steps = np.diff(h)
+    steps = np.reshape(steps, (-1, *(1,) * (rank - 1 - axis)))
+    slopes = (f[_at(axis, slice(1, None))] - f[_at(axis, slice(None, -1))]) / steps
+    first, last = slopes[_at(axis, slice(0, 1))], slopes[_at(axis, slice(-1, None))]
+    left, right, before, after = (
+        steps[:-1],
+        steps[1:],
+        slopes[_at(axis, slice(None, -1))],
+        slopes[_at(axis, slice(1, None))],
+    )
+    inner = (right * before + left * after) / (left + right)
+    if edge_order == 2:
+        bend = (after - before) / (left + right)
+        first = first - steps[:1] * bend[_at(axis, slice(0, 1))]
+        last = last + steps[-1:] * bend[_at(axis, slice(-1, None))]
+    return np.concatenate([first, inner, last], axis=axis)
 
 
 @equals(np.trapezoid)
@@ -80,19 +107,21 @@ def trapezoid(y: Any, x: Any = None, dx: Any = 1.0, axis: int = -1) -> Any:
 
 
 @equals(np.interp)
-def interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None) -> Any:
-    """Linear interpolation between the points (`xp`, `fp`), whose `xp` increase; constant outside."""
+def interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None, period: Any = None) -> Any:
+    """Linear interpolation between the points (`xp`, `fp`), whose `xp` increase; constant outside, or periodic."""
     xp, fp = (np.asarray(points) if isinstance(points, list | tuple) else points for points in (xp, fp))
+    if period is not None:
+        x, xp, left, right = np.remainder(x, period), np.remainder(xp, period), None, None
+        order = np.argsort(xp)
+        xp, fp = indexing.take(xp, order), indexing.take(fp, order)
+        xp = np.concatenate([xp[-1:] - period, xp, xp[:1] + period])
+        fp = np.concatenate([fp[-1:], fp, fp[:1]])
     # A comparison with every inner point finds the interval, since there is no op that searches unknown values.
     i = np.sum(np.expand_dims(x, -1) >= xp[1:-1], axis=-1)
     slope = (fp[1:] - fp[:-1]) / (xp[1:] - xp[:-1])
     inside = indexing.take(fp[:-1], i) + indexing.take(slope, i) * (x - indexing.take(xp[:-1], i))
     below = np.where(x < xp[0], fp[0] if left is None else left, inside)
     return np.where(x > xp[-1], fp[-1] if right is None else right, below)
-
-
-equals(np.cumulative_sum)(lambda x, /, *, axis=None: np.cumsum(x, axis=axis))
-equals(np.cumulative_prod)(lambda x, /, *, axis=None: np.cumprod(x, axis=axis))
 
 
 @equals(np.polyval)

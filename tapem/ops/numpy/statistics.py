@@ -7,7 +7,6 @@ and there is no interpolation where none is needed.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -125,13 +124,3 @@ def average(a: Any, axis: Any = None, weights: Any = None, returned: bool = Fals
     total = np.sum(weights, axis=axis, keepdims=keepdims)
     mean = np.sum(a * weights, axis=axis, keepdims=keepdims) / total
     return (mean, total) if returned else mean
-
-
-def _ignoring_nan(function: Callable[..., Any], neutral: float) -> Callable[..., Any]:
-    return lambda a, axis=None, *, keepdims=False: function(
-        np.where(np.isnan(a), neutral, a), axis=axis, keepdims=keepdims
-    )
-
-
-equals(np.nansum)(_ignoring_nan(np.sum, 0.0))
-equals(np.nanprod)(_ignoring_nan(np.prod, 1.0))

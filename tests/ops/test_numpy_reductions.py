@@ -1,0 +1,176 @@
+"""The options of reductions, of reshaping, padding and gradients, and the methods of ufuncs."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import numpy as np
+import pytest
+
+import tapem as tm
+from tapem.errors import ArgumentError, NoRuleError
+from tests.ops.judged import Case, judge_value_and_gradient, judge_vmap
+
+X = np.random.default_rng(0).uniform(0.2, 0.9, (3, 4))
+V = X[0]
+MASK = np.array([[True, False, True, True], [False, True, True, False], [True, True, False, True]])
+
+SPACINGS: list[Any] = [(), (0.5,), (0.5, 2.0), (np.array([0, 1, 3.0]), [0, 0.5, 0.7, 2]), (0.1, 3 + V.cumsum())]
+
+
+def holed(x: Any) -> Any:
+    return np.where(MASK, x, np.nan)
+
+
+CASES: dict[str, Case] = {
+    **{
+        f"{f.__name__} {axis} {keepdims} {options}": (
+            lambda x, f=f, options=options, axis=axis, keepdims=keepdims: f(x, axis=axis, keepdims=keepdims, **options),
+            X,
+        )
+        for functions, options in [
+            ([np.sum, np.prod, np.mean, np.var, np.std], {"where": MASK}),
+            ([np.sum, np.prod, np.mean, np.var, np.std, np.nansum, np.nanmean], {"where": np.array([[True]])}),
+            ([np.sum, np.prod, np.max, np.amin, np.nansum, np.nanprod, np.nanmax], {"initial": 0.5}),
+            ([np.sum, np.prod, np.amax, np.min, np.nansum, np.nanprod, np.nanmin], {"initial": 0.5, "where": MASK}),
+            ([np.var, np.std, np.nanvar, np.nanstd], {"correction": 1}),
+            ([np.var, np.std, np.nanvar, np.nanstd], {"mean": 0.4}),
+            ([np.var, np.std, np.nanvar, np.nanstd], {"where": MASK, "ddof": 1}),
+        ]
+        for f, (axis, keepdims) in itertools.product(functions, [(None, False), (1, True), ((0, 1), True)])
+    },
+    **{
+        f"{f.__name__} of holes {axis}": (lambda x, f=f, axis=axis: f(holed(x), axis=axis), X)
+        for f in (np.nansum, np.nanprod, np.nanvar, np.nanstd, np.nancumsum, np.nancumprod)
+        for axis in (None, 0)
+    },
+    **{
+        f"{f.__name__} own mean {axis}": (
+            lambda x, f=f, axis=axis: f(x, axis=axis, mean=np.mean(x, axis=axis, keepdims=True)),
+            X,
+        )
+        for f in (np.var, np.std)
+        for axis in (None, 0)
+    },
+    **{
+        f"{f.__name__} where": (lambda x, f=f: f(x > 0.5, axis=1, where=MASK)[:, None] * x, X)
+        for f in (np.any, np.all)
+    },
+    "sum of lists": (lambda x: np.sum(x, axis=0, where=[True, False, True, True]), X),
+    "empty max": (lambda x: np.max(x[:0], axis=0, initial=0.5) + x[0], X),
+    "cumulative_sum": (lambda x: np.cumulative_sum(x, axis=1, include_initial=True), X),
+    "cumulative_prod": (lambda x: np.cumulative_prod(x, axis=-1, include_initial=True), X),
+    "cumulative_sum of a line": (lambda x: np.cumulative_sum(x, include_initial=True), V),
+    **{f"reshape {order}": (lambda x, o=order: np.reshape(x, (2, -1, 3), order=o), X) for order in "CFA"},
+    **{f"ravel {order}": (lambda x, o=order: np.ravel(x, order=o), X) for order in "CFAK"},
+    "sort stable": (lambda x: np.sort(x, stable=True), X),
+    "sort kind": (lambda x: np.sort(x, axis=0, kind="mergesort"), X),
+    "tril": (lambda x: np.tril(x, 1), V),
+    "triu": (lambda x: np.triu(x), V),
+    **{
+        f"gradient {edge_order} {i}": (
+            lambda x, s=spacing, e=edge_order: np.stack(np.gradient(x, *s, edge_order=e)),
+            X,
+        )
+        for edge_order in (1, 2)
+        for i, spacing in enumerate(SPACINGS)
+    },
+    "gradient along moving points": (lambda x: np.gradient(V, np.cumsum(x), edge_order=2), V),
+    **{
+        f"pad {mode} {options} {width}": (lambda x, m=mode, o=options, w=width: np.pad(x, w, mode=m, **o), X)
+        for mode, options in [
+            ("linear_ramp", {}),
+            ("linear_ramp", {"end_values": ((1, 2), (3, 4))}),
+            ("mean", {}),
+            ("mean", {"stat_length": 2}),
+            ("maximum", {}),
+            ("minimum", {"stat_length": ((1, 2), (2, 1))}),
+            ("median", {}),
+            ("reflect", {"reflect_type": "odd"}),
+            ("symmetric", {"reflect_type": "odd"}),
+            ("reflect", {"reflect_type": "even"}),
+        ]
+        for width in (1, ((1, 2), (0, 3)), ((5, 4), (9, 1)))
+    },
+    "interp period": (lambda x: np.interp(10 * x - 3, [1.0, 0.5, 2.2, 3.9], [3.0, 2, 5, 1], period=4), X),
+    "interp period fp": (lambda f: np.interp(np.arange(6.0), [1.0, 0.5, 2.2, 3.9], f, period=4), V),
+    **{
+        f"{u.__name__}.{method.__name__} {axis}": (lambda x, u=u, m=method, axis=axis: m(u, x, axis), X)
+        for u in (np.add, np.multiply, np.maximum, np.minimum, np.subtract, np.divide, np.logaddexp, np.hypot)
+        for method in (
+            lambda u, x, axis: u.reduce(x, axis=axis, keepdims=True),
+            lambda u, x, axis: u.accumulate(x, axis=axis),
+            lambda u, x, axis: u.reduceat(x, [0, 2, 1], axis=axis),
+        )
+        for axis in (0, 1)
+    },
+    "subtract.reduce initial": (lambda x: np.subtract.reduce(x, axis=1, initial=3.0), X),
+    "add.reduce where": (lambda x: np.add.reduce(x, initial=3.0, where=MASK), X),
+    "maximum.reduce initial": (lambda x: np.maximum.reduce(x, axis=None, initial=0.5), X),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_value_gradient_and_batch(name: str) -> None:
+    f, x = CASES[name]
+    judge_value_and_gradient(f, x)
+    judge_vmap(f, x)
+
+
+@pytest.mark.parametrize("f", [np.sum, np.prod, np.mean, np.var, np.std, np.cumsum, np.cumprod, np.trace, np.nansum])
+@pytest.mark.parametrize(("given", "dtype"), [(np.float32, np.float64), (np.float64, np.float32), (np.float32, float)])
+def test_dtype(f: Any, given: Any, dtype: Any) -> None:
+    """The result has the dtype, and what comes back has the operand's."""
+    x = X.astype(given)
+    value, pullback = tm.vjp(lambda x: f(x, dtype=dtype), x)
+    np.testing.assert_allclose(value, f(x, dtype=dtype), rtol=1e-6)
+    assert value.dtype == dtype
+    (cotangent,) = pullback(np.ones(np.shape(value), dtype))
+    assert cotangent.dtype == given
+    np.testing.assert_allclose(cotangent, tm.grad(lambda x: np.sum(f(x)))(X), rtol=1e-4, atol=1e-5)
+
+
+def test_initial_may_be_traced() -> None:
+    """It ties with the greatest element as another element does, half each; it is one more term or factor."""
+    assert tm.grad(lambda x: np.max(x[1:], initial=2 * x[0]))(V).tolist() == [2, 0, 0, 0]
+    assert tm.grad(lambda x: np.max(x, initial=2.0))(np.array([1.0, 2.0])).tolist() == [0, 0.5]
+    assert tm.grad(lambda x: np.sum(x, initial=x[0]))(V).tolist() == [2, 1, 1, 1]
+    np.testing.assert_allclose(tm.grad(lambda x: np.prod(x[1:], initial=x[0]))(V), V.prod() / V)
+
+
+def test_a_deviation_of_equal_elements_has_no_slope() -> None:
+    for options in ({"where": np.array([True, True, False])}, {"mean": 0.5}):
+        slopes = tm.grad(lambda x, options=options: np.std(x, **options))(np.array([0.5, 0.5, 0.5]))
+        assert slopes.tolist() == [0, 0, 0]
+    assert tm.grad(np.nanstd)(np.array([0.5, np.nan, 0.5])).tolist() == [0, 0, 0]
+
+
+def test_a_running_maximum_halves_each_tie() -> None:
+    assert tm.jacrev(np.maximum.accumulate)(np.array([1.0, 1.0, 2.0])).tolist() == [[1, 0, 0], [0.5, 0.5, 0], [0, 0, 1]]
+
+
+@pytest.mark.parametrize(
+    ("f", "error", "text"),
+    [
+        (lambda x: np.max(x, where=MASK), ArgumentError, "needs initial="),
+        (lambda x: np.var(x, ddof=1, correction=1), ArgumentError, "simultaneously"),
+        (lambda x: np.reshape(x, (4, 3), order="K"), ArgumentError, "not one of C, F, A"),
+        (lambda x: np.gradient(x, edge_order=3), ArgumentError, "edge_order=3"),
+        (lambda x: np.gradient(x, [0.0, 1.0], axis=1), tm.ShapeError, r"axis 1 has 4 points, but .* \(2,\)"),
+        (lambda x: np.pad(x, 1, mode=print), NoRuleError, "a function as mode"),
+        (lambda x: np.subtract.reduce(x, axis=None), ArgumentError, "goes along one axis"),
+        (lambda x: np.subtract.reduce(x, axis=5), ArgumentError, "axis 5 is out of bounds"),
+        (lambda x: np.subtract.reduce(x[:0]), ArgumentError, "no element along axis 0"),
+        (lambda x: np.subtract.reduceat(x, [0, 7]), ArgumentError, r"must be in \[0, 3\)"),
+        (lambda x: np.subtract.reduce(x, where=MASK), NoRuleError, "np.subtract.reduce with where=... has no rule"),
+    ],
+)  # fmt: skip
+def test_refused(f: Any, error: type[Exception], text: str) -> None:
+    with pytest.raises(error, match=text):
+        tm.grad(lambda x: np.sum(f(x)))(X)
+
+
+def test_whatever_lies_in_an_empty_border_is_not_differentiated() -> None:
+    value, pullback = tm.vjp(lambda x: np.pad(x, 1, mode="empty")[1:-1], V)
+    assert (value == V).all() and (pullback(V)[0] == V).all()
