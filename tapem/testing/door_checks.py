@@ -26,7 +26,7 @@ def three_doors(
     yield from same("three doors", value, traced, "a tracer, where arrays give the other")
     try:
         pure = through_refs(op, operands, static)
-    except Exception as error:
+    except Exception as error:  # a plain function that takes no Refs may raise anything
         if isinstance(op, Primitive):
             raise
         skipped["the pure door"] = f"{type(error).__name__}: {first_line(error)}"
