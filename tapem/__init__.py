@@ -17,7 +17,7 @@ The packages `layers` and `losses` build on this one; `tm.model` holds what one 
 
 from typing import TYPE_CHECKING
 
-from tapem import model, optim, random
+from tapem import model, optim, random, xp
 from tapem.core import (
     Node,
     Primitive,
@@ -318,7 +318,7 @@ __all__ = [
     "squeeze", "stack", "std", "stop_gradient", "sub", "sum", "svd", "svdvals", "swapaxes", "take", "take_along_axis",
     "tan", "tanh", "tensordot", "testing", "thunk", "tile", "trace", "transpose", "traverse", "tree_differences",
     "tree_flatten", "tree_leaves", "tree_map", "tree_shapes", "tree_unflatten", "tril", "triu", "trunc", "unbroadcast",
-    "unthunk", "value_and_grad", "var", "vdot", "vjp", "vmap", "where", "while_loop",
+    "unthunk", "value_and_grad", "var", "vdot", "vjp", "vmap", "where", "while_loop", "xp",
 ]  # fmt: skip
 
 # The only place of the version: hatchling reads it here, and a test compares CITATION.cff and CHANGELOG.md with it.

@@ -68,12 +68,14 @@ def test_example(module, name, text):
 def public(package: ModuleType, path: str) -> Iterator[tuple[str, Any]]:
     """The public names of a package and of the modules that it offers, with what they stand for.
 
-    A name that stands for an annotation (`Params`) or a constant has no docstring of its own, and none is asked for.
+    A name for an annotation (`Params`), a constant or a dtype of NumPy has no docstring of its own, and needs none.
     """
     for name in leaf_names(package):
         value = getattr(package, name)
         if isinstance(value, ModuleType):
             yield from public(value, f"{path}.{name}")
+        elif inspect.isclass(value) and issubclass(value, np.generic):
+            continue
         elif isinstance(value, Primitive) or inspect.isclass(value) or inspect.isroutine(value):
             yield f"{path}.{name}", value
 

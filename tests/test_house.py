@@ -22,6 +22,7 @@ core        <-  tangents
 sweeps      <-  core
 doors       <-  sweeps
 ops         <-  doors
+xp          <-  ops
 random      <-  ops
 transforms  <-  ops
 model       <-  transforms

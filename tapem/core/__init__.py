@@ -9,6 +9,7 @@ from tapem.core.hints import ATTRIBUTES, instead, note
 from tapem.core.immutable import Immutable, setter
 from tapem.core.listing import constant_text, listing, node_line, node_type
 from tapem.core.names import (
+    ARRAY_API,
     FUNCTIONS,
     METHODS,
     OPS,
@@ -64,14 +65,14 @@ from tapem.core.tree import (
 from tapem.core.wellformed import check
 
 __all__ = [
-    "ATTRIBUTES", "CONTEXT", "FUNCTIONS", "LEAF", "METHODS", "NAMESPACE", "NOTHING", "NO_LEAF", "ONE_LEAF", "OPS",
-    "UFUNCS", "Array", "DType", "GivenRule", "Handle", "Immutable", "Node", "Primitive", "RecordingContext", "Rule",
-    "Rules", "Scalar", "Shape", "ShapeDtype", "Static", "Structure", "TangentDoor", "Watcher", "abstract_evaluate",
-    "all_half", "boundary", "check", "constant", "constant_text", "detach", "differences", "enter", "enter_function",
-    "enter_method", "enter_options", "enter_refusal", "enter_ufunc", "has_door", "identity", "in_float32", "instead",
-    "is_several", "leaf_name", "leaf_names", "leaves_like", "leaves_or_none", "linear_in_all", "listing", "name_of",
-    "narrow", "new_context", "new_node", "node_line", "node_type", "note", "pick", "prepared", "quietly", "read_only",
-    "recorded", "register_door", "renamed_names", "renamed_parameters", "run", "set_back", "setter", "shorten",
-    "shown", "snapshot", "taken", "tree_differences", "tree_flatten", "tree_leaves", "tree_map", "tree_shapes",
-    "tree_unflatten", "unstack", "wide",
+    "ARRAY_API", "ATTRIBUTES", "CONTEXT", "FUNCTIONS", "LEAF", "METHODS", "NAMESPACE", "NOTHING", "NO_LEAF",
+    "ONE_LEAF", "OPS", "UFUNCS", "Array", "DType", "GivenRule", "Handle", "Immutable", "Node", "Primitive",
+    "RecordingContext", "Rule", "Rules", "Scalar", "Shape", "ShapeDtype", "Static", "Structure", "TangentDoor",
+    "Watcher", "abstract_evaluate", "all_half", "boundary", "check", "constant", "constant_text", "detach",
+    "differences", "enter", "enter_function", "enter_method", "enter_options", "enter_refusal", "enter_ufunc",
+    "has_door", "identity", "in_float32", "instead", "is_several", "leaf_name", "leaf_names", "leaves_like",
+    "leaves_or_none", "linear_in_all", "listing", "name_of", "narrow", "new_context", "new_node", "node_line",
+    "node_type", "note", "pick", "prepared", "quietly", "read_only", "recorded", "register_door", "renamed_names",
+    "renamed_parameters", "run", "set_back", "setter", "shorten", "shown", "snapshot", "taken", "tree_differences",
+    "tree_flatten", "tree_leaves", "tree_map", "tree_shapes", "tree_unflatten", "unstack", "wide",
 ]  # fmt: skip

@@ -12,6 +12,7 @@ import functools
 import inspect
 import sys
 from collections.abc import Callable, Mapping
+from types import ModuleType
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -34,6 +35,9 @@ METHODS: dict[tuple[np.ufunc, str], Handler] = {}
 
 FUNCTIONS: dict[Callable[..., Any], Handler] = {}
 """From any other NumPy function to its handler, which is called with NumPy's arguments."""
+
+ARRAY_API: dict[str | None, ModuleType] = {}
+"""From a version of the array API standard to the namespace that conforms to it; None stands for the newest."""
 
 
 OPTIONS: dict[Callable[..., Any], Handler] = {}

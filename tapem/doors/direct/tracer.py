@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from types import ModuleType
 from typing import Any, ClassVar, NoReturn
 
 import numpy as np
 
 from tapem.core import (
+    ARRAY_API,
     ATTRIBUTES,
     CONTEXT,
     FUNCTIONS,
@@ -35,7 +37,7 @@ from tapem.core import (
 )
 from tapem.doors.direct.recorder import Recorder, current_recorder
 from tapem.doors.operators import Operators
-from tapem.errors import ConcretizationError, EscapedTracerError, MutationError, NoRuleError
+from tapem.errors import ArgumentError, ConcretizationError, EscapedTracerError, MutationError, NoRuleError
 from tapem.tangents import Tangent
 from tapem.types import NUMBERS, own, refuse_meeting, type_text, user_assigns_item, users_line
 
@@ -212,6 +214,28 @@ class Tracer(Handle, Operators["Tracer"]):
             arguments = tuple(own(x, op=name, argument=f"argument {i}") for i, x in enumerate(arguments))
             options = {key: own(x, op=name, argument=f"argument {key!r}") for key, x in options.items()}
         return handler(*arguments, **options)
+
+    # -- the array API standard -----------------------------------------------------------------------------------
+
+    def __array_namespace__(self, *, api_version: str | None = None) -> ModuleType:
+        """`tapem.xp`, whose functions take tracers; ArgumentError for a version that it does not conform to."""
+        if api_version not in ARRAY_API:
+            raise ArgumentError(
+                f"tapem.xp does not conform to version {api_version!r} of the array API standard, but to "
+                f"{', '.join(repr(version) for version in ARRAY_API if version is not None)}."
+            )
+        return ARRAY_API[api_version]
+
+    @property
+    def device(self) -> str:
+        """Where the value lies: "cpu", as for NumPy's arrays."""
+        return "cpu"
+
+    def to_device(self, device: str, /, *, stream: object = None) -> Tracer:
+        """The tracer itself; ArgumentError for a device other than "cpu"."""
+        if device != "cpu" or stream is not None:
+            raise ArgumentError(f'x.to_device({device!r}): tapem computes on the "cpu" only, without streams.')
+        return self
 
     @property
     def real(self) -> Tracer:

@@ -3,7 +3,7 @@
 Importing this folder enters them in `core.names`, where a tracer finds them.
 """
 
-from tapem.ops.numpy import functions, linalg, numerics, options, shapes, statistics, ufuncs
+from tapem.ops.numpy import creation, functions, linalg, numerics, options, shapes, statistics, ufuncs
 from tapem.ops.numpy.functions import IN_PLACE
 
-__all__ = ["IN_PLACE", "functions", "linalg", "numerics", "options", "shapes", "statistics", "ufuncs"]
+__all__ = ["IN_PLACE", "creation", "functions", "linalg", "numerics", "options", "shapes", "statistics", "ufuncs"]

@@ -83,8 +83,9 @@ equals(np.may_share_memory, np.shares_memory)(lambda a, b, /, max_work=0: a is b
 
 
 def _like(make: Callable[..., Any]) -> Callable[..., Any]:
-    def like(a: Any, /, dtype: Any = None, *, shape: Any = None) -> Any:
-        return make(np.shape(a) if shape is None else shape, dtype=a.dtype if dtype is None else dtype)
+    def like(a: Any, /, dtype: Any = None, *, shape: Any = None, device: Any = None) -> Any:
+        dtype = a.dtype if dtype is None else dtype
+        return make(np.shape(a) if shape is None else shape, dtype=dtype, device=device)
 
     return like
 
@@ -95,10 +96,11 @@ equals(np.empty_like)(_like(np.empty))
 
 
 @equals(np.full_like)
-def full_like(a: Any, fill_value: Any, dtype: Any = None, *, shape: Any = None) -> Any:
+def full_like(a: Any, fill_value: Any, dtype: Any = None, *, shape: Any = None, device: Any = None) -> Any:
     """An array of the shape and dtype of `a`, filled with `fill_value`, which may be differentiated."""
     filled = np.broadcast_to(fill_value, np.shape(a) if shape is None else shape)
-    return filled.astype(a.dtype if dtype is None else dtype)
+    filled = filled.astype(a.dtype if dtype is None else dtype)
+    return filled if device is None else filled.to_device(device)
 
 
 # -- real values ---------------------------------------------------------------------------------------------------

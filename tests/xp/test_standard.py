@@ -1,0 +1,118 @@
+"""`tapem.xp` against the array API standard: its names, its signatures, and calls of each function on traced values."""
+
+import inspect
+from typing import Any
+
+import numpy as np
+import pytest
+
+import tapem as tm
+from tests.xp.calls import CALLS, X, function_of
+from tests.xp.standard import CONSTANTS, DTYPES, SIGNATURES
+
+CASES = [(name, index) for name, calls in CALLS.items() for index in range(len(calls))]
+
+
+@pytest.mark.parametrize("name", SIGNATURES)
+def test_names_and_signatures_are_the_standards(name: str):
+    """What the standard passes by position is taken by position, and what it names is taken by that name."""
+    function = function_of(tm.xp, name)
+    theirs = SIGNATURES[name].parameters.values()
+    try:
+        signature = inspect.signature(function)
+    except ValueError:
+        pytest.fail(f"{name} has no signature")
+    positional = [object() for p in theirs if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD, p.VAR_POSITIONAL)]
+    by_name = {p.name: object() for p in theirs if p.kind in (p.KEYWORD_ONLY, p.POSITIONAL_OR_KEYWORD)}
+    only_by_name = {p.name: object() for p in theirs if p.kind is p.KEYWORD_ONLY}
+    only_by_position = [object() for p in theirs if p.kind in (p.POSITIONAL_ONLY, p.VAR_POSITIONAL)]
+    signature.bind(*positional, **only_by_name)
+    signature.bind(*only_by_position, **by_name)
+
+
+@pytest.mark.parametrize("name", [*CONSTANTS, *DTYPES])
+def test_constants_and_dtypes_are_numpys(name: str):
+    assert getattr(tm.xp, name) is getattr(np, name)
+
+
+def test_there_is_nothing_else():
+    """Nothing is public but what the standard names."""
+    own = {*tm.xp.__all__, *(f"{part}.{name}" for part in ("fft", "linalg") for name in getattr(tm.xp, part).__all__)}
+    theirs = {*SIGNATURES, *CONSTANTS, *DTYPES, "fft", "linalg", "__array_api_version__", "__array_namespace_info__"}
+    assert own == theirs
+    assert tm.xp.__array_api_version__ == "2024.12"
+    assert tm.xp.__array_namespace_info__().default_device() == "cpu"
+
+
+# What NumPy's functions, or their options, have no rule for as yet, though the standard has them.
+NO_RULE = {
+    *(name for name in SIGNATURES if name.startswith(("fft.", "unique_"))),
+    *("linalg.matrix_rank", "linalg.pinv", "nextafter", "searchsorted"),
+    *("prod", "std", "sum", "var"),  # with dtype= or correction=
+}
+
+
+@pytest.mark.parametrize(("name", "index"), CASES)
+def test_traced_values_are_taken(name: str, index: int):
+    """A call of each function gives on a traced matrix what it gives on an array, and the derivative of differences.
+
+    A function without a rule says its name.
+    """
+    call, step = CALLS[name][index], np.linspace(-1.0, 1.0, X.size).reshape(X.shape)
+    expected = tm.tree_leaves(call(tm.xp, X))
+    try:
+        found, tangent = tm.jvp(lambda x: call(tm.xp, x), (X,), (step,))
+    except tm.NoRuleError as error:
+        assert name in NO_RULE and f"np.{name} " in str(error)
+        return
+    values, tangents = tm.tree_leaves(found), tm.tree_leaves(tangent)
+    ahead, behind = (tm.tree_leaves(call(tm.xp, X + h * step)) for h in (1e-6, -1e-6))
+    assert len(values) == len(expected) == len(tangents)
+    for value, wanted, slope, high, low in zip(values, expected, tangents, ahead, behind, strict=True):
+        np.testing.assert_allclose(value, wanted, rtol=1e-12)
+        assert np.asarray(value).dtype == np.asarray(wanted).dtype
+        if np.asarray(wanted).dtype == np.float64:
+            np.testing.assert_allclose(slope, (np.asarray(high) - np.asarray(low)) / 2e-6, rtol=1e-5, atol=1e-8)
+
+
+# The functions that NumPy spells otherwise, against NumPy's own under other names.
+SPELLED: dict[str, tuple[Any, Any]] = {
+    "argsort": (lambda xp, x: xp.argsort(x, axis=0), lambda x: np.argsort(x, axis=0, stable=True)),
+    "argsort descending": (lambda xp, x: xp.argsort(x, descending=True), lambda x: np.argsort(-x, stable=True)),
+    "astype": (lambda xp, x: xp.astype(x, xp.float32), lambda x: np.array(x, np.float32)),
+    "clip": (lambda xp, x: xp.clip(x, 1.0, 2.0), lambda x: np.minimum(np.maximum(x, 1.0), 2.0)),
+    "cumulative_prod": (lambda xp, x: xp.cumulative_prod(x[0]), lambda x: np.multiply.accumulate(x[0])),
+    "cumulative_sum": (
+        lambda xp, x: xp.cumulative_sum(x, axis=1, dtype=xp.float32, include_initial=True),
+        lambda x: np.pad(np.add.accumulate(x, axis=1), ((0, 0), (1, 0))).astype(np.float32),
+    ),
+    "finfo": (lambda xp, x: xp.finfo(x).max, lambda x: np.finfo(np.float64).max),
+    "fftfreq": (
+        lambda xp, x: xp.fft.fftfreq(5, d=0.5, dtype=xp.float32),
+        lambda x: np.float32([0, 0.4, 0.8, -0.8, -0.4]),
+    ),
+    "iinfo": (lambda xp, x: xp.iinfo(xp.int8).min, lambda x: -128),
+    "reshape": (lambda xp, x: xp.reshape(x, (3, -1), copy=True), lambda x: x.reshape(3, 2)),
+    "sort descending": (lambda xp, x: xp.sort(x, axis=0, descending=True), lambda x: -np.sort(-x, axis=0)),
+    "take_along_axis": (
+        lambda xp, x: xp.take_along_axis(x, xp.asarray([[2], [0]])),
+        lambda x: np.array([[x[0, 2]], [x[1, 0]]]),
+    ),
+    "unstack": (lambda xp, x: xp.stack(xp.unstack(x, axis=1)), lambda x: x.T),
+    "vecdot": (lambda xp, x: xp.vecdot(x, x, axis=-2), lambda x: np.einsum("ij,ij->j", x, x)),
+}
+
+
+@pytest.mark.parametrize("traced", [False, True], ids=["array", "traced"])
+@pytest.mark.parametrize("name", SPELLED)
+def test_what_numpy_spells_otherwise(name: str, traced: bool):
+    ours, numpys = SPELLED[name]
+    x = np.array([[1.0, 3.0, 1.0], [2.0, 2.0, 5.0]])
+    found = tm.jvp(lambda v: ours(tm.xp, v), (x,), (x,))[0] if traced else ours(tm.xp, x)
+    np.testing.assert_array_equal(found, numpys(x))
+    assert np.asarray(found).dtype == np.asarray(numpys(x)).dtype
+
+
+def test_a_matrix_needs_an_axis_to_be_summed_along():
+    with pytest.raises(tm.ArgumentError, match=r"xp.cumulative_sum: x has 2 axes \(3, 3\), so axis=.* must be"):
+        tm.grad(lambda x: tm.sum(tm.xp.cumulative_sum(x)))(X)
