@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import builtins
 import contextlib
 import dis
 import functools
+import itertools
 import linecache
 import os
 import sys
+from collections.abc import Mapping
 from types import FrameType
 
 import jaxtyping
@@ -56,6 +59,27 @@ def users_line() -> str:
     name, number = frame.f_code.co_filename, frame.f_lineno
     code = linecache.getline(name, number, frame.f_globals).strip()
     return f"{os.path.basename(name)}, line {number}" + (f", `{code}`" if code else "")
+
+
+def users_expression() -> tuple[str, Mapping[str, object]]:
+    """The source of the expression that the user's innermost line is evaluating, and the values of the names there.
+
+    The source is empty if it is not at hand, as at a prompt.
+
+    >>> users_expression()[0]
+    'users_expression()'
+    """
+    frame = users_frame()
+    if frame is None:
+        return "", {}
+    name, variables = frame.f_code.co_filename, {**vars(builtins), **frame.f_globals, **frame.f_locals}
+    first, last, start, end = next(itertools.islice(frame.f_code.co_positions(), frame.f_lasti // 2, None))
+    if first is None or last is None or start is None or end is None:
+        return "", variables
+    lines = [linecache.getline(name, number, frame.f_globals).encode() for number in range(first, last + 1)]
+    lines[-1] = lines[-1][:end]
+    lines[0] = lines[0][start:]
+    return b"".join(lines).decode(), variables
 
 
 def user_assigns_item() -> bool:

@@ -48,7 +48,6 @@ def test_there_is_nothing_else():
 NO_RULE = {
     *(name for name in SIGNATURES if name.startswith(("fft.", "unique_"))),
     *("linalg.matrix_rank", "linalg.pinv", "nextafter", "searchsorted"),
-    *("prod", "std", "sum", "var"),  # with dtype= or correction=
 }
 
 

@@ -36,6 +36,7 @@ from tapem.core import (
     unstack,
 )
 from tapem.doors.direct.recorder import Recorder, current_recorder
+from tapem.doors.direct.rewriting import rewritten_call
 from tapem.doors.operators import Operators
 from tapem.errors import ArgumentError, ConcretizationError, EscapedTracerError, MutationError, NoRuleError
 from tapem.tangents import Tangent
@@ -153,10 +154,11 @@ class Tracer(Handle, Operators["Tracer"]):
         refuse_meeting(self)
         self._refuse_index()
         self._refuse_assignment()
+        before, after = rewritten_call() or ("np.array([x, y]) or np.asarray(x)", "np.stack([x, y]) or x")
         raise ConcretizationError(
             f"{users_line()}: {self!r} cannot become a plain array: that would lose its gradient. Where you wrote "
-            "np.array([x, y]) or np.asarray(x), write np.stack([x, y]) or x; for a function of another library, use "
-            "tapem's or NumPy's; for values that are not differentiated, such as those of a plot, tm.detach(x)."
+            f"{before}, write {after}; for a function of another library, use tapem's or NumPy's; for values that are "
+            "not differentiated, such as those of a plot, tm.detach(x)."
         )
 
     def __format__(self, spec: str) -> str:

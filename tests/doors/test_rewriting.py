@@ -1,0 +1,95 @@
+"""Where NumPy makes an array of a list of traced values, the error shows the user's call as it has to be written."""
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy as onp
+import numpy.linalg as la
+import pytest
+from numpy import mean
+
+import tapem as tm
+
+CALLS: list[tuple[Callable[[Any, Any, Any], Any], str]] = [
+    (lambda x, y, rows: np.mean([x, y]), "np.mean(np.stack([x, y]))"),
+    (lambda x, y, rows: np.mean([x * y, x + 1.0], axis=(0,)) + 0, "np.mean(np.stack([x * y, x + 1.0]), axis=(0,))"),
+    (lambda x, y, rows: np.max((x, y), 0), "np.max(np.stack((x, y)), 0)"),
+    (lambda x, y, rows: np.sum([v * 2 for v in rows]), "np.sum(np.stack([v * 2 for v in rows]))"),
+    (lambda x, y, rows: np.prod(rows), "np.prod(np.stack(rows))"),
+    (lambda x, y, rows: np.sin([x, y]), "np.sin(np.stack([x, y]))"),
+    (lambda x, y, rows: np.linalg.norm([x, y]), "np.linalg.norm(np.stack([x, y]))"),
+    (
+        lambda x, y, rows: onp.linalg.det([[x, 1.0], [0.5, y]]),
+        "onp.linalg.det(onp.stack([onp.stack([x, 1.0]), onp.stack([0.5, y])]))",
+    ),
+    (lambda x, y, rows: la.norm([x, y]), "la.norm(np.stack([x, y]))"),
+    (lambda x, y, rows: mean([x, y]), "mean(np.stack([x, y]))"),
+    (lambda x, y, rows: np.array([x, y]), "np.stack([x, y])"),
+    (lambda x, y, rows: np.array([x, y], np.float32), "np.stack([x, y]).astype(np.float32)"),
+    (lambda x, y, rows: np.asarray(rows, dtype=float), "np.stack(rows).astype(float)"),
+    (lambda x, y, rows: np.asarray(x * 2), "x * 2"),
+    (lambda x, y, rows: np.array([[x, y], [0.0, 1.0]]), "np.stack([np.stack([x, y]), np.array([0.0, 1.0])])"),
+    (
+        lambda x, y, rows: np.median(
+            [
+                x,  # the first
+                y,
+            ],
+        ),
+        "np.median(np.stack([x, y]))",
+    ),
+    (lambda x, y, rows: "é" and np.dot([1.0, 2.0], [x, y]), "np.dot([1.0, 2.0], np.stack([x, y]))"),
+]
+
+
+@pytest.mark.parametrize(("call", "written"), CALLS, ids=[written for _, written in CALLS])
+def test_the_call_is_rewritten(call: Callable[[Any, Any, Any], Any], written: str):
+    """The error shows the call, and what it shows computes what the call does of numbers, with a derivative."""
+    message = re.escape(f", write {written}; for a function of another library")
+    with pytest.raises(tm.ConcretizationError, match=message):
+        tm.grad(lambda x: tm.sum(call(x, x + 1.0, [x, x * x])))(2.0)
+
+    def as_written(x: Any) -> Any:
+        scope = {**globals(), "x": x, "y": x + 1.0, "rows": [x, x * x]}
+        return tm.sum(eval(written, scope))
+
+    expected = np.sum(call(2.0, 3.0, [2.0, 4.0]))
+    slope = (
+        np.sum(
+            call(
+                2.0 + 1e-3,
+                3.0 + 1e-3,
+                [2.0 + 1e-3, (2.0 + 1e-3) ** 2],
+            )
+        )
+        - expected
+    ) / 1e-3
+    value, derivative = tm.jvp(as_written, (2.0,), (1.0,))
+    np.testing.assert_allclose(value, expected, rtol=1e-6)
+    np.testing.assert_allclose(derivative, slope, rtol=1e-2, atol=1e-2)
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        "np.mean([x, x])",  # no source is at hand
+        "list(map(np.asarray, [x]))",
+    ],
+)
+def test_where_the_call_is_not_known_the_error_says_it_in_general(program: str):
+    with pytest.raises(tm.ConcretizationError, match=r"you wrote np.array\(\[x, y\]\) or np.asarray\(x\), write np.st"):
+        tm.grad(lambda x: eval(program, {"np": np, "x": x}))(2.0)
+
+
+def convert(x: Any) -> Any:
+    """A function of the user's own that converts what it is given."""
+    return np.asarray(x)
+
+
+def test_the_line_is_the_one_that_converts():
+    with pytest.raises(
+        tm.ConcretizationError, match=r"`return np.asarray\(x\)`: .* Where you wrote np.asarray\(x\), write x;"
+    ):
+        tm.grad(lambda values: convert(values))(2.0)
