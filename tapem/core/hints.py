@@ -64,6 +64,7 @@ _SCIPY: Mapping[str, str] = {
     "cbrt": "np.cbrt(x)",
     "expm1": "np.expm1(x)",
     "log1p": "np.log1p(x)",
+    **{name: f"tm.{name}(x)" for name in ("logsumexp", "softmax", "log_softmax")},
 }
 
 

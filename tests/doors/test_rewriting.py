@@ -8,7 +8,10 @@ import numpy as np
 import numpy as onp
 import numpy.linalg as la
 import pytest
+import scipy.special
+import scipy.special as sc
 from numpy import mean
+from scipy.special import log_softmax
 
 import tapem as tm
 
@@ -93,3 +96,17 @@ def test_the_line_is_the_one_that_converts():
         tm.ConcretizationError, match=r"`return np.asarray\(x\)`: .* Where you wrote np.asarray\(x\), write x;"
     ):
         tm.grad(lambda values: convert(values))(2.0)
+
+
+SCIPY: dict[str, Callable[[Any], Any]] = {
+    "logsumexp": lambda x: scipy.special.logsumexp(x),
+    "softmax": lambda x: sc.softmax(x, axis=0) + 1.0,
+    "log_softmax": lambda x: log_softmax(x),
+}
+
+
+@pytest.mark.parametrize("name", SCIPY)
+def test_functions_of_scipy_that_tapem_has_are_named(name: str):
+    message = rf"Where you wrote scipy.special.{name}\(x\), write tm.{name}\(x\);"
+    with pytest.raises(tm.ConcretizationError, match=message):
+        tm.grad(lambda x: tm.sum(SCIPY[name](x)))(np.ones(3))

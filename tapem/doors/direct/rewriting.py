@@ -1,19 +1,20 @@
-"""The user's call rewritten: what to write where NumPy makes an array of a list, and has no hook for traced values.
+"""The user's call rewritten: what to write where NumPy or SciPy makes an array without a hook for traced values.
 
 `np.mean([x, y])` converts its list by itself, so an error is all that can be given. It shows the call as it has to be,
-`np.mean(np.stack([x, y]))`, found in the user's source.
+`np.mean(np.stack([x, y]))`, found in the user's source. SciPy's functions in Python convert whatever they are given:
+where tapem has the same function, the error names it.
 """
 
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 
-from tapem.core import Handle
+from tapem.core import Handle, instead
 from tapem.types import users_expression
 
 # The expressions that a list is written as.
@@ -24,13 +25,20 @@ _MAKERS = {"array", "asarray", "asanyarray", "ascontiguousarray", "asfortranarra
 
 
 def rewritten_call() -> tuple[str, str] | None:
-    """The user's call of a NumPy function that is running, and what to write instead; None if that is not clear."""
+    """The user's call of NumPy or SciPy that is running, and what to write instead; None if that is not known."""
     source, scope = users_expression()
     try:
         call = ast.parse(f"({source})", mode="eval").body
     except SyntaxError:
         return None
-    if not isinstance(call, ast.Call) or not call.args or not _is_numpys(_value(call.func, scope)):
+    if not isinstance(call, ast.Call) or not call.args:
+        return None
+    function = _value(call.func, scope)
+    library, *modules = str(getattr(function, "__module__", "")).split(".")
+    if library == "scipy":
+        known = f"scipy.{modules[0]}.{function.__name__}"
+        return (f"{known}(x)", instead(known)) if instead(known) else None
+    if library != "numpy" and not isinstance(function, np.ufunc):
         return None
     before = ast.unparse(call)
     stack = ast.parse(f"{_numpy(call.func, scope)}.stack", mode="eval").body
@@ -83,10 +91,6 @@ def _value(expression: ast.expr, scope: Mapping[str, Any]) -> Any:
         module = _value(expression.value, scope)
         return getattr(module, expression.attr, None) if isinstance(module, ModuleType) else None
     return None
-
-
-def _is_numpys(function: Callable[..., Any] | None) -> bool:
-    return isinstance(function, np.ufunc) or str(getattr(function, "__module__", "")).split(".")[0] == "numpy"
 
 
 def _numpy(function: ast.expr, scope: Mapping[str, Any]) -> str:

@@ -142,6 +142,15 @@ class Tracer(Handle, Operators["Tracer"]):
                 "out = tm.scatter_set(out, indices, values, axis)."
             )
 
+    def __setitem__(self, index: Any, value: Any) -> NoReturn:
+        call = rewritten_call()
+        if call is not None:  # the user did not write this assignment
+            what, instead_of_it = call
+            raise MutationError(
+                f"{users_line()}: {what} changes its array in place, which a tracer cannot be. Write {instead_of_it}."
+            )
+        super().__setitem__(index, value)
+
     def _refuse_index(self) -> None:
         if self.dtype.kind != "f" and type(self.node.output) is ShapeDtype:
             raise ConcretizationError(
