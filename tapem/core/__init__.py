@@ -20,6 +20,7 @@ from tapem.core.names import (
     enter_options,
     enter_refusal,
     enter_ufunc,
+    enter_whole,
     name_of,
 )
 from tapem.core.node import (
@@ -70,9 +71,9 @@ __all__ = [
     "RecordingContext", "Rule", "Rules", "Scalar", "Shape", "ShapeDtype", "Static", "Structure", "TangentDoor",
     "Watcher", "abstract_evaluate", "all_half", "boundary", "check", "constant", "constant_text", "detach",
     "differences", "enter", "enter_function", "enter_method", "enter_options", "enter_refusal", "enter_ufunc",
-    "has_door", "identity", "in_float32", "instead", "is_several", "leaf_name", "leaf_names", "leaves_like",
-    "leaves_or_none", "linear_in_all", "listing", "name_of", "narrow", "new_context", "new_node", "node_line",
-    "node_type", "note", "pick", "prepared", "quietly", "read_only", "recorded", "register_door", "renamed_names",
-    "renamed_parameters", "run", "set_back", "setter", "shorten", "shown", "snapshot", "taken", "tree_differences",
-    "tree_flatten", "tree_leaves", "tree_map", "tree_shapes", "tree_unflatten", "unstack", "wide",
+    "enter_whole", "has_door", "identity", "in_float32", "instead", "is_several", "leaf_name", "leaf_names",
+    "leaves_like", "leaves_or_none", "linear_in_all", "listing", "name_of", "narrow", "new_context", "new_node",
+    "node_line", "node_type", "note", "pick", "prepared", "quietly", "read_only", "recorded", "register_door",
+    "renamed_names", "renamed_parameters", "run", "set_back", "setter", "shorten", "shown", "snapshot", "taken",
+    "tree_differences", "tree_flatten", "tree_leaves", "tree_map", "tree_shapes", "tree_unflatten", "unstack", "wide",
 ]  # fmt: skip

@@ -101,6 +101,11 @@ def enter_function(function: Callable[..., Any], handler: Handler) -> None:
     FUNCTIONS[function] = Adapted(function, handler)
 
 
+def enter_whole(function: Callable[..., Any], handler: Handler) -> None:
+    """Enter the handler of a function, called with all arguments just as they are given."""
+    FUNCTIONS[function] = handler
+
+
 def enter_options(function: Callable[..., Any], handler: Handler) -> None:
     """Enter the handler of those calls that give an option which the op of this function does not have."""
     OPTIONS[function] = Adapted(function, handler)

@@ -271,6 +271,10 @@ class Tracer(Handle, Operators["Tracer"]):
         """The same value; under no_grad it is detached, as all results there."""
         return FUNCTIONS[np.copy](self)
 
+    def compress(self, condition: Any, axis: int | None = None) -> Any:
+        """The elements, or slices along an axis, at which the condition holds."""
+        return FUNCTIONS[np.compress](condition, self, axis)
+
     def __getattr__(self, name: str) -> Any:
         # The less common array methods are NumPy's functions of the same name.
         if name in _IN_PLACE:

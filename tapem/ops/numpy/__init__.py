@@ -3,7 +3,23 @@
 Importing this folder enters them in `core.names`, where a tracer finds them.
 """
 
-from tapem.ops.numpy import creation, functions, linalg, numerics, options, shapes, statistics, ufuncs
+from tapem.ops.numpy import (
+    assembling,
+    constants,
+    counting,
+    creation,
+    functions,
+    linalg,
+    numerics,
+    options,
+    polynomials,
+    shapes,
+    statistics,
+    ufuncs,
+)
 from tapem.ops.numpy.functions import IN_PLACE
 
-__all__ = ["IN_PLACE", "creation", "functions", "linalg", "numerics", "options", "shapes", "statistics", "ufuncs"]
+__all__ = [
+    "IN_PLACE", "assembling", "constants", "counting", "creation", "functions", "linalg", "numerics", "options",
+    "polynomials", "shapes", "statistics", "ufuncs",
+]  # fmt: skip

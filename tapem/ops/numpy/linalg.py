@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -53,6 +54,59 @@ def cross(a: Any, b: Any, axisa: int = -1, axisb: int = -1, axisc: int = -1, axi
         raise ArgumentError(f"np.cross takes vectors of 3 elements, not of {np.shape(a)[-1]} and {np.shape(b)[-1]}.")
     turned = [a[..., i] * b[..., j] - a[..., j] * b[..., i] for i, j in ((1, 2), (2, 0), (0, 1))]
     return np.stack(turned, axis=axes[2])
+
+
+# -- systems -----------------------------------------------------------------------------------------------------------
+
+
+@equals(np.linalg.lstsq)
+def lstsq(a: Any, b: Any, rcond: Any = None) -> Any:
+    """The least-squares solution, its residuals, the rank and the singular values, for a matrix of full rank.
+
+    It goes by the QR decomposition, so a matrix whose columns (or rows, if it is wide) are dependent is refused.
+    """
+    rows, columns = np.shape(a)
+    s = np.linalg.svdvals(a)
+    rank = np.linalg.matrix_rank(a, rtol=rcond)
+    right = np.expand_dims(b, -1) if np.ndim(b) == 1 else b
+    if rows >= columns:
+        q, r = decompositions.qr(a)
+        x = np.linalg.solve(r, q.T @ right)
+    else:
+        q, r = decompositions.qr(a.T)
+        x = q @ np.linalg.solve(r.T, right)
+    squares = np.sum(np.square(right - a @ x), axis=0)
+    return x[..., 0] if np.ndim(b) == 1 else x, squares if rows > columns else squares[:0], rank, s
+
+
+@equals(np.linalg.cond)
+def cond(x: Any, p: Any = None) -> Any:
+    """The condition number: the ratio of the singular values, or in another norm that of the matrix and its inverse."""
+    if p in (None, 2, -2):
+        s = np.linalg.svdvals(x)
+        return s[..., -1] / s[..., 0] if p == -2 else s[..., 0] / s[..., -1]
+    return np.linalg.norm(x, p, axis=(-2, -1)) * np.linalg.norm(np.linalg.inv(x), p, axis=(-2, -1))
+
+
+@equals(np.linalg.tensorinv)
+def tensorinv(a: Any, ind: int = 2) -> Any:
+    """The inverse of the linear map that `tensordot(a, b, ind)` is."""
+    shape = np.shape(a)
+    if ind <= 0:
+        raise ArgumentError(f"np.linalg.tensorinv: ind={ind}, but it is the number of the first axes, 1 or more.")
+    matrix = np.reshape(a, (math.prod(shape[:ind]), math.prod(shape[ind:])))
+    return np.reshape(np.linalg.inv(matrix), (*shape[ind:], *shape[:ind]))
+
+
+@equals(np.linalg.tensorsolve)
+def tensorsolve(a: Any, b: Any, axes: Any = None) -> Any:
+    """The solution x of `tensordot(a, x, x.ndim) = b`."""
+    if axes is not None:
+        last = [axes_of(a, axis, "np.linalg.tensorsolve")[0] for axis in axes]
+        a = np.transpose(a, (*(i for i in range(np.ndim(a)) if i not in last), *last))
+    shape = np.shape(a)[np.ndim(b) :]
+    matrix = np.reshape(a, (math.prod(np.shape(b)), math.prod(shape)))
+    return np.reshape(np.linalg.solve(matrix, np.ravel(b)), shape)
 
 
 # -- norms ---------------------------------------------------------------------------------------------------------

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from tapem.core import ShapeDtype
 from tapem.errors import ArgumentError, ShapeError
 from tapem.ops import indexing
 from tapem.ops.axes import axes_of
@@ -124,19 +123,61 @@ def interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None, period
     return np.where(x > xp[-1], fp[-1] if right is None else right, below)
 
 
-@equals(np.polyval)
-def polyval(p: Any, x: Any) -> Any:
-    """The value of a polynomial, with its highest coefficient first, by Horner's rule."""
-    y = np.zeros(np.shape(x), ShapeDtype.of(x).dtype)
-    for k in range(np.shape(p)[0]):
-        y = y * x + p[k]
-    return y
+# -- ranges ------------------------------------------------------------------------------------------------------------
+
+
+def _steps(start: Any, stop: Any, num: int, endpoint: bool) -> Any:
+    """The shares of the way from start to stop, along a new first axis."""
+    steps = np.arange(num) / builtins.max(num - 1 if endpoint else num, 1)
+    rank = len(np.broadcast_shapes(np.shape(start), np.shape(stop)))
+    return np.reshape(steps.astype(np.result_type(start, stop, np.float16)), (num, *(1,) * rank))
+
+
+def _finished(along: Any, dtype: Any, axis: int) -> Any:
+    found = np.moveaxis(along, 0, axis)
+    if dtype is None:
+        return found
+    return (np.floor(found) if np.dtype(dtype).kind in "iu" else found).astype(dtype)
 
 
 @equals(np.linspace)
-def linspace(start: Any, stop: Any, num: int = 50, endpoint: bool = True, *, axis: int = 0) -> Any:
-    """`num` evenly spaced values from `start` to `stop`."""
-    steps = np.arange(num) / builtins.max(num - 1 if endpoint else num, 1)
-    shape = np.broadcast_shapes(np.shape(start), np.shape(stop))
-    along = np.reshape(steps.astype(np.result_type(start, stop, np.float16)), (num, *(1,) * len(shape)))
-    return np.moveaxis(start * (1.0 - along) + stop * along, 0, axis)
+def linspace(
+    start: Any,
+    stop: Any,
+    num: int = 50,
+    endpoint: bool = True,
+    retstep: bool = False,
+    dtype: Any = None,
+    axis: int = 0,
+) -> Any:
+    """`num` evenly spaced values from `start` to `stop`; with `retstep` the step as well."""
+    share = _steps(start, stop, num, endpoint)
+    found = _finished(start * (1.0 - share) + stop * share, dtype, axis)
+    return (found, (stop - start) / (num - 1 if endpoint else num)) if retstep else found
+
+
+@equals(np.logspace)
+def logspace(
+    start: Any, stop: Any, num: int = 50, endpoint: bool = True, base: Any = 10.0, dtype: Any = None, axis: int = 0
+) -> Any:
+    """The powers of `base` whose exponents are evenly spaced."""
+    share = _steps(start, stop, num, endpoint)
+    return _finished(np.power(base, start * (1.0 - share) + stop * share), dtype, axis)
+
+
+@equals(np.geomspace)
+def geomspace(start: Any, stop: Any, num: int = 50, endpoint: bool = True, dtype: Any = None, axis: int = 0) -> Any:
+    """`num` values from `start` to `stop`, each the same multiple of the one before; both have one sign."""
+    return _finished(start * np.power(stop / start, _steps(start, stop, num, endpoint)), dtype, axis)
+
+
+@equals(np.unwrap)
+def unwrap(p: Any, discont: Any = None, axis: int = -1, *, period: Any = 2 * np.pi) -> Any:
+    """`p` with multiples of the period added, so that neighbors differ by no more than half of it."""
+    (axis,) = axes_of(p, axis, "np.unwrap")
+    steps = np.diff(p, axis=axis)
+    turns = -np.floor((steps + period / 2) / period)
+    turns = np.where((steps > 0) & (np.remainder(steps + period / 2, period) == 0), turns + 1, turns)
+    turns = np.where(np.abs(steps) < (period / 2 if discont is None else discont), 0, turns)
+    rest = p[_at(axis, slice(1, None))] + np.cumsum(turns * period, axis=axis)
+    return np.concatenate([p[_at(axis, slice(0, 1))], rest], axis=axis)

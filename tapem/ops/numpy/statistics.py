@@ -7,15 +7,16 @@ and there is no interpolation where none is needed.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from tapem.core import detach
-from tapem.errors import ArgumentError
+from tapem.errors import ArgumentError, NoRuleError
 from tapem.ops import indexing
 from tapem.ops.axes import axes_of, normal_axes
-from tapem.ops.numpy.functions import equals
+from tapem.ops.numpy.functions import equals, values_of
 
 
 def _in_order(function: str, a: Any, axis: Any) -> Any:
@@ -58,28 +59,46 @@ def _require_share(q: Any, function: str, most: float) -> None:
 
 
 @equals(np.quantile)
-def quantile(a: Any, q: Any, axis: Any = None, *, keepdims: bool = False) -> Any:
-    """Quantiles by linear interpolation between the elements in order."""
+def quantile(a: Any, q: Any, axis: Any = None, *, method: str = "linear", keepdims: bool = False) -> Any:
+    """Quantiles by any of NumPy's methods; `q` may be differentiated where the method interpolates."""
     q = np.asarray(q) if isinstance(q, list | tuple) else q
     _require_share(q, "np.quantile", 1)
-    return _quantile("np.quantile", a, q, q, axis, keepdims)
+    return _quantile("np.quantile", a, q, q, axis, method, keepdims)
 
 
 @equals(np.percentile)
-def percentile(a: Any, q: Any, axis: Any = None, *, keepdims: bool = False) -> Any:
+def percentile(a: Any, q: Any, axis: Any = None, *, method: str = "linear", keepdims: bool = False) -> Any:
     """Quantiles with q in percent."""
     q = np.asarray(q) if isinstance(q, list | tuple) else q
     _require_share(q, "np.percentile", 100)
-    return _quantile("np.percentile", a, np.true_divide(q, 100), q, axis, keepdims)
+    return _quantile("np.percentile", a, np.true_divide(q, 100), q, axis, method, keepdims)
 
 
-def _quantile(function: str, a: Any, q: Any, given: Any, axis: Any, keepdims: bool) -> Any:
+_METHODS: Mapping[str, tuple[float, float]] = {
+    "interpolated_inverted_cdf": (0, 1), "hazen": (1 / 2, 1 / 2), "weibull": (0, 0), "linear": (1, 1),
+    "median_unbiased": (1 / 3, 1 / 3), "normal_unbiased": (3 / 8, 3 / 8),
+}  # fmt: skip
+"""The methods that interpolate, by their two parameters (Hyndman and Fan, 1996)."""
+
+
+def _place(function: str, q: Any, count: Any, method: str) -> Any:
+    """Where among `count` elements in order the quantile is, as a number from 0 to count - 1."""
+    if method == "linear":
+        return q * (count - 1)
+    if method in _METHODS:
+        alpha, beta = _METHODS[method]
+        return np.clip(q * count + (alpha + q * (1 - alpha - beta) - 1), 0, count - 1)
+    plain = values_of(q, function)  # The others go in steps: the quantile of 0, 1, 2, ... is the place.
+    return np.quantile(np.arange(float(count)), plain, method=method)  # type: ignore[call-overload]
+
+
+def _quantile(function: str, a: Any, q: Any, given: Any, axis: Any, method: str, keepdims: bool) -> Any:
     """The quantiles q; in the dtype of `a` if `given`, the user's q, is a Python number."""
     ordered = _in_order(function, a, axis)
     count, rank = np.shape(ordered)[-1], np.ndim(q)
     if not count:
         raise ArgumentError(f"{function}: there is no element along axis {axis} of shape {np.shape(a)}.")
-    place = q * (count - 1)
+    place = _place(function, q, count, method)
     if np.result_type(place).kind in "iu":  # the least or the greatest element, without interpolation
         found = indexing.take(ordered, place, axis=-1)
     else:
@@ -95,12 +114,60 @@ def _between(ordered: Any, place: Any, *, weak: bool) -> Any:
     share = place - low
     low = np.clip(low.astype(np.intp), 0, count - 1)
     below, above = (indexing.take(ordered, k, axis=-1) for k in (low, np.minimum(low + 1, count - 1)))
-    if weak:
-        share = float(share)
-    # From the nearer end, as in NumPy, so that both ends are exact; with NumPy's warnings, and no others.
+    return _mixed(below, above, float(share) if weak else share)
+
+
+def _mixed(below: Any, above: Any, share: Any) -> Any:
+    """Between two elements, from the nearer one as in NumPy, so that both ends are exact; with NumPy's warnings."""
     far, step = share >= 0.5, above - below
     from_above = np.where(far, above, 0) - np.where(far, step, 0) * (1 - share)
     return np.where(far, from_above, below + step * share)
+
+
+# -- quantiles of what is not NaN --------------------------------------------------------------------------------------
+
+
+@equals(np.nanquantile)
+def nanquantile(a: Any, q: Any, axis: Any = None, *, method: str = "linear", keepdims: bool = False) -> Any:
+    """Quantiles of the elements that are not NaN; NaN where all are. Its methods are those that interpolate."""
+    q = np.asarray(q) if isinstance(q, list | tuple) else q
+    _require_share(q, "np.nanquantile", 1)
+    return _nanquantile("np.nanquantile", a, q, axis, method, keepdims)
+
+
+@equals(np.nanpercentile)
+def nanpercentile(a: Any, q: Any, axis: Any = None, *, method: str = "linear", keepdims: bool = False) -> Any:
+    """Quantiles of the elements that are not NaN, with q in percent."""
+    q = np.asarray(q) if isinstance(q, list | tuple) else q
+    _require_share(q, "np.nanpercentile", 100)
+    return _nanquantile("np.nanpercentile", a, np.true_divide(q, 100), axis, method, keepdims)
+
+
+@equals(np.nanmedian)
+def nanmedian(a: Any, axis: Any = None, *, keepdims: bool = False) -> Any:
+    """The middle element in order of those that are not NaN, or the mean of the two in the middle."""
+    return _nanquantile("np.nanmedian", a, 0.5, axis, "linear", keepdims)
+
+
+def _nanquantile(function: str, a: Any, q: Any, axis: Any, method: str, keepdims: bool) -> Any:
+    if method not in _METHODS:
+        raise NoRuleError(f"{function} with method={method!r} has no rule in tapem; it takes {', '.join(_METHODS)}.")
+    ordered = _in_order(function, a, axis)
+    rank = np.ndim(q)
+    # Every line has a number of elements of its own; NaN is behind them.
+    number = np.sum(np.logical_not(np.isnan(ordered)), axis=-1)
+    counts = np.reshape(np.maximum(number, 1).astype(a.dtype), (*np.shape(number), *(1,) * rank))
+    place = _place(function, q, counts, method)
+    low = np.floor(place)
+    share = place - low
+    lines = np.reshape(low, (*np.shape(number), -1)).astype(np.intp)
+    last = np.reshape(counts, (*np.shape(number), 1)).astype(np.intp) - 1
+    shape = np.shape(place)
+    below, above = (
+        np.reshape(np.take_along_axis(ordered, np.minimum(k, last), axis=-1), shape) for k in (lines, lines + 1)
+    )
+    found = np.where(below == above, below, _mixed(below, above, share))
+    return _kept(np.moveaxis(found, range(-rank, 0), range(rank)), a, axis, keepdims, np.shape(q))
 
 
 @equals(np.ptp)

@@ -1,0 +1,99 @@
+"""Counts by weights, and the covariance of variables.
+
+Which bin an element is in does not change with it: a histogram is linear in the weights, and constant in the elements.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from tapem.errors import ArgumentError
+from tapem.ops.indexing import scatter_add
+from tapem.ops.numpy.functions import equals, values_of
+
+
+@equals(np.bincount)
+def bincount(x: Any, /, weights: Any = None, minlength: int = 0) -> Any:
+    """For each number how often it is in `x`, or the sum of its elements' weights."""
+    numbers = x if isinstance(x, list | tuple) else values_of(x, "np.bincount")
+    if weights is None:
+        return np.bincount(numbers, minlength=minlength)
+    counts = np.bincount(numbers, minlength=minlength)  # raises if they are no counting numbers
+    return _weighed(np.asarray(numbers), weights, len(counts))
+
+
+def _weighed(places: Any, weights: Any, count: int) -> Any:
+    """The sum of the weights at each place, as float64."""
+    return scatter_add(np.zeros(count), places, weights.astype(np.float64), axis=0)
+
+
+def _edges(a: Any, bins: Any, limits: Any, weights: Any) -> Any:
+    plain = values_of(a, "np.histogram")
+    bins = values_of(bins, "np.histogram") if hasattr(bins, "node") else bins
+    # Only a rule, given by name, looks at the weights, and NumPy refuses them there.
+    return np.histogram_bin_edges(plain, bins, limits, weights if isinstance(bins, str) else None)
+
+
+equals(np.histogram_bin_edges)(lambda a, bins=10, range=None, weights=None: _edges(a, bins, range, weights))
+
+
+@equals(np.histogram)
+def histogram(a: Any, bins: Any = 10, range: Any = None, density: Any = None, weights: Any = None) -> Any:
+    """How many elements are in each bin, or the sum of their weights; and the edges of the bins, as constants."""
+    edges, plain = _edges(a, bins, range, weights), np.ravel(values_of(a, "np.histogram"))
+    if weights is None:
+        return np.histogram(plain, edges, density=density)
+    if np.shape(weights) != np.shape(a):
+        raise ArgumentError(f"np.histogram: the weights are {np.shape(weights)}, the elements {np.shape(a)}.")
+    place = np.searchsorted(edges, plain, side="right") - 1
+    place = np.where(plain == edges[-1], len(edges) - 2, place)
+    inside = np.flatnonzero((plain >= edges[0]) & (plain <= edges[-1]))
+    counts = _weighed(place[inside], np.ravel(weights)[inside], len(edges) - 1)
+    return (counts / np.sum(counts) / np.diff(edges) if density else counts), edges
+
+
+@equals(np.cov)
+def cov(
+    m: Any,
+    y: Any = None,
+    rowvar: bool = True,
+    bias: bool = False,
+    ddof: int | None = None,
+    fweights: Any = None,
+    aweights: Any = None,
+    *,
+    dtype: Any = None,
+) -> Any:
+    """The covariance matrix of variables, which are rows, or columns without `rowvar`."""
+    rows = _rows(m, rowvar) if y is None else np.concatenate([_rows(m, rowvar), _rows(y, rowvar)], axis=0)
+    rows = rows if dtype is None else rows.astype(dtype)
+    ddof = (0 if bias else 1) if ddof is None else ddof
+    weights = fweights if aweights is None else aweights if fweights is None else fweights * aweights
+    if weights is None:
+        total = np.shape(rows)[1]
+        mean, freedom = np.mean(rows, axis=1, keepdims=True), total - ddof
+        weighted = rows - mean
+    else:
+        weights = np.asarray(weights) if isinstance(weights, list | tuple) else weights
+        total = np.sum(weights)
+        mean = np.expand_dims(np.sum(rows * weights, axis=1) / total, 1)
+        freedom = total - (ddof * np.sum(weights * aweights) / total if aweights is not None else ddof)
+        weighted = (rows - mean) * weights
+    return np.squeeze(np.matmul(weighted, (rows - mean).T) / freedom)
+
+
+def _rows(m: Any, rowvar: bool) -> Any:
+    m = np.asarray(m) if isinstance(m, list | tuple) else m
+    return np.atleast_2d(m) if rowvar or np.ndim(m) < 2 else m.T
+
+
+@equals(np.corrcoef)
+def corrcoef(x: Any, y: Any = None, rowvar: bool = True, *, dtype: Any = None) -> Any:
+    """The correlation coefficients of variables, within [-1, 1]."""
+    c = np.cov(x, y, rowvar, dtype=dtype)
+    if np.ndim(c) == 0:
+        return c / c
+    deviation = np.sqrt(np.diag(c))
+    return np.clip(c / deviation[:, None] / deviation[None, :], -1, 1)

@@ -1,0 +1,108 @@
+"""NumPy's functions of polynomials, whose coefficients are given from the highest power down."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from tapem.core import ShapeDtype
+from tapem.errors import ArgumentError, NoRuleError
+from tapem.ops.numpy.functions import equals
+
+
+def _line(p: Any) -> Any:
+    return np.atleast_1d(np.asarray(p) if isinstance(p, list | tuple | int | float) else p)
+
+
+@equals(np.polyval)
+def polyval(p: Any, x: Any) -> Any:
+    """The value of a polynomial, with its highest coefficient first, by Horner's rule."""
+    y = np.zeros(np.shape(x), ShapeDtype.of(x).dtype)
+    for k in range(np.shape(p)[0]):
+        y = y * x + p[k]
+    return y
+
+
+def _added(a1: Any, a2: Any, sign: int) -> Any:
+    a1, a2 = _line(a1), _line(a2)
+    count = max(np.shape(a1)[0], np.shape(a2)[0])
+    first, second = (np.pad(a, (count - np.shape(a)[0], 0)) for a in (a1, a2))
+    return first + second if sign > 0 else first - second
+
+
+equals(np.polyadd)(lambda a1, a2: _added(a1, a2, 1))
+equals(np.polysub)(lambda a1, a2: _added(a1, a2, -1))
+
+
+@equals(np.polymul)
+def polymul(a1: Any, a2: Any) -> Any:
+    """The product of two polynomials."""
+    a1, a2 = _line(a1), _line(a2)
+    count = np.shape(a1)[0]
+    shifted = [np.pad(a1[i] * a2, (i, count - 1 - i)) for i in range(count)]
+    return np.sum(np.stack(shifted), axis=0)
+
+
+@equals(np.polyder)
+def polyder(p: Any, m: int = 1) -> Any:
+    """The m-th derivative of a polynomial."""
+    if m < 0:
+        raise ArgumentError(f"np.polyder: m={m}, but a derivative is taken 0 times or more.")
+    p = _line(p)
+    for _ in range(m):
+        p = p[:-1] * np.arange(np.shape(p)[0] - 1, 0, -1)
+    return p
+
+
+@equals(np.polyint)
+def polyint(p: Any, m: int = 1, k: Any = None) -> Any:
+    """The m-th antiderivative of a polynomial; `k` has the constants of integration, 0 by default."""
+    if m < 0:
+        raise ArgumentError(f"np.polyint: m={m}, but an antiderivative is taken 0 times or more.")
+    p, constants = _line(p), _line(np.zeros(m) if k is None else k)
+    constants = np.broadcast_to(constants, (m,)) if np.shape(constants) == (1,) else constants
+    for i in range(m):
+        p = np.concatenate([p / np.arange(np.shape(p)[0], 0, -1), constants[i : i + 1]])
+    return p
+
+
+@equals(np.poly)
+def poly(seq_of_zeros: Any) -> Any:
+    """The polynomial that has these zeros."""
+    if np.ndim(seq_of_zeros) != 1:
+        raise NoRuleError("np.poly of a matrix has no rule in tapem, since it needs eigenvalues that may be complex.")
+    coefficients = np.ones(1)
+    for i in range(np.shape(seq_of_zeros)[0]):
+        coefficients = np.append(coefficients, 0.0) - seq_of_zeros[i] * np.append(np.zeros(1), coefficients)
+    return coefficients
+
+
+@equals(np.polydiv)
+def polydiv(u: Any, v: Any) -> Any:
+    """The quotient and the remainder of two polynomials, by long division."""
+    u, v = _line(u), _line(v)
+    n, m = np.shape(u)[0], np.shape(v)[0]
+    if n < m:
+        return np.zeros(1), u
+    quotient: list[Any] = []
+    for i in range(n - m + 1):
+        quotient.append(u[i] / v[0])
+        u = u - np.pad(quotient[-1] * v, (i, n - m - i))
+    return np.stack(quotient), u[n - m + 1 :] if m > 1 else u[-1:] * 0.0
+
+
+@equals(np.polyfit)
+def polyfit(x: Any, y: Any, deg: int, rcond: Any = None, *, w: Any = None) -> Any:
+    """The polynomial that fits the points best, weighted by `w`: the least sum of squares."""
+    weight = np.ones(np.shape(x)[0]) if w is None else w
+    columns = np.vander(x, deg + 1) * np.expand_dims(weight, -1)
+    right = y * (weight if np.ndim(y) == 1 else np.expand_dims(weight, -1))
+    scale = np.sqrt(np.sum(columns * columns, axis=0))
+    found = _least_squares(columns / scale, right)
+    return found / (scale if np.ndim(y) == 1 else np.expand_dims(scale, -1))
+
+
+def _least_squares(columns: Any, right: Any) -> Any:
+    q, r = np.linalg.qr(columns)
+    return np.linalg.solve(r, q.T @ right)
