@@ -125,8 +125,6 @@ def test_a_mapped_mask_is_refused_where_it_would_decide_a_shape() -> None:
 @pytest.mark.parametrize(
     ("call", "text"),
     [
-        (lambda z: np.pad(z, 1, mode="reflect", reflect_type="odd"), "np.pad with reflect_type=... has no rule"),
-        (lambda z: np.pad(z, 1, mode="linear_ramp", end_values=3), "np.pad with end_values=... has no rule"),
         (lambda z: np.einsum("ij->i", z, dtype=np.float32), "np.einsum with dtype=... has no rule in tapem"),
     ],
 )
