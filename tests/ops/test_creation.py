@@ -62,3 +62,18 @@ def test_what_does_not_fit_together_is_refused():
         tm.grad(lambda x: np.sum(np.array([x, x[:2]], like=x)))(X)
     with pytest.raises(tm.ArgumentError, match=r"copy=False\): x is float64, so it is copied"):
         tm.grad(lambda x: np.sum(np.array(x, np.float32, copy=False, like=x)))(X)
+
+
+def test_an_array_is_made_anew_and_asarray_gives_what_it_was_given():
+    """What is made under no_grad is cut off; what is only handed on is not."""
+
+    def f(make: Callable[..., Any]) -> Any:
+        def inside(x: Any) -> Any:
+            with tm.no_grad():
+                made = make(x, like=x)
+            return np.sum(made * x)
+
+        return tm.grad(inside)(X)
+
+    np.testing.assert_array_equal(f(np.array), X)
+    np.testing.assert_array_equal(f(np.asarray), 2 * X)
