@@ -68,6 +68,12 @@ class Operators(Generic[R]):
     def __rfloordiv__(self, other: Any) -> R:
         return UFUNCS[np.floor_divide](other, self)
 
+    def __divmod__(self, other: Any) -> tuple[R, R]:
+        return self // other, self % other
+
+    def __rdivmod__(self, other: Any) -> tuple[R, R]:
+        return other // self, other % self
+
     def __matmul__(self, other: Any) -> R:
         return UFUNCS[np.matmul](self, other)
 

@@ -60,7 +60,7 @@ def behind_batch(axis: Any, ndim: int) -> tuple[int, ...]:
 
 
 def refuse_axis_of_scalar(x: Any, axis: Any) -> None:
-    """Raise AxisError for any axis of a 0-d value; NumPy accepts axes 0 and -1 there, for compatibility."""
+    """Raise AxisError for any axis of a 0-d value, where some of NumPy's functions let 0 and -1 pass."""
     if axis is not None and np.ndim(x) == 0:
         normal_axes(axis, 0)
 
@@ -74,7 +74,7 @@ def restore(value: Any, x: Any, axis: Any, keepdims: bool) -> Any:
     if keepdims:
         return value
     shape = np.shape(x)
-    if axis is None:
+    if axis is None or not shape:
         return np.reshape(value, (1,) * len(shape))
     kept = list(shape)
     for a in as_tuple(axis):
@@ -110,5 +110,7 @@ def batch_reduction(
 ) -> Any:
     """The batch rule of an op that works along the axes `axis`; None means all."""
     values = all_mapped(size, inputs, mapped)
-    axes = tuple(a + 1 for a in normal_axes(static["axis"], np.ndim(values[0]) - 1))
+    rank = np.ndim(values[0]) - 1
+    # As in NumPy a number may have been given axis 0 or -1, which it does not have.
+    axes = tuple(a + 1 for a in normal_axes(static["axis"], rank)) if rank else ()
     return op(*values, **{**static, "axis": axes})

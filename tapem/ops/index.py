@@ -79,7 +79,7 @@ def _text(part: Part) -> str:
 def take_apart(index: Any) -> tuple[Index, list[Any]]:
     """Split a user's index into an `Index` and its arrays.
 
-    Raises ArgumentError for a single bool, which NumPy reads as an array without axes.
+    Raises ArgumentError for a single bool among other indices, which NumPy reads as an array without axes.
 
     >>> take_apart((slice(1, None), [2, 0], None))
     ([1:, array, None], [array([2, 0])])
@@ -105,8 +105,8 @@ def _part_of(item: Any) -> tuple[Part, Any]:
         number: Any = np.asarray(item)
         if number.dtype == bool:
             raise ArgumentError(
-                f"getitem(x, index): the index {item} is a single bool. Index with a mask of the shape of x, or select "
-                "with np.where(condition, a, b)."
+                f"getitem(x, index): the index {item} is a single bool beside others. Index with a mask of the shape "
+                "of x, or select with np.where(condition, a, b)."
             )
         if number.dtype.kind in "iu":
             return int(number), None

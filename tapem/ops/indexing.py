@@ -157,6 +157,9 @@ def getitem(x: Any, index: Any) -> Any:
     kind = type(index)
     if kind is int or kind is slice:
         return gather(x, at=Index((index,)))
+    if kind is bool or kind is np.bool_:  # an array without axes, as in NumPy: a new axis of size 1 or 0
+        alone = gather(x, at=Index((None,)))
+        return alone if index else gather(alone, at=Index((slice(0, 0),)))
     at, arrays = take_apart(index)
     return gather(x, *arrays, at=at)
 

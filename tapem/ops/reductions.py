@@ -71,7 +71,6 @@ def sum(x: T, axis: Axis = None, keepdims: bool = False) -> T:
     >>> sum(np.array([[1.0, 2.0], [3.0, 4.0]]), axis=0)
     array([4., 6.])
     """
-    refuse_axis_of_scalar(x, axis)
     return _add(x, axis, None, None, keepdims)
 
 
@@ -136,7 +135,6 @@ def max(x: T, axis: Axis = None, keepdims: bool = False) -> T:
     >>> max(np.array([[1.0, 4.0], [3.0, 2.0]]), axis=1)
     array([4., 3.])
     """
-    refuse_axis_of_scalar(x, axis)
     return _maximum(x, axis, None, None, keepdims)
 
 
@@ -149,7 +147,6 @@ def min(x: T, axis: Axis = None, keepdims: bool = False) -> T:
     >>> min(np.array([[1.0, 4.0], [3.0, 2.0]]), axis=1)
     array([1., 2.])
     """
-    refuse_axis_of_scalar(x, axis)
     return _minimum(x, axis, None, None, keepdims)
 
 
@@ -219,7 +216,7 @@ def product_of_others(x: Any, axis: Any) -> Any:
     >>> product_of_others(np.array([2.0, 0.0, 5.0]), 0)
     array([ 0., 10.,  0.])
     """
-    axes = normal_axes(axis, np.ndim(x))
+    axes = normal_axes(axis, np.ndim(x)) if np.ndim(x) else ()
     if len(axes) == 1:
         before = cumprod(shift(x, axis=axes[0], fill=1.0), axis=axes[0])
         after = cumprod(shift(np.flip(x, axes), axis=axes[0], fill=1.0), axis=axes[0])
@@ -246,7 +243,6 @@ def prod(x: T, axis: Axis = None, keepdims: bool = False) -> T:
     >>> prod(np.array([[1.0, 2.0], [3.0, 4.0]]), axis=1)
     array([ 2., 12.])
     """
-    refuse_axis_of_scalar(x, axis)
     return _multiply(x, axis, None, None, keepdims)
 
 

@@ -29,7 +29,7 @@ def _behind_batch(
     """Search the same axes of every example, which are one further to the right, behind the batch axis."""
     (x,) = inputs
     shape = np.shape(x)[1:]
-    axis = static["axis"]
+    axis = static["axis"] if shape else None  # of a number NumPy takes axes 0 and -1 as None
     if type(axis) is tuple:
         return op(x, **{**static, "axis": tuple(1 + a % len(shape) for a in axis)})
     if axis is not None:
@@ -59,7 +59,6 @@ def argmax(x: T, axis: int | None = None, keepdims: bool = False) -> Int[Tensor,
     >>> argmax(np.array([[1.0, 3.0], [4.0, 2.0]]), axis=1)
     array([1, 0])
     """
-    refuse_axis_of_scalar(x, axis)
     return np.asarray(np.argmax(x, axis=axis, keepdims=keepdims))
 
 
@@ -72,7 +71,6 @@ def argmin(x: T, axis: int | None = None, keepdims: bool = False) -> Int[Tensor,
     >>> argmin(np.array([[1.0, 3.0], [4.0, 2.0]]), axis=1)
     array([0, 1])
     """
-    refuse_axis_of_scalar(x, axis)
     return np.asarray(np.argmin(x, axis=axis, keepdims=keepdims))
 
 
@@ -98,7 +96,6 @@ def count_nonzero(x: T, axis: Axis = None, keepdims: bool = False) -> Int[Tensor
     >>> count_nonzero(np.array([[1.0, 0.0], [4.0, 2.0]]), axis=0)
     array([2, 1])
     """
-    refuse_axis_of_scalar(x, axis)
     return np.asarray(np.count_nonzero(x, axis=axis, keepdims=keepdims))
 
 
@@ -111,7 +108,6 @@ def any(x: T, axis: Axis = None, keepdims: bool = False) -> Bool[Tensor, "..."]:
     >>> any(np.array([[True, False], [False, False]]), axis=1)
     array([ True, False])
     """
-    refuse_axis_of_scalar(x, axis)
     return np.any(x, axis=axis, keepdims=keepdims)
 
 
@@ -124,5 +120,4 @@ def all(x: T, axis: Axis = None, keepdims: bool = False) -> Bool[Tensor, "..."]:
     >>> all(np.array([[True, False], [True, True]]), axis=1)
     array([False,  True])
     """
-    refuse_axis_of_scalar(x, axis)
     return np.all(x, axis=axis, keepdims=keepdims)

@@ -83,7 +83,9 @@ def flatten(x: T) -> Num[Tensor, "size"]:
 def _batch_squeeze(op: Primitive, size: int, inputs: Inputs, mapped: Mapped, static: Static) -> Any:
     (x,) = inputs
     axis, shape = static["axis"], np.shape(x)[1:]
-    chosen = tuple(a for a, n in enumerate(shape) if n == 1) if axis is None else normal_axes(axis, len(shape))
+    chosen = (
+        tuple(a for a, n in enumerate(shape) if n == 1) if axis is None or not shape else normal_axes(axis, len(shape))
+    )
     return op(x, axis=tuple(a + 1 for a in chosen))
 
 
@@ -96,7 +98,6 @@ def squeeze(x: T, axis: Axis = None) -> T:
     >>> squeeze(np.ones((1, 3, 1)), axis=0).shape
     (3, 1)
     """
-    refuse_axis_of_scalar(x, axis)
     return np.squeeze(x, axis=axis)
 
 

@@ -104,6 +104,10 @@ MORE: dict[Any, list[Case]] = {
         (lambda x: np.digitize(x, EDGES[::-1], right=True) * x, X),
     ],
     np.argpartition: [(lambda x: x[np.argpartition(x, 3)[-1:]], V)],
+    np.partition: [
+        (lambda x: np.sort(np.partition(x, (1, 2), axis=1), axis=1), X),
+        (lambda x: np.partition(x, 5, axis=None)[5], X),
+    ],
     np.lexsort: [(lambda x: np.lexsort((x, NUMBERS)) * x, V)],
     np.nanargmax: [(lambda x: np.nanargmax(x, axis=1)[:, None] * x, X), (lambda x: np.nanargmax(x) * x, X)],
     np.nanargmin: [(lambda x: np.nanargmin(x, axis=0, keepdims=True) * x, X)],

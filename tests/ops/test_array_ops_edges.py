@@ -200,7 +200,7 @@ X = np.ones((2, 3))
     [
         (lambda: r.sum(X, axis=2), ArgumentError, "sum(x): axis 2 is out of bounds for array of dimension 2"),
         (lambda: r.sum(X, axis=(0, -2)), ArgumentError, "sum(x): duplicate value in 'axis'"),
-        (lambda: r.sum(1.0, axis=0), ArgumentError, "sum(x): axis 0 is out of bounds for array of dimension 0"),
+        (lambda: r.sum(1.0, axis=1), ArgumentError, "sum(x): axis 1 is out of bounds for array of dimension 0"),
         (lambda: r.mean(X, axis=-3), ArgumentError, "mean(x): axis -3 is out of bounds"),
         (lambda: r.prod(X, axis=(1, 1)), ArgumentError, "prod(x): duplicate value in 'axis'"),
         (lambda: r.max(X, axis=(0, 0)), ArgumentError, "max(x): duplicate value in 'axis'"),
@@ -230,7 +230,7 @@ X = np.ones((2, 3))
         (lambda: shaping.swapaxes(X, 0, 2), ArgumentError, "swapaxes(x): axis2: axis 2 is out of bounds"),
         (lambda: shaping.moveaxis(X, (0, 0), (0, 1)), ArgumentError, "moveaxis(x): repeated axis in `source` argument"),
         (lambda: shaping.squeeze(X, axis=0), ArgumentError, "squeeze(x): cannot select an axis to squeeze out"),
-        (lambda: shaping.squeeze(1.0, axis=0), ArgumentError, "squeeze(x): axis 0 is out of bounds"),
+        (lambda: shaping.squeeze(1.0, axis=1), ArgumentError, "squeeze(x): axis 1 is out of bounds"),
         (lambda: shaping.expand_dims(X, (0, 0)), ArgumentError, "expand_dims(x): repeated axis"),
         (lambda: shaping.broadcast_to(X, (2, 4)), ArgumentError, "broadcast_to(x): operands could not be broadcast"),
         (lambda: shaping.flip(X, (0, 0)), ArgumentError, "flip(x): repeated axis"),

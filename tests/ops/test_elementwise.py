@@ -380,7 +380,7 @@ def test_refusals() -> None:
     refused(DTypeError, "'nonsense' is not a dtype", casting.astype, 1.0, "nonsense")
     refused(DTypeError, "complex128 is not a dtype of real numbers", casting.astype, 1.0, complex)
     refused(ArgumentError, "axis 2 is out of bounds", searching.argmax, np.ones((2, 3)), axis=2)
-    refused(ArgumentError, "axis 0 is out of bounds", searching.argmax, np.array(1.0), axis=0)
+    refused(ArgumentError, "axis 1 is out of bounds", searching.argmax, np.array(1.0), axis=1)
     refused(ArgumentError, "empty sequence", searching.argmin, np.ones(0))
     refused(ArgumentError, "duplicate value in 'axis'", searching.any, np.ones((2, 2)), axis=(0, 0))
     refused(ArgumentError, "kind", searching.argsort, np.ones(2), kind="nonsense")

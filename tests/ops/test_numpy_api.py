@@ -357,7 +357,7 @@ def test_every_known_function_is_tried() -> None:
 UNKNOWN = """
 angle busday_count busday_offset convolve correlate datetime_as_string frombuffer fromfile fromiter fromstring
 histogram2d
-histogramdd i0 is_busday partition require roots save savetxt savez savez_compressed sort_complex linalg.eig
+histogramdd i0 is_busday require roots save savetxt savez savez_compressed sort_complex linalg.eig
 linalg.eigvals linalg.pinv lib.scimath.arccos lib.scimath.arcsin lib.scimath.arctanh lib.scimath.log lib.scimath.log10
 lib.scimath.log2 lib.scimath.logn lib.scimath.power lib.scimath.sqrt
 """

@@ -174,3 +174,34 @@ def test_refused(f: Any, error: type[Exception], text: str) -> None:
 def test_whatever_lies_in_an_empty_border_is_not_differentiated() -> None:
     value, pullback = tm.vjp(lambda x: np.pad(x, 1, mode="empty")[1:-1], V)
     assert (value == V).all() and (pullback(V)[0] == V).all()
+
+
+@pytest.mark.parametrize("axis", [0, -1])
+@pytest.mark.parametrize(
+    "f",
+    [np.sum, np.prod, np.max, np.min, np.ptp, np.any, np.all, np.argmax, np.argmin, np.count_nonzero, np.squeeze],
+)
+def test_a_number_has_axes_0_and_minus_1_where_numpy_gives_it_them(f: Any, axis: int) -> None:
+    x = np.float64(0.7)
+    judge_value_and_gradient(lambda x: f(x, axis=axis) * x, x)
+    judge_vmap(lambda x: f(x, axis=axis) * x, np.array(0.7))
+    for wrong in (1, -2, (0,), (-1,)):
+        with pytest.raises(tm.TapeError):
+            tm.grad(lambda x, wrong=wrong: f(x, axis=wrong) * x)(x)
+
+
+def test_quotient_and_remainder_at_once() -> None:
+    for f in (lambda x: np.stack(divmod(3 * x, 0.4)), lambda x: np.stack(divmod(2.0, x))):
+        judge_value_and_gradient(f, X)
+        judge_vmap(f, X)
+
+
+def test_flat_is_one_line() -> None:
+    judge_value_and_gradient(lambda x: np.stack([v * v for v in x.flat]) * x.flat[3], X)
+
+
+@pytest.mark.parametrize("index", [True, False, np.True_, np.False_])
+def test_a_single_bool_is_a_new_axis(index: Any) -> None:
+    for x in (X, np.float64(0.5)):
+        judge_value_and_gradient(lambda x: x[index], np.asarray(x))
+    np.testing.assert_array_equal(tm.vmap(lambda x: x[index])(X), X[:, None][:, : int(index)])

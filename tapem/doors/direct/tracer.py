@@ -263,6 +263,11 @@ class Tracer(Handle, Operators["Tracer"]):
         """The last two axes exchanged."""
         return FUNCTIONS[np.matrix_transpose](self)
 
+    @property
+    def flat(self) -> Tracer:
+        """The elements in one line, to be iterated over and indexed."""
+        return FUNCTIONS[np.ravel](self)
+
     def astype(self, dtype: Any, copy: bool = True) -> Tracer:
         """The same values in another dtype."""
         return FUNCTIONS[np.astype](self, dtype)

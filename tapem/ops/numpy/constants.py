@@ -79,11 +79,18 @@ def digitize(x: Any, bins: Any, right: bool = False) -> Any:
 
 
 @equals(np.argpartition)
-def argpartition(a: Any, kth: Any, axis: int | None = -1, kind: str = "introselect", order: None = None) -> Any:
+def argpartition(a: Any, kth: Any, axis: int | None = -1, kind: Any = "introselect", order: None = None) -> Any:
     """The order that puts the k-th elements in their places; inside vmap it is the whole order."""
     if known(a):
-        return np.argpartition(detach(a), kth, axis, kind, order)  # type: ignore[arg-type]
+        return np.argpartition(detach(a), kth, axis, kind, order)
     return np.argsort(a, axis=axis)
+
+
+@equals(np.partition)
+def partition(a: Any, kth: Any, axis: int | None = -1, kind: Any = "introselect", order: None = None) -> Any:
+    """The elements with the k-th ones in their places; inside vmap all are."""
+    a, axis = (np.ravel(a), 0) if axis is None else (a, axis)
+    return np.take_along_axis(a, np.argpartition(a, kth, axis, kind, order), axis)
 
 
 @equals(np.lexsort)
