@@ -13,6 +13,7 @@ from tapem.core.names import (
     FUNCTIONS,
     METHODS,
     OPS,
+    SCIPY,
     UFUNCS,
     enter,
     enter_function,
@@ -22,6 +23,7 @@ from tapem.core.names import (
     enter_ufunc,
     enter_whole,
     name_of,
+    ufunc_handler,
 )
 from tapem.core.node import (
     LEAF,
@@ -67,7 +69,7 @@ from tapem.core.wellformed import check
 
 __all__ = [
     "ARRAY_API", "ATTRIBUTES", "CONTEXT", "FUNCTIONS", "LEAF", "METHODS", "NAMESPACE", "NOTHING", "NO_LEAF",
-    "ONE_LEAF", "OPS", "UFUNCS", "Array", "DType", "GivenRule", "Handle", "Immutable", "Node", "Primitive",
+    "ONE_LEAF", "OPS", "SCIPY", "UFUNCS", "Array", "DType", "GivenRule", "Handle", "Immutable", "Node", "Primitive",
     "RecordingContext", "Rule", "Rules", "Scalar", "Shape", "ShapeDtype", "Static", "Structure", "TangentDoor",
     "Watcher", "abstract_evaluate", "all_half", "boundary", "check", "constant", "constant_text", "detach",
     "differences", "enter", "enter_function", "enter_method", "enter_options", "enter_refusal", "enter_ufunc",
@@ -75,5 +77,6 @@ __all__ = [
     "leaves_like", "leaves_or_none", "linear_in_all", "listing", "name_of", "narrow", "new_context", "new_node",
     "node_line", "node_type", "note", "pick", "prepared", "quietly", "read_only", "recorded", "register_door",
     "renamed_names", "renamed_parameters", "run", "set_back", "setter", "shorten", "shown", "snapshot", "taken",
-    "tree_differences", "tree_flatten", "tree_leaves", "tree_map", "tree_shapes", "tree_unflatten", "unstack", "wide",
+    "tree_differences", "tree_flatten", "tree_leaves", "tree_map", "tree_shapes", "tree_unflatten", "ufunc_handler",
+    "unstack", "wide",
 ]  # fmt: skip

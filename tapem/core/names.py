@@ -9,6 +9,7 @@ Arguments are matched by NumPy's names for them. An option that is not known her
 from __future__ import annotations
 
 import functools
+import importlib
 import inspect
 import sys
 from collections.abc import Callable, Mapping
@@ -21,6 +22,7 @@ from tapem.core.hints import scipys
 from tapem.core.primitive import Primitive
 from tapem.core.ufunc_methods import accumulating, every_pair, reducing, reducing_at
 from tapem.errors import ArgumentError, MutationError, NoRuleError
+from tapem.types import signature_of
 
 Handler: TypeAlias = Callable[..., Any]
 
@@ -42,6 +44,19 @@ ARRAY_API: dict[str | None, ModuleType] = {}
 
 OPTIONS: dict[Callable[..., Any], Handler] = {}
 """From a NumPy function to the handler of those calls that give an option which its op does not have."""
+
+
+SCIPY = "tapem.ops.scipy"
+"""The module that enters SciPy's ufuncs by being imported, which waits until one of them is met."""
+
+
+def ufunc_handler(ufunc: np.ufunc) -> Handler | None:
+    """What computes a ufunc; None if nobody entered it."""
+    handler = UFUNCS.get(ufunc)
+    if handler is None and scipys(ufunc):
+        importlib.import_module(SCIPY)
+        handler = UFUNCS.get(ufunc)
+    return handler
 
 
 def name_of(function: Callable[..., Any]) -> str:
@@ -163,7 +178,7 @@ class Adapted:
     @functools.cached_property
     def plan(self) -> Plan:
         """How arguments are passed to the handler."""
-        theirs, ours = inspect.signature(self.function).parameters, inspect.signature(self.handler).parameters
+        theirs, ours = signature_of(self.function).parameters, inspect.signature(self.handler).parameters
         direct = _direct(list(theirs.values()), list(ours.values()), self.handler)
         renamed = dict(zip(list(theirs)[:direct], ours, strict=False))
         open_ended = any(parameter.kind is parameter.VAR_KEYWORD for parameter in theirs.values())

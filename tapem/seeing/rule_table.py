@@ -12,7 +12,7 @@ from types import ModuleType
 from typing import NamedTuple
 
 from tapem import ops
-from tapem.core import Primitive, is_several, name_of
+from tapem.core import SCIPY, Primitive, is_several, name_of
 from tapem.ops import batch_elementwise
 from tapem.seeing.rule_source import partials_of, source_of
 
@@ -133,11 +133,15 @@ def rule_table(*packages: ModuleType) -> RuleTable:
 
 
 def ops_of(*packages: ModuleType) -> Iterator[Primitive]:
-    """Yield every op that the modules of some packages declare, once, in the order of the files."""
+    """Yield every op that the modules of some packages declare, once, in the order of the files.
+
+    Those of SciPy's ufuncs wait until SciPy is used; their package, `tapem.ops.scipy`, is asked for by itself.
+    """
     seen: set[int] = set()
     for package in packages:
         names = [module.name for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}.")]
-        for module in map(importlib.import_module, [*names, package.__name__]):
+        late = SCIPY if not package.__name__.startswith(SCIPY) else " "
+        for module in map(importlib.import_module, [*(n for n in names if not n.startswith(late)), package.__name__]):
             for value in vars(module).values():
                 if isinstance(value, Primitive) and id(value) not in seen:
                     seen.add(id(value))

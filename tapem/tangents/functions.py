@@ -16,6 +16,7 @@ from tapem.tangents.algebra import add, divide, product
 from tapem.tangents.composite import Composite, map_fields
 from tapem.tangents.symbols import ALGEBRA, AbstractZero, One, Operand, Symbol, Tangent, leaves, unanswered
 from tapem.tangents.thunks import computed, force, forced
+from tapem.types import present
 
 Meaning: TypeAlias = Callable[..., Operand]
 
@@ -154,7 +155,7 @@ ALGEBRA.update({function: zero_wherever(function) for function in PRODUCTS})
 ALGEBRA.update({function: through(function, kinds=Symbol) for function in MOVES})
 ALGEBRA.update({function: through(function, position) for function, position in LINEAR_IN.items()})
 ALGEBRA.update({ufunc: through(ufunc) for ufunc in UNARY})
-ALGEBRA.update({ufunc: zero_wherever(ufunc) for ufunc in (np.vecdot, np.matvec, np.vecmat)})
+ALGEBRA.update({ufunc: zero_wherever(ufunc) for ufunc in (np.vecdot, *present("matvec", "vecmat"))})
 ALGEBRA.update({np.positive: through(np.positive, kinds=Symbol), np.divide: divide})
 ALGEBRA.update(
     {

@@ -14,7 +14,6 @@ import numpy as np
 
 from tapem.core import (
     FUNCTIONS,
-    UFUNCS,
     GivenRule,
     Primitive,
     ShapeDtype,
@@ -22,6 +21,7 @@ from tapem.core import (
     leaves_like,
     tree_flatten,
     tree_unflatten,
+    ufunc_handler,
 )
 from tapem.errors import ArgumentError, TapeError
 from tapem.ops import batch_elementwise, declare
@@ -103,7 +103,7 @@ def with_rule(op: Callable[..., Any], kind: str) -> Callable[..., Any] | None:
     An op that is declared as not differentiable, such as `sign`, has one: its derivative is zero.
     """
     if not isinstance(op, Primitive):
-        handler = UFUNCS.get(op) if isinstance(op, np.ufunc) else FUNCTIONS.get(op)
+        handler = ufunc_handler(op) if isinstance(op, np.ufunc) else FUNCTIONS.get(op)
         if not isinstance(handler, Primitive):
             return None if op in IN_PLACE else handler
         op = handler

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 import tapem as tm
 from tapem.core.primitive import Primitive
 from tapem.ops.index import Index
+from tests.tables import special
 from tests.test_table import INDIRECT, primitives
 
 EXAMPLES = 3
@@ -74,7 +75,15 @@ def channels_and_moments(x: Any, gamma: Any, beta: Any, mean: Any, variance: Any
     return *channels(x, gamma, beta, mean), np.exp(variance)
 
 
+def of_special(name: str) -> Any:
+    """Numbers at which a function of SciPy is defined, in the shapes that were drawn."""
+    given = special.arguments(name)
+    return lambda *xs: tuple(np.resize(x, np.shape(drawn)) for x, drawn in zip(given, xs, strict=True))
+
+
 WANTS: dict[str, dict[str, Any]] = {
+    **{name: {"prepare": of_special(name)} for name in special.ARGUMENTS},
+    "polygamma": {"prepare": of_special("psi"), "n": st.sampled_from([0, 1, 2])},
     **{name: {"prepare": no_zero_last, "power": st.sampled_from([0.5, 2.0])} for name in ("odd_power", "even_power")},
     "cast": {"dtype": np.dtype(np.float64)},
     "discretize": {"dtype": np.dtype(np.int64)},

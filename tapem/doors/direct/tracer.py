@@ -33,6 +33,7 @@ from tapem.core import (
     pick,
     recorded,
     register_door,
+    ufunc_handler,
     unstack,
 )
 from tapem.doors.direct.recorder import Recorder, current_recorder
@@ -195,7 +196,7 @@ class Tracer(Handle, Operators["Tracer"]):
                 "array), which a tracer's value cannot be. Write y = y + x instead of y += x."
             )
         if method == "__call__":
-            op = UFUNCS.get(ufunc)
+            op = ufunc_handler(ufunc)
             if op is not None and not options:
                 return op(*inputs)
         else:

@@ -20,6 +20,7 @@ from tapem.errors import ArgumentError, ConcretizationError
 from tapem.ops import casting, indexing, joining, selection
 from tapem.ops.axes import axes_of
 from tapem.ops.einsum import einsum
+from tapem.types import present
 
 MISSING: Any = inspect.signature(np.diff).parameters["prepend"].default
 """NumPy's default where None has a meaning."""
@@ -254,7 +255,7 @@ equals(np.hsplit)(
 )
 equals(np.vsplit)(lambda ary, indices_or_sections: np.split(ary, indices_or_sections, axis=0))
 equals(np.dsplit)(lambda ary, indices_or_sections: np.split(ary, indices_or_sections, axis=2))
-equals(np.unstack)(lambda x, /, *, axis=0: tuple(np.moveaxis(x, axis, 0)))
+equals(*present("unstack"))(lambda x, /, *, axis=0: tuple(np.moveaxis(x, axis, 0)))
 
 
 @equals(np.delete)
@@ -353,8 +354,8 @@ _UFUNCS: Mapping[np.ufunc, Callable[..., Any]] = {
     np.conjugate: identity,
     np.float_power: _float_power,
     np.vecdot: lambda a, b: np.sum(a * b, axis=-1),
-    np.matvec: lambda a, b: np.squeeze(np.matmul(a, np.expand_dims(b, -1)), -1),
-    np.vecmat: lambda a, b: np.squeeze(np.matmul(np.expand_dims(a, -2), b), -2),
+    **dict.fromkeys(present("matvec"), lambda a, b: np.squeeze(np.matmul(a, np.expand_dims(b, -1)), -1)),
+    **dict.fromkeys(present("vecmat"), lambda a, b: np.squeeze(np.matmul(np.expand_dims(a, -2), b), -2)),
     np.divmod: lambda a, b: (np.floor_divide(a, b), np.remainder(a, b)),
 }
 """The ufuncs that are made from other ops."""

@@ -17,6 +17,7 @@ from tapem.errors import ArgumentError
 from tapem.ops import casting
 from tapem.ops.axes import axes_of
 from tapem.ops.numpy.functions import MISSING, equals
+from tapem.types import present
 
 
 def _cast(a: Any, dtype: Any) -> Any:
@@ -153,13 +154,13 @@ for _function, _handler in {
     enter_options(_function, _handler)
 
 
-@equals(np.cumulative_sum)
+@equals(*present("cumulative_sum"))
 def cumulative_sum(x: Any, /, *, axis: Any = None, dtype: Any = None, include_initial: bool = False) -> Any:
     """The sums of the first elements along an axis; with `include_initial` the empty sum, 0, comes first."""
     return _with_initial(np.cumsum, _cast(x, dtype), axis, include_initial, 0)
 
 
-@equals(np.cumulative_prod)
+@equals(*present("cumulative_prod"))
 def cumulative_prod(x: Any, /, *, axis: Any = None, dtype: Any = None, include_initial: bool = False) -> Any:
     """The products of the first elements along an axis; with `include_initial` the empty product, 1, comes first."""
     return _with_initial(np.cumprod, _cast(x, dtype), axis, include_initial, 1)

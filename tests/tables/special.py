@@ -1,0 +1,66 @@
+"""Rows of SciPy's ufuncs. What has no derivative in an argument is given integers there."""
+
+from typing import Any
+
+import numpy as np
+from scipy import special as sp
+
+from tapem.ops.scipy import special
+from tests.tables import Row
+
+INSIDE = np.array([0.2, 0.45, 0.83])
+REAL = np.array([-1.7, -0.4, 0.3, 0.9, 2.6])
+POSITIVE = np.array([0.3, 0.8, 1.7, 3.4])
+
+# ufunc -> its arguments, of which `CONSTANT` names those that have no derivative.
+ARGUMENTS: dict[str, tuple[Any, ...]] = {
+    **dict.fromkeys(
+        "erf erfc erfcx erfi dawsn ndtr log_ndtr expit log_expit expm1 exp2 exp10 cosm1 cbrt".split(), (REAL,)
+    ),
+    **dict.fromkeys("erfinv ndtri logit ellipk ellipe".split(), (INSIDE,)),
+    **dict.fromkeys("log1p exp1 spence gamma gammaln loggamma psi k0 k1 k0e k1e y0 y1 entr".split(), (POSITIVE,)),
+    **dict.fromkeys("j0 j1 i0 i1 i0e i1e exprel".split(), (REAL,)),
+    "erfcinv": (POSITIVE / 2,),
+    "expi": (POSITIVE,),
+    "rgamma": (np.array([-2.0, -1.3, 0.0, 0.5, 2.5]),),
+    "expn": (np.array([1, 2, 3, 5]), POSITIVE),
+    "xlogy": (REAL[:4], POSITIVE),
+    "xlog1py": (REAL[:4], POSITIVE),
+    **dict.fromkeys("rel_entr kl_div beta betaln poch".split(), (POSITIVE, POSITIVE[::-1] + 0.1)),
+    **dict.fromkeys("gammainc gammaincc".split(), (POSITIVE[::-1], POSITIVE)),
+    **dict.fromkeys("gammaincinv gammainccinv".split(), (POSITIVE[:3], INSIDE)),
+    **dict.fromkeys("betainc betaincc betaincinv".split(), (POSITIVE[:3], POSITIVE[1:], INSIDE)),
+    **dict.fromkeys("jv iv ive kv kve yv".split(), (np.array([0.0, 1.0, 2.0, 1.5]), POSITIVE)),
+    **dict.fromkeys("yn kn".split(), (np.array([0, 1, 2, 3]), POSITIVE)),
+}
+CONSTANT = {
+    **dict.fromkeys("expn jv iv ive kv kve yv yn kn gammainc gammaincc gammaincinv gammainccinv".split(), (0,)),
+    **dict.fromkeys("betainc betaincc betaincinv".split(), (0, 1)),
+}
+
+BESSEL = frozenset("jv iv ive kv kve yv yn kn".split())
+
+
+def arguments(name: str) -> list[Any]:
+    """The arguments of a ufunc; what it has no derivative in are integers."""
+    constant, least = CONSTANT.get(name, ()), 0 if name in BESSEL else 1
+    given = enumerate(ARGUMENTS[name])
+    return [np.maximum(np.round(x).astype(int), least) if i in constant else np.asarray(x, float) for i, x in given]
+
+
+def rows(name: str) -> list[Row]:
+    """The ufunc on a line, on a row and a column, on numbers, and on the ends of shapes."""
+    op, reference, given = getattr(special, name), getattr(sp, name), arguments(name)
+    ways = [given, [x[:0] for x in given], [x[:1] for x in given], [x.item(1) for x in given]]
+    if len(given) > 1:
+        ways.append([given[0].item(1), *given[1:]])
+        ways.append([given[0][:, None], *(x[None, :2] for x in given[1:])])
+    return [Row(op, tuple(operands), {}, reference) for operands in ways]
+
+
+X = np.array([0.4, 1.3, 2.8])
+
+ROWS: list[Row] = [
+    *(row for name in ARGUMENTS for row in rows(name)),
+    *(Row(special.polygamma, (x,), {"n": 1}, lambda x, n: sp.polygamma(n, x)) for x in (X, X[:0], X[:1], 0.7)),
+]
