@@ -200,22 +200,6 @@ CASES = {
     "scalar_rule, op": (grad(in_closure), tm.TapeError, ["closes over a traced value", "as an operand"], ["escaped"]),
     "scalar_rule, partial": (grad(in_partial), tm.TapeError, ["rrule of <lambda>.y", "closes over a traced value"], []),
     # functions without a rule
-<<<<<<< HEAD
-    "SciPy's sigmoid": (
-        grad(lambda x: np.sum(special.expit(x))),
-        tm.NoRuleError,
-        [r"scipy\.special\.expit has no rule", r"Write tm\.sigmoid\(x\)"],
-        [r"np\.expit"],
-    ),
-=======
-    "vmap of accumulate": (
-        lambda: tm.vmap(np.maximum.accumulate)(AA),
-        tm.NoRuleError,
-        [r"np\.maximum\.accumulate has no rule", "inside vmap", r"Write np\.concatenate\(.*tm\.scan"],
-        ["detach", "gradient"],
-    ),
-    "accumulate": (grad(lambda x: np.sum(np.minimum.accumulate(x))), tm.NoRuleError, [r"np\.minimum\(last"], []),
->>>>>>> 9762f28 (wip special)
     "SciPy's other ufunc": (
         grad(lambda x: np.sum(special.elliprj(x, x, x, x))),
         tm.NoRuleError,
