@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 
-def present(*names: str) -> tuple[Callable[..., Any], ...]:
+def present(*names: str) -> tuple[Any, ...]:
     """The functions of NumPy by these names, without those that the installed NumPy does not have.
 
     `unstack`, `cumulative_sum` and `cumulative_prod` came with NumPy 2.1, `matvec` and `vecmat` with 2.2.
