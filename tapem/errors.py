@@ -222,3 +222,11 @@ class FieldError(TapeError, AttributeError, LookupError):
         ...
     tapem.errors.FieldError: tuple has no field 1
     """
+
+
+class MissingExtraError(TapeError, ImportError):
+    """A part of tapem needs a package that is not installed; the message names the extra that installs it.
+
+    >>> issubclass(MissingExtraError, ImportError)
+    True
+    """

@@ -10,12 +10,13 @@
 >>> tm.testing.check_op(tm.sin, max_examples=3)
 """
 
+from tapem.errors import MissingExtraError
 from tapem.testing.checks import GradientCheck, check_gradient, check_gradients, check_grads
 from tapem.testing.findings import Finding, GradientMismatch
 from tapem.testing.finite_differences import finite_diff, finite_diff_jacobian
 from tapem.testing.properties import check_op
 from tapem.testing.rule_checks import RuleReport, check_rule, rule_report
-from tapem.testing.strategies import MissingExtraError, shaped
+from tapem.testing.strategies import shaped
 
 __all__ = [
     "Finding", "GradientCheck", "GradientMismatch", "MissingExtraError", "RuleReport", "check_gradient",

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, cast, get_origin
 
 import numpy as np
 
-from tapem.errors import ArgumentError, TapeError
+from tapem.errors import ArgumentError, MissingExtraError
 from tapem.testing.dtypes import allows
 from tapem.types import Operand, Signature
 
@@ -26,14 +26,6 @@ DTYPES = [np.dtype(name) for name in "float64 float32 int64 int32 bool uint8 com
 REACH = 5
 """How far from 0 the floats are that are drawn where nothing else is asked for."""
 _OTHERS = [np.dtype(name) for name in "float16 int16 int8 uint16 uint32 uint64".split()]
-
-
-class MissingExtraError(TapeError, ImportError):
-    """A part of tapem needs a package that is not installed; the message names the extra that installs it.
-
-    >>> issubclass(MissingExtraError, ImportError)
-    True
-    """
 
 
 def hypothesis_modules() -> tuple[Any, Any]:

@@ -120,6 +120,7 @@ WANTS: dict[str, dict[str, Any]] = {
     "cholesky": {"prepare": positive_definite},
     "second_cofactors": {"prepare": lambda *xs: regular(*real(*xs))},
     **{name: {"prepare": regular} for name in ("linalg_inv", "solve", "slogdet", "cofactors")},
+    "solve_triangular": {"prepare": regular, "trans": st.booleans(), "lower": st.booleans()},
     "bce": {"prepare": probabilities},
     "cross_entropy": {"prepare": labels},
     "nll": {"prepare": labels},

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from tapem.ops.decompositions import cholesky, independent_columns, qr
+from tapem.ops.matrix_functions import expm, solve_triangular
 from tapem.ops.solving import cofactors, det, linalg_inv, second_cofactors, slogdet, solve
 from tapem.ops.spectral import eigh, eigvalsh, reciprocal_gaps, svd, svdvals
 from tests.tables import Row
@@ -48,6 +49,23 @@ def _minors(a: Any) -> Any:
     return out
 
 
+def _of_triangle(a: Any, b: Any, trans: bool = False, lower: bool = False, unit_diagonal: bool = False) -> Any:
+    """NumPy's solution with the triangle that is read."""
+    a = np.tril(a) if lower else np.triu(a)
+    if unit_diagonal:
+        a = np.where(np.eye(a.shape[-1], dtype=bool), 1.0, a)
+    return np.linalg.solve(np.swapaxes(a, -1, -2) if trans else a, b)
+
+
+def _by_series(a: Any) -> Any:
+    """The exponential by its series."""
+    term = total = np.broadcast_to(np.eye(a.shape[-1]), a.shape)
+    for k in range(1, 60):
+        term = term @ a / k
+        total = total + term
+    return total
+
+
 _SQUARE = [(3, 3), (2, 3, 3), (2, 1, 2, 2), (1, 1), (0, 0), (0, 2, 2)]
 _OBLONG = [(3, 3), (4, 2), (2, 4), (2, 3, 2), (2, 2, 3), (3, 1), (1, 3), (1, 1), (3, 0), (0, 3), (0, 2, 3)]
 _SOLVE = [
@@ -72,6 +90,12 @@ _DEGENERATE = [
 ROWS: list[Row] = [
     *(Row(linalg_inv, (_values(*shape),), reference=np.linalg.inv) for shape in _SQUARE),
     *(Row(solve, (_values(*a), _any(*b)), reference=np.linalg.solve) for a, b in _SOLVE),
+    *(
+        Row(solve_triangular, (_values(*a), _any(*b)), static, _of_triangle)
+        for a, b in _SOLVE
+        for static in ({}, {"trans": True}, {"lower": True}, {"trans": True, "lower": True, "unit_diagonal": True})
+    ),
+    *(Row(expm, (_any(*shape),), reference=_by_series) for shape in _SQUARE),
     *(Row(det, (_values(*shape),), reference=np.linalg.det) for shape in _SQUARE),
     *(Row(det, (x,), reference=np.linalg.det, note=note) for note, x in _DEGENERATE),
     *(Row(slogdet, (_values(*shape),), reference=_plain(np.linalg.slogdet)) for shape in _SQUARE),
