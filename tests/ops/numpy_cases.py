@@ -68,7 +68,6 @@ DECIDED: dict[Any, list[Case]] = {
     np.ravel_multi_index: [(lambda x: x.ravel()[np.ravel_multi_index((np.argmax(x, 0), NUMBERS), x.shape)], X)],
     np.packbits: [(lambda x: np.packbits(x > 0.5) * x.sum(), X)],
     np.unpackbits: [(lambda x: np.unpackbits(np.floor(x * 9).astype(np.uint8))[0] * x, X)],
-    np.ix_: [(lambda x: x[np.ix_(np.argsort(x[:, 0]), np.array([1, 3]))], X)],
     np.array2string: [(lambda x: len(np.array2string(x[0], precision=1)) * x, X)],
     np.array_repr: [(lambda x: len(np.array_repr(np.round(x, 1))) * x, X)],
     np.array_str: [(lambda x: len(np.array_str(np.round(x, 1))) * x, X)],
@@ -83,11 +82,22 @@ DECIDED: dict[Any, list[Case]] = {
         (lambda x: np.piecewise(x, [x < 0.5, x >= 0.7], [lambda t: t * t, np.sin, 0.3]), X),
         (lambda x: np.piecewise(x, [x < 0.5, x >= 0.7], [lambda t: t * t, 2.0]), X),
     ],
-    np.histogram_bin_edges: [(lambda x: np.histogram_bin_edges(x, [0.1, 0.5]) * x.sum(), X)],
+    np.histogram_bin_edges: [
+        (lambda x: np.histogram_bin_edges(x, 4), X),
+        (lambda x: np.histogram_bin_edges(x, "auto"), X),
+        (lambda x: np.histogram_bin_edges(x, 3, range=(0.3, 0.7)) * x.sum(), X),
+        (lambda x: np.histogram(x, 3, density=True)[0], X),
+        (lambda x: np.histogram(x, 3, density=True, weights=2 * MASK + 1.0)[1], X),
+    ],
 }
 
 MORE: dict[Any, list[Case]] = {
     **DECIDED,
+    np.ix_: [
+        (lambda x: x[np.ix_(np.argsort(x[:, 0]), np.array([1, 3]))], X),
+        (lambda x: np.ix_(x, 2 * x)[0] * np.ix_(x, 2 * x)[1], V),
+        (lambda x: x[np.ix_(np.array([True, False, True]), np.array([1, 3]))], X),
+    ],
     np.nanquantile: [
         *((lambda x, m=m: np.nanquantile(x, [0.1, 0.5, 0.83], axis=1, method=m), WITH_NAN) for m in SMOOTH),
         (lambda q: np.nanquantile(WITH_NAN, q), SHARES),
@@ -211,6 +221,7 @@ MORE: dict[Any, list[Case]] = {
         (lambda w: np.histogram(X, 4, weights=w)[0], X),
         (lambda w: np.histogram(X, [0.3, 0.5, 0.6, 0.8], weights=w, density=True)[0], X),
         (lambda w: np.histogram(X, 3, range=(0.3, 0.7), weights=w)[0], X),
+        (lambda x: np.histogram(X, np.array([0.3, 0.5, 0.6, 0.8]), weights=X * x, density=True)[0], np.float64(2.0)),
     ],
     np.cov: [
         *((lambda x, o=o: np.cov(x.T if "rowvar" in o else x, **o), X) for o in WEIGHTS),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,12 @@ V = X[0]
 MASK = np.array([[True, False, True, True], [False, True, True, False], [True, True, False, True]])
 
 SPACINGS: list[Any] = [(), (0.5,), (0.5, 2.0), (np.array([0, 1, 3.0]), [0, 0.5, 0.7, 2]), (0.1, 3 + V.cumsum())]
+
+METHODS: dict[str, Callable[..., Any]] = {
+    "reduce": lambda u, x, axis: u.reduce(x, axis=axis, keepdims=True),
+    "accumulate": lambda u, x, axis: u.accumulate(x, axis=axis),
+    "reduceat": lambda u, x, axis: u.reduceat(x, [0, 2, 1], axis=axis),
+}
 
 
 def holed(x: Any) -> Any:
@@ -96,13 +103,9 @@ CASES: dict[str, Case] = {
     "interp period": (lambda x: np.interp(10 * x - 3, [1.0, 0.5, 2.2, 3.9], [3.0, 2, 5, 1], period=4), X),
     "interp period fp": (lambda f: np.interp(np.arange(6.0), [1.0, 0.5, 2.2, 3.9], f, period=4), V),
     **{
-        f"{u.__name__}.{method.__name__} {axis}": (lambda x, u=u, m=method, axis=axis: m(u, x, axis), X)
+        f"{u.__name__}.{name} {axis}": (lambda x, u=u, m=method, axis=axis: m(u, x, axis), X)
         for u in (np.add, np.multiply, np.maximum, np.minimum, np.subtract, np.divide, np.logaddexp, np.hypot)
-        for method in (
-            lambda u, x, axis: u.reduce(x, axis=axis, keepdims=True),
-            lambda u, x, axis: u.accumulate(x, axis=axis),
-            lambda u, x, axis: u.reduceat(x, [0, 2, 1], axis=axis),
-        )
+        for name, method in METHODS.items()
         for axis in (0, 1)
     },
     "subtract.reduce initial": (lambda x: np.subtract.reduce(x, axis=1, initial=3.0), X),

@@ -292,7 +292,6 @@ REFUSED = {
         tm.NoRuleError,
         r"np\.linalg\.eigvals has no",
     ),
-    "np.unwrap": (lambda x: np.sum(np.unwrap(x)), tm.NoRuleError, r"np\.unwrap has no rule"),
     "np.vectorize": (lambda x: np.sum(np.vectorize(lambda a: a * a)(x)), tm.ConcretizationError, "lose its gradient"),
     "np.frompyfunc": (lambda x: np.sum(np.frompyfunc(lambda a: a, 1, 1)(x)), tm.NoRuleError, "no rule"),
     "np.save": (lambda x: np.save("never", x), tm.NoRuleError, r"np\.save has no rule"),

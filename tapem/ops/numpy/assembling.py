@@ -30,6 +30,16 @@ def _plain(condition: Any, function: str) -> Any:
     return np.asarray(condition) if isinstance(condition, list | tuple) else values_of(condition, function)
 
 
+@equals(np.ix_)
+def ix_(*args: Any) -> tuple[Any, ...]:
+    """The open mesh of several lines, each along an axis of its own; a mask stands for the places where it holds."""
+    lines = [np.asarray(x, None if len(x) else np.intp) if isinstance(x, list | tuple) else x for x in args]
+    if any(np.ndim(line) != 1 for line in lines):
+        raise ArgumentError("np.ix_: the lines of a mesh have one axis each.")
+    lines = [np.flatnonzero(values_of(x, "np.ix_")) if x.dtype == bool else x for x in lines]
+    return tuple(np.reshape(x, (*(1,) * i, -1, *(1,) * (len(lines) - 1 - i))) for i, x in enumerate(lines))
+
+
 @equals(np.choose)
 def choose(a: Any, choices: Any, mode: str = "raise") -> Any:
     """Of several arrays the element whose number `a` says."""

@@ -41,7 +41,7 @@ def _constant(function: Callable[..., Any], name: str) -> None:
 
 
 for _function in (
-    np.ravel_multi_index, np.unravel_index, np.ix_, np.packbits, np.unpackbits, np.einsum_path,
+    np.ravel_multi_index, np.unravel_index, np.packbits, np.unpackbits, np.einsum_path,
     np.array2string, np.array_repr, np.array_str,
 ):  # fmt: skip
     _constant(_function, f"np.{_function.__name__}")

@@ -1,6 +1,7 @@
 """Counts by weights, and the covariance of variables.
 
-Which bin an element is in does not change with it: a histogram is linear in the weights, and constant in the elements.
+Which bin an element is in does not change with it: counts are linear in the weights and constant in the elements. The
+edges of the bins, and so a density, move with the least and the greatest element.
 """
 
 from __future__ import annotations
@@ -29,28 +30,34 @@ def _weighed(places: Any, weights: Any, count: int) -> Any:
     return scatter_add(np.zeros(count), places, weights.astype(np.float64), axis=0)
 
 
-def _edges(a: Any, bins: Any, limits: Any, weights: Any) -> Any:
+@equals(np.histogram_bin_edges)
+def histogram_bin_edges(a: Any, bins: Any = 10, range: Any = None, weights: Any = None) -> Any:
+    """The edges of the bins: those given, or evenly spaced ones, which move with the least and greatest element."""
+    if np.ndim(bins) == 1:
+        return np.asarray(bins) if isinstance(bins, list | tuple) else bins
     plain = values_of(a, "np.histogram")
-    bins = values_of(bins, "np.histogram") if hasattr(bins, "node") else bins
     # Only a rule, given by name, looks at the weights, and NumPy refuses them there.
-    return np.histogram_bin_edges(plain, bins, limits, weights if isinstance(bins, str) else None)
-
-
-equals(np.histogram_bin_edges)(lambda a, bins=10, range=None, weights=None: _edges(a, bins, range, weights))
+    found = np.histogram_bin_edges(plain, bins, range, weights if isinstance(bins, str) else None)
+    if range is not None or not plain.size:
+        return found
+    half = 0.0 if plain.min() < plain.max() else 0.5
+    return np.linspace(np.min(a) - half, np.max(a) + half, len(found))
 
 
 @equals(np.histogram)
 def histogram(a: Any, bins: Any = 10, range: Any = None, density: Any = None, weights: Any = None) -> Any:
-    """How many elements are in each bin, or the sum of their weights; and the edges of the bins, as constants."""
-    edges, plain = _edges(a, bins, range, weights), np.ravel(values_of(a, "np.histogram"))
+    """How many elements are in each bin, or the sum of their weights; and the edges of the bins."""
+    elements, edges = np.ravel(values_of(a, "np.histogram")), histogram_bin_edges(a, bins, range, weights)
+    limits = np.asarray(values_of(edges, "np.histogram"))
     if weights is None:
-        return np.histogram(plain, edges, density=density)
-    if np.shape(weights) != np.shape(a):
+        counts: Any = np.histogram(elements, limits)[0]
+    elif np.shape(weights) != np.shape(a):
         raise ArgumentError(f"np.histogram: the weights are {np.shape(weights)}, the elements {np.shape(a)}.")
-    place = np.searchsorted(edges, plain, side="right") - 1
-    place = np.where(plain == edges[-1], len(edges) - 2, place)
-    inside = np.flatnonzero((plain >= edges[0]) & (plain <= edges[-1]))
-    counts = _weighed(place[inside], np.ravel(weights)[inside], len(edges) - 1)
+    else:
+        place = np.searchsorted(limits, elements, side="right") - 1
+        place = np.where(elements == limits[-1], len(limits) - 2, place)
+        inside = np.flatnonzero((elements >= limits[0]) & (elements <= limits[-1]))
+        counts = _weighed(place[inside], np.ravel(weights)[inside], len(limits) - 1)
     return (counts / np.sum(counts) / np.diff(edges) if density else counts), edges
 
 
