@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from tapem.tangents import Thunk
+from tapem.types import is_inexact
 
 # A rule or an implementation, called with arrays or with tracers.
 Function = Callable[..., Any]
@@ -45,11 +46,11 @@ def narrow(x: Any) -> Any:
 
 
 def all_half(operands: Sequence[Any]) -> bool:
-    """Whether float16 is the only float dtype among the operands, so that the result is float16 too."""
+    """Whether float16 is the only float or complex dtype among the operands, so that the result is float16 too."""
     found = False
     for x in operands:
         dtype = getattr(x, "dtype", None)
-        if dtype is not None and dtype.kind == "f":
+        if dtype is not None and is_inexact(dtype):
             if dtype != _HALF:
                 return False
             found = True

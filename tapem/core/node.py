@@ -13,13 +13,13 @@ import numpy as np
 import numpy.typing as npt
 
 from tapem.errors import ConcretizationError, MutationError
-from tapem.types import NUMBERS, NoArray, as_tensor, type_text
+from tapem.types import NUMBERS, NUMERIC, NoArray, as_tensor, type_text
 
 # Values of every dtype stand on a tape, so the dtype is Any.
 Array: TypeAlias = npt.NDArray[Any]
 DType: TypeAlias = np.dtype[Any]
 Shape: TypeAlias = tuple[int, ...]
-Scalar: TypeAlias = bool | int | float | np.generic
+Scalar: TypeAlias = bool | int | float | complex | np.generic
 
 
 def _refuse(self: object, *_: object, **__: object) -> NoReturn:
@@ -249,13 +249,13 @@ def constant(value: Any, *, op: str = "leaf", argument: str = "its value") -> An
 
     Python scalars stay as they are (and so stay weak under NumPy's promotion). Lists of numbers become arrays.
 
-    Raises DTypeError for anything that is not a real-valued tensor: strings, None, ragged lists, complex numbers.
+    Raises DTypeError for anything that is not a tensor of numbers: strings, None, ragged lists.
 
     >>> constant([1, 2])
     array([1, 2])
     """
     if type(value) is np.ndarray:
-        if value.dtype.kind in "fiub":
+        if value.dtype.kind in NUMERIC:
             return snapshot(value)
     elif type(value) in NUMBERS:
         return value
@@ -268,6 +268,8 @@ def taken(value: Any, *, op: str, argument: str) -> Any:
     Raises DTypeError for a value that `as_tensor` refuses.
     """
     known = (
-        type(value) is np.ndarray or type(value) is ShapeDtype or isinstance(value, Handle | np.generic | int | float)
+        type(value) is np.ndarray
+        or type(value) is ShapeDtype
+        or isinstance(value, Handle | np.generic | int | float | complex)
     )
     return cast(Any, value) if known else as_tensor(value, op=op, argument=argument)

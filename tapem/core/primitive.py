@@ -30,7 +30,7 @@ from tapem.core.node import (
 )
 from tapem.core.presentation import FunctionLike
 from tapem.errors import ArgumentError, DTypeError, NoRuleError, ShapeError, TapeError
-from tapem.types import NUMBERS, Signature, as_tensor, type_text
+from tapem.types import NUMBERS, NUMERIC, Signature, as_tensor, type_text
 
 # A rule has as many parameters as its op has operands and static arguments, so their types cannot be written here.
 Rule: TypeAlias = Callable[..., Any]
@@ -257,7 +257,7 @@ class Primitive(FunctionLike):
 
     def as_input(self, position: int, operand: Any) -> Any:
         """An operand without a door as the implementation gets it: an array, a number, or None if that is allowed."""
-        if (type(operand) is np.ndarray and operand.dtype.kind in "fiubc") or type(operand) in NUMBERS:
+        if (type(operand) is np.ndarray and operand.dtype.kind in NUMERIC) or type(operand) in NUMBERS:
             return operand
         if operand is None and self.accepts_none(position):
             return None
@@ -265,7 +265,7 @@ class Primitive(FunctionLike):
 
     def captured(self, position: int, operand: Any) -> Any:
         """A constant operand as a tape may hold it."""
-        if type(operand) is np.ndarray and operand.dtype.kind in "fiub":
+        if type(operand) is np.ndarray and operand.dtype.kind in NUMERIC:
             return snapshot(operand)
         if operand is None and self.accepts_none(position):
             return None

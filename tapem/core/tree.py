@@ -23,7 +23,7 @@ NO_LEAF: Structure = optree.tree_structure(cast("Any", None), namespace=NAMESPAC
 """The structure of None."""
 
 # Values of these types are leaves.
-_PLAIN = frozenset({ShapeDtype, np.ndarray, float, int, bool, np.float64, np.float32, np.int64})
+_PLAIN = frozenset({ShapeDtype, np.ndarray, float, complex, int, bool, np.float64, np.float32, np.int64})
 
 
 def tree_flatten(tree: Any) -> tuple[list[Any], Structure]:

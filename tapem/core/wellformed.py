@@ -10,14 +10,15 @@ import numpy as np
 from tapem.core.node import LEAF, Node, ShapeDtype, is_several
 from tapem.core.structure import detach, identity
 from tapem.errors import TapeError
+from tapem.types import NUMERIC, is_inexact
 
 Sentence = Callable[[Node, Sequence[Node]], bool]
 """Whether a node satisfies a sentence of the spec, given the nodes before it."""
 
 
 def has_a_type(node: Node, before: Sequence[Node]) -> bool:
-    """Whether every result has a shape, and a dtype of real numbers."""
-    return all(ShapeDtype.of(value).dtype.kind in "fiub" for value in results(node))
+    """Whether every result has a shape, and a dtype of numbers."""
+    return all(ShapeDtype.of(value).dtype.kind in NUMERIC for value in results(node))
 
 
 def holds_values_of_parents(node: Node, before: Sequence[Node]) -> bool:
@@ -31,7 +32,7 @@ def holds_values_of_parents(node: Node, before: Sequence[Node]) -> bool:
 def requires_what_its_parents_do(node: Node, before: Sequence[Node]) -> bool:
     """Whether requires_grad agrees with the parents'; `identity` and `detach` may have either value."""
     if node.op is LEAF:
-        return not node.requires_grad or ShapeDtype.of(node.output).dtype.kind == "f"
+        return not node.requires_grad or is_inexact(ShapeDtype.of(node.output).dtype)
     if node.op in (identity, detach):
         return True
     inherited = any(parent is not None and before[parent].requires_grad for parent in node.parents)
@@ -43,7 +44,7 @@ SPEC: tuple[tuple[str, Sentence], ...] = (
     ("it has one parent, or None, for each input", lambda node, before: len(node.parents) == len(node.inputs)),
     ("its parents are earlier nodes", lambda node, before: all(p is None or 0 <= p < node.id for p in node.parents)),
     ("a leaf has no parents", lambda node, before: node.op is not LEAF or not node.parents),
-    ("its results have shapes and dtypes of real numbers", has_a_type),
+    ("its results have shapes and dtypes of numbers", has_a_type),
     ("its inputs are its parents' values", holds_values_of_parents),
     ("it requires a gradient when its op has one and a parent requires one", requires_what_its_parents_do),
 )

@@ -11,11 +11,12 @@ import numpy as np
 from tapem.errors import ArgumentError
 from tapem.ops.declare import batch_elementwise, elementwise, primitive
 from tapem.ops.selection import masked
-from tapem.types import Float, Inexact, Num, Tensor
+from tapem.types import Float, Inexact, Num, Real, Tensor
 
 __all__ = ["elu", "erf", "gelu", "leaky_relu", "relu", "sigmoid", "silu", "softplus"]
 
 T = Num[Tensor, "*shape"]
+RealIn = Real[Tensor, "*shape"]
 FloatOut = Float[Tensor, "*shape"]
 InexactOut = Inexact[Tensor, "*shape"]
 
@@ -54,8 +55,8 @@ def sigmoid(x: T) -> InexactOut:
 
 
 @elementwise(lambda g, y, x: g * -np.expm1(-y))
-def softplus(x: T) -> InexactOut:
-    """log(1 + exp(x)), the smooth positive part: Num "*shape" -> Inexact "*shape".
+def softplus(x: RealIn) -> InexactOut:
+    """log(1 + exp(x)), the smooth positive part: Real "*shape" -> Inexact "*shape".
 
     >>> softplus(np.array([0.0, 1e4, -1e4])).round(4)
     array([6.931e-01, 1.000e+04, 0.000e+00])
@@ -166,8 +167,8 @@ def _gaussian(x: Any) -> Any:
 
 
 @elementwise(lambda g, y, x: g * (_gaussian(x) * (2 / math.sqrt(math.pi))))
-def erf(x: T) -> FloatOut:
-    """The error function, 2/sqrt(pi) times the integral of exp(-t**2) from 0 to x: Num "*shape" -> Float "*shape".
+def erf(x: RealIn) -> FloatOut:
+    """The error function, 2/sqrt(pi) times the integral of exp(-t**2) from 0 to x: Real "*shape" -> Float "*shape".
 
     Computed by rational approximations in plain NumPy, accurate to the last bit or two in float64 and to 5e-7 in
     float32; float16 is computed in float32. Sources: Cephes for float64, Eigen for float32.
@@ -178,7 +179,7 @@ def erf(x: T) -> FloatOut:
     array = np.asarray(x)
     if array.dtype.char in "ef":
         return _erf32(array.astype(np.float32, copy=False)).astype(array.dtype, copy=False)
-    return _erf64(array.astype(np.float64, copy=False))
+    return _erf64(array.astype(np.float64, copy=False, casting="same_kind"))
 
 
 # gelu -----------------------------------------------------------------------------------------------------------------
@@ -262,8 +263,8 @@ def _gelu_slope(g: Any, y: Any, kept: Any, x: Any, approximate: str | bool) -> A
 
 
 @primitive(rrule=(_gelu_slope,), frule=(_gelu_slope,), batch=batch_elementwise, residuals=True)
-def gelu(x: T, approximate: str | bool = "none") -> InexactOut:
-    """`x` times the probability that a standard normal variable is below `x`: Num "*shape" -> Inexact "*shape".
+def gelu(x: RealIn, approximate: str | bool = "none") -> InexactOut:
+    """`x` times the probability that a standard normal variable is below `x`: Real "*shape" -> Inexact "*shape".
 
     `approximate` is "none" (or False) for the exact function, x * (1 + erf(x / sqrt(2))) / 2, or "tanh" (or True) for
     x * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 * x**3))) / 2. In float32 the probability is accurate to 2e-7. Source:

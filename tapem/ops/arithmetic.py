@@ -16,7 +16,7 @@ from tapem.core import Primitive
 from tapem.ops.casting import in_dtype_of
 from tapem.ops.declare import Unary, batch_elementwise, elementwise, primitive
 from tapem.tangents import Zero
-from tapem.types import Float, Inexact, Num, Tensor
+from tapem.types import Float, Inexact, Num, Real, Tensor
 
 __all__ = [
     "abs", "add", "copysign", "div", "fabs", "fmod", "hypot", "identity", "inv", "mul", "neg", "power",
@@ -157,6 +157,9 @@ def _power_in_base(g: Any, y: Any, a: Any, b: Any) -> Any:
 def _power_in_exponent(g: Any, y: Any, a: Any, b: Any) -> Any:
     """`g` times a**b * log(a), which is 0 at a = 0 for b > 0, since 0**b is 0 there, and -inf for b = 0: 0**b jumps."""
     a = in_dtype_of(a, y)
+    if np.iscomplexobj(y):  # every power of every base but 0 has a value
+        none = np.logical_and(a == 0, np.real(b) > 0)
+        return g * np.where(none, 0, y * np.log(np.where(none, 1, a)))
     # Second derivatives in `a` alone call this rule with g = 0, and must get neither -inf nor the NaN below.
     still = np.logical_and(a == 0, np.logical_or(b > 0, g == 0))
     slope = y * np.log(np.where(still, 1, np.abs(a)))
@@ -210,9 +213,17 @@ def hypot(a: T, b: T) -> FloatOut:
 # Signs and remainders -------------------------------------------------------------------------------------------------
 
 
-@elementwise(lambda g, y, x: g * np.sign(x), numpy=[np.absolute])
+def _direction(y: Any, x: Any) -> Any:
+    """The sign of a real x; of a complex one the conjugate of x / |x|. It is 0 at 0."""
+    if not np.iscomplexobj(x):
+        return np.sign(x)
+    none = y == 0
+    return np.where(none, 0, np.conjugate(x)) / np.where(none, 1, y)
+
+
+@elementwise(lambda g, y, x: g * _direction(y, x), numpy=[np.absolute])
 def abs(x: T) -> Out:
-    """The absolute value of `x`: Num "*shape" -> Num "*shape".
+    """The absolute value of `x`, which is real: Num "*shape" -> Num "*shape".
 
     Kink: the derivative at 0 is 0.
 
@@ -235,8 +246,10 @@ def fabs(x: T) -> FloatOut:
 
 
 @elementwise(numpy=[np.sign])
-def sign(x: T) -> Out:
-    """-1, 0 or 1 as `x` is negative, 0 or positive: Num "*shape" -> Num "*shape". Piecewise constant.
+def sign(x: Real[Tensor, "*shape"]) -> Real[Tensor, "*shape"]:
+    """-1, 0 or 1 as `x` is negative, 0 or positive: Real "*shape" -> Real "*shape". Piecewise constant.
+
+    Under the direct door np.sign of complex numbers is x / abs(x), as in NumPy; that is not constant.
 
     >>> sign(np.array([2.0, 0.0, -2.0]))
     array([ 1.,  0., -1.])

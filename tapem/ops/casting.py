@@ -11,7 +11,7 @@ from tapem.core import DType, ShapeDtype
 from tapem.core import detach as detach
 from tapem.errors import DTypeError
 from tapem.ops.declare import batch_elementwise, primitive
-from tapem.types import Num, Tensor
+from tapem.types import NUMERIC, Num, Tensor, is_inexact
 
 __all__ = ["astype"]
 
@@ -19,12 +19,13 @@ T = Num[Tensor, "*shape"]
 
 
 @primitive(
-    rrule=(lambda g, y, x, dtype: astype(g, ShapeDtype.of(x).dtype),),
-    frule=(lambda t, y, x, dtype: astype(t, dtype),),
+    # The sweep casts what belongs to another dtype than its own, and projects to the reals.
+    rrule=(lambda g, y, x, dtype: g,),
+    frule=(lambda t, y, x, dtype: t,),
     batch=batch_elementwise,
 )
 def cast(x: T, dtype: DType) -> T:
-    """Cast to another float dtype, `astype` to one that can be perturbed: Num "*shape" -> Num "*shape"."""
+    """Cast to another float or complex dtype, `astype` to one that can be perturbed: Num "*shape" -> Num "*shape"."""
     return np.asarray(x).astype(dtype)
 
 
@@ -41,8 +42,9 @@ def astype(x: Any, dtype: npt.DTypeLike) -> Any:
     """`x` in another dtype: Num "*shape" -> Num "*shape".
 
     The cotangent is cast back to the dtype of `x`. A result of integers or bools is a constant: its derivative is zero.
+    From complex to real numbers the real part is taken, with NumPy's ComplexWarning; write x.real instead.
 
-    Raises DTypeError if `dtype` is not a dtype of real numbers.
+    Raises DTypeError if `dtype` is not a dtype of numbers.
 
     >>> astype(np.array([1.5, -1.5]), np.float32)
     array([ 1.5, -1.5], dtype=float32)
@@ -53,11 +55,11 @@ def astype(x: Any, dtype: npt.DTypeLike) -> Any:
         target = np.dtype(dtype)
     except TypeError as error:
         raise DTypeError(f"astype(x, dtype): {dtype!r} is not a dtype ({error}).") from error
-    if target.kind not in "fiub":
+    if target.kind not in NUMERIC:
         raise DTypeError(
-            f"astype(x, dtype): {target} is not a dtype of real numbers. Cast to floats, integers or bools."
+            f"astype(x, dtype): {target} is not a dtype of numbers. Cast to floats, complex numbers, integers or bools."
         )
-    op: Any = cast if target.kind == "f" else discretize
+    op: Any = cast if is_inexact(target) else discretize
     return op(x, target)
 
 

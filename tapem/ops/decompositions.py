@@ -21,9 +21,9 @@ from tapem.errors import ArgumentError
 from tapem.ops.declare import primitive
 from tapem.ops.linalg import transposed
 from tapem.ops.solving import FloatSquare, Square, batch_of_matrices, kind_of, solve, where_in
-from tapem.types import Float, Num, Tensor
+from tapem.types import Float, Real, Tensor
 
-Matrix = Num[Tensor, "*batch m n"]
+Matrix = Real[Tensor, "*batch m n"]
 Mode: TypeAlias = Literal["reduced", "complete"]
 
 
@@ -70,7 +70,7 @@ def _push_cholesky(t: Any, y: Any, a: Any, upper: bool) -> Any:
     numpy=[np.linalg.cholesky],
 )
 def cholesky(a: Square, *, upper: bool = False) -> FloatSquare:
-    """The lower triangular L with `a = L @ L.T`; with `upper`, its transpose: Num "*batch n n" -> Float "*batch n n".
+    """The lower triangular L with `a = L @ L.T`; with `upper`, its transpose: Real "*batch n n" -> Float "*batch n n".
 
     Only the lower triangle of `a` (with `upper`, the upper one) is read, and only it has a cotangent.
 
@@ -176,7 +176,7 @@ def _shapes_of_qr(a: Any, mode: Mode) -> tuple[ShapeDtype, ShapeDtype]:
 def qr(a: Matrix, mode: Mode = "reduced") -> tuple[Float[Tensor, "*batch m k"], Float[Tensor, "*batch k n"]]:
     """The factors of `a = Q @ R`: the columns of Q are orthonormal and R is upper triangular.
 
-    Num "*batch m n" -> (Float "*batch m k", Float "*batch k n"), with k = min(m, n), or k = m if `mode` is "complete".
+    Real "*batch m n" -> (Float "*batch m k", Float "*batch k n"), with k = min(m, n), or k = m if `mode` is "complete".
 
     The derivative raises ArgumentError if the first min(m, n) columns are not independent, to within rounding, and in
     mode "complete" if m > n, since then the last columns of Q are arbitrary.

@@ -11,7 +11,7 @@ from tapem.errors import ArgumentError
 from tapem.ops.activations import sigmoid, softplus
 from tapem.ops.casting import in_dtype_of
 from tapem.ops.declare import elementwise
-from tapem.types import Float, Inexact, Num, Tensor
+from tapem.types import Float, Inexact, Num, Real, Tensor
 
 __all__ = [
     "cbrt", "exp", "exp2", "expm1", "log", "log1p", "log2", "log10", "logaddexp", "logaddexp2", "safe_log",
@@ -133,8 +133,8 @@ def logaddexp2(a: T, b: T) -> FloatOut:
 
 
 @elementwise(lambda g, y, x, eps: g * (sigmoid(x) / (softplus(x) + eps)))
-def safe_log(x: T, eps: float = 1e-6) -> InexactOut:
-    """log(softplus(x) + eps), finite for every finite `x`: Num "*shape" -> Inexact "*shape".
+def safe_log(x: Real[Tensor, "*shape"], eps: float = 1e-6) -> InexactOut:
+    """log(softplus(x) + eps), finite for every finite `x`: Real "*shape" -> Inexact "*shape".
 
     For large `x` it is log(x), for very negative `x` it is log(eps). Source: TorchLean's `safe_log`.
 

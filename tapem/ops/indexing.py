@@ -293,7 +293,7 @@ def _flat_positions(x: Array, indices: Array, updates: Any, axis: int | None) ->
 
 
 def _dtype_of(x: Any) -> Any:
-    return x if type(x) in (bool, int, float) else x.dtype
+    return x if type(x) in (bool, int, float, complex) else x.dtype
 
 
 def _abstract_put(x: Any, indices: Any, updates: Any, axis: int | None) -> ShapeDtype:

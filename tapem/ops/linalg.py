@@ -1,6 +1,7 @@
 """Products of matrices and tensors.
 
-All of them are bilinear, so each tangent is the same product with the tangent in place of the operand.
+All of them are bilinear, so each tangent is the same product with the tangent in place of the operand; only `vdot`
+takes the conjugate of its first operand.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import numpy as np
 
 from tapem.core import Primitive, Rule, ShapeDtype
 from tapem.errors import ArgumentError
+from tapem.ops.complex_numbers import conjugated
 from tapem.ops.declare import primitive
 from tapem.ops.einsum import Labels, batch_contraction, contraction, einsum, shape_of_contraction
 from tapem.sweeps import unbroadcast
@@ -308,7 +310,7 @@ def _batch_outer(op: Primitive, size: int, inputs: Any, mapped: Any, static: Any
 
 def _batch_vdot(op: Primitive, size: int, inputs: Any, mapped: Any, static: Any) -> Any:
     a, b = (_flat_examples(x, own) for x, own in zip(inputs, mapped, strict=True))
-    return matmul(np.expand_dims(a, -2), np.expand_dims(b, -1))[:, 0, 0]
+    return matmul(np.expand_dims(conjugated(a), -2), np.expand_dims(b, -1))[:, 0, 0]
 
 
 @primitive(
@@ -332,8 +334,8 @@ def outer(a: T, b: T) -> Num[Tensor, "n m"]:
 
 @primitive(
     rrule=(
-        lambda g, y, a, b: g * np.reshape(b, np.shape(a)),
-        lambda g, y, a, b: g * np.reshape(a, np.shape(b)),
+        lambda g, y, a, b: conjugated(g * np.reshape(b, np.shape(a))),
+        lambda g, y, a, b: g * conjugated(np.reshape(a, np.shape(b))),
     ),
     frule=(lambda t, y, a, b: vdot(t, b), lambda t, y, a, b: vdot(a, t)),
     batch=_batch_vdot,
@@ -341,6 +343,8 @@ def outer(a: T, b: T) -> Num[Tensor, "n m"]:
 )
 def vdot(a: T, b: T) -> Num[Tensor, ""]:
     """The sum of the products of all elements, both operands flattened: Num "...", Num "..." -> Num "".
+
+    If `a` is complex, its conjugate is taken, as in NumPy.
 
     Raises ShapeError if the numbers of elements differ.
 

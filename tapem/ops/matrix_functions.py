@@ -23,9 +23,9 @@ from tapem.ops.linalg import aligned, transposed
 from tapem.ops.solving import batch_of_matrices, kind_of
 from tapem.sweeps import unbroadcast
 from tapem.tangents import Thunk
-from tapem.types import Float, Num, Tensor
+from tapem.types import Float, Real, Tensor
 
-Square = Num[Tensor, "*batch n n"]
+Square = Real[Tensor, "*batch n n"]
 
 
 def _scipy(name: str) -> Any:
@@ -93,16 +93,16 @@ def _batch(op: Primitive, size: int, inputs: Sequence[Any], mapped: Sequence[boo
     abstract=_shape,
 )
 def solve_triangular(
-    a: Num[Tensor, "*#batch n n"],
-    b: Num[Tensor, "n"] | Num[Tensor, "*#batch n k"],
+    a: Real[Tensor, "*#batch n n"],
+    b: Real[Tensor, "n"] | Real[Tensor, "*#batch n k"],
     trans: bool = False,
     lower: bool = False,
     unit_diagonal: bool = False,
 ) -> Float[Tensor, "..."]:
     """The solution x of `a @ x = b`, or of `a.T @ x = b` with `trans`, for a triangular `a`.
 
-    Num "*#batch n n", Num "n" or Num "*#batch n k" -> Float "...". Only the upper triangle of `a` is read, or the lower
-    one with `lower`; with `unit_diagonal` its diagonal is not read and taken for 1. Needs SciPy.
+    Real "*#batch n n", Real "n" or Real "*#batch n k" -> Float "...". Only the upper triangle of `a` is read, or the
+    lower one with `lower`; with `unit_diagonal` its diagonal is not read and taken for 1. Needs SciPy.
 
     Raises ArgumentError for a singular matrix, ShapeError if the sizes differ.
 
@@ -125,7 +125,7 @@ def solve_triangular(
 def cho_solve(c: Any, b: Any, *, lower: bool = True) -> Any:
     """The solution x of `a @ x = b`, where `c` is the Cholesky factor of `a`, as np.linalg.cholesky gives it.
 
-    Num "*#batch n n", Num "n" or Num "*#batch n k" -> Float "...". With lower=False, `c` is the upper factor. Needs
+    Real "*#batch n n", Real "n" or Real "*#batch n k" -> Float "...". With lower=False, `c` is the upper factor. Needs
     SciPy. Raises what `solve_triangular` raises.
 
     >>> cho_solve(np.array([[2.0, 0.0], [0.0, 4.0]]), np.array([4.0, 16.0]))
@@ -153,7 +153,7 @@ def _derivative(a: Any, direction: Any) -> Any:
     abstract=lambda a: kind_of(a.shape, a),
 )
 def expm(a: Square) -> Float[Tensor, "*batch n n"]:
-    """The exponential of every matrix: Num "*batch n n" -> Float "*batch n n". Needs SciPy.
+    """The exponential of every matrix: Real "*batch n n" -> Float "*batch n n". Needs SciPy.
 
     Raises ShapeError for a matrix that is not square.
 

@@ -9,13 +9,14 @@ import numpy as np
 
 from tapem.errors import ArgumentError
 from tapem.ops.axes import Axis, batch_reduction, refuse_axis_of_scalar, restore
+from tapem.ops.complex_numbers import conjugated
 from tapem.ops.declare import elementwise, primitive
 from tapem.ops.reductions import ties
 from tapem.ops.scaling import at_scale
-from tapem.types import Float, Num, Tensor
+from tapem.types import Float, Num, Real, Tensor
 
 T = Num[Tensor, "..."]
-Real = Float[Tensor, "..."]
+FloatOut = Float[Tensor, "..."]
 
 _vector_norm: Any = np.linalg.vector_norm  # NumPy's stubs do not allow axis=None
 
@@ -31,8 +32,8 @@ def _odd_slope(g: Any, y: Any, x: Any, power: float) -> Any:
 
 
 @elementwise(_odd_slope)
-def odd_power(x: Num[Tensor, "*shape"], power: float) -> Num[Tensor, "*shape"]:
-    """`sign(x) |x|**power`, and 0 at 0: Num "*shape" -> Num "*shape".
+def odd_power(x: Real[Tensor, "*shape"], power: float) -> Real[Tensor, "*shape"]:
+    """`sign(x) |x|**power`, and 0 at 0: Real "*shape" -> Real "*shape".
 
     It is the derivative of an even power, up to a factor.
 
@@ -44,8 +45,8 @@ def odd_power(x: Num[Tensor, "*shape"], power: float) -> Num[Tensor, "*shape"]:
 
 
 @elementwise(lambda g, y, x, power: g * (power * odd_power(x, power=power - 1)))
-def even_power(x: Num[Tensor, "*shape"], power: float) -> Num[Tensor, "*shape"]:
-    """`|x|**power`: Num "*shape" -> Num "*shape".
+def even_power(x: Real[Tensor, "*shape"], power: float) -> Real[Tensor, "*shape"]:
+    """`|x|**power`: Real "*shape" -> Real "*shape".
 
     >>> even_power(np.array([-4.0, 9.0]), power=0.5)
     array([2., 3.])
@@ -59,13 +60,19 @@ def even_power(x: Num[Tensor, "*shape"], power: float) -> Num[Tensor, "*shape"]:
 def _direction(y: Any, x: Any, axis: Any, keepdims: bool, ord: float) -> Any:
     """The derivative of a norm. Where the norm is 0, it is the constant 0, whose own derivatives are 0 too."""
     if ord == 1:
-        return np.sign(x)
+        return conjugated(np.sign(x))
     y = restore(y, x, axis, keepdims)
     if ord == math.inf:
-        return np.sign(x) * ties(np.abs(x), y, axis=axis)
+        return conjugated(np.sign(x)) * ties(np.abs(x), y, axis=axis)
     none = y == 0
     unit = np.where(none, 0, x) / np.where(none, 1, y)
-    return unit if ord == 2 else np.where(none, 0, odd_power(np.where(none, 1, unit), power=ord - 1))
+    if ord == 2:
+        return conjugated(unit)
+    unit = np.where(none, 1, unit)
+    if np.iscomplexobj(x):
+        size = np.where(none, 0, even_power(np.abs(unit), power=ord - 1))
+        return np.conjugate(np.sign(unit)) * np.where(unit == 0, 0, size)
+    return np.where(none, 0, odd_power(unit, power=ord - 1))
 
 
 _rules: dict[str, Any] = dict(
@@ -88,7 +95,7 @@ def _value(x: Any, axis: Axis, keepdims: bool, ord: float) -> Any:
 
 
 @primitive(**_rules)
-def norm(x: T, axis: Axis = None, keepdims: bool = False, ord: float = 2) -> Real:
+def norm(x: T, axis: Axis = None, keepdims: bool = False, ord: float = 2) -> FloatOut:
     """The norm of `x` as one vector along the axes: Num "..." -> Float "...".
 
     `ord` is p in (sum |x|**p)**(1/p): 2 is the Euclidean norm (over two axes, the Frobenius norm), 1 the sum and
@@ -109,7 +116,7 @@ def norm(x: T, axis: Axis = None, keepdims: bool = False, ord: float = 2) -> Rea
 
 
 @primitive(**_rules)
-def quasi_norm(x: T, axis: Axis = None, keepdims: bool = False, ord: float = 0.5) -> Real:
+def quasi_norm(x: T, axis: Axis = None, keepdims: bool = False, ord: float = 0.5) -> FloatOut:
     """NumPy's "norm" of an `ord` that is below 1 and not 0: Num "..." -> Float "...".
 
     Kinks: the derivative is 0 at each element 0, where its slopes to either side are infinite; and everywhere where the

@@ -17,14 +17,16 @@ import numpy as np
 
 from tapem.core import linear_in_all
 from tapem.ops.axes import Axis, batch_reduction, normal_axes, refuse_axis_of_scalar, restore
+from tapem.ops.complex_numbers import conjugated
 from tapem.ops.cumulative import cumprod, shift
 from tapem.ops.declare import primitive
 from tapem.ops.scaling import at_scale
 from tapem.ops.softmax import as_float, softmax_or_zero
-from tapem.types import Float, Num, Tensor
+from tapem.types import Float, Inexact, Num, Real, Tensor
 
 T = Num[Tensor, "..."]
-Real = Float[Tensor, "..."]
+FloatOut = Float[Tensor, "..."]
+Fractional = Inexact[Tensor, "..."]
 
 # The ufunc methods that np.sum, np.max and so on call. NumPy's stubs do not allow all their arguments by position.
 _add: Any = np.add.reduce
@@ -80,8 +82,8 @@ def sum(x: T, axis: Axis = None, keepdims: bool = False) -> T:
     batch=batch_reduction,
     numpy=[np.mean],
 )
-def mean(x: T, axis: Axis = None, keepdims: bool = False) -> Real:
-    """The arithmetic mean of `x` along the axes: Num "..." -> Float "...".
+def mean(x: T, axis: Axis = None, keepdims: bool = False) -> Fractional:
+    """The arithmetic mean of `x` along the axes: Num "..." -> Inexact "...".
 
     The mean of no elements is NaN, with NumPy's RuntimeWarning.
 
@@ -98,10 +100,10 @@ def mean(x: T, axis: Axis = None, keepdims: bool = False) -> Real:
 
 
 @primitive(differentiable=False, batch=batch_reduction)
-def ties(x: T, extreme: T, axis: Axis = None) -> Real:
+def ties(x: T, extreme: T, axis: Axis = None) -> Fractional:
     """Each element's share in the extreme: 1 / n for the n elements along the axes that equal it, 0 for the others.
 
-    `extreme` has the axes of x, with size 1 for the reduced ones. Num "...", Num "..." -> Float "...". If the extreme
+    `extreme` has the axes of x, with size 1 for the reduced ones. Num "...", Num "..." -> Inexact "...". If the extreme
     is NaN, the elements that are NaN share it.
 
     >>> ties(np.array([3.0, 1.0, 3.0]), np.array([3.0]), axis=0)
@@ -193,10 +195,10 @@ def _nan_shares(x: Any, axis: Any) -> Any:
     batch=batch_reduction,
     numpy=[np.nanmean],
 )
-def nanmean(x: T, axis: Axis = None, keepdims: bool = False) -> Real:
+def nanmean(x: T, axis: Axis = None, keepdims: bool = False) -> Fractional:
     """The mean of the elements of `x` along the axes that are not NaN; NaN, with NumPy's warning, where all are.
 
-    Num "..." -> Float "...".
+    Num "..." -> Inexact "...".
 
     >>> nanmean(np.array([1.0, np.nan, 3.0]))
     np.float64(2.0)
@@ -250,9 +252,9 @@ def prod(x: T, axis: Axis = None, keepdims: bool = False) -> T:
 
 
 def _centered(x: Any, axis: Any, ddof: float) -> Any:
-    """The deviations from the mean, divided by the degrees of freedom."""
+    """The deviations from the mean, divided by the degrees of freedom; of complex numbers their conjugates."""
     freedom = count(x, axis) - ddof
-    return (x - np.mean(x, axis=axis, keepdims=True)) * (1 / freedom if freedom > 0 else math.nan)
+    return conjugated(x - np.mean(x, axis=axis, keepdims=True)) * (1 / freedom if freedom > 0 else math.nan)
 
 
 @primitive(
@@ -263,10 +265,10 @@ def _centered(x: Any, axis: Any, ddof: float) -> Any:
     batch=batch_reduction,
     numpy=[np.var],
 )
-def var(x: T, axis: Axis = None, ddof: float = 0, keepdims: bool = False) -> Real:
+def var(x: T, axis: Axis = None, ddof: float = 0, keepdims: bool = False) -> FloatOut:
     """The variance of `x` along the axes: Num "..." -> Float "...".
 
-    It is sum((x - mean(x))**2) / (n - ddof): biased for ddof=0, unbiased for ddof=1. If n <= ddof it is NaN or inf,
+    It is sum(abs(x - mean(x))**2) / (n - ddof): biased for ddof=0, unbiased for ddof=1. If n <= ddof it is NaN or inf,
     with NumPy's RuntimeWarning.
 
     >>> float(var(np.array([1.0, 2.0, 3.0]), ddof=1))
@@ -277,8 +279,8 @@ def var(x: T, axis: Axis = None, ddof: float = 0, keepdims: bool = False) -> Rea
 
 
 @primitive(differentiable=False, batch=batch_reduction)
-def differs(x: T, axis: Axis = None) -> Real:
-    """Whether the elements of `x` along the axes are not all equal, as 1 or 0: Num "..." -> Float "...".
+def differs(x: T, axis: Axis = None) -> Fractional:
+    """Whether the elements of `x` along the axes are not all equal, as 1 or 0: Num "..." -> Inexact "...".
 
     The axes are kept, with size 1. The standard deviation does not show this: for three times 0.1 rounding makes it
     1e-17.
@@ -313,7 +315,7 @@ def _normalized(y: Any, x: Any, axis: Any, ddof: float, keepdims: bool) -> Any:
     batch=batch_reduction,
     numpy=[np.std],
 )
-def std(x: T, axis: Axis = None, ddof: float = 0, keepdims: bool = False) -> Real:
+def std(x: T, axis: Axis = None, ddof: float = 0, keepdims: bool = False) -> FloatOut:
     """The standard deviation of `x` along the axes, the square root of `var`: Num "..." -> Float "...".
 
     Unlike in NumPy, squares may over- or underflow.
@@ -335,8 +337,8 @@ def std(x: T, axis: Axis = None, ddof: float = 0, keepdims: bool = False) -> Rea
     frule=(lambda t, y, x, axis, keepdims: np.sum(t * softmax_or_zero(x, axis=axis), axis=axis, keepdims=keepdims),),
     batch=batch_reduction,
 )
-def logsumexp(x: T, axis: Axis = None, keepdims: bool = False) -> Real:
-    """log(sum(exp(x))) along the axes, without overflow: Num "..." -> Float "...".
+def logsumexp(x: Real[Tensor, "..."], axis: Axis = None, keepdims: bool = False) -> FloatOut:
+    """log(sum(exp(x))) along the axes, without overflow: Real "..." -> Float "...".
 
     The greatest element is subtracted first. If all elements are -inf, or there are none, the value is -inf and the
     derivative is 0.

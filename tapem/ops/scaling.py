@@ -29,7 +29,7 @@ def at_scale(f: Callable[[Any], Any], x: Any, power: float, axis: Any) -> Any:
     x = as_float(x)
     greatest = np.max(np.abs(x), axis=axis, keepdims=True, initial=0)
     greatest = np.where(np.logical_and(greatest > 0, greatest < np.inf), greatest, 1)
-    scale = np.ldexp(np.ones_like(x, shape=()), np.frexp(greatest)[1] - 1)  # a power of two, so that division is exact
+    scale = np.ldexp(np.ones_like(y, shape=()), np.frexp(greatest)[1] - 1)  # a power of two, so that division is exact
     scaled = f(x / scale)
     return np.where(normal, y, scaled * np.reshape(scale, np.shape(scaled)))[()]
 

@@ -12,12 +12,14 @@ import numpy as np
 
 from tapem.ops.declare import elementwise
 from tapem.tangents import DoesNotExist
-from tapem.types import Num, Tensor
+from tapem.types import Num, Real, Tensor
 
 __all__ = ["clamp", "fmax", "fmin", "maximum", "minimum", "where"]
 
 T = Num[Tensor, "*#shape"]
 Out = Num[Tensor, "*shape"]
+RealIn = Real[Tensor, "*#shape"]
+RealOut = Real[Tensor, "*shape"]
 
 # For each float dtype, the integer dtype with as many bits.
 _BITS = {"e": np.int16, "f": np.int32, "d": np.int64}
@@ -145,8 +147,8 @@ def _at_hi(x: Any, lo: Any, hi: Any) -> Any:
     lambda g, y, x, lo, hi: masked(g, _at_lo(x, lo, hi)),
     lambda g, y, x, lo, hi: masked(g, _at_hi(x, lo, hi)),
 )
-def clamp(x: T, lo: T | None = None, hi: T | None = None) -> Out:
-    """`x`, but no less than `lo` and no more than `hi`: Num "*#shape" (each) -> Num "*shape".
+def clamp(x: RealIn, lo: RealIn | None = None, hi: RealIn | None = None) -> RealOut:
+    """`x`, but no less than `lo` and no more than `hi`: Real "*#shape" (each) -> Real "*shape".
 
     A bound that is None is absent. If lo > hi the result is `hi`, as in NumPy.
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from tapem.ops.axes import Axis, batch_reduction, refuse_axis_of_scalar
 from tapem.ops.declare import primitive
-from tapem.types import Float, Num, Tensor
+from tapem.types import Float, Real, Tensor, is_inexact
 
 # The ufunc methods that np.sum and np.max call, with (x, axis, dtype, out, keepdims, initial).
 _add: Any = np.add.reduce
@@ -18,7 +18,7 @@ _maximum: Any = np.maximum.reduce
 def as_float(x: Any) -> Any:
     """Convert integers and bools to float64, as np.mean does; return floats unchanged."""
     x = np.asarray(x)
-    return x if x.dtype.kind == "f" else x.astype(np.float64)
+    return x if is_inexact(x.dtype) else x.astype(np.float64)
 
 
 def _softmax_rule(g: Any, y: Any, x: Any, axis: Any) -> Any:
@@ -28,8 +28,8 @@ def _softmax_rule(g: Any, y: Any, x: Any, axis: Any) -> Any:
 
 
 @primitive(rrule=(_softmax_rule,), frule=(_softmax_rule,), batch=batch_reduction)
-def softmax(x: Num[Tensor, "*shape"], axis: Axis = -1) -> Float[Tensor, "*shape"]:
-    """exp(x) / sum(exp(x)) along the axis, so that it sums to 1: Num "*shape" -> Float "*shape".
+def softmax(x: Real[Tensor, "*shape"], axis: Axis = -1) -> Float[Tensor, "*shape"]:
+    """exp(x) / sum(exp(x)) along the axis, so that it sums to 1: Real "*shape" -> Float "*shape".
 
     `axis` may be several axes, or None for all. An element -inf gives exactly 0. If all are -inf, the result is NaN;
     for masks see `layers.scaled_dot_product_attention`.
@@ -44,10 +44,10 @@ def softmax(x: Num[Tensor, "*shape"], axis: Axis = -1) -> Float[Tensor, "*shape"
 
 
 @primitive(rrule=(_softmax_rule,), frule=(_softmax_rule,), batch=batch_reduction)
-def softmax_or_zero(x: Num[Tensor, "*shape"], axis: Axis = None) -> Float[Tensor, "*shape"]:
+def softmax_or_zero(x: Real[Tensor, "*shape"], axis: Axis = None) -> Float[Tensor, "*shape"]:
     """The derivative of logsumexp: softmax, but 0 if all elements are -inf; elements inf share 1 equally.
 
-    Num "*shape" -> Float "*shape".
+    Real "*shape" -> Float "*shape".
 
     >>> softmax_or_zero(np.array([[0.0, 0.0], [-np.inf, -np.inf]]), axis=1)
     array([[0.5, 0.5],
@@ -66,8 +66,8 @@ def softmax_or_zero(x: Num[Tensor, "*shape"], axis: Axis = None) -> Float[Tensor
     frule=(lambda t, y, x, axis: t - np.sum(t * np.exp(y), axis=axis, keepdims=True),),
     batch=batch_reduction,
 )
-def log_softmax(x: Num[Tensor, "*shape"], axis: Axis = -1) -> Float[Tensor, "*shape"]:
-    """The logarithm of softmax, x - logsumexp(x), along the axis: Num "*shape" -> Float "*shape".
+def log_softmax(x: Real[Tensor, "*shape"], axis: Axis = -1) -> Float[Tensor, "*shape"]:
+    """The logarithm of softmax, x - logsumexp(x), along the axis: Real "*shape" -> Float "*shape".
 
     `axis` may be several axes, or None for all. Unlike np.log(softmax(x)) it is exact even if the softmax underflows.
 

@@ -21,9 +21,9 @@ from tapem.ops.einsum import einsum
 from tapem.ops.linalg import aligned, transposed
 from tapem.sweeps import unbroadcast
 from tapem.tangents import Thunk, Zero
-from tapem.types import Float, Num, Tensor
+from tapem.types import Float, Real, Tensor
 
-Square = Num[Tensor, "*batch n n"]
+Square = Real[Tensor, "*batch n n"]
 FloatSquare = Float[Tensor, "*batch n n"]
 
 
@@ -35,7 +35,7 @@ def kind_of(shape: Sequence[int], *operands: Any) -> ShapeDtype:
     """
     dtypes = [ShapeDtype.of(x).dtype for x in operands]
     for dtype in dtypes:
-        if dtype.kind == "f" and dtype.name not in ("float32", "float64"):
+        if dtype.kind in "fc" and dtype.name not in ("float32", "float64"):
             raise TypeError(f"array type {dtype} is unsupported in linalg")
     return ShapeDtype(tuple(shape), np.dtype(np.float32 if set(dtypes) == {np.dtype(np.float32)} else np.float64))
 
@@ -84,7 +84,7 @@ def _singular(a: Array, error: Exception) -> Exception:
     numpy=[np.linalg.inv],
 )
 def linalg_inv(a: Square) -> FloatSquare:
-    """The inverse of every matrix: Num "*batch n n" -> Float "*batch n n". To solve a system, use `solve`.
+    """The inverse of every matrix: Real "*batch n n" -> Float "*batch n n". To solve a system, use `solve`.
 
     Raises ArgumentError for a singular matrix, ShapeError for one that is not square.
 
@@ -149,11 +149,11 @@ def _batch_solve(
     abstract=_shape_of_solve,
     numpy=[np.linalg.solve],
 )
-def solve(a: Num[Tensor, "*#batch n n"], b: Num[Tensor, "n"] | Num[Tensor, "*#batch n k"]) -> Float[Tensor, "..."]:
-    """The solution x of `a @ x = b`: Num "*#batch n n", Num "n" or Num "*#batch n k" -> Float "...".
+def solve(a: Real[Tensor, "*#batch n n"], b: Real[Tensor, "n"] | Real[Tensor, "*#batch n k"]) -> Float[Tensor, "..."]:
+    """The solution x of `a @ x = b`: Real "*#batch n n", Real "n" or Real "*#batch n k" -> Float "...".
 
     The result is Float "*batch n k". As in NumPy 2, a `b` with exactly one axis is one column for every matrix, and the
-    result is Float "*batch n". A stack of columns is Num "*batch n 1".
+    result is Float "*batch n". A stack of columns is Real "*batch n 1".
 
     Raises ArgumentError for a singular matrix, ShapeError if the sizes differ.
 
@@ -216,7 +216,7 @@ def _batch_pair(
     abstract=lambda a, e: kind_of(a.shape, a, e),
 )
 def second_cofactors(a: Square, e: Square) -> FloatSquare:
-    """The derivative of `cofactors(a)` along `e`: Num "*batch n n", Num "*batch n n" -> Float "*batch n n".
+    """The derivative of `cofactors(a)` along `e`: Real "*batch n n", Real "*batch n n" -> Float "*batch n n".
 
     It is a self-adjoint linear map of `e`, correct for every `a`, singular ones included. Its own derivative with
     respect to `a` needs the inverse: for a singular matrix the third derivative of a determinant raises ArgumentError.
@@ -242,7 +242,7 @@ def second_cofactors(a: Square, e: Square) -> FloatSquare:
     abstract=lambda a: kind_of(a.shape, a),
 )
 def cofactors(a: Square) -> FloatSquare:
-    """The cofactors of every matrix, which are the gradient of its determinant: Num "*batch n n" -> Float "*batch n n".
+    """The cofactors of every matrix, the gradient of its determinant: Real "*batch n n" -> Float "*batch n n".
 
     They come from a singular value decomposition, so they are correct for singular matrices too.
 
@@ -263,7 +263,7 @@ def cofactors(a: Square) -> FloatSquare:
     numpy=[np.linalg.det],
 )
 def det(a: Square) -> Float[Tensor, "*batch"]:
-    """The determinant of every matrix: Num "*batch n n" -> Float "*batch". For large matrices use `slogdet`.
+    """The determinant of every matrix: Real "*batch n n" -> Float "*batch". For large matrices use `slogdet`.
 
     Its gradient, the cofactors, is correct for singular matrices too, and so is its second derivative.
 
@@ -291,7 +291,7 @@ def _slope_of_slogdet(a: Any) -> Any:
 def slogdet(a: Square) -> tuple[Float[Tensor, "*batch"], Float[Tensor, "*batch"]]:
     """The sign of the determinant of every matrix, and the logarithm of its absolute value.
 
-    Num "*batch n n" -> (Float "*batch", Float "*batch"). The sign is constant: its derivative is zero. A singular
+    Real "*batch n n" -> (Float "*batch", Float "*batch"). The sign is constant: its derivative is zero. A singular
     matrix gives (0, -inf), and its derivative raises ArgumentError. Raises ShapeError for a matrix that is not square.
 
     >>> sign, logarithm = slogdet(np.array([[0.0, 1.0], [1.0, 0.0]]))

@@ -122,7 +122,7 @@ def _push_eigh(t: Any, y: Any, a: Any, UPLO: UpLo) -> Any:
 def eigh(a: Square, UPLO: UpLo = "L") -> tuple[Float[Tensor, "*batch n"], FloatSquare]:
     """The eigenvalues of symmetric matrices, ascending, and their eigenvectors, one per column.
 
-    Num "*batch n n" -> (Float "*batch n", Float "*batch n n"), with `a @ v = v * w`. Only the lower triangle is read,
+    Real "*batch n n" -> (Float "*batch n", Float "*batch n n"), with `a @ v = v * w`. Only the lower triangle is read,
     or the upper one with `UPLO="U"`, and only it has a cotangent.
 
     Eigenvectors have a derivative only if all eigenvalues differ: if two are equal, to within rounding, the derivative
@@ -158,7 +158,7 @@ def _push_eigvalsh(t: Any, y: Any, a: Any, UPLO: UpLo) -> Any:
     numpy=[np.linalg.eigvalsh],
 )
 def eigvalsh(a: Square, UPLO: UpLo = "L") -> Float[Tensor, "*batch n"]:
-    """The eigenvalues of symmetric matrices, ascending: Num "*batch n n" -> Float "*batch n". `UPLO` is as in `eigh`.
+    """The eigenvalues of symmetric matrices, ascending: Real "*batch n n" -> Float "*batch n". `UPLO` is as in `eigh`.
 
     If eigenvalues are equal, symmetric functions of them (their sum, the sum of their squares) have the derivative
     given here; a single one of them has a kink, at which its derivative depends on the computed eigenvectors. A second
@@ -245,7 +245,7 @@ def svd(
 ) -> tuple[Float[Tensor, "*batch m rows"], Float[Tensor, "*batch k"], Float[Tensor, "*batch columns n"]]:
     """The factors of `a = U @ diag(s) @ Vt`: orthonormal columns, descending singular values, orthonormal rows.
 
-    Num "*batch m n" -> (Float "*batch m m", Float "*batch k", Float "*batch n n") with k = min(m, n); without
+    Real "*batch m n" -> (Float "*batch m m", Float "*batch k", Float "*batch n n") with k = min(m, n); without
     `full_matrices`, (Float "*batch m k", Float "*batch k", Float "*batch k n").
 
     A function of the vectors has a derivative if the singular values differ and none is zero, to within rounding, and
@@ -281,7 +281,7 @@ def _push_svdvals(t: Any, y: Any, a: Any) -> Any:
     numpy=[np.linalg.svdvals],
 )
 def svdvals(a: Matrix) -> Float[Tensor, "*batch k"]:
-    """The singular values, in descending order: Num "*batch m n" -> Float "*batch k" with k = min(m, n).
+    """The singular values, in descending order: Real "*batch m n" -> Float "*batch k" with k = min(m, n).
 
     A singular value is the absolute value of a smooth function, so it has a kink at 0, where its derivative is 0. If
     singular values are equal, symmetric functions of them (the nuclear norm) have the derivative given here; a single

@@ -79,6 +79,8 @@ def arccos(x: T) -> InexactOut:
 
 
 def _over_one_plus_square(g: Any, x: Any) -> Any:
+    if np.iscomplexobj(x):
+        return g / ((1 - 1j * x) * (1 + 1j * x))
     r = np.hypot(1, x)
     return g / r / r
 
@@ -144,7 +146,11 @@ def tanh(x: T) -> InexactOut:
     return np.tanh(x)
 
 
-@elementwise(lambda g, y, x: g / np.hypot(1, x), numpy=[np.arcsinh])
+def _over_root_of_one_plus_square(g: Any, x: Any) -> Any:
+    return g / (np.sqrt((1 - 1j * x) * (1 + 1j * x)) if np.iscomplexobj(x) else np.hypot(1, x))
+
+
+@elementwise(lambda g, y, x: _over_root_of_one_plus_square(g, x), numpy=[np.arcsinh])
 def arcsinh(x: T) -> InexactOut:
     """The number whose hyperbolic sine is `x`: Num "*shape" -> Inexact "*shape".
 
@@ -203,7 +209,7 @@ _SINC_SERIES = [(-1.0) ** k * 2 * k / math.factorial(2 * k + 1) for k in range(9
 def _sinc_slope(x: Any, y: Any) -> Any:
     """The derivative (cos(pi x) - sinc(x)) / x, by its power series near 0, where the difference cancels."""
     u = math.pi * x
-    near = np.logical_and(u > -1, u < 1)
+    near = np.abs(u) < 1 if np.iscomplexobj(u) else np.logical_and(u > -1, u < 1)
     # Each branch gets arguments for which it and its own derivatives are finite.
     small, far = np.where(near, u, 0), np.where(near, 1, x)
     squared, series = small * small, 0.0

@@ -15,6 +15,7 @@ from tapem.core import Structure, leaves_like, tree_flatten, tree_unflatten
 from tapem.errors import ArgumentError, DTypeError, ShapeError, TreeError
 from tapem.ops import norm
 from tapem.optim.schedules import Schedule, require
+from tapem.types import is_inexact
 
 # A learning rate: a number, or a function of the number of updates already made.
 Rate: TypeAlias = float | Schedule
@@ -43,6 +44,9 @@ class Optimizer(ABC):
     Parameters of float16 are updated in float32 and then rounded, and their slots are float32, since float16 cannot
     hold the square of a gradient of 1e-4 or an eps of 1e-8. There is no float32 copy of the parameters, so steps of
     less than a thousandth of them are lost; to train with such steps, keep the parameters in float32.
+
+    Complex parameters move along the conjugate of the gradient that `grad` gives, so that a real loss descends; what is
+    squared is its absolute value.
 
     A new optimizer is a frozen dataclass with `lr`, the names of its `slots` (arrays that it keeps for each array of
     parameters, zeros at first) and `leaf`.
@@ -93,9 +97,9 @@ class Optimizer(ABC):
         rate = float(self.lr(int(step)) if callable(self.lr) else self.lr)
         rows: list[tuple[Any, ...]] = []
         for position, (param, grad, *slots) in enumerate(zip(leaves, gradients, *remembered, strict=True)):
-            if type(param) in (float, int):
+            if type(param) in (float, int, complex):
                 param = np.asarray(param)[()]
-            if type(grad) in (float, int):
+            if type(grad) in (float, int, complex):
                 grad = np.asarray(grad)[()]
             if half := _is_half(param):
                 param, *slots = (x.astype(np.float32) for x in (param, *slots))
@@ -104,6 +108,8 @@ class Optimizer(ABC):
                     _refuse(f"state {name!r}", slot.shape, param, position, structure)
             if grad.dtype is not param.dtype or grad.shape != param.shape:
                 grad = _fitted(param, grad, position, structure)
+            if grad.dtype.kind == "c":  # df/dx - i df/dy points uphill along its conjugate
+                grad = np.conjugate(grad)
             row = self.leaf(param, grad, rate, step, *slots)
             rows.append((row[0].astype(_HALF), *row[1:]) if half else row)
         columns = [tree_unflatten(structure, column) for column in zip(*rows, strict=True)]
@@ -116,11 +122,22 @@ class Optimizer(ABC):
 
 
 def _fitted(param: Any, grad: Any, position: int, structure: Structure) -> Any:
-    """Convert a gradient to the dtype of its parameters, so that float32 parameters stay float32."""
+    """Convert a gradient to the dtype of its parameters, so that float32 parameters stay float32.
+
+    Raises ShapeError or DTypeError if it does not fit.
+    """
     if grad.shape != param.shape:
         _refuse("gradient", grad.shape, param, position, structure)
-    if param.dtype.kind != "f":
-        raise DTypeError(f"update: leaf {position} of the parameters is {param.dtype}; only floats can be optimized.")
+    if not is_inexact(param.dtype):
+        raise DTypeError(
+            f"update: leaf {position} of the parameters is {param.dtype}; only floats and complex numbers can be "
+            "optimized."
+        )
+    if grad.dtype.kind == "c" and param.dtype.kind != "c":
+        raise DTypeError(
+            f"update: the gradient of leaf {position} is {grad.dtype}, but the parameter is {param.dtype}, which is "
+            "real. Give its real part, .real."
+        )
     return grad.astype(param.dtype)
 
 
@@ -145,6 +162,11 @@ def _mixed(average: Any, new: Any, decay: float) -> Any:
     """The moving average `decay * average + (1 - decay) * new`."""
     total, share = average * decay, new * (1 - decay)
     return np.add(total, share, out=_room(total, share))
+
+
+def _squared(x: Any) -> Any:
+    """The square of the absolute value, in the dtype of x."""
+    return x * np.conjugate(x) if x.dtype.kind == "c" else np.square(x)
 
 
 def _stepped(param: Any, direction: Any, rate: float) -> Any:
@@ -235,7 +257,7 @@ class adam(Optimizer):
     def moved(self, param: Any, grad: Any, rate: float, step: int, mean: Any, square: Any) -> tuple[Any, ...]:
         """The step itself, without weight decay."""
         mean = _mixed(mean, grad, self.b1)
-        square = _mixed(square, np.square(grad), self.b2)
+        square = _mixed(square, _squared(grad), self.b2)
         root = np.sqrt(square)
         root = np.divide(root, math.sqrt(1 - self.b2 ** (step + 1)), out=_room(root))
         root = np.add(root, self.eps, out=_room(root))
@@ -295,7 +317,7 @@ class rmsprop(Optimizer):
     def leaf(self, param: Any, grad: Any, rate: float, step: int, *slots: Any) -> tuple[Any, ...]:
         """The new parameters, the new mean square, and the new velocity if there is momentum."""
         grad = _decayed(param, grad, self.weight_decay)
-        square = _mixed(slots[0], np.square(grad), self.decay)
+        square = _mixed(slots[0], _squared(grad), self.decay)
         direction = _divided_by_root(grad, square, self.eps)
         if len(slots) == 1:
             return _stepped(param, direction, rate), square
@@ -330,7 +352,7 @@ class adagrad(Optimizer):
     def leaf(self, param: Any, grad: Any, rate: float, step: int, *slots: Any) -> tuple[Any, ...]:
         """The new parameters and the new sum of squares."""
         grad = _decayed(param, grad, self.weight_decay)
-        square = np.square(grad)
+        square = _squared(grad)
         square = np.add(square, slots[0], out=_room(square, slots[0]))
         return _stepped(param, _divided_by_root(grad, square, self.eps), rate), square
 
@@ -352,7 +374,8 @@ def global_norm(tree: Tree) -> float:
     >>> global_norm({"w": np.array([3.0]), "b": np.array([[4.0]])})
     5.0
     """
-    return math.hypot(*(float(norm(np.asarray(leaf, np.float64))) for leaf in tree_flatten(tree)[0]))
+    leaves = map(np.asarray, tree_flatten(tree)[0])
+    return math.hypot(*(float(norm(leaf.astype(np.result_type(leaf.dtype, np.float64)))) for leaf in leaves))
 
 
 def clip_by_global_norm(grads: Tree, limit: float) -> Tree:

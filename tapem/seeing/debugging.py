@@ -28,6 +28,7 @@ from tapem.ops import where
 from tapem.sweeps import Printer, value_text
 from tapem.tangents import Zero
 from tapem.transforms import plain_tree
+from tapem.types import is_inexact
 
 
 def debug(f: Callable[..., Any]) -> Callable[..., Any]:
@@ -60,8 +61,8 @@ def debug(f: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def traced(recorder: Recorder, value: Any) -> Any:
-    """A tracer for a value that is a float or an array of floats; any other value unchanged."""
-    is_float = isinstance(value, float) or (type(value) is np.ndarray and value.dtype.kind == "f")
+    """A tracer for a value that is a float or complex number, or an array of them; any other value unchanged."""
+    is_float = isinstance(value, float | complex) or (type(value) is np.ndarray and is_inexact(value.dtype))
     return Tracer(recorder, recorder.leaf(value)) if is_float else value
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from tapem.core import Array, DType, Shape, ShapeDtype
+from tapem.types import is_inexact
 
 
 def broadcasts_to(small: Shape, large: Shape) -> bool:
@@ -50,7 +51,7 @@ def zeros_of(value: Any, *, writeable: bool = True) -> Array:
     kind = ShapeDtype.of(value)
     if not writeable:
         return np.broadcast_to(_zero(kind.dtype), kind.shape)
-    return np.zeros(kind.shape, kind.dtype if kind.dtype.kind == "f" else np.float64)
+    return np.zeros(kind.shape, kind.dtype if is_inexact(kind.dtype) else np.float64)
 
 
 @functools.lru_cache(maxsize=64)

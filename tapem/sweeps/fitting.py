@@ -1,7 +1,10 @@
 """Fitting: give the result of a rule the shape and dtype of the value to which it belongs.
 
 Only this file follows and undoes broadcasting: it broadcasts a tangent as an elementwise op broadcast its operand, and
-sums a cotangent over the broadcast axes.
+sums a cotangent over the broadcast axes. Only this file projects a complex derivative of a real value to its real part:
+a cotangent where a real operand met a complex one, which is the transpose of the step from real to complex numbers; a
+tangent where the value is real although an operand is complex, as that of abs. So rules are written as if all numbers
+were complex, and need not know which operand is real.
 """
 
 from __future__ import annotations
@@ -15,6 +18,7 @@ from tapem.errors import DTypeError, ShapeError, TapeError
 from tapem.sweeps.broadcasting import broadcasts_to, unbroadcast
 from tapem.sweeps.rule_errors import rule_failed, rule_text
 from tapem.tangents import AbstractZero, One, Thunk, extern, force
+from tapem.types import is_inexact
 
 
 def fitted(part: Any, value: Any, node: Node, kind: Literal["rrule", "frule"], position: int | None) -> Any:
@@ -36,9 +40,10 @@ def fitted(part: Any, value: Any, node: Node, kind: Literal["rrule", "frule"], p
             return part
     own = ShapeDtype.of(part)
     backward = kind == "rrule"
-    if own.dtype.kind != "f" and (backward or expected.dtype.kind == "f"):
+    inexact = is_inexact(expected.dtype)
+    if not is_inexact(own.dtype) and (backward or inexact):
         raise misfit("dtype", own.dtype, expected, node, kind, position)
-    if backward and expected.dtype.kind != "f":
+    if backward and not inexact:
         raise DTypeError(
             f"the {rule_text(node, kind)} returned a cotangent for {owner(node, kind, position)}, which has dtype "
             f"{expected.dtype} ({node.label()}) and cannot be perturbed; it should return DoesNotExist()."
@@ -49,7 +54,10 @@ def fitted(part: Any, value: Any, node: Node, kind: Literal["rrule", "frule"], p
         if not op.elementwise or not broadcasts_to(small, large):
             raise misfit("shape", own.shape, expected.shape, node, kind, position)
         part = unbroadcast(part, large, small) if backward else np.broadcast_to(part, large)
-    if own.dtype != expected.dtype and expected.dtype.kind == "f":
+    if own.dtype.kind == "c" and expected.dtype.kind == "f" and some_are_complex(node):
+        part = np.real(part)
+        own = ShapeDtype.of(part)
+    if own.dtype != expected.dtype and inexact:
         # Another byte order is not another type; some NumPy functions keep it, and others do not.
         if own.dtype.type is not expected.dtype.type and keeps_dtype(node, expected, backward):
             raise misfit("dtype", own.dtype, expected.dtype, node, kind, position)
@@ -77,9 +85,15 @@ def fit_given(
     own = ShapeDtype.of(part)
     if own.shape != expected.shape:
         raise ShapeError(f"{subject} has shape {own.shape}, but belongs to {owner} of shape {expected.shape}.")
-    if own.dtype.type is expected.dtype.type or expected.dtype.kind != "f":
+    if own.dtype.type is expected.dtype.type or not is_inexact(expected.dtype):
         return part
-    if (exact and own.dtype.kind != "f") or (own.dtype.kind == "f" and (own.shape or exact) and not promoted):
+    if own.dtype.kind == "c" and expected.dtype.kind == "f":
+        raise DTypeError(
+            f"{subject} has dtype {own.dtype}, but belongs to {owner} of dtype {expected.dtype}, which is "
+            "real; give its real part, .real."
+        )
+    inexact = is_inexact(own.dtype)
+    if (exact and not inexact) or (inexact and (own.shape or exact) and not promoted):
         raise DTypeError(
             f"{subject} has dtype {own.dtype}, but belongs to {owner} of dtype {expected.dtype}; write it as "
             f".astype(np.{expected.dtype})."
@@ -88,9 +102,9 @@ def fit_given(
 
 
 def fits(part: Any, value: Any) -> bool:
-    """Whether a tangent or cotangent is a float array of the value's shape and dtype, as nearly all are."""
+    """Whether a tangent or cotangent is an array like the value it belongs to, as nearly all are; not of integers."""
     try:
-        return part.dtype == value.dtype and part.shape == value.shape and value.dtype.kind == "f"
+        return part.dtype == value.dtype and part.shape == value.shape and value.dtype.kind in "fc"
     except AttributeError:
         return False
 
@@ -108,10 +122,11 @@ def materialized(part: Any, expected: ShapeDtype, node: Node, kind: str, positio
     part = computed(part, node, kind, position)
     if part is None or isinstance(part, AbstractZero) or hasattr(part, "dtype"):
         return None if isinstance(part, AbstractZero) else part
+    if type(part) is complex:
+        return np.result_type(expected.dtype, np.complex64).type(part)
     if type(part) is One or type(part) is float:  # neither has its own dtype
-        return (expected.dtype if expected.dtype.kind == "f" else np.dtype(float)).type(
-            1.0 if type(part) is One else part
-        )
+        number: Any = 1.0 if type(part) is One else part
+        return (expected.dtype if is_inexact(expected.dtype) else np.dtype(float)).type(number)
     raise DTypeError(
         f"the {rule_text(node, kind, position)} returned {type(part).__name__} instead of a float array "
         f"({expected}, {node.label()})."
@@ -125,6 +140,13 @@ def keeps_dtype(node: Node, expected: ShapeDtype, backward: bool) -> bool:
         return ShapeDtype.of(output).dtype == expected.dtype
     inputs = [x for x in node.inputs if x is not None and type(x) is not tuple]
     return all(ShapeDtype.of(x).dtype == expected.dtype for x in inputs)
+
+
+def some_are_complex(node: Node) -> bool:
+    """Whether an operand or a result of the op is complex, so that a derivative of its real ones may be projected."""
+    results = node.output if type(node.output) is tuple else (node.output,)
+    values = [x for x in (*node.inputs, *results) if x is not None and type(x) is not tuple]
+    return any(ShapeDtype.of(x).dtype.kind == "c" for x in values)
 
 
 def owner(node: Node, kind: str, position: int | None) -> str:
@@ -142,7 +164,7 @@ def misfit(aspect: str, own: Any, expected: Any, node: Node, kind: str, position
     belongs = f"of {aspect} {own} for {owner(node, kind, position)}"
     if aspect == "shape":
         return ShapeError(f"{name} {belongs} of shape {expected} ({node.label()}).")
-    if own.kind == "f":
+    if is_inexact(own):
         advice = "rules keep the dtype of their arguments."
         return DTypeError(f"{name} {belongs} of dtype {expected} ({node.label()}); {advice}")
     if backward:

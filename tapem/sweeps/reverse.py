@@ -23,7 +23,9 @@ from tapem.tangents import InplaceableThunk
 View: TypeAlias = Callable[[Node], tuple[Any, Any, tuple[Any, ...]]]
 
 # The types of cotangents that are arrays or numbers, not tracers.
-_PLAIN = frozenset({np.ndarray, np.float16, np.float32, np.float64, np.longdouble, float})
+_PLAIN = frozenset(
+    {np.ndarray, np.float16, np.float32, np.float64, np.longdouble, np.complex64, np.complex128, float, complex}
+)
 
 
 def reverse(

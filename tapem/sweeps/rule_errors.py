@@ -7,11 +7,12 @@ from typing import Any, NoReturn, cast
 
 from tapem.core import Node, Primitive, ShapeDtype
 from tapem.errors import EscapedTracerError, NoRuleError, ShapeError, TapeError
+from tapem.types import is_inexact
 
 
 def refuse_missing(node: Node, position: int) -> None:
-    """Raise NoRuleError if an operand of a float dtype has no rule."""
-    if ShapeDtype.of(node.inputs[position]).dtype.kind == "f":
+    """Raise NoRuleError if an operand of a float or complex dtype has no rule."""
+    if is_inexact(ShapeDtype.of(node.inputs[position]).dtype):
         raise missing_rule(node, "reverse", position)
 
 

@@ -11,11 +11,13 @@ import numpy as np
 
 from tapem.core import Array, ShapeDtype, tree_flatten
 from tapem.errors import ConcretizationError, TapeError
-from tapem.testing.comparison import like, rounding
+from tapem.testing.comparison import rounding
 from tapem.testing.findings import Finding, kind_of_difference
 from tapem.testing.flattening import Flat, first_line
+from tapem.testing.raw_rules import random_like
 from tapem.testing.rounding import rounding_error
 from tapem.transforms import jvp, vjp, vmap
+from tapem.types import is_inexact
 
 SIZE = 3
 
@@ -29,7 +31,11 @@ def batching(
     skipped: MutableMapping[str, str],
 ) -> Iterator[Finding]:
     """Compare `vmap(f)` with a loop, for every subset of mapped operands, or for a sample of the subsets."""
-    possible = [position for position, x in enumerate(operands) if isinstance(x, np.ndarray | np.generic | float | int)]
+    possible = [
+        position
+        for position, x in enumerate(operands)
+        if isinstance(x, np.ndarray | np.generic | complex | float | int)
+    ]
     for mapped in subsets(possible, rng):
         check = f"batch rule, mapped over {', '.join(names[i] for i in mapped)}"
         batched = [examples(x) if i in mapped else x for i, x in enumerate(operands)]
@@ -44,7 +50,7 @@ def batching(
                 yield Finding.raised(check, error)
         except Exception as error:  # whatever a batch rule may raise is a finding
             yield Finding.raised(check, error)
-    real = [i for i in possible if ShapeDtype.of(operands[i]).dtype.kind == "f"]
+    real = [i for i in possible if is_inexact(ShapeDtype.of(operands[i]).dtype)]
     if real:
         yield from no_examples(f, operands, real, skipped)
     for mode in modes if real else ():
@@ -75,10 +81,10 @@ def within_derivatives(
     batched = [examples(x) if i in real else x for i, x in enumerate(operands)]
 
     def outputs(*xs: Any) -> list[Any]:
-        return [leaf for leaf in tree_flatten(f(*xs))[0] if ShapeDtype.of(leaf).dtype.kind == "f"]
+        return [leaf for leaf in tree_flatten(f(*xs))[0] if is_inexact(ShapeDtype.of(leaf).dtype)]
 
     towards = [operands[i] for i in real] if mode == "fwd" else outputs(*operands)
-    direction = [like([value], rng.normal(size=np.size(value)))[0] for value in towards]
+    direction = [random_like(value, rng) for value in towards]
     one = derivative_along(outputs, real, mode, direction)
     many = derivative_along(
         vmap(outputs, in_axes=axes), real, mode, [np.broadcast_to(d, (SIZE, *np.shape(d))) for d in direction]
@@ -129,7 +135,7 @@ def subsets(possible: Sequence[int], rng: np.random.Generator) -> list[tuple[int
 def examples(x: Any) -> Array:
     """Make examples like x: reals become a little smaller, so that they stay in the domain; others are rearranged."""
     array = np.asarray(x)
-    if array.dtype.kind == "f":
+    if is_inexact(array.dtype):
         factors = np.array([1.0, 0.99, 0.97], array.dtype).reshape(-1, *(1,) * array.ndim)
         return array[None] * factors
     return np.stack([np.roll(array, shift) for shift in range(SIZE)])
@@ -195,7 +201,7 @@ def agree(
             yield Finding(check, None, (), *kinds, "from a loop", name, kind_of_difference(right, own))
             continue
         value = np.asarray(value)
-        if right.dtype.kind != "f":
+        if not is_inexact(right.dtype):
             wrong = right != value
         else:
             scale = float(np.max(np.abs(right), initial=0.0, where=np.isfinite(right)))

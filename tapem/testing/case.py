@@ -12,7 +12,7 @@ from tapem.core import Primitive, tree_flatten, tree_map
 from tapem.errors import TapeError
 from tapem.testing.comparison import NAMES
 from tapem.testing.dtypes import operand_allows
-from tapem.testing.flattening import REFUSALS, Flat, argument_names, first_line, is_list, is_real
+from tapem.testing.flattening import REFUSALS, Flat, argument_names, first_line, is_inexact_value, is_list
 from tapem.types import Operand, Signature
 
 
@@ -62,13 +62,18 @@ class Case:
         """The operands in a real dtype; None if it is not wanted, not allowed, or refused by the op itself."""
         leaves = [np.asarray(leaf) for leaf in self.flat.leaves if type(leaf) is not float]
         double = bool(leaves) and all(leaf.dtype == np.float64 for leaf in leaves)
+        if any(self.flat.of_inputs) and (dtype == np.float16 or any(type(x) is complex for x in self.flat.all_leaves)):
+            return None  # no complex dtype has this precision; and the parts of a Python number promote as it does not
         if not double or names_dtype(self.static) or (self.dtypes is not None and dtype not in self.dtypes):
             return None
         known = annotated(self.op)
         for name, operand in zip(self.names, self.operands, strict=True):
             annotation = known.get(name.split("[")[0])
-            real = annotation is not None and any(map(is_real, tree_flatten(operand)[0]))
-            if annotation is not None and real and not operand_allows(annotation, dtype):
+            real = annotation is not None and any(map(is_inexact_value, tree_flatten(operand)[0]))
+            wanted = (
+                np.result_type(dtype, np.complex64) if any(map(np.iscomplexobj, tree_flatten(operand)[0])) else dtype
+            )
+            if annotation is not None and real and not operand_allows(annotation, wanted):
                 return None
         operands = cast_reals(self.operands, dtype)
         try:
@@ -89,8 +94,11 @@ def cast_reals(operands: tuple[Any, ...], dtype: np.dtype[Any]) -> tuple[Any, ..
     """Convert the real arrays in operands, which may be trees, to another dtype; Python numbers stay as they are."""
 
     def cast(x: Any) -> Any:
-        weak = isinstance(x, float) and not isinstance(x, np.generic)
-        return x if weak or not is_real(x) else np.asarray(x).astype(dtype)
+        weak = isinstance(x, float | complex) and not isinstance(x, np.generic)
+        if weak or not is_inexact_value(x):
+            return x
+        array = np.asarray(x)
+        return array.astype(np.result_type(dtype, np.complex64) if array.dtype.kind == "c" else dtype)
 
     return tuple(None if x is None else tree_map(cast, x) for x in operands)
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from tapem.core import Array, tree_unflatten
 from tapem.errors import ArgumentError, NotScalarError, TapeError
-from tapem.testing.flattening import Flat, as_leaf, first_line, magnitude, packed, real_input
+from tapem.testing.flattening import Flat, as_leaf, first_line, magnitude, packed, real_input, whole
 
 # From a displacement t to the displaced leaves and the actual displacement, which rounding may have changed.
 Path: TypeAlias = Callable[[Any], "tuple[list[Any], Any]"]
@@ -37,7 +37,9 @@ def finite_diff(f: Callable[..., Any], x: Any, eps: float | None = None, method:
     - "forward": `(f(x+h) - f(x)) / h`, and "backward": `(f(x) - f(x-h)) / h`, an error of order h.
     - "extrapolated": central differences of two steps or more, an error of order h**4.
     - "complex": `imag(f(x+ih)) / h`, exact to rounding, if f takes complex numbers and its code is analytic (no abs, no
-      comparison, no conj).
+      comparison, no conj), and x itself is real.
+
+    For complex x = a + ib the gradient is df/da - i df/db, as in `grad`.
 
     Raises NotScalarError if f is not scalar, DTypeError for integers in x, ArgumentError for an unknown method, for a
     step that is lost in rounding, or if "complex" is not possible.
@@ -55,8 +57,7 @@ def finite_diff(f: Callable[..., Any], x: Any, eps: float | None = None, method:
             f"{flat.outputs.shapes}. Use finite_diff_jacobian."
         )
     row = difference_matrix(flat, eps, method)[0]
-    parts = flat.inputs.split(row)
-    gradient = [like_input(part, leaf) for part, leaf in zip(parts, flat.leaves, strict=True)]
+    gradient = of_inputs(flat, flat.inputs.split(row))
     return tree_unflatten(flat.structure, gradient)[0]
 
 
@@ -73,22 +74,47 @@ def finite_diff_jacobian(f: Callable[..., Any], x: Any, eps: float | None = None
     flat = Flat(f, (x,))
     real_input(flat, "finite_diff_jacobian")
     matrix = difference_matrix(flat, eps, method)
-    blocks: list[Any] = []
-    for o, out_shape in enumerate(flat.outputs.shapes):
-        rows = matrix[flat.outputs.block(o)]
-        parts = [
-            like_input(np.reshape(rows[:, flat.inputs.block(i)], (*out_shape, *in_shape)), leaf)
-            for i, (in_shape, leaf) in enumerate(zip(flat.inputs.shapes, flat.leaves, strict=True))
+    of_parts = [
+        [
+            np.reshape(matrix[flat.outputs.block(o), flat.inputs.block(i)], (*out_shape, *in_shape))
+            for o, out_shape in enumerate(flat.outputs.shapes)
         ]
-        blocks.append(tree_unflatten(flat.structure, parts)[0])
+        for i, in_shape in enumerate(flat.inputs.shapes)
+    ]
+    columns = [whole(column, flat.of_outputs) for column in of_parts]
+    blocks: list[Any] = []
+    for o, is_complex in enumerate(flat.of_outputs):
+        parts = [column[o] for column in columns]
+        blocks.append(tree_unflatten(flat.structure, of_inputs(flat, parts, is_complex))[0])
     if len(flat.real) != flat.output_structure.num_leaves:
         raise NotScalarError("finite_diff_jacobian: f also returns integers or bools, which have no derivative.")
     return tree_unflatten(flat.output_structure, blocks)
 
 
+def of_inputs(flat: Flat, parts: Sequence[Array], holomorphic: bool = False) -> list[Any]:
+    """The derivatives in the inputs, in their dtypes, from those in their real parts.
+
+    At a + ib the derivative of a real output is d/da - i d/db. A complex output has one only if it is `holomorphic`:
+    then d/db is i d/da. Raises ArgumentError if it is not.
+    """
+    leaves = [flat.all_leaves[position] for position in flat.positions]
+    found = whole(parts, flat.of_inputs, -1j)
+    if holomorphic:
+        against = whole(parts, flat.of_inputs, 1j)  # twice the derivative by the conjugate
+        for at, is_complex in enumerate(flat.of_inputs):
+            if is_complex and magnitude(np.abs(against[at]).ravel()) > 1e-2 * magnitude(np.abs(found[at]).ravel()):
+                raise ArgumentError(
+                    "finite_diff_jacobian: f is not complex differentiable, so its two derivatives by "
+                    f"{flat.paths[flat.positions[at]]} are not one. Differentiate its real and imaginary part."
+                )
+        found = [part / 2 if is_complex else part for part, is_complex in zip(found, flat.of_inputs, strict=True)]
+    return [like_input(value, leaf) for value, leaf in zip(found, leaves, strict=True)]
+
+
 def like_input(value: Array, leaf: Any) -> Any:
-    """Convert a derivative to the dtype of its input."""
-    return value.astype(np.asarray(leaf).dtype)[()]
+    """Convert a derivative to the dtype of its input; the complex one of its precision, if it is complex."""
+    dtype = np.asarray(leaf).dtype
+    return value.astype(np.result_type(dtype, np.complex64) if np.iscomplexobj(value) else dtype)[()]
 
 
 def difference_matrix(
@@ -165,6 +191,11 @@ def difference(
     """
     if method not in METHODS:
         raise ArgumentError(f"finite differences: method={method!r} is not one of {', '.join(METHODS)}.")
+    if method == "complex" and any(flat.of_inputs):
+        raise ArgumentError(
+            'finite differences: method="complex" steps into the complex plane from a real point, but an input is '
+            'complex. Use method="extrapolated", which steps in both of its directions.'
+        )
     if eps is not None and not (eps > 0 and np.isfinite(eps)):
         raise ArgumentError(f"finite differences: the step eps={eps} must be positive.")
     precision = flat.precision

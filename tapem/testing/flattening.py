@@ -19,6 +19,7 @@ from tapem.doors.direct import current_recorder
 from tapem.doors.monadic import TapeM, run_if_program
 from tapem.doors.pure import Ref
 from tapem.errors import DTypeError, TapeError
+from tapem.types import is_inexact
 
 REFUSALS = (TapeError, TypeError, ValueError, ArithmeticError, NotImplementedError)
 """The exceptions that a program may raise if it does not accept its arguments."""
@@ -66,8 +67,9 @@ class Layout:
 class Flat:
     """A program at a point, as a function from its real input leaves to its real output leaves.
 
-    All other inputs keep their values. `leaves` are the real inputs at the point; `inputs` and `outputs` are the
-    layouts. Raises DTypeError for a leaf that is not a tensor.
+    A complex leaf is two real ones, its real and its imaginary part: so all checks look in both directions, and ask for
+    no complex derivative. All other inputs keep their values. `leaves` are the real inputs at the point; `inputs` and
+    `outputs` are the layouts. Raises DTypeError for a leaf that is not a tensor.
 
     >>> flat = Flat(lambda x, n: {"y": x[n], "n": n}, (np.array([1.0, 2.0]), 1))
     >>> flat.inputs.names, flat.outputs.names, flat.vector(flat.leaves)
@@ -81,10 +83,14 @@ class Flat:
         for leaf in self.all_leaves:
             constant(leaf, op="a gradient check", argument="one of its arguments")  # raises DTypeError
         paths = leaf_names(arguments, argument_names(f, len(arguments)) if names is None else names)
-        self.positions = [i for i, leaf in enumerate(self.all_leaves) if ShapeDtype.of(leaf).dtype.kind == "f"]
+        self.paths = paths
+        self.positions = [i for i, leaf in enumerate(self.all_leaves) if is_inexact(ShapeDtype.of(leaf).dtype)]
         self.discrete = [paths[i] for i in range(len(paths)) if i not in self.positions]
-        self.leaves = [self.all_leaves[i] for i in self.positions]
-        self.inputs = Layout([paths[i] for i in self.positions], [np.shape(leaf) for leaf in self.leaves])
+        found = [self.all_leaves[i] for i in self.positions]
+        self.of_inputs = [np.iscomplexobj(leaf) for leaf in found]
+        self.leaves = real_parts(found, self.of_inputs)
+        names = part_names([paths[i] for i in self.positions], self.of_inputs)
+        self.inputs = Layout(names, [np.shape(leaf) for leaf in self.leaves])
         # The checks compare arguments afterwards with these copies.
         self.kept = [np.array(leaf) for leaf in self.all_leaves]
         with np.errstate(all="ignore"):
@@ -92,18 +98,21 @@ class Flat:
         leaves, self.output_structure = tree_flatten(result)
         for leaf in leaves:
             constant(leaf, op="a gradient check", argument="an output of the function")
-        self.real = [i for i, leaf in enumerate(leaves) if ShapeDtype.of(leaf).dtype.kind == "f"]
+        self.real = [i for i, leaf in enumerate(leaves) if is_inexact(ShapeDtype.of(leaf).dtype)]
         out_names = leaf_names((result,), ["output"])
-        self.values = [leaves[i] for i in self.real]
-        self.outputs = Layout([out_names[i] for i in self.real], [np.shape(value) for value in self.values])
+        outputs = [leaves[i] for i in self.real]
+        self.of_outputs = [np.iscomplexobj(value) for value in outputs]
+        self.values = real_parts(outputs, self.of_outputs)
+        names = part_names([out_names[i] for i in self.real], self.of_outputs)
+        self.outputs = Layout(names, [np.shape(value) for value in self.values])
 
     def __call__(self, *leaves: Any) -> list[Any]:
         """The real outputs at these input leaves, which may be arrays or tracers."""
         arguments = list(self.all_leaves)
-        for position, leaf in zip(self.positions, leaves, strict=True):
+        for position, leaf in zip(self.positions, whole(leaves, self.of_inputs), strict=True):
             arguments[position] = leaf
         found = tree_flatten(computed(self.f(*tree_unflatten(self.structure, arguments))))[0]
-        return [found[i] for i in self.real]
+        return real_parts([found[i] for i in self.real], self.of_outputs)
 
     def vector(self, leaves: Sequence[Any], dtype: Any = np.float64) -> Array:
         """The real outputs at these input leaves as one vector."""
@@ -111,15 +120,14 @@ class Flat:
 
     def mutated(self) -> str | None:
         """The name of an argument whose value has changed since the check began, if there is one."""
-        for leaf, kept, name in zip(self.all_leaves, self.kept, self.every_name(), strict=True):
-            if not np.array_equal(leaf, kept, equal_nan=kept.dtype.kind == "f"):
+        for leaf, kept, name in zip(self.all_leaves, self.kept, self.paths, strict=True):
+            if not np.array_equal(leaf, kept, equal_nan=is_inexact(kept.dtype)):
                 return name
         return None
 
     def every_name(self) -> list[str]:
         """The names of all input leaves, including those without a derivative."""
-        real, other = iter(self.inputs.names), iter(self.discrete)
-        return [next(real) if i in self.positions else next(other) for i in range(len(self.all_leaves))]
+        return self.paths
 
     @property
     def precision(self) -> np.dtype[Any]:
@@ -147,9 +155,39 @@ def is_list(value: Any) -> TypeGuard[list[Any]]:
     return isinstance(value, list)
 
 
-def is_real(value: Any) -> bool:
-    """Whether a value holds floats, so that it can be perturbed."""
-    return value is not None and type(value) is not tuple and ShapeDtype.of(value).dtype.kind == "f"
+def real_parts(values: Sequence[Any], are_complex: Sequence[bool]) -> list[Any]:
+    """The values, arrays or tracers, with the real and the imaginary part in the place of each complex one.
+
+    >>> real_parts([1 + 2j, 3.0], [True, False])
+    [1.0, 2.0, 3.0]
+    """
+    rows = zip(values, are_complex, strict=True)
+    return [part for value, two in rows for part in ([value.real, value.imag] if two else [value])]
+
+
+def whole(parts: Sequence[Any], are_complex: Sequence[bool], unit: complex = 1j) -> list[Any]:
+    """The values of which these are the real parts; with another unit, `unit` times the second part is added instead.
+
+    >>> whole([1.0, 2.0, 3.0], [True, False])
+    [(1+2j), 3.0]
+    """
+    rest = iter(parts)
+    return [next(rest) + next(rest) * unit if is_complex else next(rest) for is_complex in are_complex]
+
+
+def part_names(names: Sequence[str], are_complex: Sequence[bool]) -> list[str]:
+    """The names of the real parts of values.
+
+    >>> part_names(["z", "x"], [True, False])
+    ['z.real', 'z.imag', 'x']
+    """
+    rows = zip(names, are_complex, strict=True)
+    return [part for name, two in rows for part in ([f"{name}.real", f"{name}.imag"] if two else [name])]
+
+
+def is_inexact_value(value: Any) -> bool:
+    """Whether a value holds floats or complex numbers, so that it can be perturbed."""
+    return value is not None and type(value) is not tuple and is_inexact(ShapeDtype.of(value).dtype)
 
 
 def packed(leaves: Sequence[Any], dtype: Any = np.float64) -> Array:
@@ -247,10 +285,11 @@ __all__ = [
     "computed",
     "first_line",
     "is_array",
+    "is_inexact_value",
     "is_list",
-    "is_real",
     "leaf_names",
     "magnitude",
     "packed",
     "real_input",
+    "whole",
 ]

@@ -12,7 +12,8 @@ from tapem.core import Primitive, ShapeDtype, linear_in_all, tree_flatten, tree_
 from tapem.tangents import AbstractZero, DoesNotExist, Zero, force
 from tapem.testing.dtypes import only_discrete
 from tapem.testing.findings import Finding
-from tapem.testing.flattening import as_tuple, is_array, is_real
+from tapem.testing.flattening import as_tuple, is_array, is_inexact_value
+from tapem.types import is_inexact
 
 
 def raw_rules(
@@ -26,7 +27,7 @@ def raw_rules(
     bound, given = op.bind(operands, static)
     inputs = tuple(np.array(x) if is_array(x) else x for x in map(op.as_input, range(len(bound)), bound))
     value, residuals = op.evaluate(inputs, given)
-    if not op.differentiable or not all(map(is_real, tree_flatten(value)[0])):
+    if not op.differentiable or not all(map(is_inexact_value, tree_flatten(value)[0])):
         return
     value = tree_map(np.array, value)
     rest = (value, residuals, *inputs) if op.residuals else (value, *inputs)
@@ -34,18 +35,18 @@ def raw_rules(
     if op.rrule is not None and "rev" in modes:
         yield from discrete_operands(op, cotangent, rest, inputs, given)
         for position, rule in numbered(op.rrule):
-            if position is not None and not is_real(inputs[position]):
+            if position is not None and not is_inexact_value(inputs[position]):
                 continue
             yield from unchanged(op, "rrule", position, rule, (cotangent, *rest), given)
             parts: Any = rule(cotangent, *rest, **given)
             pairs = zip(range(len(inputs)), parts, strict=False) if position is None else [(position, parts)]
             for at, part in pairs:
-                if is_real(inputs[at]):
+                if is_inexact_value(inputs[at]):
                     yield from kind_of_cotangent(op, at, part, inputs[at], value)
     if op.frule is not None and op.frule is not linear_in_all and "fwd" in modes:
-        tangents = [random_like(x, rng) if is_real(x) else Zero() for x in inputs]
+        tangents = [random_like(x, rng) if is_inexact_value(x) else Zero() for x in inputs]
         for position, rule in numbered(op.frule):
-            if position is not None and not is_real(inputs[position]):
+            if position is not None and not is_inexact_value(inputs[position]):
                 continue
             first = tangents if position is None else tangents[position]
             yield from unchanged(op, "frule", position, rule, (first, *rest), given)
@@ -54,7 +55,10 @@ def raw_rules(
 def random_like(value: Any, rng: np.random.Generator) -> Any:
     """Draw random numbers with the shape and dtype of a value."""
     kind = ShapeDtype.of(value)
-    return rng.normal(size=kind.shape).astype(kind.dtype) if kind.shape else kind.dtype.type(rng.normal())
+    drawn = rng.normal(size=kind.shape)
+    if kind.dtype.kind == "c":
+        drawn = drawn + 1j * rng.normal(size=kind.shape)
+    return np.asarray(drawn).astype(kind.dtype)[() if kind.shape == () else ...]
 
 
 def numbered(rules: Any) -> list[tuple[int | None, Callable[..., Any]]]:
@@ -130,7 +134,7 @@ def unchanged(
     for part in as_tuple(rule(*arguments, **static)):
         value_of(part)
     for array, copy, lock, role in zip(arrays, before, locks, roles, strict=True):
-        if lock and not np.array_equal(array, copy, equal_nan=array.dtype.kind == "f"):
+        if lock and not np.array_equal(array, copy, equal_nan=is_inexact(array.dtype)):
             index = tuple(map(int, np.argwhere(np.atleast_1d(array != copy))[0][: array.ndim]))
             whose = role if position is None else op.operand_name(position)
             detail = f"the {kind} changed it in place, though others hold it"

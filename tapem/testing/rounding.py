@@ -25,6 +25,7 @@ import numpy as np
 from tapem.core import Array, Node, ShapeDtype, tree_map
 from tapem.testing.flattening import REFUSALS, Flat, as_leaf, magnitude, packed
 from tapem.transforms import Trace, trace
+from tapem.types import is_inexact
 
 RUNS = 6
 SAFETY = 2.0
@@ -113,9 +114,9 @@ def evaluated(node: Node, values: Sequence[Any]) -> Any:
 
 
 def shake(rng: np.random.Generator, value: Any) -> Any:
-    """Change the last digits of real numbers; return any other value unchanged."""
+    """Change the last digits of floats and complex numbers; return any other value unchanged."""
     kind = ShapeDtype.of(value)
-    if kind.dtype.kind != "f":
+    if not is_inexact(kind.dtype):
         return value
     # The change is always large enough to change the digits.
     part = rng.uniform(0.5, 1, kind.shape) * rng.choice([-1.0, 1.0], kind.shape)

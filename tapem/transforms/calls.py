@@ -21,6 +21,7 @@ from tapem.tangents import Zero
 from tapem.transforms.closure_conversion import union
 from tapem.transforms.derivatives import jvp, merge, vjp
 from tapem.transforms.vectorize import vmap
+from tapem.types import is_inexact
 
 
 class Program(Protocol):
@@ -90,7 +91,7 @@ def push_call(tangents: Sequence[Any], y: Any, *inputs: Any, program: Program) -
 
 def is_float(value: Any) -> bool:
     """Whether a value can be perturbed."""
-    return ShapeDtype.of(value).dtype.kind == "f"
+    return is_inexact(ShapeDtype.of(value).dtype)
 
 
 # No overload can describe an op of any number of inputs with a static argument without default.

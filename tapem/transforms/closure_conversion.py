@@ -163,14 +163,14 @@ def convert_closure(
 def input_leaf(recorder: Recorder, value: Any) -> Node:
     """The input node of a value: it holds the value, or only its shape and dtype if the recorder is abstract."""
     if recorder.abstract:
-        return recorder.leaf(value if type(value) in (bool, int, float) else ShapeDtype.of(value))
+        return recorder.leaf(value if type(value) in (bool, int, float, complex) else ShapeDtype.of(value))
     return recorder.leaf(value.node.output, copy=False) if type(value) is Tracer else recorder.leaf(value)
 
 
 def is_tensor(value: Any) -> bool:
-    """Whether a value may have a derivative here or in an outer transform: a tracer, or floats."""
+    """Whether a value may have a derivative here or in an outer transform: a tracer, floats or complex numbers."""
     kind = getattr(getattr(value, "dtype", None), "kind", "")
-    return type(value) is Tracer or isinstance(value, float) or kind == "f"
+    return type(value) is Tracer or isinstance(value, float | complex) or kind in ("f", "c")
 
 
 def output_node(recorder: Recorder, value: Any) -> Node:

@@ -189,7 +189,7 @@ def common_kind(one: Any, other: Any) -> ShapeDtype:
         shape = np.broadcast_shapes(a.shape, b.shape)
     except ValueError:
         raise ShapeError(f"cond: the results of the branches differ in shape: {a} and {b}.") from None
-    weak = [x if type(x) in (bool, int, float) else kind.dtype for x, kind in ((one, a), (other, b))]
+    weak = [x if type(x) in (bool, int, float, complex) else kind.dtype for x, kind in ((one, a), (other, b))]
     return ShapeDtype(shape, np.result_type(*weak))
 
 
@@ -230,7 +230,7 @@ def unknown_loop(cond_fun: Callable[[Any], Any], body_fun: Callable[[Any], Any],
     """A loop whose end is not known while it is traced, as one call."""
     leaves, structure = tree_flatten(state)
     # The body decides the dtypes: a Python number as a first state stands for what the loop makes of it.
-    leaves = [np.asarray(leaf) if type(leaf) in (bool, int, float) else leaf for leaf in leaves]
+    leaves = [np.asarray(leaf) if type(leaf) in (bool, int, float, complex) else leaf for leaf in leaves]
 
     def record() -> Any:
         test = convert_closure(cond_fun, leaves, lambda values: ((tree_unflatten(structure, values),), NOTHING))

@@ -31,6 +31,7 @@ from tapem.sweeps import fit_given, zeros_of
 from tapem.tangents import DoesNotExist, Zero, add, described
 from tapem.transforms.custom_function import Call, Custom
 from tapem.transforms.tracing import function_name
+from tapem.types import is_inexact
 
 R = TypeVar("R", bound=Callable[..., Any])
 
@@ -115,7 +116,7 @@ class PullbackCall(Call):
 
     def cotangent(self, cotangent: Any, kind: ShapeDtype, subject: str, argument: str) -> Any:
         """A cotangent as an array or tracer, or Zero; ShapeError or DTypeError if it does not fit its argument."""
-        if cotangent is None or kind.dtype.kind != "f":  # an integer has no derivative, whatever a rule says
+        if cotangent is None or not is_inexact(kind.dtype):  # an integer has no derivative, whatever a rule says
             return Zero()
         # Where the function promotes an argument, the cotangent goes back to the dtype that it came from.
         promoted = any(out.dtype.type is not kind.dtype.type for out in self.outputs)
@@ -211,7 +212,7 @@ class PushforwardCall(Call):
                 raise ShapeError(
                     f"{what} returned {described(value)} as its value, but {self.name} itself gives {kind}."
                 )
-            none = part is None or kind.dtype.kind != "f"
+            none = part is None or not is_inexact(kind.dtype)
             subject = f"the tangent that {what} returned"
             results.append(zeros_of(kind) if none else fit_given(part, kind, subject, "a value", exact=True))
         return results

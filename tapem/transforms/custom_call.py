@@ -22,6 +22,7 @@ from tapem.transforms.closure_conversion import convert_closure, is_tensor
 from tapem.transforms.derivatives import vjp
 from tapem.transforms.tracing import at_home
 from tapem.transforms.vectorize import vmap
+from tapem.types import is_inexact
 
 
 class Rule(Protocol):
@@ -51,7 +52,7 @@ def pull_custom(g: tuple[Any, ...], y: Any, residuals: list[Any], *inputs: Any, 
     """The user's pullback, or the transpose of the user's tangent rule."""
     if rule.reverse:
         return tuple(rule.pull(shielded(residuals), shielded(g)))
-    floats = [index for index, value in enumerate(inputs) if ShapeDtype.of(value).dtype.kind == "f"]
+    floats = [index for index, value in enumerate(inputs) if is_inexact(ShapeDtype.of(value).dtype)]
 
     def along(*tangents: Any) -> tuple[Any, ...]:
         filled = [zeros_of(value) for value in inputs]

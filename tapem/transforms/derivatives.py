@@ -42,6 +42,7 @@ def value_and_grad(
     argnums: int | Sequence[int] = 0,
     has_aux: bool = False,
     allow_int: bool = False,
+    holomorphic: bool = False,
 ) -> Callable[..., Any]:
     """The function that computes the scalar function `f` together with its gradient.
 
@@ -49,9 +50,13 @@ def value_and_grad(
     a tuple of numbers); arguments that f does not use get zeros. With `has_aux`, f returns `(y, aux)`, and so does the
     value: `((y, aux), gradient)`. Integer and bool leaves are an error, or get None with `allow_int`.
 
+    Arguments may be complex, if the output is real. At z = x + iy the gradient is df/dx - i df/dy, as in JAX: a step
+    downhill is one along its conjugate. With `holomorphic`, arguments and output are complex, and f has a complex
+    derivative, which the gradient is.
+
     f may overwrite its arguments, since it gets copies of them; the copies cost memory and time.
-    Raises NotScalarError if f's output is not of shape (), DTypeError for an integer input, ArgumentError for an
-    argnum out of range.
+    Raises NotScalarError if f's output is not of shape (), DTypeError for an integer input and for a complex output
+    without `holomorphic`, ArgumentError for an argnum out of range.
 
     >>> import numpy as np
     >>> value, gradient = value_and_grad(lambda x: np.sum(x**2))(np.array([1.0, 2.0]))
@@ -59,13 +64,19 @@ def value_and_grad(
     (5.0, array([2., 4.]))
     """
     if f is None:
-        return functools.partial(value_and_grad, argnums=argnums, has_aux=has_aux, allow_int=allow_int)
+        return functools.partial(
+            value_and_grad, argnums=argnums, has_aux=has_aux, allow_int=allow_int, holomorphic=holomorphic
+        )
     caller = "value_and_grad"
-    return boundary(both_of(as_function(f, caller), as_argnums(argnums, caller), has_aux, allow_int))
+    return boundary(both_of(as_function(f, caller), as_argnums(argnums, caller), has_aux, allow_int, holomorphic))
 
 
 def both_of(
-    function: Callable[..., Any], argnums: int | tuple[int, ...], has_aux: bool, allow_int: bool
+    function: Callable[..., Any],
+    argnums: int | tuple[int, ...],
+    has_aux: bool,
+    allow_int: bool,
+    holomorphic: bool,
 ) -> Callable[..., Any]:
     """The function that computes value and gradient; its caller is the boundary for tracebacks."""
 
@@ -76,7 +87,7 @@ def both_of(
         leaves, structure = tree_flatten(chosen)
         if monadic(leaves):
             # Not with_gradient itself: a closure that holds itself would keep f alive until the next collection.
-            return lift(value_and_grad(function, argnums, has_aux, allow_int))(*arguments, **options)
+            return lift(value_and_grad(function, argnums, has_aux, allow_int, holomorphic))(*arguments, **options)
         positions = differentiable(leaves, structure, allow_int, "grad", selected)
 
         def call(tracers: list[Any]) -> Any:
@@ -89,8 +100,10 @@ def both_of(
                 raise
 
         inputs = leaves if positions is None else [leaves[position] for position in positions]
+        if holomorphic:
+            require_complex(inputs, "grad", "an argument")
         traced = trace(call, inputs, has_aux=has_aux)
-        output = scalar_output(traced, "grad")
+        output = scalar_output(traced, "grad", holomorphic)
         gradients: Sequence[Any] = pull_back(traced, [output], [None], copy=False)
         if positions is not None:
             gradients = merge([None] * len(leaves), positions, gradients)
@@ -106,6 +119,7 @@ def grad(
     argnums: int | Sequence[int] = 0,
     has_aux: bool = False,
     allow_int: bool = False,
+    holomorphic: bool = False,
 ) -> Callable[..., Any]:
     """The function that computes the gradient of the scalar function `f`: `value_and_grad` without the value.
 
@@ -116,10 +130,12 @@ def grad(
     np.float64(1.0)
     >>> grad(grad(np.sin))(0.5) == -np.sin(0.5)
     np.True_
+    >>> grad(lambda z: z.real**2 + z.imag**2)(3.0 + 4.0j), grad(lambda z: z**2, holomorphic=True)(3.0 + 4.0j)
+    (np.complex128(6-8j), np.complex128(6+8j))
     """
     if f is None:
-        return functools.partial(grad, argnums=argnums, has_aux=has_aux, allow_int=allow_int)
-    both = both_of(as_function(f, "grad"), as_argnums(argnums, "grad"), has_aux, allow_int)
+        return functools.partial(grad, argnums=argnums, has_aux=has_aux, allow_int=allow_int, holomorphic=holomorphic)
+    both = both_of(as_function(f, "grad"), as_argnums(argnums, "grad"), has_aux, allow_int, holomorphic)
 
     @functools.wraps(f)
     def gradient(*arguments: Any, **options: Any) -> Any:
@@ -368,7 +384,7 @@ def differentiable(
     for position, leaf in enumerate(leaves):
         if type(leaf) is np.ndarray or type(leaf) is Tracer:
             kind = leaf.dtype.kind
-        elif type(leaf) is float:
+        elif type(leaf) is float or type(leaf) is complex:
             continue
         elif type(leaf) in NUMBERS:
             kind = ShapeDtype.of(leaf).dtype.kind
@@ -376,7 +392,7 @@ def differentiable(
             name = leaf_of_argument(structure, position, selected)
             leaves[position] = leaf = taken(leaf, op=caller, argument=name)
             kind = ShapeDtype.of(leaf).dtype.kind
-        if kind == "f":
+        if kind in ("f", "c"):
             continue
         if kind not in "iub":
             constant(leaf, op=caller, argument=leaf_of_argument(structure, position, selected))  # raises DTypeError
@@ -389,6 +405,17 @@ def differentiable(
             )
         discrete.append(position)
     return [position for position in range(len(leaves)) if position not in discrete] if discrete else None
+
+
+def require_complex(values: Sequence[Any], caller: str, subject: str) -> None:
+    """Raise DTypeError unless all values are complex, as a holomorphic function's arguments and outputs are."""
+    for value in values:
+        dtype = ShapeDtype.of(value).dtype
+        if dtype.kind != "c":
+            raise DTypeError(
+                f"{caller} with holomorphic=True differentiates a complex function of complex arguments, but {subject} "
+                f"is {dtype}. Write x.astype(complex), or leave holomorphic=True out where the output is real."
+            )
 
 
 def at_positions(leaves: list[Any], positions: list[int] | None) -> list[Any]:

@@ -11,20 +11,33 @@ import numpy as np
 from tapem.core import ShapeDtype, boundary, tree_flatten, tree_map, tree_unflatten
 from tapem.errors import DTypeError
 from tapem.transforms.arguments import as_argnums, as_function
-from tapem.transforms.derivatives import as_arguments, differentiable, grad, jvp, merge, pushforward, select, vjp
+from tapem.transforms.derivatives import (
+    as_arguments,
+    differentiable,
+    grad,
+    jvp,
+    merge,
+    pushforward,
+    require_complex,
+    select,
+    vjp,
+)
 from tapem.transforms.tracing import through_every_door
 from tapem.transforms.vectorize import vmap
 
 Argnums = int | Sequence[int]
 
 
-def jacfwd(f: Callable[..., Any] | None = None, argnums: Argnums = 0, has_aux: bool = False) -> Callable[..., Any]:
+def jacfwd(
+    f: Callable[..., Any] | None = None, argnums: Argnums = 0, has_aux: bool = False, holomorphic: bool = False
+) -> Callable[..., Any]:
     """The function that computes the Jacobian of `f` in forward mode: cheap for few inputs and many outputs.
 
     For every leaf of the output it returns a tree like the arguments that `argnums` selects, whose leaves have shape
-    `output.shape + input.shape` and the dtype of the input. With `has_aux`, it returns `(jacobian, aux)`.
+    `output.shape + input.shape` and the dtype of the input; complex for a complex output. With `has_aux`, it returns
+    `(jacobian, aux)`. With `holomorphic`, inputs and outputs are complex, and the derivatives are the complex ones.
 
-    Raises DTypeError for an integer input.
+    Raises DTypeError for an integer input, and for a complex one without `holomorphic`.
 
     >>> import numpy as np
     >>> jacfwd(lambda x: x**2)(np.array([1.0, 2.0]))
@@ -32,7 +45,7 @@ def jacfwd(f: Callable[..., Any] | None = None, argnums: Argnums = 0, has_aux: b
            [0., 4.]])
     """
     if f is None:
-        return functools.partial(jacfwd, argnums=argnums, has_aux=has_aux)
+        return functools.partial(jacfwd, argnums=argnums, has_aux=has_aux, holomorphic=holomorphic)
     function = as_function(f, "jacfwd")
     argnums = as_argnums(argnums, "jacfwd")
 
@@ -42,7 +55,18 @@ def jacfwd(f: Callable[..., Any] | None = None, argnums: Argnums = 0, has_aux: b
         call, chosen, selected, single = partially(function, arguments, options, argnums)
         leaves, structure = tree_flatten(chosen)
         differentiable(leaves, structure, None, "jacfwd", selected)
+        if holomorphic:
+            require_complex(leaves, "jacfwd", "an argument")
+        else:
+            require_real(
+                leaves,
+                "jacfwd",
+                "an argument",
+                "which has two directions at each element. Use jacrev if the output is real",
+            )
         traced, push = pushforward(call, chosen, has_aux, "jacfwd")
+        if holomorphic:
+            require_complex(traced.outputs, "jacfwd", "an output")
         columns = vmap(push, out_axes=-1)(basis(leaves))
 
         def rows(output: Any) -> Any:
@@ -60,17 +84,21 @@ def jacfwd(f: Callable[..., Any] | None = None, argnums: Argnums = 0, has_aux: b
     return jacobian_of
 
 
-def jacrev(f: Callable[..., Any] | None = None, argnums: Argnums = 0, has_aux: bool = False) -> Callable[..., Any]:
+def jacrev(
+    f: Callable[..., Any] | None = None, argnums: Argnums = 0, has_aux: bool = False, holomorphic: bool = False
+) -> Callable[..., Any]:
     """The function that computes the Jacobian of `f` in reverse mode: cheap for few outputs and many inputs.
 
-    The result is that of `jacfwd`. Raises DTypeError for an integer input or output.
+    The result is that of `jacfwd`. Inputs may be complex, if the outputs are real: the derivatives are those of `grad`.
+
+    Raises DTypeError for an integer input or output, and for a complex output without `holomorphic`.
 
     >>> import numpy as np
     >>> jacrev(lambda x: np.sum(x**2))(np.array([1.0, 2.0]))
     array([2., 4.])
     """
     if f is None:
-        return functools.partial(jacrev, argnums=argnums, has_aux=has_aux)
+        return functools.partial(jacrev, argnums=argnums, has_aux=has_aux, holomorphic=holomorphic)
     function = as_function(f, "jacrev")
     argnums = as_argnums(argnums, "jacrev")
 
@@ -82,11 +110,16 @@ def jacrev(f: Callable[..., Any] | None = None, argnums: Argnums = 0, has_aux: b
         differentiable(leaves, structure, None, "jacrev", selected)
         y, pullback, *aux = vjp(call, *chosen, has_aux=has_aux)
         outputs, out_structure = tree_flatten(y)
-        for output in outputs:
-            if ShapeDtype.of(output).dtype.kind != "f":
-                raise DTypeError(
-                    f"jacrev needs real outputs, but f returned one of dtype {ShapeDtype.of(output).dtype}."
-                )
+        if holomorphic:
+            require_complex(leaves, "jacrev", "an argument")
+            require_complex(outputs, "jacrev", "an output")
+        else:
+            require_real(
+                outputs,
+                "jacrev",
+                "an output",
+                "of which jacrev would have to lose a part. Use jacfwd if the input is real",
+            )
 
         def pulled(cotangents: list[Any]) -> Any:
             return pullback(tree_unflatten(out_structure, cotangents))
@@ -113,10 +146,10 @@ def jacrev(f: Callable[..., Any] | None = None, argnums: Argnums = 0, has_aux: b
 jacobian = jacrev
 
 
-def hessian(f: Callable[..., Any] | None = None, argnums: Argnums = 0) -> Callable[..., Any]:
+def hessian(f: Callable[..., Any] | None = None, argnums: Argnums = 0, holomorphic: bool = False) -> Callable[..., Any]:
     """The function that computes the matrix of second derivatives of `f`: forward over reverse.
 
-    The leaves have shape `output.shape + input.shape + input.shape`.
+    The leaves have shape `output.shape + input.shape + input.shape`. `holomorphic` is as in `jacfwd`.
 
     >>> import numpy as np
     >>> hessian(lambda x: np.sum(x**3))(np.array([1.0, 2.0]))
@@ -124,8 +157,8 @@ def hessian(f: Callable[..., Any] | None = None, argnums: Argnums = 0) -> Callab
            [ 0., 12.]])
     """
     if f is None:
-        return functools.partial(hessian, argnums=argnums)
-    return jacfwd(jacrev(as_function(f, "hessian"), argnums), argnums)
+        return functools.partial(hessian, argnums=argnums, holomorphic=holomorphic)
+    return jacfwd(jacrev(as_function(f, "hessian"), argnums, False, holomorphic), argnums, False, holomorphic)
 
 
 @boundary
@@ -183,7 +216,22 @@ def split(value: Any, leaves: Sequence[Any], axis: int) -> list[Any]:
     return parts
 
 
+def require_real(values: Sequence[Any], what: str, subject: str, why: str) -> None:
+    """Raise DTypeError unless all values are real; `why` says what a complex one lacks, and what to use instead."""
+    for value in values:
+        dtype = ShapeDtype.of(value).dtype
+        if dtype.kind == "c":
+            raise DTypeError(
+                f"{what}: {subject} is {dtype}, {why}; for a complex derivative pass holomorphic=True; for any other "
+                "function split it into real and imaginary parts."
+            )
+        if dtype.kind != "f":
+            raise DTypeError(f"{what} needs real outputs, but f returned one of dtype {dtype}.")
+
+
 def cast(value: Any, leaf: Any) -> Any:
-    """Cast a block of a Jacobian to the dtype of its input."""
+    """Cast a block of a Jacobian to the dtype of its input; to the complex one of that precision if it is complex."""
     dtype = ShapeDtype.of(leaf).dtype
+    if value.dtype.kind == "c":
+        dtype = np.result_type(dtype, np.complex64)
     return value if value.dtype == dtype else value.astype(dtype)

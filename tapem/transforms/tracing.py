@@ -40,6 +40,7 @@ from tapem.doors.direct import Recorder, Tracer, current_recorder, home, new_rec
 from tapem.doors.monadic import DEFERRED, lift, run_if_program
 from tapem.errors import DTypeError, NotScalarError
 from tapem.sweeps import View, reached
+from tapem.types import is_inexact
 
 R = TypeVar("R")
 
@@ -163,7 +164,7 @@ def record(
 
 def input_node(recorder: Recorder, value: Any) -> Node:
     """A new node for a differentiated input: a leaf with a copy of an array, or an identity of a tracer."""
-    if type(value) is np.ndarray and value.dtype.kind == "f":
+    if type(value) is np.ndarray and is_inexact(value.dtype):
         return recorder.append(new_node((len(recorder.nodes), LEAF, (), (), NOTHING, value.copy(), None, True, None)))
     if type(value) is not Tracer:
         return recorder.leaf(value)
@@ -232,8 +233,11 @@ def tracer_view(recorder: Recorder) -> View:
     return view
 
 
-def scalar_output(trace: Trace, caller: str) -> Any:
-    """The only output of a trace, which must be a real scalar; raises NotScalarError or DTypeError if it is not."""
+def scalar_output(trace: Trace, caller: str, holomorphic: bool = False) -> Any:
+    """The only output of a trace, which must be a real scalar (a complex one if `holomorphic`).
+
+    Raises NotScalarError or DTypeError if it is not.
+    """
     if len(trace.outputs) != 1 or trace.structure.num_nodes != 1:
         if trace.structure == NO_LEAF:
             raise NotScalarError(
@@ -244,7 +248,7 @@ def scalar_output(trace: Trace, caller: str) -> Any:
             f"{type(trace.result()).__name__}. Return the loss alone, or (loss, aux) with has_aux=True."
         )
     output = trace.outputs[0]
-    if type(output) is Tracer and type(output.node.output) in (np.float32, np.float64):
+    if type(output) is Tracer and type(output.node.output) in (np.float32, np.float64) and not holomorphic:
         return output
     try:
         kind = ShapeDtype.of(output)
@@ -257,6 +261,18 @@ def scalar_output(trace: Trace, caller: str) -> Any:
             f"{caller} needs an output of shape (), but the function returned shape {kind.shape}{where}. "
             "Reduce it with np.sum or np.mean, or use vjp or jacrev."
         )
-    if kind.dtype.kind != "f":
+    if holomorphic:
+        if kind.dtype.kind != "c":
+            raise DTypeError(
+                f"{caller} with holomorphic=True needs a complex output, but the function returned dtype {kind.dtype}. "
+                "Leave holomorphic=True out: the gradient of a real output is df/dx - i df/dy."
+            )
+    elif kind.dtype.kind == "c":
+        raise DTypeError(
+            f"{caller} needs a real output, but the function returned dtype {kind.dtype} ({output!r}). A loss is real: "
+            "np.abs(z) ** 2, or z.real. If the function is complex differentiable and its complex derivative is meant, "
+            f"write {caller}(f, holomorphic=True); for any other function use vjp or jvp."
+        )
+    elif kind.dtype.kind != "f":
         raise DTypeError(f"{caller} needs a real output, but the function returned dtype {kind.dtype} ({output!r}).")
     return output

@@ -26,7 +26,13 @@ from tapem.errors import DTypeError
 from tapem.types.location import users_line
 from tapem.types.tensor import short_text
 
-NUMBERS = frozenset({bool, int, float, np.float64, np.float32, np.float16, np.int64, np.int32, np.bool_})
+NUMBERS = frozenset(
+    {bool, int, float, complex, np.float64, np.float32, np.float16, np.complex128, np.complex64, np.int64, np.int32}
+    | {np.bool_}
+)
+
+NUMERIC = "fiubc"
+"""The kinds of NumPy's dtypes of numbers."""
 
 _PLAIN = NUMBERS | {np.ndarray, str, slice, type(None)}  # never foreign
 _NUMBER_CLASSES = (bool, int, float, complex, np.generic)
@@ -44,7 +50,7 @@ class NoArray:
 
 
 def as_tensor(value: Any, *, op: str, argument: str) -> npt.NDArray[Any]:
-    """Convert a value that stands for a real-valued array to an ndarray, without a copy.
+    """Convert a value that stands for an array of numbers to an ndarray, without a copy.
 
     Raises DTypeError, which names `op` and `argument`, for every other value.
 
@@ -69,15 +75,11 @@ def as_tensor(value: Any, *, op: str, argument: str) -> npt.NDArray[Any]:
         array = np.asarray(value)
     else:
         array = _by_value(value, subject)
-    if array.dtype.kind in "fiub":
+    if array.dtype.kind in NUMERIC:
         return array
-    if array.dtype.kind == "c":
-        raise DTypeError(
-            f"{subject} is complex ({array.dtype}). tapem differentiates real values: split it into parts."
-        )
     raise DTypeError(
         f"{subject} is {short_text(value)}, an array of dtype {array.dtype}, which is not a tensor of numbers. "
-        "Pass a NumPy array of floats, integers or bools."
+        "Pass a NumPy array of floats, complex numbers, integers or bools."
     )
 
 
@@ -130,14 +132,14 @@ def _from_pandas(value: Any, subject: str) -> npt.NDArray[Any]:
     """The values of a Series or a DataFrame, without its index."""
     columns = {"its values": value.dtype} if value.ndim == 1 else dict(zip(value.columns, value.dtypes, strict=True))
     for name, dtype in columns.items():
-        if not (isinstance(dtype, np.dtype) and dtype.kind in "fiub"):
+        if not (isinstance(dtype, np.dtype) and dtype.kind in NUMERIC):
             where = name if value.ndim == 1 else f"its column {name!r}"
             raise DTypeError(
                 f"{subject} is a {_kind(value)}, and {where} have dtype {dtype}, which is not one of NumPy's numbers. "
                 "Pass x.to_numpy(np.float64, na_value=np.nan)."
             )
     array = value.to_numpy()
-    if array.dtype.kind in "fiub":
+    if array.dtype.kind in NUMERIC:
         return array
     dtypes = ", ".join(dict.fromkeys(map(str, columns.values())))
     raise DTypeError(
@@ -212,4 +214,4 @@ def _kind(value: object) -> str:
     return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
 
 
-__all__ = ["NUMBERS", "NoArray", "as_tensor", "own", "refuse_meeting"]
+__all__ = ["NUMBERS", "NUMERIC", "NoArray", "as_tensor", "own", "refuse_meeting"]

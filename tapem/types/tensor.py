@@ -10,13 +10,15 @@ import numpy as np
 import numpy.typing as npt
 
 __all__ = [
-    "NUMBER_DTYPES", "Float", "Inexact", "Num", "Tensor", "shape_and_dtype", "short_text", "stand_in", "type_text",
+    "NUMBER_DTYPES", "Float", "Inexact", "Num", "Real", "Tensor", "is_inexact", "shape_and_dtype", "short_text",
+    "stand_in", "type_text",
 ]  # fmt: skip
 
 if TYPE_CHECKING:
     from typing import Annotated as Float
     from typing import Annotated as Inexact
     from typing import Annotated as Num
+    from typing import Annotated as Real
 
     Tensor: TypeAlias = npt.NDArray[Any]
 else:
@@ -44,11 +46,31 @@ else:
 
         dtypes = (*jaxtyping.Bool.dtypes, *jaxtyping.Num.dtypes, *_LONG)
 
+    class Real(jaxtyping.AbstractDtype):
+        """The real numbers among `Num`: bools, integers and floats, for what has no meaning in the complex plane.
+
+        jaxtyping's own `Real` leaves out bools.
+
+        >>> isinstance(np.zeros(3, bool), Real[Tensor, "n"]), isinstance(np.zeros(3, complex), Real[Tensor, "n"])
+        (True, False)
+        """
+
+        dtypes = (*jaxtyping.Bool.dtypes, *jaxtyping.Real.dtypes, _LONG[0])
+
 
 # Python numbers are 0-d tensors, both as values and in annotations; bool comes first because it is also an int.
 NUMBER_DTYPES: dict[Any, np.dtype[Any]] = {t: np.dtype(t) for t in (bool, int, float, complex)} | {
     int: np.dtype(np.int64)
 }
+
+
+def is_inexact(dtype: np.dtype[Any]) -> bool:
+    """Whether values of this dtype can be perturbed: floats and complex numbers, but not integers and bools.
+
+    >>> is_inexact(np.dtype(complex)), is_inexact(np.dtype(np.float32)), is_inexact(np.dtype(int))
+    (True, True, False)
+    """
+    return dtype.kind in "fc"
 
 
 def type_text(shape: Sequence[int], dtype: npt.DTypeLike) -> str:

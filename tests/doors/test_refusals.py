@@ -217,7 +217,7 @@ def test_then_takes_steps(thing):
     refused(tm.StepError, "needs a step", lambda: tm.sin(X) >> thing)
 
 
-YIELDS = [np.array([None]), np.array(["a"]), np.ones(2, complex), np.datetime64("2020-01-01"), 1j, "a", None, [1.0]]
+YIELDS = [np.array([None]), np.array(["a"]), np.datetime64("2020-01-01"), "a", None, [1.0]]
 
 
 @pytest.mark.parametrize("thing", YIELDS, ids=repr)

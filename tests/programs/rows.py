@@ -21,8 +21,8 @@ def rows_of(family: str) -> list[Row]:
 
 
 def families() -> list[str]:
-    """All families of the table."""
-    return sorted(module.name for module in pkgutil.iter_modules(tables.__path__))
+    """All families of the table whose rows are real, as programs are."""
+    return sorted(module.name for module in pkgutil.iter_modules(tables.__path__) if module.name != "complex_numbers")
 
 
 def row(family: str, index: int, position: int, y: Any) -> Any:

@@ -41,7 +41,7 @@ from tapem.doors.direct.rewriting import rewritten_call
 from tapem.doors.operators import Operators
 from tapem.errors import ArgumentError, ConcretizationError, EscapedTracerError, MutationError, NoRuleError
 from tapem.tangents import Tangent
-from tapem.types import NUMBERS, own, refuse_meeting, type_text, user_assigns_item, users_line
+from tapem.types import NUMBERS, is_inexact, own, refuse_meeting, type_text, user_assigns_item, users_line
 
 
 class Tracer(Handle, Operators["Tracer"]):
@@ -153,7 +153,7 @@ class Tracer(Handle, Operators["Tracer"]):
         super().__setitem__(index, value)
 
     def _refuse_index(self) -> None:
-        if self.dtype.kind != "f" and type(self.node.output) is ShapeDtype:
+        if not is_inexact(self.dtype) and type(self.node.output) is ShapeDtype:
             raise ConcretizationError(
                 f"{users_line()}: the value of {self!r} was asked for, but inside vmap, eval_shape or a loop body only "
                 "its shape is known. To index by it write tm.take(array, i, axis=0) instead of array[i], and "
@@ -251,12 +251,12 @@ class Tracer(Handle, Operators["Tracer"]):
 
     @property
     def real(self) -> Tracer:
-        """The tracer itself, since its values are real."""
-        return self
+        """The real part; of real values the tracer itself."""
+        return FUNCTIONS[np.real](self)
 
     @property
     def imag(self) -> Any:
-        """Zeros, since the values are real."""
+        """The imaginary part; zeros of real values."""
         return FUNCTIONS[np.imag](self)
 
     @property
@@ -427,8 +427,8 @@ def results_of(recorder: Recorder, node: Node) -> Any:
     if type(node.output) is not tuple:
         return tracer
     parts = [pick(tracer, index=index) for index in range(len(node.output))]
-    kinds = [ShapeDtype.of(part).dtype.kind for part in node.output]
-    return tuple(part if kind == "f" else detach(part) for part, kind in zip(parts, kinds, strict=True))
+    dtypes = [ShapeDtype.of(part).dtype for part in node.output]
+    return tuple(part if is_inexact(dtype) else detach(part) for part, dtype in zip(parts, dtypes, strict=True))
 
 
 register_door(Tracer, DirectDoor)

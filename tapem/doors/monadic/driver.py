@@ -31,7 +31,7 @@ from tapem.doors.monadic.step import (
 from tapem.doors.pure.ref import Ref
 from tapem.doors.pure.tape import Tape
 from tapem.errors import StepError
-from tapem.types import short_text
+from tapem.types import NUMERIC, short_text
 
 A = TypeVar("A")
 
@@ -168,10 +168,10 @@ def next_step(continuation: Callable[[Any], Any], result: Any) -> Any:
 
 def tensor(value: Any, stack: list[Waiting]) -> Any:
     """A tensor that a program yielded instead of a step is sent back unchanged; raises StepError for other values."""
-    if type(value) in (bool, int, float):
+    if type(value) in (bool, int, float, complex):
         return value
     dtype = getattr(value, "dtype", None)
-    if isinstance(dtype, np.dtype) and dtype.kind in "fiub":
+    if isinstance(dtype, np.dtype) and dtype.kind in NUMERIC:
         return value
     running: list[Any] = [waiting[0] for waiting in stack if not callable(waiting)]
     where = f"the program {running[-1].__name__}" if running else "a program"

@@ -38,7 +38,7 @@ from tapem.core import (
 )
 from tapem.doors.pure.gradients import Gradients
 from tapem.doors.pure.ref import Deferred, Ref, unknown
-from tapem.errors import ArgumentError, NotScalarError, ShapeError, StepError
+from tapem.errors import ArgumentError, DTypeError, NotScalarError, ShapeError, StepError
 from tapem.sweeps import Printer, fit_given, reverse, zeros_of
 
 
@@ -212,7 +212,8 @@ class Tape(Immutable):
         """Sweep backward from a scalar: the gradient of `out`, of shape (), with respect to every node it depends on.
 
         A constant `out`, which depends on no leaf that requires a gradient, has the gradient zero for each of those.
-        Raises NotScalarError for any other shape, UnknownRefError for a Ref of another tape.
+        Raises NotScalarError for any other shape, DTypeError for a complex output, UnknownRefError for a Ref of another
+        tape.
 
         >>> import numpy as np, tapem as tm
         >>> x, tape = Tape().leaf(3.0)
@@ -277,6 +278,12 @@ class Tape(Immutable):
                 seed = fit_given(cotangents[position], kind, subject, owner, promoted=True)
             elif node.shape == ():
                 seed = np.ones((), node.dtype)
+                if seed.dtype.kind == "c":
+                    raise DTypeError(
+                        f"{caller} needs a real output, but {node.label()} ({node.op.name}) is {seed.dtype}: a complex "
+                        "number has no gradient. Make it real with tm.abs or tm.real, or give a cotangent to "
+                        "tape.backward."
+                    )
             else:
                 raise NotScalarError(
                     f"{caller} needs an output of shape (), but {node.label()} ({node.op.name}) has shape "
@@ -327,8 +334,8 @@ def leaf_node(id: int, value: Any, name: str | None, requires_grad: bool, copy: 
         value = constant(value)
         if type(value) is np.ndarray and value.flags.writeable:
             value.flags.writeable = False
-    kind = "f" if type(value) is float else value.dtype.kind if hasattr(value, "dtype") else "i"
-    return new_node((id, LEAF, (), (), NOTHING, value, None, kind == "f" and bool(requires_grad), name))
+    kind = "f" if type(value) in (float, complex) else value.dtype.kind if hasattr(value, "dtype") else "i"
+    return new_node((id, LEAF, (), (), NOTHING, value, None, kind in "fc" and bool(requires_grad), name))
 
 
 def is_parameter(node: Node) -> bool:

@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from tapem.errors import ArgumentError
+from tapem.errors import ArgumentError, DTypeError
+from tapem.ops.complex_numbers import conjugated
 from tapem.ops.indexing import scatter_add
 from tapem.ops.numpy.functions import equals, values_of
 
@@ -22,12 +23,15 @@ def bincount(x: Any, /, weights: Any = None, minlength: int = 0) -> Any:
     if weights is None:
         return np.bincount(numbers, minlength=minlength)
     counts = np.bincount(numbers, minlength=minlength)  # raises if they are no counting numbers
+    if weights.dtype.kind == "c":
+        raise DTypeError(f"np.bincount: the weights are {weights.dtype}, where NumPy takes real ones.")
     return _weighed(np.asarray(numbers), weights, len(counts))
 
 
 def _weighed(places: Any, weights: Any, count: int) -> Any:
-    """The sum of the weights at each place, as float64."""
-    return scatter_add(np.zeros(count), places, weights.astype(np.float64), axis=0)
+    """The sum of the weights at each place, in float64 or complex128."""
+    dtype = np.result_type(weights.dtype, np.float64)
+    return scatter_add(np.zeros(count, dtype), places, weights.astype(dtype), axis=0)
 
 
 @equals(np.histogram_bin_edges)
@@ -88,7 +92,7 @@ def cov(
         mean = np.expand_dims(np.sum(rows * weights, axis=1) / total, 1)
         freedom = total - (ddof * np.sum(weights * aweights) / total if aweights is not None else ddof)
         weighted = (rows - mean) * weights
-    return np.squeeze(np.matmul(weighted, (rows - mean).T) / freedom)
+    return np.squeeze(np.matmul(weighted, conjugated(rows - mean).T) / freedom)
 
 
 def _rows(m: Any, rowvar: bool) -> Any:

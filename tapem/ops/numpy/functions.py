@@ -15,9 +15,9 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from tapem.core import detach, enter_function, enter_refusal, enter_ufunc, identity
+from tapem.core import ShapeDtype, detach, enter_function, enter_refusal, enter_ufunc
 from tapem.errors import ArgumentError, ConcretizationError
-from tapem.ops import casting, indexing, joining, selection
+from tapem.ops import arithmetic, casting, complex_numbers, indexing, joining, selection
 from tapem.ops.axes import axes_of
 from tapem.ops.einsum import einsum
 from tapem.types import present
@@ -45,7 +45,7 @@ def values_of(x: Any, caller: str) -> Any:
     Raises ConcretizationError if only the shape is known.
     """
     plain = detach(x)
-    if not isinstance(plain, np.ndarray | np.generic | float | int):
+    if not isinstance(plain, np.ndarray | np.generic | complex | float | int):
         raise ConcretizationError(
             f"{caller} has a result whose shape depends on the values of {x!r}, which are not known inside vmap, "
             "eval_shape and loop bodies. Use masks: np.where(condition, a, b)."
@@ -74,10 +74,10 @@ equals(np.result_type)(lambda *arrays_and_dtypes: np.result_type(*map(_kind, arr
 equals(np.common_type)(lambda *arrays: np.result_type(*map(_kind, arrays), np.float16).type)
 equals(np.can_cast)(lambda from_, to, casting="safe": np.can_cast(_kind(from_), _kind(to), casting))  # type: ignore
 equals(np.min_scalar_type)(lambda a, /: _kind(a))
-equals(np.iscomplexobj)(lambda x: False)
-equals(np.isrealobj)(lambda x: True)
-equals(np.iscomplex)(lambda x: np.zeros(np.shape(x), bool))
-equals(np.isreal)(lambda x: np.ones(np.shape(x), bool))
+equals(np.iscomplexobj)(lambda x: x.dtype.kind == "c")
+equals(np.isrealobj)(lambda x: x.dtype.kind != "c")
+equals(np.iscomplex)(lambda x: np.imag(x) != 0)
+equals(np.isreal)(lambda x: np.imag(x) == 0)
 equals(np.may_share_memory, np.shares_memory)(lambda a, b, /, max_work=0: a is b)
 
 # -- constants of a tracer's shape ---------------------------------------------------------------------------------
@@ -104,12 +104,11 @@ def full_like(a: Any, fill_value: Any, dtype: Any = None, *, shape: Any = None, 
     return filled if device is None else filled.to_device(device)
 
 
-# -- real values ---------------------------------------------------------------------------------------------------
+# -- real and complex values ---------------------------------------------------------------------------------------
 
 equals(np.astype)(lambda x, dtype, /, *, copy=True: casting.astype(x, dtype))
-equals(np.real)(lambda val: val)
-equals(np.real_if_close)(lambda a, tol=100: a)
-equals(np.imag)(lambda val: np.zeros(np.shape(val), val.dtype))
+equals(np.real)(lambda val: complex_numbers.real(val) if val.dtype.kind == "c" else val)
+equals(np.imag)(lambda val: complex_numbers.imag(val) if val.dtype.kind == "c" else np.zeros(np.shape(val), val.dtype))
 
 
 @equals(np.clip)
@@ -131,6 +130,10 @@ def where(condition: Any, *branches: Any) -> Any:
 @equals(np.nan_to_num)
 def nan_to_num(x: Any, copy: bool = True, nan: Any = 0.0, posinf: Any = None, neginf: Any = None) -> Any:
     """`x` with NaN and infinities replaced by other numbers, which may be differentiated."""
+    if x.dtype.kind == "c":
+        parts = (nan_to_num(part, nan=nan, posinf=posinf, neginf=neginf) for part in (np.real(x), np.imag(x)))
+        real, imaginary = parts
+        return real + 1j * imaginary
     limits = np.finfo(x.dtype) if x.dtype.kind == "f" else np.iinfo(np.int64)
     below, above = x == -np.inf, x == np.inf
     x = np.where(np.isnan(x), casting.astype(nan, x.dtype), x)
@@ -350,12 +353,23 @@ def _float_power(a: Any, b: Any) -> Any:
     return np.power(casting.astype(a, dtype), casting.astype(b, dtype))
 
 
+def _sign(x: Any) -> Any:
+    """The sign of real numbers; the direction of complex ones, 0 at 0."""
+    if ShapeDtype.of(x).dtype.kind != "c":
+        return arithmetic.sign(x)
+    none = x == 0
+    return np.where(none, 0, x) / np.where(none, 1, np.abs(x))
+
+
 _UFUNCS: Mapping[np.ufunc, Callable[..., Any]] = {
-    np.conjugate: identity,
     np.float_power: _float_power,
-    np.vecdot: lambda a, b: np.sum(a * b, axis=-1),
+    np.sign: _sign,
+    np.vecdot: lambda a, b: np.sum(complex_numbers.conjugated(a) * b, axis=-1),
     **dict.fromkeys(present("matvec"), lambda a, b: np.squeeze(np.matmul(a, np.expand_dims(b, -1)), -1)),
-    **dict.fromkeys(present("vecmat"), lambda a, b: np.squeeze(np.matmul(np.expand_dims(a, -2), b), -2)),
+    **dict.fromkeys(
+        present("vecmat"),
+        lambda a, b: np.squeeze(np.matmul(np.expand_dims(complex_numbers.conjugated(a), -2), b), -2),
+    ),
     np.divmod: lambda a, b: (np.floor_divide(a, b), np.remainder(a, b)),
 }
 """The ufuncs that are made from other ops."""

@@ -116,7 +116,7 @@ def tensorsolve(a: Any, b: Any, axes: Any = None) -> Any:
 def vector_norm(x: Any, /, *, axis: Any = None, keepdims: bool = False, ord: Any = 2) -> Any:
     """The norm of vectors, of any order."""
     if ord == 0:
-        return np.sum((x != 0).astype(x.dtype), axis=axis, keepdims=keepdims)
+        return np.sum((x != 0).astype(np.real(x).dtype), axis=axis, keepdims=keepdims)
     if ord == -np.inf:
         return np.min(np.abs(x), axis=axis, keepdims=keepdims)
     op: Any = norms.quasi_norm if not isinstance(ord, str) and ord < 1 else norms.norm

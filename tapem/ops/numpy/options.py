@@ -16,8 +16,9 @@ from tapem.core import ShapeDtype, enter_options
 from tapem.errors import ArgumentError
 from tapem.ops import casting
 from tapem.ops.axes import axes_of
+from tapem.ops.complex_numbers import conjugated
 from tapem.ops.numpy.functions import MISSING, equals
-from tapem.types import present
+from tapem.types import is_inexact, present
 
 
 def _cast(a: Any, dtype: Any) -> Any:
@@ -61,7 +62,7 @@ def _extreme(reduction: Callable[..., Any], choose: Callable[..., Any], sign: in
         if not math.prod(np.shape(a)[i] for i in axes):
             return np.sum(a, axis=axis, keepdims=keepdims) + initial
         least = (
-            -sign * np.inf if a.dtype.kind == "f" else (np.iinfo(a.dtype).min if sign > 0 else np.iinfo(a.dtype).max)
+            -sign * np.inf if is_inexact(a.dtype) else (np.iinfo(a.dtype).min if sign > 0 else np.iinfo(a.dtype).max)
         )
         return choose(reduction(_masked(a, where, least), axis=axis, keepdims=keepdims), initial)
 
@@ -72,7 +73,7 @@ def _number(a: Any, axis: Any, keepdims: bool, where: Any) -> Any:
     """How many elements the mask leaves in each line: an integer, or a float array."""
     if where is True:
         return math.prod(np.shape(a)[i] for i in axes_of(a, axis, "np.mean"))
-    dtype = a.dtype if a.dtype.kind == "f" else np.float64
+    dtype = np.real(np.zeros((), a.dtype)).dtype if is_inexact(a.dtype) else np.float64
     return np.sum(casting.astype(_kept(where, a, True, False), dtype), axis=axis, keepdims=keepdims)
 
 
@@ -98,7 +99,8 @@ def _var(
     if where is True and mean is MISSING:
         return np.var(a, axis=axis, ddof=ddof, keepdims=keepdims)
     mean = _mean(a, axis, None, True, where) if mean is MISSING else mean
-    squares = np.square(_masked(a - mean, where, 0))
+    deviations = _masked(a - mean, where, 0)
+    squares = np.real(deviations * conjugated(deviations))
     freedom = np.maximum(_number(a, axis, keepdims, where) - ddof, 0)
     return np.sum(squares, axis=axis, keepdims=keepdims) / freedom
 
@@ -253,8 +255,9 @@ def nanvar(
     number = np.sum(casting.astype(there, a.dtype), axis=axis, keepdims=True)
     if mean is MISSING:
         mean = np.sum(a, axis=axis, keepdims=True) / np.maximum(number, 1)
-    freedom = np.reshape(number, np.shape(np.sum(a, axis=axis, keepdims=keepdims))) - ddof
-    squares = np.sum(np.square(np.where(there, a - mean, 0.0)), axis=axis, keepdims=keepdims)
+    freedom = np.reshape(np.real(number), np.shape(np.sum(a, axis=axis, keepdims=keepdims))) - ddof
+    deviations = np.where(there, a - mean, 0.0)
+    squares = np.sum(np.real(deviations * conjugated(deviations)), axis=axis, keepdims=keepdims)
     return np.where(freedom > 0, squares / np.where(freedom > 0, freedom, 1), np.nan)
 
 

@@ -13,6 +13,7 @@ from tapem.ops import diagonals, padding, shaping
 from tapem.ops.axes import as_tuple
 from tapem.ops.cumulative import sort as sort_op
 from tapem.ops.numpy.functions import equals
+from tapem.types import is_inexact
 
 # -- order ------------------------------------------------------------------------------------------------------------
 
@@ -98,7 +99,7 @@ def _pad_axis(array: Any, axis: int, width: tuple[int, int], mode: str, options:
     rest: dict[str, Any] = {
         name: value if isinstance(value, str | None) else (value, value) for name, value in options.items()
     }
-    dtype = array.dtype if array.dtype.kind == "f" else np.dtype(float)
+    dtype = array.dtype if is_inexact(array.dtype) else np.dtype(float)
     matrix = np.pad(np.eye(length, dtype=dtype), **around, **rest)
     offset = np.pad(np.zeros((length, 1), dtype), **around, **rest, **ramps)[:, 0]
     moved = np.moveaxis(np.tensordot(array, matrix, axes=(axis, 1)), -1, axis)
