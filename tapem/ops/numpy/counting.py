@@ -39,7 +39,9 @@ def histogram_bin_edges(a: Any, bins: Any = 10, range: Any = None, weights: Any 
     """The edges of the bins: those given, or evenly spaced ones, which move with the least and greatest element."""
     if np.ndim(bins) == 1:
         return np.asarray(bins) if isinstance(bins, list | tuple) else bins
-    plain = values_of(a, "np.histogram")
+    plain = np.asarray(values_of(a, "np.histogram"))
+    if plain.dtype.kind == "c":
+        raise DTypeError(f"np.histogram: the elements are {plain.dtype}, but bins are intervals of real numbers.")
     # Only a rule, given by name, looks at the weights, and NumPy refuses them there.
     found = np.histogram_bin_edges(plain, bins, range, weights if isinstance(bins, str) else None)
     if range is not None or not plain.size:
