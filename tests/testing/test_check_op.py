@@ -257,12 +257,13 @@ def positive(x: Any) -> tuple[Any, ...]:
 
 
 def slope_of_struve(x: Any) -> Any:
-    return 2 / np.pi - special.struve(1.0, x)  # which has no rule, so that it cannot be differentiated again
+    # It has no rule, so that it cannot be differentiated again.
+    return (2 / np.pi - special.struve(1.0, x)).astype(x.dtype)
 
 
 @tm.primitive(rrule=(lambda g, y, x: g * slope_of_struve(x),), frule=(lambda t, y, x: t * slope_of_struve(x),))
 def struve(x: Float[tm.Tensor, "n"]) -> Float[tm.Tensor, "n"]:
-    return special.struve(0.0, x)
+    return special.struve(0.0, x).astype(x.dtype)  # which SciPy computes in float64
 
 
 @pytest.mark.parametrize("function", [solve, of_doubles, of_singles], ids=lambda f: f.__name__)
