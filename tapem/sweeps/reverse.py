@@ -176,7 +176,7 @@ def accumulate(
             type(part) is np.ndarray
             and type(value) is np.ndarray
             and part.shape == value.shape
-            and part.dtype == value.dtype
+            and (part.dtype is value.dtype or part.dtype == value.dtype)
         ):
             part = fitted(part, value, node, "rrule", position)
             if part is None:
