@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -20,7 +21,7 @@ from tapem.transforms.derivatives import merge, position
 from tapem.transforms.tracing import function_name, monadic
 
 
-class Custom:
+class Custom(ABC):
     """The base of functions with their own rule, `custom_vjp` and `custom_jvp`."""
 
     def __init__(self, function: Callable[..., Any], given: Callable[..., Any], nondiff_argnums: Sequence[int]) -> None:
@@ -43,9 +44,9 @@ class Custom:
         outputs = custom_call(*call.operands, rule=call)
         return tree_unflatten(call.output_structure(), outputs)
 
+    @abstractmethod
     def called_with(self, arguments: tuple[Any, ...]) -> Call:
         """One call of the function, with its rule. Raises NoRuleError if it has none."""
-        raise NotImplementedError
 
     def positional(self, arguments: tuple[Any, ...], options: dict[str, Any]) -> tuple[Any, ...]:
         """All arguments by position, also named ones and defaults, as rules get them.
@@ -174,9 +175,9 @@ class Call:
         return self.function(*operands), []
 
     def pull(self, residuals: Sequence[Any], cotangents: Sequence[Any]) -> list[Any]:
-        """The cotangents of the operands, by the user's rule."""
-        raise NotImplementedError
+        """The cotangents of the operands, by the user's rule, where it is one of reverse mode."""
+        raise AssertionError("asked of a rule of forward mode")
 
     def push(self, inputs: Sequence[Any], tangents: Sequence[Any]) -> list[Any]:
-        """The tangents of the outputs, by the user's rule."""
-        raise NotImplementedError
+        """The tangents of the outputs, by the user's rule, where it is one of forward mode."""
+        raise AssertionError("asked of a rule of reverse mode")
