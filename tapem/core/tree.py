@@ -34,6 +34,8 @@ def tree_flatten(tree: Any) -> tuple[list[Any], Structure]:
     """
     if type(tree) in _PLAIN or isinstance(tree, Handle):
         return [tree], ONE_LEAF
+    if tree is None:
+        return [], NO_LEAF
     leaves, structure = optree.tree_flatten(tree, namespace=NAMESPACE)
     if not _PLAIN.issuperset(map(type, leaves)):
         for kind in {*map(type, leaves)} - _PLAIN:
@@ -78,7 +80,7 @@ def tree_unflatten(structure: Structure, leaves: Sequence[Any]) -> Any:
     >>> tree_unflatten(structure, [leaf * 10 for leaf in leaves])
     {'b': 10, 'a': (20, 30)}
     """
-    return structure.unflatten(leaves)
+    return leaves[0] if structure is ONE_LEAF and len(leaves) == 1 else structure.unflatten(leaves)
 
 
 def tree_map(
@@ -99,7 +101,7 @@ def tree_map(
 def leaves_like(structure: Structure, tree: Any, caller: str) -> list[Any]:
     """The leaves of a tree that must have this structure. Raises TreeError, which names `caller`, if it has not."""
     leaves, own = tree_flatten(tree)
-    if own != structure:
+    if own is not structure and own != structure:
         raise TreeError(f"{caller}: the structures differ: {shown(structure)} and {shown(own)}.")
     return leaves
 

@@ -50,6 +50,8 @@ def as_pair(result: Any, f: Callable[..., Any], caller: str) -> tuple[Any, Any]:
     Traceback (most recent call last):
     tapem.errors.ArgumentError: scan: <lambda> must return a pair (carry, y), but returned None: no `return`?
     """
+    if type(result) is tuple and len(cast("tuple[Any, ...]", result)) == 2:
+        return cast("tuple[Any, Any]", result)
     if isinstance(result, tuple | list) and len(cast("Sequence[Any]", result)) == 2:
         carry, output = cast("Sequence[Any]", result)
         return carry, output

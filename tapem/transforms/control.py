@@ -8,6 +8,7 @@ branch with a known condition is taken. If a condition is not known, because `vm
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
@@ -101,12 +102,13 @@ def scan(
             f"{[np.shape(leaf) for leaf in leaves]} and length={length}."
         )
     count = cast("int", lengths.pop())
-    columns = [list(leaf) if type(leaf) is Tracer else leaf for leaf in leaves]
+    # Iterating over a tracer takes its slices apart in one node; indexing it would make one node per step.
+    steps = zip(*leaves, strict=True) if leaves else itertools.repeat((), count)
     carry, carried = init, tree_flatten(init)[1]
     rows: list[list[Any]] = []
     out_structure: Structure | None = None
-    for step in range(count):
-        carry, y = as_pair(f(carry, tree_unflatten(structure, [column[step] for column in columns])), f, "scan")
+    for slices in steps:
+        carry, y = as_pair(f(carry, tree_unflatten(structure, slices)), f, "scan")
         leaves_like(carried, carry, "scan: the carry that f is given and the one that it returns")
         row, out_structure = tree_flatten(y)
         rows.append(row)

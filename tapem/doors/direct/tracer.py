@@ -426,7 +426,7 @@ def results_of(recorder: Recorder, node: Node) -> Any:
     tracer: Any = Tracer(recorder, node)
     if type(node.output) is not tuple:
         return tracer
-    parts = [pick(tracer, index=index) for index in range(len(node.output))]
+    parts = [DirectDoor.apply(pick, (tracer,), Static(index=index)) for index in range(len(node.output))]
     dtypes = [ShapeDtype.of(part).dtype for part in node.output]
     return tuple(part if is_inexact(dtype) else detach(part) for part, dtype in zip(parts, dtypes, strict=True))
 
