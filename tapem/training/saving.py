@@ -2,6 +2,9 @@
 
 A file holds every array under a name, which is its keys joined by dots as in torch's `state_dict` (`0.weight`), and an
 outline of the tree in its metadata. A file of another program has no outline: it loads as a dict from names to arrays.
+
+Not every version of safetensors has complex numbers. So a complex array is stored as pairs: floats with one more axis,
+the last one, for the real and the imaginary part. The metadata names these arrays, under `PAIRS`.
 """
 
 from __future__ import annotations
@@ -37,14 +40,22 @@ DTYPES = {
     "BOOL": "bool", "U8": "uint8", "I8": "int8", "U16": "uint16", "I16": "int16", "U32": "uint32", "I32": "int32",
     "U64": "uint64", "I64": "int64", "F16": "float16", "F32": "float32", "F64": "float64",
 }  # fmt: skip
+COMPLEX = {"float32": "complex64", "float64": "complex128"}
+"""The dtypes that are stored as pairs, by the dtypes of their parts."""
+PAIRS = "tapem.complex"
+"""The entry of the metadata that lists the names of the arrays that are stored as pairs."""
+NUMBERS = (bool, int, float, complex)
+"""The types of Python's numbers, which are restored as such."""
 
 
 def save(path: str | os.PathLike[str], tree: Any) -> None:
     """Write a tree of arrays and numbers to a safetensors file: parameters, the state of an optimizer, steps, keys.
 
     The tree is any nesting of dict, list, tuple, NamedTuple, dataclass and None. Its leaves are arrays of any shape and
-    of the dtypes float16 to float64, int8 to uint64 and bool, or Python's bools, ints and floats, which `load` restores
-    as such. Equal trees give equal bytes, and other programs that read safetensors find the arrays under their names.
+    of the dtypes float16 to float64, complex64, complex128, int8 to uint64 and bool, or Python's bools and numbers,
+    which `load` restores as such. Equal trees give equal bytes, and other programs that read safetensors find the
+    arrays under their names. They find a complex array of shape `(n, m)` as floats of shape `(n, m, 2)`, its real and
+    imaginary parts; `load` knows from the metadata which floats are pairs.
 
     The file appears complete or not at all: it is written under another name in the same directory, and renamed when it
     is on the disk. It keeps the mode (the permissions) of a file that it replaces.
@@ -61,6 +72,9 @@ def save(path: str | os.PathLike[str], tree: Any) -> None:
     """
     arrays, outline = taken_apart(tree)
     metadata = {"tapem": json.dumps({"version": VERSION, "tree": outline})}
+    if pairs := [name for name, array in arrays.items() if array.dtype.kind == "c"]:
+        metadata[PAIRS] = json.dumps(pairs)
+        arrays |= {name: as_pairs(arrays[name]) for name in pairs}
     from safetensors.numpy import save as serialized
 
     write(Path(path), serialized(arrays, metadata))
@@ -92,6 +106,8 @@ def load(path: str | os.PathLike[str], like: Any = None) -> Any:
       missing: momentum.0.w f64[2]
     """
     arrays, metadata = read(Path(path))
+    if PAIRS in metadata:
+        arrays |= complex_arrays(arrays, metadata[PAIRS], path)
     if like is not None:
         return restored(like, arrays, f"load: {os.fspath(path)} does not hold the tree that like describes")
     if "tapem" not in metadata:
@@ -133,7 +149,7 @@ def taken_apart(tree: Any) -> tuple[Arrays, Outline]:
             if name.encode(errors="replace").decode() != name:
                 raise TreeError(f"save: the name {name!r} cannot be written in UTF-8, as safetensors files need.")
             arrays[name] = storable(node, name)
-            return "array" if isinstance(node, np.ndarray) else kind_of(node)
+            return kind_of(node)
         parts = [[key, outline_of(part, (*way, str(key)))] for key, part in parts_of(node, way)]
         if type(node) in (list, tuple):
             return {type(node).__name__: [part for _, part in parts]}
@@ -159,9 +175,11 @@ def is_key(key: Any) -> bool:
     return isinstance(key, str) or type(key) is int
 
 
-def kind_of(number: Any) -> str:
-    """The kind under which a number that is not an array is saved: its Python type, or "scalar" for NumPy's."""
-    return type(number).__name__ if type(number) in (bool, int, float) else "scalar"
+def kind_of(leaf: Any) -> str:
+    """The kind under which a leaf is saved: a number's Python type, or "scalar" for NumPy's."""
+    if isinstance(leaf, np.ndarray):
+        return "complex array" if cast("npt.NDArray[Any]", leaf).dtype.kind == "c" else "array"
+    return type(leaf).__name__ if type(leaf) in NUMBERS else "scalar"
 
 
 def storable(leaf: Any, name: str) -> npt.NDArray[Any]:
@@ -173,7 +191,9 @@ def storable(leaf: Any, name: str) -> npt.NDArray[Any]:
         )
     if isinstance(leaf, Ref | TapeM):
         raise DTypeError(f"save: {name} is {leaf!r}, which holds no numbers. Save tape.value(ref) instead.")
-    if not isinstance(leaf, np.ndarray | np.generic | bool | int | float) or isinstance(leaf, np.ma.MaskedArray):
+    if not isinstance(leaf, np.ndarray | np.generic | bool | int | float | complex) or isinstance(
+        leaf, np.ma.MaskedArray
+    ):
         raise DTypeError(f"save: {name} is {leaf!r}, but only arrays and numbers can be saved.")
     number = cast(Any, leaf)
     if type(number) is int and not -(2**63) <= number < 2**63:
@@ -182,12 +202,44 @@ def storable(leaf: Any, name: str) -> npt.NDArray[Any]:
             "included."
         )
     array = np.asarray(number)
-    if array.dtype.name not in DTYPES.values():
-        raise DTypeError(
-            f"save: {name} holds {array.dtype} values, but only {', '.join(DTYPES.values())} can be saved."
-        )
+    known = [*DTYPES.values(), *COMPLEX.values()]
+    if array.dtype.name not in known:
+        raise DTypeError(f"save: {name} holds {array.dtype} values, but only {', '.join(known)} can be saved.")
     # The file is row-major and little-endian. `reshape` keeps a 0-d array 0-d.
     return np.ascontiguousarray(array, array.dtype.newbyteorder("<")).reshape(array.shape)
+
+
+def as_pairs(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """The real and imaginary parts of a contiguous complex array along a last axis, bit for bit.
+
+    >>> as_pairs(np.array([1 + 2j, 3j]))
+    array([[1., 2.],
+           [0., 3.]])
+    """
+    return array.reshape(-1).view(f"f{array.itemsize // 2}").reshape(*array.shape, 2)
+
+
+def complex_arrays(arrays: Arrays, names: str, path: str | os.PathLike[str]) -> Arrays:
+    """The arrays of a file that are stored as pairs, as complex ones; `names` is the entry of the metadata.
+
+    Raises FileFormatError if there are no such arrays, or if they are no pairs.
+    """
+    found: Arrays = {}
+    try:
+        listed = json.loads(names)
+        if type(listed) is not list:
+            raise TypeError(f"{listed!r} is not a list of names")
+        for name in cast(list[str], listed):
+            array = arrays[name]
+            if array.shape[-1:] != (2,):
+                raise ValueError(f"{name} has shape {array.shape}, which does not end in 2")
+            kind = np.dtype(COMPLEX[array.dtype.name])
+            found[name] = np.ascontiguousarray(array).reshape(-1).view(kind).reshape(array.shape[:-1])
+    except (KeyError, ValueError, TypeError, RecursionError) as error:
+        raise FileFormatError(
+            f"load: {os.fspath(path)} names arrays as complex that are no pairs of floats ({error!r})."
+        ) from error
+    return found
 
 
 def built(outline: Outline, arrays: Arrays) -> Any:
@@ -228,9 +280,11 @@ def leaf_of(kind: str, array: npt.NDArray[Any]) -> Any:
 
     Raises KeyError for an unknown kind, ValueError if the array does not fit it.
     """
-    if kind == "array":
+    if kind in ("array", "complex array"):
+        if (kind == "complex array") != (array.dtype.kind == "c"):
+            raise ValueError(f"{ShapeDtype.of(array)} is not of the kind {kind!r}")
         return array
-    dtypes = {"bool": "bool", "int": "int64", "float": "float64", "scalar": array.dtype.name}
+    dtypes = {"bool": "bool", "int": "int64", "float": "float64", "complex": "complex128", "scalar": array.dtype.name}
     if array.shape or array.dtype.name != dtypes[kind]:
         raise ValueError(f"{ShapeDtype.of(array)} is not a {kind}")
     return array[()] if kind == "scalar" else array.item()
@@ -257,7 +311,7 @@ def in_native_order(kind: ShapeDtype) -> ShapeDtype:
 
 def as_like(leaf: Any, array: npt.NDArray[Any]) -> Any:
     """Convert an array from a file to a Python number or NumPy scalar if the leaf of `like` is one."""
-    if type(leaf) in (bool, int, float):
+    if type(leaf) in NUMBERS:
         return array.item()
     return array[()] if isinstance(leaf, np.generic) else array
 
@@ -305,7 +359,7 @@ def read(path: Path) -> tuple[Arrays, dict[str, str]]:
             names = sorted(file.keys())
             for name in names:
                 dtype = file.get_slice(name).get_dtype()
-                if dtype not in DTYPES:
+                if dtype not in DTYPES and dtype != "C64":  # which newer versions of safetensors have
                     raise FileFormatError(
                         f"load: {name} in {path} holds {dtype} values, which tapem does not have. Convert them where "
                         "the file was written, such as to F32."
