@@ -56,7 +56,7 @@ from tapem.ops.comparison import (
     signbit,
     trunc,
 )
-from tapem.ops.complex_numbers import angle, conj, imag, real
+from tapem.ops.complex_numbers import angle, conj, from_parts, imag, real
 from tapem.ops.cumulative import cumprod, cumsum, sort
 from tapem.ops.declare import (
     Declaration,
@@ -126,14 +126,14 @@ __all__ = [
     "ceil", "cho_solve", "cholesky", "clamp", "concat", "concat_vectors", "conj", "copysign", "cos", "cosh",
     "count_nonzero", "cumprod", "cumsum", "declare", "deg2rad", "det", "diag", "diagonal", "div", "dot", "eigh",
     "eigvalsh", "einsum", "elementwise", "elu", "equal", "erf", "exp", "exp2", "expand_dims", "expm", "expm1", "fabs",
-    "flatten", "flip", "floor", "floor_divide", "fmax", "fmin", "fmod", "gelu", "getitem", "greater", "greater_equal",
-    "heaviside", "hypot", "identity", "imag", "inner", "inv", "isclose", "isfinite", "isinf", "isnan", "kron",
-    "leaky_relu", "less", "less_equal", "linalg_inv", "log", "log1p", "log2", "log10", "log_softmax", "logaddexp",
-    "logaddexp2", "logical_and", "logical_not", "logical_or", "logical_xor", "logsumexp", "matmul", "max", "maximum",
-    "mean", "min", "minimum", "moveaxis", "mul", "neg", "norm", "not_equal", "numpy", "outer", "pad", "power",
-    "primitive", "prod", "qr", "rad2deg", "real", "reciprocal", "relu", "remainder", "repeat", "reshape", "rint",
-    "roll", "round", "safe_log", "scale", "scatter_add", "scatter_set", "sigmoid", "sign", "signbit", "silu", "sin",
-    "sinc", "sinh", "slogdet", "softmax", "softplus", "solve", "solve_triangular", "sort", "split", "sqrt", "square",
-    "squeeze", "stack", "std", "sub", "sum", "svd", "svdvals", "swapaxes", "take", "take_along_axis", "tan", "tanh",
-    "tensordot", "tile", "trace", "transpose", "tril", "triu", "trunc", "var", "vdot", "where",
+    "flatten", "flip", "floor", "floor_divide", "fmax", "fmin", "fmod", "from_parts", "gelu", "getitem", "greater",
+    "greater_equal", "heaviside", "hypot", "identity", "imag", "inner", "inv", "isclose", "isfinite", "isinf", "isnan",
+    "kron", "leaky_relu", "less", "less_equal", "linalg_inv", "log", "log1p", "log2", "log10", "log_softmax",
+    "logaddexp", "logaddexp2", "logical_and", "logical_not", "logical_or", "logical_xor", "logsumexp", "matmul", "max",
+    "maximum", "mean", "min", "minimum", "moveaxis", "mul", "neg", "norm", "not_equal", "numpy", "outer", "pad",
+    "power", "primitive", "prod", "qr", "rad2deg", "real", "reciprocal", "relu", "remainder", "repeat", "reshape",
+    "rint", "roll", "round", "safe_log", "scale", "scatter_add", "scatter_set", "sigmoid", "sign", "signbit", "silu",
+    "sin", "sinc", "sinh", "slogdet", "softmax", "softplus", "solve", "solve_triangular", "sort", "split", "sqrt",
+    "square", "squeeze", "stack", "std", "sub", "sum", "svd", "svdvals", "swapaxes", "take", "take_along_axis", "tan",
+    "tanh", "tensordot", "tile", "trace", "transpose", "tril", "triu", "trunc", "var", "vdot", "where",
 ]  # fmt: skip

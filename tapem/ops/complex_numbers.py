@@ -11,15 +11,17 @@ import math
 from typing import Any
 
 import numpy as np
+from jaxtyping import Complex
 
 from tapem.ops.declare import elementwise
 from tapem.tangents import Zero
 from tapem.types import Float, Num, Tensor
 
-__all__ = ["angle", "conj", "conjugated", "imag", "real"]
+__all__ = ["angle", "conj", "conjugated", "from_parts", "imag", "real"]
 
 T = Num[Tensor, "*shape"]
 FloatOut = Float[Tensor, "*shape"]
+Parts = Float[Tensor, "*#shape"]
 
 
 def conjugated(x: Any) -> Any:
@@ -60,6 +62,22 @@ def conj(z: T) -> T:
     array([1.-2.j, 0.-3.j])
     """
     return np.conjugate(z)
+
+
+@elementwise(lambda g, y, re, im: g, lambda g, y, re, im: g * 1j)
+def from_parts(re: Parts, im: Parts) -> Complex[Tensor, "*shape"]:
+    """The complex number `re + 1j * im`: Float "*#shape", Float "*#shape" -> Complex "*shape".
+
+    Both parts stay as they are, to the bit: `re + 1j * im` would lose infinities and the sign of zero.
+
+    >>> from_parts(np.array([1.0, -0.0]), np.array([np.inf, 2.0]))
+    array([ 1.+infj, -0. +2.j])
+    """
+    whole = np.empty(
+        np.broadcast_shapes(np.shape(re), np.shape(im)), np.result_type(np.result_type(re, im), np.complex64)
+    )
+    whole.real, whole.imag = re, im
+    return whole[()]
 
 
 def _of_angle(g: Any, z: Any, deg: bool) -> Any:

@@ -62,8 +62,10 @@ class Case:
         """The operands in a real dtype; None if it is not wanted, not allowed, or refused by the op itself."""
         leaves = [np.asarray(leaf) for leaf in self.flat.leaves if type(leaf) is not float]
         double = bool(leaves) and all(leaf.dtype == np.float64 for leaf in leaves)
-        if any(self.flat.of_inputs) and (dtype == np.float16 or any(type(x) is complex for x in self.flat.all_leaves)):
-            return None  # no complex dtype has this precision; and the parts of a Python number promote as it does not
+        if dtype == np.float16 and any([*self.flat.of_inputs, *self.flat.of_outputs]):
+            return None  # no complex dtype has this precision
+        if any(self.flat.of_inputs) and any(type(x) is complex for x in self.flat.all_leaves):
+            return None  # the parts of a Python number promote as it does not
         if not double or names_dtype(self.static) or (self.dtypes is not None and dtype not in self.dtypes):
             return None
         known = annotated(self.op)

@@ -113,5 +113,8 @@ ROWS: list[Row] = [
     *(Row(complex_numbers.conj, (z,), {}, np.conj) for z in [*EDGES, Z.real, 2 + 1j]),
     *(Row(complex_numbers.angle, (z,), {}, np.angle) for z in [*EDGES, 2 + 1j]),
     Row(complex_numbers.angle, (Z,), {"deg": True}, np.angle, "degrees"),
+    *(Row(complex_numbers.from_parts, (z.real, z.imag), {}, lambda re, im: re + 1j * im) for z in EDGES),
+    Row(complex_numbers.from_parts, (Z.real, Z.imag[:, :1]), {}, lambda re, im: re + 1j * im, "broadcast"),
+    Row(complex_numbers.from_parts, (0.5, Z.imag), {}, lambda re, im: re + 1j * im, "a number"),
     *in_the_plane(real_rows()),
 ]
