@@ -79,10 +79,10 @@ class NoRuleError(TapeError, NotImplementedError):
     """An op or a NumPy function that does not have the rule that a transform needs.
 
     >>> import numpy as np, tapem as tm
-    >>> tm.grad(lambda x: np.sum(np.i0(x)))(np.ones(3))  # doctest: +ELLIPSIS
+    >>> tm.grad(lambda x: np.sum(np.real_if_close(x)))(np.ones(3))  # doctest: +ELLIPSIS
     Traceback (most recent call last):
         ...
-    tapem.errors.NoRuleError: np.i0 has no rule in tapem, so its result would lose the gradient. ...
+    tapem.errors.NoRuleError: np.real_if_close has no rule in tapem, so its result would lose the gradient. ...
     """
 
 

@@ -525,8 +525,8 @@ def test_writing_into_a_tracer_says_what_to_do(world):
 
 
 def test_a_numpy_function_that_is_not_known_is_named(world):
-    call = tm.grad(lambda x: np.sum(np.histogramdd(x)[0]))
-    expect(world, tm.NoRuleError, ["histogramdd"], lambda: call(np.ones((3, 2))))
+    call = tm.grad(lambda x: np.sum(np.real_if_close(x)))
+    expect(world, tm.NoRuleError, ["real_if_close"], lambda: call(np.ones((3, 2))))
 
 
 def test_a_tracer_that_escapes_says_so(world):

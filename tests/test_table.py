@@ -35,6 +35,7 @@ INDIRECT = {
 # Operands whose rules hand on nothing, so that there is nothing to be wrong with them.
 NOTHING = {
     ("copysign", 1),
+    ("nextafter", 1),
     ("where", 0),
     ("attention_weights", 2),
     ("scaled_dot_product_attention", 3),

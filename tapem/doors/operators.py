@@ -107,6 +107,18 @@ class Operators(Generic[R]):
     def __rxor__(self, other: Any) -> R:
         return UFUNCS[np.bitwise_xor](other, self)
 
+    def __lshift__(self, other: Any) -> R:
+        return UFUNCS[np.left_shift](self, other)
+
+    def __rlshift__(self, other: Any) -> R:
+        return UFUNCS[np.left_shift](other, self)
+
+    def __rshift__(self, other: Any) -> R:
+        return UFUNCS[np.right_shift](self, other)
+
+    def __rrshift__(self, other: Any) -> R:
+        return UFUNCS[np.right_shift](other, self)
+
     def __invert__(self) -> R:
         return UFUNCS[np.invert](self)
 

@@ -29,10 +29,6 @@ from tapem.ops.arithmetic import (
 from tapem.ops.axes import all_mapped
 from tapem.ops.casting import astype
 from tapem.ops.comparison import (
-    bitwise_and,
-    bitwise_not,
-    bitwise_or,
-    bitwise_xor,
     ceil,
     equal,
     floor,
@@ -73,7 +69,19 @@ from tapem.ops.decompositions import cholesky, qr
 from tapem.ops.diagonals import diag, diagonal, trace, tril, triu
 from tapem.ops.einsum import einsum
 from tapem.ops.exponential import cbrt, exp, exp2, expm1, log, log1p, log2, log10, logaddexp, logaddexp2, safe_log
+from tapem.ops.floating import frexp, ldexp, modf, nextafter, spacing
 from tapem.ops.indexing import getitem, scatter_add, scatter_set, take, take_along_axis
+from tapem.ops.integers import (
+    bitwise_and,
+    bitwise_count,
+    bitwise_not,
+    bitwise_or,
+    bitwise_xor,
+    gcd,
+    lcm,
+    left_shift,
+    right_shift,
+)
 from tapem.ops.joining import concat, concat_vectors, split, stack
 from tapem.ops.kronecker import kron
 from tapem.ops.linalg import bmm, dot, inner, matmul, outer, tensordot, vdot
@@ -122,18 +130,19 @@ from tapem.ops.trigonometry import (
 __all__ = [
     "Declaration", "Deferred", "Numeric", "Operand", "Step", "abs", "add", "all", "all_mapped", "angle", "any",
     "arccos", "arccosh", "arcsin", "arcsinh", "arctan", "arctan2", "arctanh", "argmax", "argmin", "argsort", "astype",
-    "batch_elementwise", "bitwise_and", "bitwise_not", "bitwise_or", "bitwise_xor", "bmm", "broadcast_to", "cbrt",
-    "ceil", "cho_solve", "cholesky", "clamp", "concat", "concat_vectors", "conj", "copysign", "cos", "cosh",
-    "count_nonzero", "cumprod", "cumsum", "declare", "deg2rad", "det", "diag", "diagonal", "div", "dot", "eigh",
-    "eigvalsh", "einsum", "elementwise", "elu", "equal", "erf", "exp", "exp2", "expand_dims", "expm", "expm1", "fabs",
-    "flatten", "flip", "floor", "floor_divide", "fmax", "fmin", "fmod", "from_parts", "gelu", "getitem", "greater",
-    "greater_equal", "heaviside", "hypot", "identity", "imag", "inner", "inv", "isclose", "isfinite", "isinf", "isnan",
-    "kron", "leaky_relu", "less", "less_equal", "linalg_inv", "log", "log1p", "log2", "log10", "log_softmax",
-    "logaddexp", "logaddexp2", "logical_and", "logical_not", "logical_or", "logical_xor", "logsumexp", "matmul", "max",
-    "maximum", "mean", "min", "minimum", "moveaxis", "mul", "neg", "norm", "not_equal", "numpy", "outer", "pad",
-    "power", "primitive", "prod", "qr", "rad2deg", "real", "reciprocal", "relu", "remainder", "repeat", "reshape",
-    "rint", "roll", "round", "safe_log", "scale", "scatter_add", "scatter_set", "sigmoid", "sign", "signbit", "silu",
-    "sin", "sinc", "sinh", "slogdet", "softmax", "softplus", "solve", "solve_triangular", "sort", "split", "sqrt",
+    "batch_elementwise", "bitwise_and", "bitwise_count", "bitwise_not", "bitwise_or", "bitwise_xor", "bmm",
+    "broadcast_to", "cbrt", "ceil", "cho_solve", "cholesky", "clamp", "concat", "concat_vectors", "conj", "copysign",
+    "cos", "cosh", "count_nonzero", "cumprod", "cumsum", "declare", "deg2rad", "det", "diag", "diagonal", "div", "dot",
+    "eigh", "eigvalsh", "einsum", "elementwise", "elu", "equal", "erf", "exp", "exp2", "expand_dims", "expm", "expm1",
+    "fabs", "flatten", "flip", "floor", "floor_divide", "fmax", "fmin", "fmod", "frexp", "from_parts", "gcd", "gelu",
+    "getitem", "greater", "greater_equal", "heaviside", "hypot", "identity", "imag", "inner", "inv", "isclose",
+    "isfinite", "isinf", "isnan", "kron", "lcm", "ldexp", "leaky_relu", "left_shift", "less", "less_equal",
+    "linalg_inv", "log", "log1p", "log2", "log10", "log_softmax", "logaddexp", "logaddexp2", "logical_and",
+    "logical_not", "logical_or", "logical_xor", "logsumexp", "matmul", "max", "maximum", "mean", "min", "minimum",
+    "modf", "moveaxis", "mul", "neg", "nextafter", "norm", "not_equal", "numpy", "outer", "pad", "power", "primitive",
+    "prod", "qr", "rad2deg", "real", "reciprocal", "relu", "remainder", "repeat", "reshape", "right_shift", "rint",
+    "roll", "round", "safe_log", "scale", "scatter_add", "scatter_set", "sigmoid", "sign", "signbit", "silu", "sin",
+    "sinc", "sinh", "slogdet", "softmax", "softplus", "solve", "solve_triangular", "sort", "spacing", "split", "sqrt",
     "square", "squeeze", "stack", "std", "sub", "sum", "svd", "svdvals", "swapaxes", "take", "take_along_axis", "tan",
     "tanh", "tensordot", "tile", "trace", "transpose", "tril", "triu", "trunc", "var", "vdot", "where",
 ]  # fmt: skip

@@ -7,21 +7,19 @@ plain arrays, so their results can be read.
 from __future__ import annotations
 
 import numpy as np
-from jaxtyping import Bool, Integer
+from jaxtyping import Bool
 
 from tapem.ops.declare import elementwise
 from tapem.types import Float, Inexact, Num, Tensor
 
 __all__ = [
-    "bitwise_and", "bitwise_not", "bitwise_or", "bitwise_xor", "ceil", "equal", "floor", "floor_divide", "greater",
-    "greater_equal", "heaviside", "isclose", "isfinite", "isinf", "isnan", "less", "less_equal", "logical_and",
-    "logical_not", "logical_or", "logical_xor", "not_equal", "rint", "round", "signbit", "trunc",
+    "ceil", "equal", "floor", "floor_divide", "greater", "greater_equal", "heaviside", "isclose", "isfinite", "isinf",
+    "isnan", "less", "less_equal", "logical_and", "logical_not", "logical_or", "logical_xor", "not_equal", "rint",
+    "round", "signbit", "trunc",
 ]  # fmt: skip
 
 T = Num[Tensor, "*#shape"]
 Out = Num[Tensor, "*shape"]
-Bits = Integer[Tensor, "*#shape"] | Bool[Tensor, "*#shape"]
-BitsOut = Integer[Tensor, "*shape"] | Bool[Tensor, "*shape"]
 BoolOut = Bool[Tensor, "*shape"]
 FloatOut = Float[Tensor, "*shape"]
 InexactOut = Inexact[Tensor, "*shape"]
@@ -141,52 +139,6 @@ def logical_not(x: T) -> BoolOut:
     array([False,  True])
     """
     return np.logical_not(x)
-
-
-@elementwise(numpy=[np.bitwise_and])
-def bitwise_and(a: Bits, b: Bits) -> BitsOut:
-    """The bits that both have; of bools, whether both are true.
-
-    Integer or Bool "*#shape" each -> Integer or Bool "*shape".
-
-    >>> bitwise_and(np.array([1, 3]), 2)
-    array([0, 2])
-    """
-    return np.bitwise_and(a, b)
-
-
-@elementwise(numpy=[np.bitwise_or])
-def bitwise_or(a: Bits, b: Bits) -> BitsOut:
-    """The bits that one or both have; of bools, whether one is true.
-
-    Integer or Bool "*#shape" each -> Integer or Bool "*shape".
-
-    >>> bitwise_or(np.array([1, 3]), 2)
-    array([3, 3])
-    """
-    return np.bitwise_or(a, b)
-
-
-@elementwise(numpy=[np.bitwise_xor])
-def bitwise_xor(a: Bits, b: Bits) -> BitsOut:
-    """The bits that exactly one has; of bools, whether they differ.
-
-    Integer or Bool "*#shape" each -> Integer or Bool "*shape".
-
-    >>> bitwise_xor(np.array([1, 3]), 2)
-    array([3, 1])
-    """
-    return np.bitwise_xor(a, b)
-
-
-@elementwise(numpy=[np.bitwise_not])
-def bitwise_not(x: Bits) -> BitsOut:
-    """All bits inverted; of bools, the negation: Integer or Bool "*shape" -> Integer or Bool "*shape".
-
-    >>> bitwise_not(np.array([0, 1]))
-    array([-1, -2])
-    """
-    return np.bitwise_not(x)
 
 
 @elementwise(numpy=[np.isfinite])

@@ -54,7 +54,12 @@ def tan(x: T) -> InexactOut:
     return np.tan(x)
 
 
-@elementwise(lambda g, y, x: g / np.sqrt((1 - x) * (1 + x)), numpy=[np.arcsin])
+def _leg(x: Any, opposite: Any) -> Any:
+    """sqrt(1 - x * x): for complex numbers it is `opposite`, which is on the right side of a branch cut."""
+    return opposite if np.iscomplexobj(x) else np.sqrt((1 - x) * (1 + x))
+
+
+@elementwise(lambda g, y, x: g / _leg(x, np.cos(y)), numpy=[np.arcsin])
 def arcsin(x: T) -> InexactOut:
     """The angle in radians, from -pi/2 to pi/2, whose sine is `x`; NaN outside [-1, 1].
 
@@ -66,7 +71,7 @@ def arcsin(x: T) -> InexactOut:
     return np.arcsin(x)
 
 
-@elementwise(lambda g, y, x: -g / np.sqrt((1 - x) * (1 + x)), numpy=[np.arccos])
+@elementwise(lambda g, y, x: -g / _leg(x, np.sin(y)), numpy=[np.arccos])
 def arccos(x: T) -> InexactOut:
     """The angle in radians, from 0 to pi, whose cosine is `x`; NaN outside [-1, 1]: Num "*shape" -> Inexact "*shape".
 

@@ -88,11 +88,35 @@ DECIDED: dict[Any, list[Case]] = {
         (lambda x: np.histogram_bin_edges(x, 3, range=(0.3, 0.7)) * x.sum(), X),
         (lambda x: np.histogram(x, 3, density=True)[0], X),
         (lambda x: np.histogram(x, 3, density=True, weights=2 * MASK + 1.0)[1], X),
+        (lambda x: np.histogram2d(x[0], x[1], 3, density=True)[0], X),
+        (lambda x: np.histogram2d(x[0], x[1], [[0.1, 0.5, 1], 2])[2], X),
+        (lambda x: np.histogramdd(x.T, (2, 3, 1), density=True)[0], X),
+        (lambda x: np.histogramdd((x[0], x[1]), 2)[1][1], X),
+    ],
+}
+
+# So do the dtypes of these: outside of the real domain the result is complex.
+emath = np.emath
+DECIDED |= {
+    **{
+        f: [(lambda x, f=f: f(x), X), (lambda x, f=f: np.abs(f(x - 0.5)), X), (lambda x, f=f: np.real(f(x - 0.5)), X)]
+        for f in (emath.sqrt, emath.log, emath.log2, emath.log10)
+    },
+    **{
+        f: [(lambda x, f=f: f(x), X), (lambda x, f=f: np.abs(f(3 * x)), X), (lambda x, f=f: np.imag(f(-3 * x)), X)]
+        for f in (emath.arccos, emath.arcsin, emath.arctanh)
+    },
+    emath.logn: [(lambda x: emath.logn(3, x), X), (lambda x: np.abs(emath.logn(x + 1.5, -x)), X)],
+    emath.power: [
+        (lambda x: emath.power(x, -2), X),
+        (lambda x: np.abs(emath.power(x - 0.5, 1.7)), X),
+        (lambda x: np.real(emath.power([-2.0, 3], x[:, :2])), X),
     ],
 }
 
 MORE: dict[Any, list[Case]] = {
     **DECIDED,
+    np.i0: [(lambda x: np.i0(4 * x - 2), X)],
     np.ix_: [
         (lambda x: x[np.ix_(np.argsort(x[:, 0]), np.array([1, 3]))], X),
         (lambda x: np.ix_(x, 2 * x)[0] * np.ix_(x, 2 * x)[1], V),
@@ -222,6 +246,15 @@ MORE: dict[Any, list[Case]] = {
         (lambda w: np.histogram(X, [0.3, 0.5, 0.6, 0.8], weights=w, density=True)[0], X),
         (lambda w: np.histogram(X, 3, range=(0.3, 0.7), weights=w)[0], X),
         (lambda x: np.histogram(X, np.array([0.3, 0.5, 0.6, 0.8]), weights=X * x, density=True)[0], np.float64(2.0)),
+    ],
+    np.histogram2d: [
+        (lambda w: np.histogram2d(X[0], X[1], 4, weights=w)[0], V),
+        (lambda w: np.histogram2d(X[0], X[1], [0.1, 0.4, 0.6, 0.8], weights=w, density=True)[0], V),
+        (lambda w: np.histogram2d(X[0], X[1], [3, [0.1, 0.5, 0.8]], [[0, 1], None], weights=w)[0], V),
+    ],
+    np.histogramdd: [
+        (lambda w: np.histogramdd(X.T, 2, weights=w)[0], V),
+        (lambda w: np.histogramdd([X[0].tolist(), X[1]], [2, EDGES], weights=w, density=True)[0], V),
     ],
     np.cov: [
         *((lambda x, o=o: np.cov(x.T if "rowvar" in o else x, **o), X) for o in WEIGHTS),

@@ -94,12 +94,14 @@ def test_the_text_of_a_lambda_is_its_rule():
         if not row.elementwise or op.residuals or op.signature.static or len(row.operands) > 2:
             continue
         operands = values[: len(row.operands)]
+        if op.name == "ldexp":  # its second operand is an integer
+            operands = [values[0], np.array([2, 3])]
         with np.errstate(invalid="ignore"):
             y = op.implementation(*operands)
             names = vars(sys.modules[op.__module__]) | dict(zip(row.operands, operands, strict=True)) | {"y": y, "g": g}
             names |= {name.lstrip("_"): value for name, value in names.items() if name.startswith("_")}
             for text, rule in zip(row.reverse, op.rrule, strict=True):
-                if rule.__code__.co_name == "<lambda>":
+                if rule and rule.__code__.co_name == "<lambda>":
                     expected = rule(g, y, *operands)
                     np.testing.assert_equal(eval(text, names), expected, err_msg=f"{op.name}: {text}")
                     checked += 1

@@ -23,7 +23,8 @@ from tests.tables import Row
 
 REAL = frozenset(
     """
-    arctan2 cbrt ceil clamp copysign deg2rad erf even_power fabs floor floor_divide fmod gelu heaviside hypot
+    arctan2 cbrt ceil clamp copysign deg2rad erf even_power exponent fabs floor floor_divide fmod fraction gelu
+    heaviside hypot i0_derivative ldexp nextafter spacing
     log_softmax logaddexp logaddexp2 logsumexp odd_power rad2deg remainder safe_log sign signbit softmax softmax_or_zero
     softplus trunc
     linalg_inv solve det slogdet cofactors second_cofactors cholesky eigh eigvalsh qr svd svdvals

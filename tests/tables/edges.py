@@ -16,6 +16,7 @@ from tapem.ops import (
     cumulative,
     decompositions,
     diagonals,
+    integers,
     joining,
     linalg,
     padding,
@@ -39,7 +40,7 @@ BINARY = [
     comparison.not_equal, comparison.isclose, comparison.floor_divide, comparison.heaviside, comparison.logical_and,
     comparison.logical_or, comparison.logical_xor,
 ]  # fmt: skip
-BITWISE = [comparison.bitwise_and, comparison.bitwise_or, comparison.bitwise_xor]
+BITWISE = [integers.bitwise_and, integers.bitwise_or, integers.bitwise_xor]
 PAIRS = [((2, 1), (1, 3)), ((0, 3), (1, 3)), ((), (2,))]
 
 
@@ -51,7 +52,7 @@ ELEMENTWISE = [
     *[constant(op, spread(-2, 2, shape)) for op in UNARY for shape in ((), (0,), (1, 3))],
     *[constant(op, spread(-2, 2, a), spread(0.3, 2, b, 1)) for op in BINARY for a, b in PAIRS],
     *[constant(op, whole(*a), whole(*b)) for op in BITWISE for a, b in PAIRS],
-    *[constant(comparison.bitwise_not, whole(*shape)) for shape in ((), (0,), (1, 3))],
+    *[constant(integers.bitwise_not, whole(*shape)) for shape in ((), (0,), (1, 3))],
     *[constant(structure.detach, spread(-2, 2, shape), reference=lambda x: x) for shape in ((0,), (1, 3))],
     *[
         constant(casting.discretize, spread(-2, 2, shape), reference=cast, dtype=np.dtype("int64"))

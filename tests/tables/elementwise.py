@@ -14,6 +14,7 @@ from tapem.ops import (
     casting,
     comparison,
     exponential,
+    integers,
     norms,
     selection,
     trigonometry,
@@ -203,8 +204,8 @@ CONSTANT = [
         for op in (comparison.less, comparison.equal, comparison.floor_divide, comparison.heaviside)
     ],
     constant(comparison.isclose, X, X + 0.01, rtol=0.0, atol=0.1, equal_nan=True),
-    *[constant(op, BITS, 3) for op in (comparison.bitwise_and, comparison.bitwise_or, comparison.bitwise_xor)],
-    constant(comparison.bitwise_not, MASK),
+    *[constant(op, BITS, 3) for op in (integers.bitwise_and, integers.bitwise_or, integers.bitwise_xor)],
+    constant(integers.bitwise_not, MASK),
     constant(comparison.logical_not, NAN),
     *[constant(op, NAN) for op in (comparison.isfinite, comparison.isinf, comparison.isnan, comparison.signbit)],
     *[constant(op, X) for op in (comparison.floor, comparison.ceil, comparison.trunc, comparison.rint)],

@@ -8,6 +8,7 @@ from tapem.ops.numpy import (
     constants,
     counting,
     creation,
+    emath,
     functions,
     linalg,
     numerics,
@@ -20,6 +21,6 @@ from tapem.ops.numpy import (
 from tapem.ops.numpy.functions import IN_PLACE
 
 __all__ = [
-    "IN_PLACE", "assembling", "constants", "counting", "creation", "functions", "linalg", "numerics", "options",
-    "polynomials", "shapes", "statistics", "ufuncs",
+    "IN_PLACE", "assembling", "constants", "counting", "creation", "emath", "functions", "linalg", "numerics",
+    "options", "polynomials", "shapes", "statistics", "ufuncs",
 ]  # fmt: skip

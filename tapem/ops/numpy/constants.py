@@ -22,7 +22,8 @@ def known(value: Any) -> bool:
     return not isinstance(getattr(getattr(value, "node", None), "output", None), ShapeDtype)
 
 
-def _plain(value: Any, name: str) -> Any:
+def plain_values(value: Any, name: str) -> Any:
+    """The value without its derivative; ConcretizationError, with the name of the function, if it is not known."""
     if not known(value):
         raise ConcretizationError(
             f"{name} needs the values of {value!r}, which are not known inside vmap, eval_shape and loop bodies. "
@@ -35,7 +36,7 @@ def _constant(function: Callable[..., Any], name: str) -> None:
     """Enter a function that NumPy computes of the plain values."""
 
     def handler(*arguments: Any, **options: Any) -> Any:
-        return function(*(tree_map(lambda x: _plain(x, name), value) for value in arguments), **options)
+        return function(*(tree_map(lambda x: plain_values(x, name), value) for value in arguments), **options)
 
     enter_whole(function, handler)
 

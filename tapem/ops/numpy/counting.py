@@ -6,6 +6,7 @@ edges of the bins, and so a density, move with the least and the greatest elemen
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -60,11 +61,51 @@ def histogram(a: Any, bins: Any = 10, range: Any = None, density: Any = None, we
     elif np.shape(weights) != np.shape(a):
         raise ArgumentError(f"np.histogram: the weights are {np.shape(weights)}, the elements {np.shape(a)}.")
     else:
-        place = np.searchsorted(limits, elements, side="right") - 1
-        place = np.where(elements == limits[-1], len(limits) - 2, place)
-        inside = np.flatnonzero((elements >= limits[0]) & (elements <= limits[-1]))
+        place, inside = _bins_of(elements, limits)
         counts = _weighed(place[inside], np.ravel(weights)[inside], len(limits) - 1)
     return (counts / np.sum(counts) / np.diff(edges) if density else counts), edges
+
+
+def _bins_of(elements: Any, limits: Any) -> tuple[Any, Any]:
+    """The number of each element's bin, and whether it lies in one; the last bin has both of its edges."""
+    place = np.searchsorted(limits, elements, side="right") - 1
+    return np.where(elements == limits[-1], len(limits) - 2, place), (elements >= limits[0]) & (elements <= limits[-1])
+
+
+@equals(np.histogramdd)
+def histogramdd(sample: Any, bins: Any = 10, range: Any = None, density: Any = None, weights: Any = None) -> Any:
+    """How many points, the rows of a sample, are in each box, or the sum of their weights; and the edges."""
+    columns = list(np.atleast_2d(sample.T)) if hasattr(sample, "shape") else list(sample)
+    columns = [np.asarray(column) if isinstance(column, list | tuple) else column for column in columns]
+    each = bins if hasattr(bins, "__len__") else [bins] * len(columns)
+    spans = [None] * len(columns) if range is None else range
+    if len(each) != len(columns) or len(spans) != len(columns):
+        raise ArgumentError(f"np.histogramdd: bins and range have one entry for each of {len(columns)} dimensions.")
+    edges = tuple(histogram_bin_edges(*given) for given in zip(columns, each, spans, strict=True))
+    limits = [np.asarray(values_of(edge, "np.histogramdd")) for edge in edges]
+    found = [
+        _bins_of(np.asarray(values_of(column, "np.histogramdd")), limit)
+        for column, limit in zip(columns, limits, strict=True)
+    ]
+    shape = tuple(len(limit) - 1 for limit in limits)
+    inside = np.flatnonzero(np.all([there for _, there in found], axis=0))
+    boxes = np.ravel_multi_index([place[inside] for place, _ in found], shape)
+    points = np.ones(len(inside)) if weights is None else np.take(weights, inside)
+    counts = np.reshape(_weighed(boxes, points, math.prod(shape)), shape)
+    if density:
+        counts = counts / np.sum(counts)
+        for axis, edge in enumerate(edges):
+            counts = counts / np.reshape(np.diff(edge), (-1, *(1,) * (len(shape) - 1 - axis)))
+    return counts, edges
+
+
+@equals(np.histogram2d)
+def histogram2d(x: Any, y: Any, bins: Any = 10, range: Any = None, density: Any = None, weights: Any = None) -> Any:
+    """How many points are in each box, or the sum of their weights; and the edges along x and along y."""
+    if hasattr(bins, "__len__") and len(bins) not in (1, 2):  # the same edges along both
+        bins = [bins, bins]
+    counts, edges = histogramdd([x, y], bins, range, density, weights)
+    return counts, *edges
 
 
 @equals(np.cov)

@@ -10,6 +10,7 @@ import numpy as np
 from tapem.errors import ArgumentError, ShapeError
 from tapem.ops import indexing
 from tapem.ops.axes import axes_of
+from tapem.ops.bessel import i0_derivative
 from tapem.ops.numpy.functions import MISSING, equals
 
 # -- differences and sums ------------------------------------------------------------------------------------------
@@ -122,6 +123,8 @@ def interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None, period
     below = np.where(x < xp[0], fp[0] if left is None else left, inside)
     return np.where(x > xp[-1], fp[-1] if right is None else right, below)
 
+
+equals(np.i0)(lambda x: i0_derivative(x, n=0))
 
 # -- ranges ------------------------------------------------------------------------------------------------------------
 
