@@ -86,7 +86,7 @@ def _pull_kernel(
 ) -> Any:
     plan = conv_plan("conv", kernel.shape, x.shape, stride, padding, dilation, groups)
     if are_arrays(x, g):
-        return kernel_gradient(x, g, plan, kept)
+        return kernel_gradient(x, g, plan, kept if type(kept) is np.ndarray else None)
     at = plan.given
     return conv_kernel_gradient(
         x, g, kernel_size=at.kernel, stride=at.stride, padding=at.padding, dilation=at.dilation, groups=groups

@@ -1,6 +1,6 @@
 """A program as data: nodes, primitives and the table of NumPy's names. It imports no ops and no doors."""
 
-from tapem.core.abstract import abstract_evaluate
+from tapem.core.abstract import abstract_evaluate, abstract_residuals, number_of, python_operator
 from tapem.core.boundary import boundary, shorten
 from tapem.core.context import CONTEXT, RecordingContext, Watcher, new_context, prepared, quietly, run, set_back
 from tapem.core.deprecation import renamed_names, renamed_parameters
@@ -36,6 +36,7 @@ from tapem.core.node import (
     Shape,
     ShapeDtype,
     Static,
+    UnknownNumber,
     constant,
     is_several,
     new_node,
@@ -71,12 +72,12 @@ __all__ = [
     "ARRAY_API", "ATTRIBUTES", "CONTEXT", "FUNCTIONS", "LEAF", "METHODS", "NAMESPACE", "NOTHING", "NO_LEAF",
     "ONE_LEAF", "OPS", "SCIPY", "UFUNCS", "Array", "DType", "GivenRule", "Handle", "Immutable", "Node", "Primitive",
     "RecordingContext", "Rule", "Rules", "Scalar", "Shape", "ShapeDtype", "Static", "Structure", "TangentDoor",
-    "Watcher", "abstract_evaluate", "all_half", "boundary", "check", "constant", "constant_text", "detach",
-    "differences", "enter", "enter_function", "enter_method", "enter_options", "enter_refusal", "enter_ufunc",
-    "enter_whole", "has_door", "identity", "in_float32", "instead", "is_several", "leaf_name", "leaf_names",
-    "leaves_like", "leaves_or_none", "linear_in_all", "listing", "name_of", "narrow", "new_context", "new_node",
-    "node_line", "node_type", "note", "pick", "prepared", "quietly", "read_only", "recorded", "register_door",
-    "renamed_names", "renamed_parameters", "run", "set_back", "setter", "shorten", "shown", "snapshot", "taken",
-    "tree_differences", "tree_flatten", "tree_leaves", "tree_map", "tree_shapes", "tree_unflatten", "ufunc_handler",
-    "unstack", "wide",
+    "UnknownNumber", "Watcher", "abstract_evaluate", "abstract_residuals", "all_half", "boundary", "check", "constant",
+    "constant_text", "detach", "differences", "enter", "enter_function", "enter_method", "enter_options",
+    "enter_refusal", "enter_ufunc", "enter_whole", "has_door", "identity", "in_float32", "instead", "is_several",
+    "leaf_name", "leaf_names", "leaves_like", "leaves_or_none", "linear_in_all", "listing", "name_of", "narrow",
+    "new_context", "new_node", "node_line", "node_type", "note", "number_of", "pick", "prepared", "python_operator",
+    "quietly", "read_only", "recorded", "register_door", "renamed_names", "renamed_parameters", "run", "set_back",
+    "setter", "shorten", "shown", "snapshot", "taken", "tree_differences", "tree_flatten", "tree_leaves", "tree_map",
+    "tree_shapes", "tree_unflatten", "ufunc_handler", "unstack", "wide",
 ]  # fmt: skip

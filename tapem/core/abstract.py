@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import operator
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from tapem.core.node import ShapeDtype, Static
+from tapem.core.node import ShapeDtype, Static, UnknownNumber
 from tapem.core.primitive import Primitive
+from tapem.core.tree import tree_map
 from tapem.errors import TapeError
 from tapem.types import NUMBERS
 
@@ -54,14 +56,56 @@ def abstract_evaluate(op: Primitive, inputs: Sequence[Any], static: Static, oper
 
 def known_of(value: Any) -> Any:
     """What abstract evaluation may know of an input: shape and dtype, or the Python number itself."""
-    return value if type(value) is tuple or value is None or type(value) in NUMBERS else ShapeDtype.of(value)
+    known = type(value) is tuple or value is None or isinstance(value, ShapeDtype) or type(value) in NUMBERS
+    return value if known else ShapeDtype.of(value)
+
+
+# Python's operators on numbers; NumPy's functions of the same meaning turn two Python numbers into a float64.
+_OPERATORS: Mapping[Callable[..., Any], Callable[..., Any]] = {
+    np.add: operator.add,
+    np.subtract: operator.sub,
+    np.multiply: operator.mul,
+    np.divide: operator.truediv,
+    np.floor_divide: operator.floordiv,
+    np.remainder: operator.mod,
+    np.power: operator.pow,
+    np.negative: operator.neg,
+    np.positive: operator.pos,
+    np.absolute: operator.abs,
+}
+
+
+def python_operator(op: Primitive, inputs: Sequence[Any]) -> Callable[..., Any] | None:
+    """Python's operator for an op on numbers of which one is unknown: their result is a weak number, too."""
+    known = {UnknownNumber, *NUMBERS}
+    if UnknownNumber not in map(type, inputs) or not known.issuperset(map(type, inputs)):
+        return None
+    return next((_OPERATORS[function] for function in op.numpy if function in _OPERATORS), None)
+
+
+def number_of(op: Primitive, inputs: Sequence[Any]) -> UnknownNumber | None:
+    """The unknown number that Python's operator returns for an op on numbers; None if there is no such operator.
+
+    >>> from tapem import mul
+    >>> str(number_of(mul, [UnknownNumber.like(0.5), 2]))
+    'Python float'
+    """
+    operation = python_operator(op, inputs)
+    return None if operation is None else UnknownNumber.like(operation(*map(_stand_in, inputs)))
+
+
+def _stand_in(value: Any) -> Any:
+    """Ones that take no memory for a ShapeDtype, the number 1 for an unknown number; another value as it is."""
+    if type(value) is ShapeDtype:
+        return np.broadcast_to(np.ones((), value.dtype), value.shape)
+    return value.kind(1) if type(value) is UnknownNumber else value
 
 
 def try_on_stand_ins(op: Primitive, known: tuple[Any, ...], static: Static, operands: Sequence[Any]) -> Any:
     """Find shape and dtype by running the implementation on arrays of ones that take no memory."""
     if op.elementwise:
         # One element gives the dtype; broadcasting gives the shape.
-        ones = tuple(np.ones((), value.dtype) if type(value) is ShapeDtype else value for value in known)
+        ones = tuple(np.ones((), value.dtype) if type(value) is ShapeDtype else _stand_in(value) for value in known)
         try:
             shape = np.broadcast_shapes(*(value.shape for value in known if type(value) is ShapeDtype))
             with np.errstate(all="ignore"):
@@ -75,13 +119,19 @@ def try_on_stand_ins(op: Primitive, known: tuple[Any, ...], static: Static, oper
         if type(output) is tuple:
             return tuple(ShapeDtype(shape, np.asarray(part).dtype) for part in output)
         return ShapeDtype(shape, np.asarray(output).dtype)
-    stand_ins = tuple(
-        np.broadcast_to(np.ones((), value.dtype), value.shape) if type(value) is ShapeDtype else value
-        for value in known
-    )
     with np.errstate(all="ignore"):
-        output, _ = op.evaluate(stand_ins, static, operands)
+        output, _ = op.evaluate([*map(_stand_in, known)], static, operands)
     return tuple(map(ShapeDtype.of, output)) if type(output) is tuple else ShapeDtype.of(output)
 
 
-__all__ = ["abstract_evaluate"]
+def abstract_residuals(op: Primitive, inputs: Sequence[Any], static: Static) -> Any:
+    """What an op keeps for its derivative, with a ShapeDtype for each array: the implementation is tried on stand-ins.
+
+    What is no array, such as a number of rows, depends on shapes only.
+    """
+    with np.errstate(all="ignore"):
+        _, residuals = op.evaluate([*map(_stand_in, map(known_of, inputs))], static)
+    return tree_map(lambda leaf: ShapeDtype.of(leaf) if isinstance(leaf, np.ndarray | np.generic) else leaf, residuals)
+
+
+__all__ = ["abstract_evaluate", "abstract_residuals", "number_of", "python_operator"]

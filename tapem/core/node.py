@@ -82,6 +82,27 @@ class ShapeDtype:
         return ShapeDtype(array.shape, array.dtype)
 
 
+@dataclass(frozen=True, slots=True)
+class UnknownNumber(ShapeDtype):
+    """A Python number of which only the type is known, as an argument of a compiled function is.
+
+    As a Python number it is weak: beside an array of float32 it does not make the result float64.
+
+    >>> UnknownNumber.like(0.5)
+    UnknownNumber(shape=(), dtype=dtype('float64'), kind=<class 'float'>)
+    """
+
+    kind: type[Any]
+
+    @staticmethod
+    def like(number: bool | float | complex) -> "UnknownNumber":
+        """A number of the same type."""
+        return UnknownNumber((), np.asarray(number).dtype, type(number))
+
+    def __str__(self) -> str:
+        return f"Python {self.kind.__name__}"
+
+
 def is_several(output: Any) -> TypeGuard[tuple[Any, ...]]:
     """Whether an output belongs to an op with several results.
 
@@ -224,7 +245,7 @@ class Handle(NoArray):
 
 def read_only(value: Any, node: Node | None = None) -> Array:
     """View a value as an array that cannot be written to. Raises ConcretizationError if the tape is abstract."""
-    if type(value) is ShapeDtype:
+    if isinstance(value, ShapeDtype):
         where = "" if node is None else f" of {node.label()} ({node.op.name})"
         raise ConcretizationError(
             f"the value{where} is not known: this tape is abstract and holds shapes only "
@@ -267,9 +288,5 @@ def taken(value: Any, *, op: str, argument: str) -> Any:
 
     Raises DTypeError for a value that `as_tensor` refuses.
     """
-    known = (
-        type(value) is np.ndarray
-        or type(value) is ShapeDtype
-        or isinstance(value, Handle | np.generic | int | float | complex)
-    )
+    known = type(value) is np.ndarray or isinstance(value, Handle | ShapeDtype | np.generic | int | float | complex)
     return cast(Any, value) if known else as_tensor(value, op=op, argument=argument)

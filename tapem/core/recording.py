@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from tapem.core.abstract import abstract_evaluate
+from tapem.core.abstract import abstract_evaluate, number_of
 from tapem.core.node import Handle, Node, Static, new_node
 from tapem.core.primitive import Primitive
 from tapem.types import NUMBERS
@@ -57,7 +57,8 @@ def recorded(
     if outcome is not None:
         output, residuals = outcome
     elif abstract:
-        output, residuals = abstract_evaluate(op, inputs, static, operands), None
+        number = None if requires_grad else number_of(op, inputs)
+        output, residuals = number or abstract_evaluate(op, inputs, static, operands), None
     else:
         output, residuals = op.evaluate(inputs, static, operands)
     requires_grad = requires_grad and op.differentiable

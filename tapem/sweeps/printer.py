@@ -16,7 +16,7 @@ def value_text(value: Any) -> str:
     """The text of a value in one line: all of it if it is small, else its type and range."""
     if is_several(value):
         return "(" + ", ".join(map(value_text, value)) + ")"
-    if type(value) is ShapeDtype:
+    if isinstance(value, ShapeDtype):
         return str(value)
     if type(value) is Zero:
         return "0"

@@ -20,6 +20,7 @@ from tapem.ops import primitive
 from tapem.tangents import Zero
 from tapem.transforms.closure_conversion import union
 from tapem.transforms.derivatives import jvp, merge, vjp
+from tapem.transforms.residuals import Kept, kept
 from tapem.transforms.vectorize import vmap
 from tapem.types import is_inexact
 
@@ -282,3 +283,31 @@ def batched(program: Any, size: int, mapped: tuple[bool, ...] | None = None) -> 
     """The program for all examples, as it knows how, or by `vmap`; `mapped` says which inputs are, by default all."""
     own = getattr(program, "batched", None)
     return Batched(program, size, mapped) if own is None else own(size, mapped)
+
+
+# -- the rules of `kept` -----------------------------------------------------------------------------------------------
+
+
+def pull_kept(g: Any, y: Any, *inputs: Any, what: Kept) -> tuple[Any, ...]:
+    """Pull a cotangent of a residual back through the implementation."""
+    moving = [number for number, value in enumerate(inputs) if is_float(value)]
+    _, pullback = vjp(lambda *xs: what(*merge(inputs, moving, xs)), *(inputs[number] for number in moving))
+    found = iter(pullback(g))
+    return tuple(next(found) if number in moving else Zero() for number in range(len(inputs)))
+
+
+def push_kept(tangents: Sequence[Any], y: Any, *inputs: Any, what: Kept) -> Any:
+    """Push tangents through the implementation."""
+    moving = [n for n, (t, x) in enumerate(zip(tangents, inputs, strict=True)) if type(t) is not Zero and is_float(x)]
+    primals, along = (tuple(values[number] for number in moving) for values in (inputs, tangents))
+    return jvp(lambda *xs: what(*merge(inputs, moving, xs)), primals, along)[1]
+
+
+def batch_kept(
+    op: Primitive, size: int, inputs: Sequence[Any], mapped: Sequence[bool], static: Mapping[str, Any]
+) -> Any:
+    """Map the implementation."""
+    return vmap(static["what"], in_axes=tuple(0 if own else None for own in mapped), axis_size=size)(*inputs)
+
+
+kept.rrule, kept.frule, kept.batch = pull_kept, push_kept, batch_kept

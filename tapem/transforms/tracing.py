@@ -40,6 +40,7 @@ from tapem.doors.direct import Recorder, Tracer, current_recorder, home, new_rec
 from tapem.doors.monadic import DEFERRED, lift, run_if_program
 from tapem.errors import DTypeError, NotScalarError
 from tapem.sweeps import View, reached
+from tapem.transforms.residuals import kept_by, recomputed
 from tapem.types import is_inexact
 
 R = TypeVar("R")
@@ -213,7 +214,10 @@ def function_name(f: Callable[..., Any]) -> str:
 
 
 def tracer_view(recorder: Recorder) -> View:
-    """Show nodes to the rules as tracers; residuals, which are plain arrays, are computed again as tracers."""
+    """Show nodes to the rules as tracers; residuals, which are plain arrays, are computed again as tracers.
+
+    On an abstract recorder, which computes nothing, they are nodes of their own: `kept`.
+    """
     nodes = recorder.nodes
 
     def view(node: Node) -> tuple[Any, Any, tuple[Any, ...]]:
@@ -227,7 +231,10 @@ def tracer_view(recorder: Recorder) -> View:
         output: Any = Tracer(recorder, node)
         if type(node.output) is tuple:
             output = tuple(pick(output, index=index) for index in range(len(node.output)))
-        residuals = op.implementation(*inputs, **node.static)[1] if op.residuals else None
+        residuals = None
+        if op.residuals:
+            again = kept_by if recorder.abstract else recomputed
+            residuals = again(op, inputs, node.static)
         return output, residuals, inputs
 
     return view

@@ -26,6 +26,7 @@ from tapem.core import (
     Primitive,
     ShapeDtype,
     Static,
+    UnknownNumber,
     detach,
     has_door,
     instead,
@@ -79,7 +80,7 @@ class Tracer(Handle, Operators["Tracer"]):
     def __repr__(self) -> str:
         name = "" if self.node.name is None else f" {self.node.name!r}"
         value = self.node.output
-        shown = "" if type(value) is ShapeDtype or self.size > 10 else f" = {np.asarray(value).tolist()}"
+        shown = "" if isinstance(value, ShapeDtype) or self.size > 10 else f" = {np.asarray(value).tolist()}"
         return f"Tracer {self.node.id}{name} {type_text(self.shape, self.dtype)}{shown}"
 
     def __eq__(self, other: object) -> Any:
@@ -98,10 +99,11 @@ class Tracer(Handle, Operators["Tracer"]):
 
     def __bool__(self) -> bool:
         value = self.node.output
-        if type(value) is ShapeDtype:
+        if isinstance(value, ShapeDtype):
             raise ConcretizationError(
-                f"{users_line()}: the truth of {self!r} was asked for, but inside vmap, eval_shape or a loop body only "
-                "its shape is known. Use tm.where(condition, a, b) or tm.cond(condition, f, g, ...) instead of if."
+                f"{users_line()}: the truth of {self!r} was asked for, but inside vmap, eval_shape, compile or a loop "
+                "body only its shape is known. Use tm.where(condition, a, b) or tm.cond(condition, f, g, ...) instead "
+                "of if, tm.while_loop instead of while; or name the argument in static_argnums of tm.compile."
             )
         return bool(value)
 
@@ -153,11 +155,21 @@ class Tracer(Handle, Operators["Tracer"]):
         super().__setitem__(index, value)
 
     def _refuse_index(self) -> None:
-        if not is_inexact(self.dtype) and type(self.node.output) is ShapeDtype:
+        if not isinstance(self.node.output, ShapeDtype):
+            return
+        unknown = (
+            f"{users_line()}: the value of {self!r} was asked for, but inside vmap, eval_shape, compile or a loop body "
+            "only its shape is known."
+        )
+        if type(self.node.output) is UnknownNumber:
             raise ConcretizationError(
-                f"{users_line()}: the value of {self!r} was asked for, but inside vmap, eval_shape or a loop body only "
-                "its shape is known. To index by it write tm.take(array, i, axis=0) instead of array[i], and "
-                "tm.where(mask, a, b) instead of array[mask]."
+                f"{unknown} A number that decides shapes, the number of steps or which code runs is static: name its "
+                "argument in static_argnums or static_argnames of tm.compile."
+            )
+        if not is_inexact(self.dtype):
+            raise ConcretizationError(
+                f"{unknown} To index by it write tm.take(array, i, axis=0) instead of array[i], and "
+                "tm.where(mask, a, b) instead of array[mask]; an argument of tm.compile may be static (static_argnums)."
             )
 
     def __array__(self, dtype: Any = None, copy: Any = None) -> NoReturn:
@@ -173,7 +185,7 @@ class Tracer(Handle, Operators["Tracer"]):
 
     def __format__(self, spec: str) -> str:
         value = self.node.output  # for printing only, so no gradient is lost
-        return format(value, spec) if spec and type(value) is not ShapeDtype else repr(self)
+        return format(value, spec) if spec and not isinstance(value, ShapeDtype) else repr(self)
 
     def __copy__(self) -> Tracer:
         return self

@@ -330,7 +330,7 @@ def leaf_node(id: int, value: Any, name: str | None, requires_grad: bool, copy: 
     """The node of a given value; integers and bools never require a gradient."""
     if name is not None and not isinstance(name, str):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise ArgumentError(f"leaf: the name of a node is a string, not {name!r}.")
-    if type(value) is not ShapeDtype and (copy or type(value) is not np.ndarray):
+    if not isinstance(value, ShapeDtype) and (copy or type(value) is not np.ndarray):
         value = constant(value)
         if type(value) is np.ndarray and value.flags.writeable:
             value.flags.writeable = False
