@@ -70,6 +70,24 @@ from tapem.ops.diagonals import diag, diagonal, trace, tril, triu
 from tapem.ops.einsum import einsum
 from tapem.ops.exponential import cbrt, exp, exp2, expm1, log, log1p, log2, log10, logaddexp, logaddexp2, safe_log
 from tapem.ops.floating import frexp, ldexp, modf, nextafter, spacing
+from tapem.ops.fourier import (
+    fft_fft,
+    fft_fft2,
+    fft_fftn,
+    fft_fftshift,
+    fft_hfft,
+    fft_ifft,
+    fft_ifft2,
+    fft_ifftn,
+    fft_ifftshift,
+    fft_ihfft,
+    fft_irfft,
+    fft_irfft2,
+    fft_irfftn,
+    fft_rfft,
+    fft_rfft2,
+    fft_rfftn,
+)
 from tapem.ops.indexing import getitem, scatter_add, scatter_set, take, take_along_axis
 from tapem.ops.integers import (
     bitwise_and,
@@ -134,7 +152,9 @@ __all__ = [
     "broadcast_to", "cbrt", "ceil", "cho_solve", "cholesky", "clamp", "concat", "concat_vectors", "conj", "copysign",
     "cos", "cosh", "count_nonzero", "cumprod", "cumsum", "declare", "deg2rad", "det", "diag", "diagonal", "div", "dot",
     "eigh", "eigvalsh", "einsum", "elementwise", "elu", "equal", "erf", "exp", "exp2", "expand_dims", "expm", "expm1",
-    "fabs", "flatten", "flip", "floor", "floor_divide", "fmax", "fmin", "fmod", "frexp", "from_parts", "gcd", "gelu",
+    "fabs", "fft_fft", "fft_fft2", "fft_fftn", "fft_fftshift", "fft_hfft", "fft_ifft", "fft_ifft2", "fft_ifftn",
+    "fft_ifftshift", "fft_ihfft", "fft_irfft", "fft_irfft2", "fft_irfftn", "fft_rfft", "fft_rfft2", "fft_rfftn",
+    "flatten", "flip", "floor", "floor_divide", "fmax", "fmin", "fmod", "frexp", "from_parts", "gcd", "gelu",
     "getitem", "greater", "greater_equal", "heaviside", "hypot", "identity", "imag", "inner", "inv", "isclose",
     "isfinite", "isinf", "isnan", "kron", "lcm", "ldexp", "leaky_relu", "left_shift", "less", "less_equal",
     "linalg_inv", "log", "log1p", "log2", "log10", "log_softmax", "logaddexp", "logaddexp2", "logical_and",

@@ -43,7 +43,8 @@ SUMS = [
     *(np.linalg.norm, np.linalg.vector_norm, np.linalg.matrix_norm),
     *(np.diag, np.diagflat, np.triu, np.tril, np.pad, np.imag, np.round, np.around, np.zeros_like),
     *(np.fft.fft, np.fft.ifft, np.fft.rfft, np.fft.irfft, np.fft.fft2, np.fft.ifft2, np.fft.fftn, np.fft.ifftn),
-    *(np.fft.rfft2, np.fft.irfft2, np.fft.rfftn, np.fft.irfftn, np.fft.fftshift, np.fft.ifftshift),
+    *(np.fft.rfft2, np.fft.irfft2, np.fft.rfftn, np.fft.irfftn, np.fft.hfft, np.fft.ihfft),
+    *(np.fft.fftshift, np.fft.ifftshift),
 ]
 LINEAR_IN: dict[Callable[..., Any], int] = {**dict.fromkeys(SUMS, 0), np.linalg.solve: 1, np.interp: 2}
 

@@ -10,11 +10,12 @@ import numpy as np
 import numpy.typing as npt
 
 __all__ = [
-    "NUMBER_DTYPES", "Float", "Inexact", "Num", "Real", "Tensor", "is_inexact", "shape_and_dtype", "short_text",
-    "stand_in", "type_text",
+    "NUMBER_DTYPES", "Complex", "Float", "Inexact", "Num", "Real", "Tensor", "is_inexact", "shape_and_dtype",
+    "short_text", "stand_in", "type_text",
 ]  # fmt: skip
 
 if TYPE_CHECKING:
+    from typing import Annotated as Complex
     from typing import Annotated as Float
     from typing import Annotated as Inexact
     from typing import Annotated as Num
@@ -24,6 +25,11 @@ if TYPE_CHECKING:
 else:
     Tensor = np.ndarray
     _LONG = np.longdouble.__name__, np.clongdouble.__name__
+
+    class Complex(jaxtyping.AbstractDtype):
+        """Complex numbers of any precision: those of jaxtyping's own `Complex`, and NumPy's long double."""
+
+        dtypes = (*jaxtyping.Complex.dtypes, _LONG[1])
 
     class Float(jaxtyping.AbstractDtype):
         """Floats of any precision: those of jaxtyping's own `Float`, and NumPy's long double."""

@@ -1,4 +1,4 @@
-"""The array API's `fft`: NumPy's functions, of which a traced value takes those that have a rule."""
+"""The array API's `fft`: NumPy's functions, which have rules for traced values, and constant frequencies."""
 
 from typing import Any
 

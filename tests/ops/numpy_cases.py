@@ -114,9 +114,38 @@ DECIDED |= {
     ],
 }
 
+FOURIER: dict[Any, list[Case]] = {
+    np.fft.fft: [
+        (lambda x: np.abs(np.fft.fft(x)), X),
+        (lambda x: np.fft.fft(x * 1j, n=5, axis=0, norm="ortho").imag, X),
+        (lambda x: np.fft.fft(x, 3).real, V),
+    ],
+    np.fft.ifft: [(lambda x: np.abs(np.fft.ifft(x, norm="forward")), X), (lambda x: np.fft.ifft(a=x, n=2).imag, V)],
+    np.fft.fft2: [(lambda x: np.abs(np.fft.fft2(x)), CUBE), (lambda x: np.fft.fft2(x, (2, 5), axes=(1, 0)).real, CUBE)],
+    np.fft.ifft2: [(lambda x: np.abs(np.fft.ifft2(x)), CUBE), (lambda x: np.fft.ifft2(x, norm="ortho").real, X)],
+    np.fft.fftn: [(lambda x: np.abs(np.fft.fftn(x)), CUBE), (lambda x: np.fft.fftn(x, axes=[0, 2]).imag, CUBE)],
+    np.fft.ifftn: [(lambda x: np.abs(np.fft.ifftn(x)), CUBE), (lambda x: np.fft.ifftn(x, [4], [-2]).real, CUBE)],
+    np.fft.rfft: [(lambda x: np.abs(np.fft.rfft(x)), X), (lambda x: np.fft.rfft(x, 7, 0, "ortho").imag, X)],
+    np.fft.irfft: [
+        (lambda x: np.fft.irfft(x + 1j * x**2), X),
+        (lambda x: np.fft.irfft(x * 1j, n=5, axis=0, norm="forward"), X),
+        (lambda x: np.fft.irfft(x), V),
+        (lambda x: np.fft.irfft(np.fft.rfft(x) * np.fft.rfft(V)), V),
+    ],
+    np.fft.rfft2: [(lambda x: np.abs(np.fft.rfft2(x)), CUBE), (lambda x: np.fft.rfft2(x, (2, 3)).real, CUBE)],
+    np.fft.irfft2: [(lambda x: np.fft.irfft2(x * (1 + 2j)), X), (lambda x: np.fft.irfft2(x, axes=(0, 1)), CUBE)],
+    np.fft.rfftn: [(lambda x: np.abs(np.fft.rfftn(x)), CUBE), (lambda x: np.fft.rfftn(x, axes=(2, 1)).real, CUBE)],
+    np.fft.irfftn: [(lambda x: np.fft.irfftn(x * (1 + 2j)), CUBE), (lambda x: np.fft.irfftn(x, (3,), (0,)), CUBE)],
+    np.fft.hfft: [(lambda x: np.fft.hfft(x * (1 - 2j)), X), (lambda x: np.fft.hfft(x, 3, 0, "forward"), X)],
+    np.fft.ihfft: [(lambda x: np.abs(np.fft.ihfft(x)), X), (lambda x: np.fft.ihfft(x, n=5, norm="ortho").imag, X)],
+    np.fft.fftshift: [(lambda x: np.fft.fftshift(x), CUBE), (lambda x: np.fft.fftshift(x, axes=1) * x, CUBE)],
+    np.fft.ifftshift: [(lambda x: np.fft.ifftshift(x), CUBE), (lambda x: np.fft.ifftshift(x, (0, 2)) * x, CUBE)],
+}
+
 MORE: dict[Any, list[Case]] = {
     **DECIDED,
     np.i0: [(lambda x: np.i0(4 * x - 2), X)],
+    **FOURIER,
     np.ix_: [
         (lambda x: x[np.ix_(np.argsort(x[:, 0]), np.array([1, 3]))], X),
         (lambda x: np.ix_(x, 2 * x)[0] * np.ix_(x, 2 * x)[1], V),

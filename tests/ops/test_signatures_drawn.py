@@ -81,6 +81,14 @@ def of_special(name: str) -> Any:
     return lambda *xs: tuple(np.resize(x, np.shape(drawn)) for x, drawn in zip(given, xs, strict=True))
 
 
+def matrices(*xs: Any) -> tuple[Any, ...]:
+    return tuple(np.atleast_2d(x) for x in xs)
+
+
+NORMS = st.sampled_from([None, "backward", "ortho", "forward"])
+FOURIER = {"prepare": lines, "n": st.sampled_from([1, 2, 3, 4]), "axis": st.sampled_from([0, -1]), "norm": NORMS}
+FOURIER_OF_SEVERAL = {"prepare": lines, "s": st.sampled_from([(1,), (2,), (3,)]), "axes": (-1,), "norm": NORMS}
+
 WANTS: dict[str, dict[str, Any]] = {
     **{name: {"prepare": of_special(name)} for name in special.ARGUMENTS},
     "polygamma": {"prepare": of_special("psi"), "n": st.sampled_from([0, 1, 2])},
@@ -118,6 +126,13 @@ WANTS: dict[str, dict[str, Any]] = {
     "roll": {"prepare": lines, "shift": st.sampled_from([1, -2]), "axis": st.sampled_from([None, -1])},
     "tile": {"reps": st.sampled_from([2, (2, 1), (1, 2, 1)])},
     "repeat": {"prepare": lines, "repeats": st.sampled_from([0, 2]), "axis": st.sampled_from([None, -1])},
+    **{f"fft_{name}": FOURIER for name in ("fft", "ifft", "rfft", "irfft", "hfft", "ihfft")},
+    **{f"fft_{name}": FOURIER_OF_SEVERAL for name in ("fftn", "ifftn", "rfftn", "irfftn")},
+    **{f"fft_{name}": {"prepare": matrices, "s": (2, 3)} for name in ("fft2", "ifft2", "rfft2", "irfft2")},
+    **{
+        f"fft_{name}": {"prepare": lines, "axes": st.sampled_from([None, 0, (-1,)])}
+        for name in ("fftshift", "ifftshift")
+    },
     "reciprocal_gaps": {"of": "eigh"},
     "cholesky": {"prepare": positive_definite},
     "second_cofactors": {"prepare": lambda *xs: regular(*real(*xs))},

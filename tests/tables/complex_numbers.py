@@ -28,6 +28,7 @@ REAL = frozenset(
     log_softmax logaddexp logaddexp2 logsumexp odd_power rad2deg remainder safe_log sign signbit softmax softmax_or_zero
     softplus trunc
     linalg_inv solve det slogdet cofactors second_cofactors cholesky eigh eigvalsh qr svd svdvals
+    fft_rfft fft_rfft2 fft_rfftn fft_ihfft
     reciprocal_gaps independent_columns solve_triangular expm
     """.split()
 )

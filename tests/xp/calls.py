@@ -44,6 +44,29 @@ def _applied(name: str) -> Call:
     return call
 
 
+def _spectrum(name: str, x: Any) -> Any:
+    """What a transform takes: complex numbers, unless it is for real ones."""
+    return x if name in ("rfft", "rfftn", "ihfft") else x + 1j * x.T
+
+
+def _of_line(name: str) -> list[Call]:
+    return [
+        lambda xp, x: getattr(xp.fft, name)(_spectrum(name, x)),
+        lambda xp, x: getattr(xp.fft, name)(_spectrum(name, x), n=4, axis=0, norm="ortho"),
+    ]
+
+
+def _of_several(name: str) -> list[Call]:
+    return [
+        lambda xp, x: getattr(xp.fft, name)(_spectrum(name, x)),
+        lambda xp, x: getattr(xp.fft, name)(_spectrum(name, x), s=(2, 4), axes=(1, 0), norm="forward"),
+    ]
+
+
+def _shifted(name: str) -> list[Call]:
+    return [lambda xp, x: getattr(xp.fft, name)(x), lambda xp, x: getattr(xp.fft, name)(x + 1j * x.T, axes=(1,))]
+
+
 _BY_HAND: dict[str, list[Call]] = {
     "arange": [lambda xp, x: xp.arange(3) * x, lambda xp, x: xp.arange(1, 7, 2, dtype=xp.float32, device=x.device) * x],
     "argsort": [lambda xp, x: xp.argsort(x, axis=0, descending=True, stable=False)],
@@ -118,6 +141,9 @@ _BY_HAND: dict[str, list[Call]] = {
     "where": [lambda xp, x: xp.where(x > 0.5, x, 0.0)],
     "zeros": [lambda xp, x: xp.zeros((2, 3), dtype=xp.float32, device="cpu") @ x],
     "zeros_like": [lambda xp, x: xp.zeros_like(x, dtype=xp.float32, device="cpu")],
+    **{f"fft.{name}": _of_line(name) for name in ("fft", "ifft", "rfft", "irfft", "hfft", "ihfft")},
+    **{f"fft.{name}": _of_several(name) for name in ("fftn", "ifftn", "rfftn", "irfftn")},
+    **{f"fft.{name}": _shifted(name) for name in ("fftshift", "ifftshift")},
     "fft.fftfreq": [lambda xp, x: xp.fft.fftfreq(3, d=2.0) * x],
     "fft.rfftfreq": [lambda xp, x: xp.fft.rfftfreq(5, d=2.0) * x],
     "linalg.matrix_norm": [
