@@ -146,6 +146,16 @@ MORE: dict[Any, list[Case]] = {
     **DECIDED,
     np.i0: [(lambda x: np.i0(4 * x - 2), X)],
     **FOURIER,
+    np.convolve: [
+        *((lambda x, m=m: np.convolve(x, x[:3] * 2, m), V) for m in ("full", "same", "valid")),
+        (lambda x: np.convolve(2.0, x) + np.convolve(x, x[0]), V),
+        (lambda x: np.convolve([1, 2, 3, 4, 5], v=x, mode="same"), V),
+    ],
+    np.correlate: [
+        *((lambda x, m=m: np.correlate(x, x[:2] * 2, m), V) for m in ("full", "same", "valid")),
+        *((lambda x, m=m: np.correlate(x[1:3], x, mode=m), V) for m in ("full", "same", "valid")),
+        (lambda x: np.correlate(x, x), V),
+    ],
     np.ix_: [
         (lambda x: x[np.ix_(np.argsort(x[:, 0]), np.array([1, 3]))], X),
         (lambda x: np.ix_(x, 2 * x)[0] * np.ix_(x, 2 * x)[1], V),

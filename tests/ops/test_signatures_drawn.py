@@ -133,6 +133,7 @@ WANTS: dict[str, dict[str, Any]] = {
         f"fft_{name}": {"prepare": lines, "axes": st.sampled_from([None, 0, (-1,)])}
         for name in ("fftshift", "ifftshift")
     },
+    **{name: {"mode": st.sampled_from(["full", "same", "valid"])} for name in ("convolve", "correlate")},
     "reciprocal_gaps": {"of": "eigh"},
     "cholesky": {"prepare": positive_definite},
     "second_cofactors": {"prepare": lambda *xs: regular(*real(*xs))},

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from tapem.errors import ArgumentError, ShapeError
-from tapem.ops import indexing
+from tapem.ops import convolving, indexing
 from tapem.ops.axes import axes_of
 from tapem.ops.bessel import i0_derivative
 from tapem.ops.numpy.functions import MISSING, equals
@@ -125,6 +125,14 @@ def interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None, period
 
 
 equals(np.i0)(lambda x: i0_derivative(x, n=0))
+
+
+@equals(np.convolve)
+def convolve(a: Any, v: Any, mode: convolving.Mode = "full") -> Any:
+    """The convolution of two lines; a number is a line of one element."""
+    a, v = np.atleast_1d(a, v)
+    return convolving.convolve(a, v, mode)
+
 
 # -- ranges ------------------------------------------------------------------------------------------------------------
 
