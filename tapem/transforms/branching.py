@@ -18,8 +18,8 @@ import numpy.typing as npt
 
 from tapem.core import ShapeDtype
 from tapem.doors.direct import Tracer
-from tapem.transforms.calls import Program, batched
-from tapem.transforms.closure_conversion import linked
+from tapem.transforms.calls import ClosedFunction, batched
+from tapem.transforms.program import linked
 
 Examples = npt.NDArray[np.intp]
 
@@ -68,7 +68,7 @@ class Branching:
         value = np.broadcast_to(np.reshape(value, (*lengths, *rest)), (*self.sizes, *rest))
         return np.reshape(value, (count, *rest))
 
-    def batched(self, size: int, mapped: tuple[bool, ...] | None) -> Program:
+    def batched(self, size: int, mapped: tuple[bool, ...] | None) -> ClosedFunction:
         """The same with one more batch axis in front, which the mapped inputs have."""
         new = (True,) * len(self.axes) if mapped is None else mapped
         axes = tuple((is_mapped, *own) for is_mapped, own in zip(new, self.axes, strict=True))
@@ -82,8 +82,8 @@ class Cond(Branching):
     `kinds` are the outputs of both branches for one example.
     """
 
-    yes: Program
-    no: Program
+    yes: ClosedFunction
+    no: ClosedFunction
     operands: int
     captured: int
     kinds: tuple[ShapeDtype, ...]
@@ -108,7 +108,7 @@ class Cond(Branching):
                 parts.append((examples, self.fitted(outputs, (len(examples),))))
         return together(parts)
 
-    def of(self, branch: Program, inputs: Sequence[Any]) -> Sequence[Any]:
+    def of(self, branch: ClosedFunction, inputs: Sequence[Any]) -> Sequence[Any]:
         """The inputs of one of the branches."""
         start, middle = 1 + self.operands, 1 + self.operands + self.captured
         return [*inputs[1:start], *(inputs[start:middle] if branch is self.yes else inputs[middle:])]
@@ -145,8 +145,8 @@ class Cond(Branching):
 class While(Branching):
     """The program of a loop: its inputs are the state, and the captured values of the condition and the body."""
 
-    test: Program
-    body: Program
+    test: ClosedFunction
+    body: ClosedFunction
     count: int
     captured: int
 

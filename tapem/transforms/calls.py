@@ -18,15 +18,15 @@ from tapem.core import Primitive, ShapeDtype, run
 from tapem.doors.direct import Recorder, Tracer, new_recorder, opened, prepared_for
 from tapem.ops import primitive
 from tapem.tangents import Zero
-from tapem.transforms.closure_conversion import union
 from tapem.transforms.derivatives import jvp, merge, vjp
+from tapem.transforms.program import union
 from tapem.transforms.residuals import Kept, kept
 from tapem.transforms.vectorize import vmap
 from tapem.types import is_inexact
 
 
-class Program(Protocol):
-    """A function from arrays or tracers to a tuple of them that does not close over tracers.
+class ClosedFunction(Protocol):
+    """A function from arrays or tracers to a tuple of them that does not close over tracers, such as a `Program`.
 
     `links` says for each output on which inputs its derivative can depend: bit i stands for input i. Without a link
     there is no derivative at all, not a derivative of 0: 0 times an infinite slope would be NaN.
@@ -64,7 +64,7 @@ def batch_call(
     return op(*inputs, program=batched(static["program"], size, tuple(mapped)))
 
 
-def pull_call(g: tuple[Any, ...], y: Any, *inputs: Any, program: Program) -> tuple[Any, ...]:
+def pull_call(g: tuple[Any, ...], y: Any, *inputs: Any, program: ClosedFunction) -> tuple[Any, ...]:
     """Call the pullback of the outputs that were used, for the inputs on which they depend."""
     used = tuple(part is not None and is_float(value) for part, value in zip(g, y, strict=True))
     reached = union(link for link, use in zip(program.links, used, strict=True) if use)
@@ -76,7 +76,7 @@ def pull_call(g: tuple[Any, ...], y: Any, *inputs: Any, program: Program) -> tup
     return tuple(next(found) if moves else Zero() for moves in moving)
 
 
-def push_call(tangents: Sequence[Any], y: Any, *inputs: Any, program: Program) -> tuple[Any, ...]:
+def push_call(tangents: Sequence[Any], y: Any, *inputs: Any, program: ClosedFunction) -> tuple[Any, ...]:
     """Call the pushforward along the inputs that have a tangent, for the outputs that depend on them."""
     given = [type(t) is not Zero and is_float(x) for t, x in zip(tangents, inputs, strict=True)]
     along = union(1 << number for number, has_one in enumerate(given) if has_one)
@@ -130,7 +130,7 @@ class Derivative:
     def links(self) -> Sequence[int]:
         """For each output, the inputs on which its derivative can depend."""
 
-    def __init__(self, program: Program, moving: tuple[bool, ...], reached: tuple[bool, ...]) -> None:
+    def __init__(self, program: ClosedFunction, moving: tuple[bool, ...], reached: tuple[bool, ...]) -> None:
         """Differentiate a program; `moving` has one entry per input, `reached` one per output."""
         self.program = program
         self.moving = moving
@@ -148,7 +148,7 @@ class Derivative:
         positions = [position for position, moves in enumerate(self.moving) if moves]
         return [inputs[position] for position in positions], rest, function
 
-    def batched(self, size: int, mapped: tuple[bool, ...] | None) -> Program:
+    def batched(self, size: int, mapped: tuple[bool, ...] | None) -> ClosedFunction:
         """The derivative of the batched program, every input of which is mapped: each example has its own."""
         return spread(type(self)(batched(self.program, size), self.moving, self.reached), size, mapped)
 
@@ -212,7 +212,7 @@ class Pushforward(Derivative):
 class Spread:
     """A program that needs a batch axis in every input, given inputs of which some have none: they are repeated."""
 
-    def __init__(self, program: Program, size: int, mapped: tuple[bool, ...], axis: int = 0) -> None:
+    def __init__(self, program: ClosedFunction, size: int, mapped: tuple[bool, ...], axis: int = 0) -> None:
         """Of a batched program; `axis` is where the batch axis belongs, behind those of later batches."""
         self.program = program
         self.size = size
@@ -249,12 +249,12 @@ class Spread:
             program=self.program,
         )
 
-    def batched(self, size: int, mapped: tuple[bool, ...] | None) -> Program:
+    def batched(self, size: int, mapped: tuple[bool, ...] | None) -> ClosedFunction:
         """One more batch axis in front."""
         return spread(Spread(batched(self.program, size), self.size, self.mapped, self.axis + 1), size, mapped)
 
 
-def spread(program: Program, size: int, mapped: tuple[bool, ...] | None) -> Program:
+def spread(program: ClosedFunction, size: int, mapped: tuple[bool, ...] | None) -> ClosedFunction:
     """A batched program that needs a batch axis in every input, given inputs of which `mapped` have one."""
     return program if mapped is None or all(mapped) else Spread(program, size, mapped)
 
@@ -262,7 +262,7 @@ def spread(program: Program, size: int, mapped: tuple[bool, ...] | None) -> Prog
 class Batched:
     """A program for all examples at once: all its outputs have their batch axis first."""
 
-    def __init__(self, program: Program, size: int, mapped: tuple[bool, ...] | None = None) -> None:
+    def __init__(self, program: ClosedFunction, size: int, mapped: tuple[bool, ...] | None = None) -> None:
         """Of a program whose inputs are mapped over axis 0: all of them, or those that `mapped` says."""
         axes = 0 if mapped is None else tuple(0 if is_mapped else None for is_mapped in mapped)
         self.program = program
@@ -279,7 +279,7 @@ class Batched:
         return self.run(*values)
 
 
-def batched(program: Any, size: int, mapped: tuple[bool, ...] | None = None) -> Program:
+def batched(program: Any, size: int, mapped: tuple[bool, ...] | None = None) -> ClosedFunction:
     """The program for all examples, as it knows how, or by `vmap`; `mapped` says which inputs are, by default all."""
     own = getattr(program, "batched", None)
     return Batched(program, size, mapped) if own is None else own(size, mapped)

@@ -197,7 +197,7 @@ def common_kind(one: Any, other: Any) -> ShapeDtype:
 
 def is_unknown(value: Any) -> bool:
     """Whether a value is a tracer of which only the shape is known."""
-    return type(value) is Tracer and type(value.node.output) is ShapeDtype
+    return type(value) is Tracer and isinstance(value.node.output, ShapeDtype)
 
 
 def while_loop(cond_fun: Callable[[Any], Any], body_fun: Callable[[Any], Any], init: Any) -> Any:

@@ -20,6 +20,7 @@ from tapem.sweeps import zeros_of
 from tapem.tangents import Zero
 from tapem.transforms.closure_conversion import convert_closure, is_tensor
 from tapem.transforms.derivatives import vjp
+from tapem.transforms.program import kind_of
 from tapem.transforms.tracing import at_home
 from tapem.transforms.vectorize import vmap
 from tapem.types import is_inexact
@@ -151,7 +152,7 @@ def abstract_custom(*inputs: Any, rule: Rule) -> tuple[ShapeDtype, ...]:
 
     def trace(recorder: Recorder) -> tuple[ShapeDtype, ...]:
         inside = [
-            Tracer(recorder, recorder.leaf(ShapeDtype.of(x))) if type(x) is ShapeDtype or is_tensor(x) else x
+            Tracer(recorder, recorder.leaf(kind_of(x))) if isinstance(x, ShapeDtype) or is_tensor(x) else x
             for x in inputs
         ]
         outputs = rule.function(*inside)

@@ -37,22 +37,30 @@ class Recorder:
     operands' recorders. An `abstract` recorder holds shapes only. A `capturing` recorder is for closure conversion: it
     makes an input for every tracer of a lower level that an op uses, and keeps both in `captures`. `closure` is the
     innermost capturing recorder, this one or one further down: everything computed inside belongs to that closure.
+    On a `whole` recorder, and on all above it, no value will ever be known: loops and branches stay whole, as one node.
     `alive` becomes False when the transform that opened the recorder ends.
 
     `usual` is the value of the context variable in the usual case: this recorder is current and knows values, there is
     no no_grad and no watcher. An op checks all this by one comparison.
     """
 
-    __slots__ = ("__weakref__", "abstract", "alive", "below", "captures", "closure", "level", "nodes", "usual")
+    __slots__ = ("__weakref__", "abstract", "alive", "below", "captures", "closure", "level", "nodes", "usual", "whole")
 
     def __init__(
-        self, *, level: int = 0, abstract: bool = False, capturing: bool = False, below: Recorder | None = None
+        self,
+        *,
+        level: int = 0,
+        abstract: bool = False,
+        capturing: bool = False,
+        whole: bool = False,
+        below: Recorder | None = None,
     ) -> None:
         """Start on an empty tape."""
         self.nodes: list[Node] = []
         self.level = level
         self.below = below
         self.abstract = abstract
+        self.whole = whole or (below is not None and below.whole)
         self.alive = True
         # node of the captured tracer (kept alive by the tracer) -> (tracer, input that stands for it)
         self.captures: dict[int, tuple[Any, Node]] | None = {} if capturing else None
@@ -93,7 +101,9 @@ class Recorder:
         assert self.captures is not None
         known = self.captures.get(id(tracer.node))
         if known is None:
-            value = ShapeDtype.of(tracer) if self.abstract else tracer.node.output
+            value = tracer.node.output
+            if self.abstract and not isinstance(value, ShapeDtype):
+                value = ShapeDtype.of(value)
             known = self.captures[id(tracer.node)] = tracer, self.leaf(value, copy=False)
         return known[1]
 
@@ -145,11 +155,11 @@ def prepared_for(recorder: Recorder | None) -> Context:
     return prepared(usual or new_context((recorder, 0, watcher)))
 
 
-def new_recorder(*, abstract: bool = False, capturing: bool = False) -> Recorder:
+def new_recorder(*, abstract: bool = False, capturing: bool = False, whole: bool = False) -> Recorder:
     """A recorder one level above the current one."""
     below = current_recorder()
     level = 0 if below is None else below.level + 1
-    return Recorder(level=level, abstract=abstract, capturing=capturing, below=below)
+    return Recorder(level=level, abstract=abstract, capturing=capturing, whole=whole, below=below)
 
 
 def opened(recorder: Recorder, function: Callable[[Recorder, Unpack[Ts]], R], *arguments: *Ts) -> R:
