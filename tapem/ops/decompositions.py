@@ -18,12 +18,13 @@ import numpy as np
 
 from tapem.core import ShapeDtype
 from tapem.errors import ArgumentError
+from tapem.ops.complex_numbers import conjugated
 from tapem.ops.declare import primitive
-from tapem.ops.linalg import transposed
-from tapem.ops.solving import FloatSquare, Square, batch_of_matrices, kind_of, solve, where_in
-from tapem.types import Float, Real, Tensor
+from tapem.ops.linalg import adjoint, transposed
+from tapem.ops.solving import InexactSquare, Square, batch_of_matrices, kind_of, solve, where_in
+from tapem.types import Inexact, Num, Tensor
 
-Matrix = Real[Tensor, "*batch m n"]
+Matrix = Num[Tensor, "*batch m n"]
 Mode: TypeAlias = Literal["reduced", "complete"]
 
 
@@ -34,14 +35,19 @@ def triangle(x: Any, lower: bool, diagonal: float) -> Any:
     return mask if lower else mask.T
 
 
+def _diagonal_part(x: Any) -> Any:
+    return x * np.eye(x.shape[-1], dtype=x.dtype)
+
+
 def mirrored(x: Any, lower: bool = True) -> Any:
-    """The symmetric matrix with this triangle."""
-    return x * triangle(x, lower, 1) + transposed(x * triangle(x, lower, 0))
+    """The Hermitian matrix with this triangle; of its diagonal only the real part is read."""
+    half = x * triangle(x, lower, 0)
+    return half + np.real(_diagonal_part(x)) + adjoint(half)
 
 
 def folded(x: Any, lower: bool = True) -> Any:
-    """The transpose of `mirrored` as a linear map: it adds the other triangle to this one."""
-    return x * triangle(x, lower, 1) + transposed(x) * triangle(x, lower, 0)
+    """The adjoint of `mirrored` as a linear map: it adds the other triangle to this one."""
+    return (x + adjoint(x)) * triangle(x, lower, 0) + np.real(_diagonal_part(x))
 
 
 # Cholesky -------------------------------------------------------------------------------------------------------------
@@ -49,16 +55,16 @@ def folded(x: Any, lower: bool = True) -> Any:
 
 def _pull_cholesky(g: Any, y: Any, a: Any, upper: bool) -> Any:
     if upper:
-        return transposed(_pull_cholesky(transposed(g), transposed(y), a, False))
-    inner = transposed(y) @ g
-    half = solve(transposed(y), inner * triangle(inner, True, 0.5))
-    return folded(transposed(solve(transposed(y), transposed(half))))
+        return adjoint(_pull_cholesky(adjoint(g), adjoint(y), a, False))
+    inner = adjoint(y) @ conjugated(g)
+    half = solve(adjoint(y), inner * triangle(inner, True, 0.5))
+    return conjugated(folded(adjoint(solve(adjoint(y), adjoint(half)))))
 
 
 def _push_cholesky(t: Any, y: Any, a: Any, upper: bool) -> Any:
     if upper:
-        return transposed(_push_cholesky(transposed(t), transposed(y), a, False))
-    inner = solve(y, transposed(solve(y, mirrored(t))))
+        return adjoint(_push_cholesky(adjoint(t), adjoint(y), a, False))
+    inner = solve(y, adjoint(solve(y, mirrored(t))))
     return y @ (inner * triangle(inner, True, 0.5))
 
 
@@ -69,10 +75,11 @@ def _push_cholesky(t: Any, y: Any, a: Any, upper: bool) -> Any:
     abstract=lambda a, upper: kind_of(a.shape, a),
     numpy=[np.linalg.cholesky],
 )
-def cholesky(a: Square, *, upper: bool = False) -> FloatSquare:
-    """The lower triangular L with `a = L @ L.T`; with `upper`, its transpose: Real "*batch n n" -> Float "*batch n n".
+def cholesky(a: Square, *, upper: bool = False) -> InexactSquare:
+    """The lower triangular L with `a = L @ L^H`; with `upper`, its adjoint.
 
-    Only the lower triangle of `a` (with `upper`, the upper one) is read, and only it has a cotangent.
+    Num "*batch n n" -> Inexact "*batch n n". Only the lower triangle of `a` (with `upper`, the upper one) is read, and
+    only it has a cotangent.
 
     Raises ArgumentError for a matrix that is not positive definite, with its least eigenvalue. Source: Murray (2016).
 
@@ -101,8 +108,8 @@ def cholesky(a: Square, *, upper: bool = False) -> FloatSquare:
     batch=batch_of_matrices,
     abstract=lambda r: ShapeDtype(r.shape, r.dtype),
 )
-def independent_columns(r: Float[Tensor, "*batch n n"]) -> Float[Tensor, "*batch n n"]:
-    """Return the factor R of a QR decomposition: Float "*batch n n" -> Float "*batch n n".
+def independent_columns(r: Inexact[Tensor, "*batch n n"]) -> Inexact[Tensor, "*batch n n"]:
+    """Return the factor R of a QR decomposition: Inexact "*batch n n" -> Inexact "*batch n n".
 
     Raises ArgumentError if the matrix has linearly dependent columns.
 
@@ -134,14 +141,14 @@ def _require_unique_q(a: Any, mode: Mode) -> None:
 
 def _pull_qr(g: Any, y: Any, a: Any, mode: Mode) -> Any:
     _require_unique_q(a, mode)
-    (g_q, g_r), (q, r) = g, y
+    (g_q, g_r), (q, r) = map(conjugated, g), y
     m, n = a.shape[-2:]
-    if n > m:  # the first m columns determine Q; the others are Q times the rest of R
-        g_q = g_q + a[..., m:] @ transposed(g_r[..., m:])
+    if n > m:  # the first m columns determine Q; the others are Q^H times the rest of A
+        g_q = g_q + a[..., m:] @ adjoint(g_r[..., m:])
     square = independent_columns(r[..., :m])
-    inner = square @ transposed(g_r[..., :m]) - transposed(g_q) @ q
-    first = transposed(solve(square, transposed(g_q + q @ mirrored(inner))))
-    return np.concatenate([first, q @ g_r[..., m:]], axis=-1) if n > m else first
+    inner = square @ adjoint(g_r[..., :m]) - adjoint(g_q) @ q
+    first = adjoint(solve(square, adjoint(g_q + q @ mirrored(inner))))
+    return conjugated(np.concatenate([first, q @ g_r[..., m:]], axis=-1) if n > m else first)
 
 
 def _push_qr(t: Any, y: Any, a: Any, mode: Mode) -> Any:
@@ -150,13 +157,15 @@ def _push_qr(t: Any, y: Any, a: Any, mode: Mode) -> Any:
     m, n = a.shape[-2:]
     square = independent_columns(r[..., :m])
     scaled = transposed(solve(transposed(square), transposed(t[..., :m])))
-    inner = transposed(q) @ scaled
+    inner = adjoint(q) @ scaled
     below = inner * triangle(inner, True, 0)
-    turn = below - transposed(below)
+    turn = below - adjoint(below)
+    if np.iscomplexobj(inner):  # the diagonal of R stays real
+        turn = turn + 1j * np.imag(_diagonal_part(inner))
     t_q = q @ (turn - inner) + scaled
     t_r = (inner - turn) @ square
     if n > m:
-        t_r = np.concatenate([t_r, transposed(t_q) @ a[..., m:] + transposed(q) @ t[..., m:]], axis=-1)
+        t_r = np.concatenate([t_r, adjoint(t_q) @ a[..., m:] + adjoint(q) @ t[..., m:]], axis=-1)
     return t_q, t_r
 
 
@@ -173,10 +182,11 @@ def _shapes_of_qr(a: Any, mode: Mode) -> tuple[ShapeDtype, ShapeDtype]:
     batch=batch_of_matrices,
     abstract=_shapes_of_qr,
 )
-def qr(a: Matrix, mode: Mode = "reduced") -> tuple[Float[Tensor, "*batch m k"], Float[Tensor, "*batch k n"]]:
+def qr(a: Matrix, mode: Mode = "reduced") -> tuple[Inexact[Tensor, "*batch m k"], Inexact[Tensor, "*batch k n"]]:
     """The factors of `a = Q @ R`: the columns of Q are orthonormal and R is upper triangular.
 
-    Real "*batch m n" -> (Float "*batch m k", Float "*batch k n"), with k = min(m, n), or k = m if `mode` is "complete".
+    Num "*batch m n" -> (Inexact "*batch m k", Inexact "*batch k n"), with k = min(m, n), or k = m if `mode` is
+    "complete". The diagonal of R is real.
 
     The derivative raises ArgumentError if the first min(m, n) columns are not independent, to within rounding, and in
     mode "complete" if m > n, since then the last columns of Q are arbitrary.

@@ -29,6 +29,11 @@ def transposed(x: Any) -> Any:
     return x.T if x.ndim == 2 else np.swapaxes(x, -1, -2)
 
 
+def adjoint(x: Any) -> Any:
+    """Transpose and conjugate every matrix of a stack."""
+    return conjugated(transposed(x))
+
+
 def aligned(x: Any, is_mapped: bool, rank: int) -> Any:
     """Align the axes of a mapped operand behind the batch axis, up to `rank` axes, as broadcasting needs."""
     missing = rank - (x.ndim - is_mapped)

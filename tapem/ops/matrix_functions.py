@@ -17,15 +17,16 @@ import numpy as np
 
 from tapem.core import Array, Primitive, ShapeDtype
 from tapem.errors import MissingExtraError
+from tapem.ops import complex_numbers
 from tapem.ops.declare import primitive
 from tapem.ops.diagonals import tril, triu
 from tapem.ops.linalg import aligned, transposed
 from tapem.ops.solving import batch_of_matrices, kind_of
 from tapem.sweeps import unbroadcast
 from tapem.tangents import Thunk
-from tapem.types import Float, Real, Tensor
+from tapem.types import Inexact, Num, Tensor
 
-Square = Real[Tensor, "*batch n n"]
+Square = Num[Tensor, "*batch n n"]
 
 
 def _scipy(name: str) -> Any:
@@ -93,15 +94,15 @@ def _batch(op: Primitive, size: int, inputs: Sequence[Any], mapped: Sequence[boo
     abstract=_shape,
 )
 def solve_triangular(
-    a: Real[Tensor, "*#batch n n"],
-    b: Real[Tensor, "n"] | Real[Tensor, "*#batch n k"],
+    a: Num[Tensor, "*#batch n n"],
+    b: Num[Tensor, "n"] | Num[Tensor, "*#batch n k"],
     trans: bool = False,
     lower: bool = False,
     unit_diagonal: bool = False,
-) -> Float[Tensor, "..."]:
+) -> Inexact[Tensor, "..."]:
     """The solution x of `a @ x = b`, or of `a.T @ x = b` with `trans`, for a triangular `a`.
 
-    Real "*#batch n n", Real "n" or Real "*#batch n k" -> Float "...". Only the upper triangle of `a` is read, or the
+    Num "*#batch n n", Num "n" or Num "*#batch n k" -> Inexact "...". Only the upper triangle of `a` is read, or the
     lower one with `lower`; with `unit_diagonal` its diagonal is not read and taken for 1. Needs SciPy.
 
     Raises ArgumentError for a singular matrix, ShapeError if the sizes differ.
@@ -125,14 +126,15 @@ def solve_triangular(
 def cho_solve(c: Any, b: Any, *, lower: bool = True) -> Any:
     """The solution x of `a @ x = b`, where `c` is the Cholesky factor of `a`, as np.linalg.cholesky gives it.
 
-    Real "*#batch n n", Real "n" or Real "*#batch n k" -> Float "...". With lower=False, `c` is the upper factor. Needs
+    Num "*#batch n n", Num "n" or Num "*#batch n k" -> Inexact "...". With lower=False, `c` is the upper factor. Needs
     SciPy. Raises what `solve_triangular` raises.
 
     >>> cho_solve(np.array([[2.0, 0.0], [0.0, 4.0]]), np.array([4.0, 16.0]))
     array([1., 1.])
     """
-    first: Any = solve_triangular(c, b, trans=not lower, lower=lower)
-    return solve_triangular(c, first, trans=lower, lower=lower)
+    turned = complex_numbers.conj(c)
+    first: Any = solve_triangular(c if lower else turned, b, trans=not lower, lower=lower)
+    return solve_triangular(turned if lower else c, first, trans=lower, lower=lower)
 
 
 # The exponential ------------------------------------------------------------------------------------------------------
@@ -152,8 +154,8 @@ def _derivative(a: Any, direction: Any) -> Any:
     batch=batch_of_matrices,
     abstract=lambda a: kind_of(a.shape, a),
 )
-def expm(a: Square) -> Float[Tensor, "*batch n n"]:
-    """The exponential of every matrix: Real "*batch n n" -> Float "*batch n n". Needs SciPy.
+def expm(a: Square) -> Inexact[Tensor, "*batch n n"]:
+    """The exponential of every matrix: Num "*batch n n" -> Inexact "*batch n n". Needs SciPy.
 
     Raises ShapeError for a matrix that is not square.
 

@@ -16,28 +16,34 @@ import numpy as np
 
 from tapem.core import Array, Primitive, ShapeDtype
 from tapem.errors import ArgumentError
+from tapem.ops.complex_numbers import conjugated
 from tapem.ops.declare import primitive
 from tapem.ops.einsum import einsum
-from tapem.ops.linalg import aligned, transposed
+from tapem.ops.linalg import adjoint, aligned, transposed
 from tapem.sweeps import unbroadcast
 from tapem.tangents import Thunk, Zero
-from tapem.types import Float, Real, Tensor
+from tapem.types import Float, Inexact, Num, Tensor
 
-Square = Real[Tensor, "*batch n n"]
-FloatSquare = Float[Tensor, "*batch n n"]
+Square = Num[Tensor, "*batch n n"]
+InexactSquare = Inexact[Tensor, "*batch n n"]
 
 
-def kind_of(shape: Sequence[int], *operands: Any) -> ShapeDtype:
+def kind_of(shape: Sequence[int], *operands: Any, real: bool = False) -> ShapeDtype:
     """The ShapeDtype of a result with this shape, and the dtype that NumPy's linear algebra gives for these operands.
+
+    A `real` result, such as a singular value, is real for complex operands too.
 
     >>> kind_of((2,), np.eye(2, dtype=np.float32), np.eye(2, dtype=int)).dtype
     dtype('float64')
     """
     dtypes = [ShapeDtype.of(x).dtype for x in operands]
     for dtype in dtypes:
-        if dtype.kind in "fc" and dtype.name not in ("float32", "float64"):
+        if dtype.kind in "fc" and dtype.char not in "fdFD":
             raise TypeError(f"array type {dtype} is unsupported in linalg")
-    return ShapeDtype(tuple(shape), np.dtype(np.float32 if set(dtypes) == {np.dtype(np.float32)} else np.float64))
+    single = all(dtype.char in "fF" for dtype in dtypes)
+    if not real and any(dtype.kind == "c" for dtype in dtypes):
+        return ShapeDtype(tuple(shape), np.dtype(np.complex64 if single else np.complex128))
+    return ShapeDtype(tuple(shape), np.dtype(np.float32 if single else np.float64))
 
 
 def batch_of_matrices(
@@ -83,8 +89,8 @@ def _singular(a: Array, error: Exception) -> Exception:
     abstract=lambda a: kind_of(a.shape, a),
     numpy=[np.linalg.inv],
 )
-def linalg_inv(a: Square) -> FloatSquare:
-    """The inverse of every matrix: Real "*batch n n" -> Float "*batch n n". To solve a system, use `solve`.
+def linalg_inv(a: Square) -> InexactSquare:
+    """The inverse of every matrix: Num "*batch n n" -> Inexact "*batch n n". To solve a system, use `solve`.
 
     Raises ArgumentError for a singular matrix, ShapeError for one that is not square.
 
@@ -149,11 +155,11 @@ def _batch_solve(
     abstract=_shape_of_solve,
     numpy=[np.linalg.solve],
 )
-def solve(a: Real[Tensor, "*#batch n n"], b: Real[Tensor, "n"] | Real[Tensor, "*#batch n k"]) -> Float[Tensor, "..."]:
-    """The solution x of `a @ x = b`: Real "*#batch n n", Real "n" or Real "*#batch n k" -> Float "...".
+def solve(a: Num[Tensor, "*#batch n n"], b: Num[Tensor, "n"] | Num[Tensor, "*#batch n k"]) -> Inexact[Tensor, "..."]:
+    """The solution x of `a @ x = b`: Num "*#batch n n", Num "n" or Num "*#batch n k" -> Inexact "...".
 
-    The result is Float "*batch n k". As in NumPy 2, a `b` with exactly one axis is one column for every matrix, and the
-    result is Float "*batch n". A stack of columns is Real "*batch n 1".
+    The result is Inexact "*batch n k". As in NumPy 2, a `b` with exactly one axis is one column for every matrix, and
+    the result is Inexact "*batch n". A stack of columns is Num "*batch n 1".
 
     Raises ArgumentError for a singular matrix, ShapeError if the sizes differ.
 
@@ -170,9 +176,9 @@ def solve(a: Real[Tensor, "*#batch n n"], b: Real[Tensor, "n"] | Real[Tensor, "*
 
 
 def _svd_with_sign(a: Array) -> tuple[Array, Array, Array, Array]:
-    """`a = u @ diag(s) @ vt`, and the determinant of `u @ vt`, which is 1 or -1."""
-    u, s, vt = np.linalg.svd(a)
-    return u, s, vt, np.sign(np.linalg.det(u) * np.linalg.det(vt))[..., None, None]
+    """`a = u @ diag(s) @ vh`, and the determinant of `u @ vh`, which is 1 or -1, or has absolute value 1."""
+    u, s, vh = np.linalg.svd(a)
+    return u, s, vh, np.sign(np.linalg.det(u) * np.linalg.det(vh))[..., None, None]
 
 
 def _products_but_two(s: Array) -> tuple[Array, Array]:
@@ -195,6 +201,8 @@ def _products_but_two(s: Array) -> tuple[Array, Array]:
 
 def _third_derivative(a: Any, e: Any, f: Any) -> Any:
     """The gradient with respect to `a` of the determinant's second derivative along `e` and `f`."""
+    if a.shape[-1] < 3:  # a polynomial of degree 2 or less
+        return Zero()
     inverse = linalg_inv(a)
     p, q = inverse @ e, inverse @ f
     trace_p, trace_q, trace_pq = einsum("...ii", p), einsum("...ii", q), einsum("...ij,...ji", p, q)
@@ -215,24 +223,24 @@ def _batch_pair(
     batch=_batch_pair,
     abstract=lambda a, e: kind_of(a.shape, a, e),
 )
-def second_cofactors(a: Square, e: Square) -> FloatSquare:
-    """The derivative of `cofactors(a)` along `e`: Real "*batch n n", Real "*batch n n" -> Float "*batch n n".
+def second_cofactors(a: Square, e: Square) -> InexactSquare:
+    """The derivative of `cofactors(a)` along `e`: Num "*batch n n", Num "*batch n n" -> Inexact "*batch n n".
 
     It is a self-adjoint linear map of `e`, correct for every `a`, singular ones included. Its own derivative with
-    respect to `a` needs the inverse: for a singular matrix the third derivative of a determinant raises ArgumentError.
+    respect to `a` needs the inverse: for a singular matrix of 3 rows or more the third derivative raises ArgumentError.
 
-    With `a = u diag(s) vt` and `m = u.T @ e @ vt.T`, the cofactors of `diag(s) + m` are found to first order.
+    With `a = u diag(s) vh` and `m = u^H @ e @ vh^H`, the cofactors of `diag(s) + m` are found to first order.
 
     >>> second_cofactors(np.zeros((2, 2)), np.array([[1.0, 2.0], [3.0, 4.0]]))
     array([[ 4., -3.],
            [-2.,  1.]])
     """
-    u, s, vt, sign = _svd_with_sign(a)
-    m = np.swapaxes(u, -1, -2) @ e @ np.swapaxes(vt, -1, -2)
+    u, s, vh, sign = _svd_with_sign(a)
+    m = adjoint(u) @ e @ adjoint(vh)
     _, products = _products_but_two(s)
     traces = np.einsum("...ij,...jj->...i", products, m)
     inner = traces[..., None] * np.eye(s.shape[-1], dtype=s.dtype) - products * np.swapaxes(m, -1, -2)
-    return sign * (u @ inner @ vt)
+    return sign * (conjugated(u) @ inner @ conjugated(vh))
 
 
 @primitive(
@@ -241,8 +249,8 @@ def second_cofactors(a: Square, e: Square) -> FloatSquare:
     batch=batch_of_matrices,
     abstract=lambda a: kind_of(a.shape, a),
 )
-def cofactors(a: Square) -> FloatSquare:
-    """The cofactors of every matrix, the gradient of its determinant: Real "*batch n n" -> Float "*batch n n".
+def cofactors(a: Square) -> InexactSquare:
+    """The cofactors of every matrix, the gradient of its determinant: Num "*batch n n" -> Inexact "*batch n n".
 
     They come from a singular value decomposition, so they are correct for singular matrices too.
 
@@ -250,9 +258,9 @@ def cofactors(a: Square) -> FloatSquare:
     array([[ 4., -2.],
            [-2.,  1.]])
     """
-    u, s, vt, sign = _svd_with_sign(a)
+    u, s, vh, sign = _svd_with_sign(a)
     products, _ = _products_but_two(s)
-    return sign * ((u * products[..., None, :]) @ vt)
+    return sign * ((conjugated(u) * products[..., None, :]) @ conjugated(vh))
 
 
 @primitive(
@@ -262,8 +270,8 @@ def cofactors(a: Square) -> FloatSquare:
     abstract=lambda a: kind_of(a.shape[:-2], a),
     numpy=[np.linalg.det],
 )
-def det(a: Square) -> Float[Tensor, "*batch"]:
-    """The determinant of every matrix: Real "*batch n n" -> Float "*batch". For large matrices use `slogdet`.
+def det(a: Square) -> Inexact[Tensor, "*batch"]:
+    """The determinant of every matrix: Num "*batch n n" -> Inexact "*batch". For large matrices use `slogdet`.
 
     Its gradient, the cofactors, is correct for singular matrices too, and so is its second derivative.
 
@@ -282,17 +290,30 @@ def _slope_of_slogdet(a: Any) -> Any:
         raise ArgumentError(f"slogdet has no derivative at a singular matrix. {error}") from error
 
 
+def _pull_slogdet(g: Any, y: Any, a: Any) -> Any:
+    of_logarithm = g[1]
+    if np.iscomplexobj(a):  # the sign turns with the imaginary part of the logarithm of the determinant
+        of_logarithm = of_logarithm + 1j * np.imag(g[0] * y[0])
+    return scaled(of_logarithm, _slope_of_slogdet(a))
+
+
+def _push_slogdet(t: Any, y: Any, a: Any) -> Any:
+    change = np.sum(_slope_of_slogdet(a) * t, axis=(-2, -1))
+    return (1j * y[0] * np.imag(change) if np.iscomplexobj(a) else Zero()), change
+
+
 @primitive(
-    rrule=(lambda g, y, a: scaled(g[1], _slope_of_slogdet(a)),),
-    frule=(lambda t, y, a: (Zero(), np.sum(_slope_of_slogdet(a) * t, axis=(-2, -1))),),
+    rrule=(_pull_slogdet,),
+    frule=(_push_slogdet,),
     batch=batch_of_matrices,
-    abstract=lambda a: (kind_of(a.shape[:-2], a), kind_of(a.shape[:-2], a)),
+    abstract=lambda a: (kind_of(a.shape[:-2], a), kind_of(a.shape[:-2], a, real=True)),
 )
-def slogdet(a: Square) -> tuple[Float[Tensor, "*batch"], Float[Tensor, "*batch"]]:
+def slogdet(a: Square) -> tuple[Inexact[Tensor, "*batch"], Float[Tensor, "*batch"]]:
     """The sign of the determinant of every matrix, and the logarithm of its absolute value.
 
-    Real "*batch n n" -> (Float "*batch", Float "*batch"). The sign is constant: its derivative is zero. A singular
-    matrix gives (0, -inf), and its derivative raises ArgumentError. Raises ShapeError for a matrix that is not square.
+    Num "*batch n n" -> (Inexact "*batch", Float "*batch"). The sign of a real matrix is constant: its derivative is
+    zero. That of a complex matrix has absolute value 1. A singular matrix gives (0, -inf), and its derivative raises
+    ArgumentError. Raises ShapeError for a matrix that is not square.
 
     >>> sign, logarithm = slogdet(np.array([[0.0, 1.0], [1.0, 0.0]]))
     >>> float(sign), float(logarithm)

@@ -21,14 +21,15 @@ import numpy as np
 
 from tapem.core import ShapeDtype
 from tapem.errors import ArgumentError
+from tapem.ops.complex_numbers import conjugated
 from tapem.ops.declare import primitive
 from tapem.ops.decompositions import Matrix, folded, mirrored
 from tapem.ops.einsum import einsum
-from tapem.ops.linalg import transposed
-from tapem.ops.solving import FloatSquare, Square, batch_of_matrices, kind_of, where_in
+from tapem.ops.linalg import adjoint
+from tapem.ops.solving import InexactSquare, Square, batch_of_matrices, kind_of, where_in
 from tapem.sweeps import never_arrived
 from tapem.tangents import Thunk
-from tapem.types import Float, Tensor
+from tapem.types import Float, Inexact, Tensor
 
 
 def as_columns(x: Any) -> Any:
@@ -91,25 +92,25 @@ def _reads_lower(uplo: UpLo) -> bool:
 
 def _shape_of_eigenvalues(a: Any, UPLO: UpLo) -> ShapeDtype:
     _reads_lower(UPLO)
-    return kind_of(a.shape[:-1], a)
+    return kind_of(a.shape[:-1], a, real=True)
 
 
 def _of_eigenvalues(g: Any, v: Any, UPLO: UpLo) -> Any:
     """The cotangent of the matrices from the cotangent of their eigenvalues."""
-    return folded((v * as_columns(g)) @ transposed(v), _reads_lower(UPLO))
+    return conjugated(folded((v * as_columns(g)) @ adjoint(v), _reads_lower(UPLO)))
 
 
 def _pull_eigh(g: Any, y: Any, a: Any, UPLO: UpLo) -> Any:
     (g_w, g_v), (w, v) = g, y
     if never_arrived(g_v):
         return _of_eigenvalues(g_w, v, UPLO)
-    inner = reciprocal_gaps(w, of="eigh") * (transposed(v) @ g_v) + _diagonal(g_w)
-    return folded(v @ inner @ transposed(v), _reads_lower(UPLO))
+    inner = reciprocal_gaps(w, of="eigh") * (adjoint(v) @ conjugated(g_v)) + _diagonal(g_w)
+    return conjugated(folded(v @ inner @ adjoint(v), _reads_lower(UPLO)))
 
 
 def _push_eigh(t: Any, y: Any, a: Any, UPLO: UpLo) -> Any:
     w, v = y
-    inner = transposed(v) @ mirrored(t, _reads_lower(UPLO)) @ v
+    inner = adjoint(v) @ mirrored(t, _reads_lower(UPLO)) @ v
     return einsum("...ii->...i", inner), Thunk(lambda: v @ (reciprocal_gaps(w, of="eigh") * inner))
 
 
@@ -119,16 +120,16 @@ def _push_eigh(t: Any, y: Any, a: Any, UPLO: UpLo) -> Any:
     batch=batch_of_matrices,
     abstract=lambda a, UPLO: (_shape_of_eigenvalues(a, UPLO), kind_of(a.shape, a)),
 )
-def eigh(a: Square, UPLO: UpLo = "L") -> tuple[Float[Tensor, "*batch n"], FloatSquare]:
-    """The eigenvalues of symmetric matrices, ascending, and their eigenvectors, one per column.
+def eigh(a: Square, UPLO: UpLo = "L") -> tuple[Float[Tensor, "*batch n"], InexactSquare]:
+    """The eigenvalues of Hermitian matrices, ascending, and their eigenvectors, one per column.
 
-    Real "*batch n n" -> (Float "*batch n", Float "*batch n n"), with `a @ v = v * w`. Only the lower triangle is read,
-    or the upper one with `UPLO="U"`, and only it has a cotangent.
+    Num "*batch n n" -> (Float "*batch n", Inexact "*batch n n"), with `a @ v = v * w`. A real matrix is symmetric. Only
+    the lower triangle is read, or the upper one with `UPLO="U"`, and only it has a cotangent.
 
     Eigenvectors have a derivative only if all eigenvalues differ: if two are equal, to within rounding, the derivative
     of a function of the eigenvectors raises ArgumentError. A function of the eigenvalues alone is differentiated as in
-    `eigvalsh`. The sign of an eigenvector is arbitrary, so only a function that does not depend on it has a meaningful
-    gradient. Source: Giles (2008), section 3.1.
+    `eigvalsh`. The sign of an eigenvector, or its phase if it is complex, is arbitrary, so only a function that does
+    not depend on it has a meaningful gradient. Source: Giles (2008), section 3.1.
 
     >>> w, v = eigh(np.array([[2.0, 0.0], [0.0, 1.0]]))
     >>> w, np.abs(v)
@@ -147,7 +148,7 @@ def _pull_eigvalsh(g: Any, y: Any, a: Any, UPLO: UpLo) -> Any:
 
 def _push_eigvalsh(t: Any, y: Any, a: Any, UPLO: UpLo) -> Any:
     _, v = eigh(a, UPLO)
-    return np.sum(v * (mirrored(t, _reads_lower(UPLO)) @ v), axis=-2)
+    return np.sum(conjugated(v) * (mirrored(t, _reads_lower(UPLO)) @ v), axis=-2)
 
 
 @primitive(
@@ -158,7 +159,7 @@ def _push_eigvalsh(t: Any, y: Any, a: Any, UPLO: UpLo) -> Any:
     numpy=[np.linalg.eigvalsh],
 )
 def eigvalsh(a: Square, UPLO: UpLo = "L") -> Float[Tensor, "*batch n"]:
-    """The eigenvalues of symmetric matrices, ascending: Real "*batch n n" -> Float "*batch n". `UPLO` is as in `eigh`.
+    """The eigenvalues of Hermitian matrices, ascending: Num "*batch n n" -> Float "*batch n". `UPLO` is as in `eigh`.
 
     If eigenvalues are equal, symmetric functions of them (their sum, the sum of their squares) have the derivative
     given here; a single one of them has a kink, at which its derivative depends on the computed eigenvectors. A second
@@ -182,48 +183,49 @@ def _require_reduced(a: Any, full_matrices: bool) -> None:
         )
 
 
-def _of_singular_values(g: Any, u: Any, s: Any, vt: Any) -> Any:
+def _of_singular_values(g: Any, u: Any, s: Any, vh: Any) -> Any:
     """The cotangent of the matrices from the cotangent of their singular values."""
     k = s.shape[-1]
-    return (u[..., :k] * as_columns(g * np.sign(s))) @ vt[..., :k, :]
+    return conjugated((u[..., :k] * as_columns(g * np.sign(s))) @ vh[..., :k, :])
 
 
 def _pull_svd(g: Any, y: Any, a: Any, full_matrices: bool) -> Any:
-    (g_u, g_s, g_vt), (u, s, vt) = g, y
-    if never_arrived(g_u) and never_arrived(g_vt):
-        return _of_singular_values(g_s, u, s, vt)
+    (g_u, g_s, g_vh), (u, s, vh) = g, y
+    if never_arrived(g_u) and never_arrived(g_vh):
+        return _of_singular_values(g_s, u, s, vh)
     _require_reduced(a, full_matrices)
     m, n = a.shape[-2:]
-    of_u, of_v = transposed(u) @ g_u, vt @ transposed(g_vt)
+    g_u, g_vh = conjugated(g_u), conjugated(g_vh)
+    of_u, of_v = adjoint(u) @ g_u, vh @ adjoint(g_vh)
     same = (of_u + of_v) * reciprocal_gaps(s, of="svd")
     skew = (of_u - of_v) / (as_columns(s) + np.expand_dims(s, -1))
-    inner = _diagonal(g_s) + (same + transposed(same) + skew - transposed(skew)) / 2
-    result = u @ inner @ vt
+    inner = _diagonal(g_s) + (same + adjoint(same) + skew - adjoint(skew)) / 2
+    result = u @ inner @ vh
     if m > n:  # the part of the cotangent that is not a rotation within the singular vectors
-        result = result + ((g_u - u @ of_u) / as_columns(s)) @ vt
+        result = result + ((g_u - u @ of_u) / as_columns(s)) @ vh
     if n > m:
-        result = result + u @ ((g_vt - transposed(of_v) @ vt) / np.expand_dims(s, -1))
-    return result
+        result = result + u @ ((g_vh - adjoint(of_v) @ vh) / np.expand_dims(s, -1))
+    return conjugated(result)
 
 
 def _push_svd(t: Any, y: Any, a: Any, full_matrices: bool) -> Any:
-    u, s, vt = y
+    u, s, vh = y
     k = s.shape[-1]
 
     def vectors() -> tuple[Any, Any]:
         _require_reduced(a, full_matrices)
         m, n = a.shape[-2:]
-        inner = transposed(u) @ t @ transposed(vt)
-        same = (inner + transposed(inner)) * reciprocal_gaps(s, of="svd")
-        skew = (inner - transposed(inner)) / (as_columns(s) + np.expand_dims(s, -1))
-        t_u, t_vt = u @ ((same + skew) / 2), transposed((same - skew) / 2) @ vt
+        inner = adjoint(u) @ t @ adjoint(vh)
+        same = (inner + adjoint(inner)) * reciprocal_gaps(s, of="svd")
+        skew = (inner - adjoint(inner)) / (as_columns(s) + np.expand_dims(s, -1))
+        t_u, t_vh = u @ ((same + skew) / 2), adjoint((same - skew) / 2) @ vh
         if m > n:
-            t_u = t_u + (t @ transposed(vt) - u @ inner) / as_columns(s)
+            t_u = t_u + (t @ adjoint(vh) - u @ inner) / as_columns(s)
         if n > m:
-            t_vt = t_vt + (transposed(u) @ t - inner @ vt) / np.expand_dims(s, -1)
-        return t_u, t_vt
+            t_vh = t_vh + (adjoint(u) @ t - inner @ vh) / np.expand_dims(s, -1)
+        return t_u, t_vh
 
-    t_s = np.sum(u[..., :k] * (t @ transposed(vt[..., :k, :])), axis=-2) * np.sign(s)
+    t_s = np.sum(conjugated(u[..., :k]) * (t @ adjoint(vh[..., :k, :])), axis=-2) * np.sign(s)
     return Thunk(lambda: vectors()[0]), t_s, Thunk(lambda: vectors()[1])
 
 
@@ -231,7 +233,7 @@ def _shapes_of_svd(a: Any, full_matrices: bool) -> tuple[ShapeDtype, ShapeDtype,
     *batch, m, n = a.shape
     k = min(m, n)
     rows, columns = (m, n) if full_matrices else (k, k)
-    return kind_of((*batch, m, rows), a), kind_of((*batch, k), a), kind_of((*batch, columns, n), a)
+    return kind_of((*batch, m, rows), a), kind_of((*batch, k), a, real=True), kind_of((*batch, columns, n), a)
 
 
 @primitive(
@@ -242,46 +244,46 @@ def _shapes_of_svd(a: Any, full_matrices: bool) -> tuple[ShapeDtype, ShapeDtype,
 )
 def svd(
     a: Matrix, full_matrices: bool = True
-) -> tuple[Float[Tensor, "*batch m rows"], Float[Tensor, "*batch k"], Float[Tensor, "*batch columns n"]]:
-    """The factors of `a = U @ diag(s) @ Vt`: orthonormal columns, descending singular values, orthonormal rows.
+) -> tuple[Inexact[Tensor, "*batch m rows"], Float[Tensor, "*batch k"], Inexact[Tensor, "*batch columns n"]]:
+    """The factors of `a = U @ diag(s) @ Vh`: orthonormal columns, descending singular values, orthonormal rows.
 
-    Real "*batch m n" -> (Float "*batch m m", Float "*batch k", Float "*batch n n") with k = min(m, n); without
-    `full_matrices`, (Float "*batch m k", Float "*batch k", Float "*batch k n").
+    Num "*batch m n" -> (Inexact "*batch m m", Float "*batch k", Inexact "*batch n n") with k = min(m, n); without
+    `full_matrices`, (Inexact "*batch m k", Float "*batch k", Inexact "*batch k n").
 
     A function of the vectors has a derivative if the singular values differ and none is zero, to within rounding, and
     if `full_matrices` adds no arbitrary vectors (with `full_matrices=False`, or for square matrices). Otherwise its
     derivative raises ArgumentError. A function of the values alone is differentiated as in `svdvals`. The sign of a
-    pair of singular vectors is arbitrary, so only a function that does not depend on it has a meaningful gradient.
-    Source: Townsend (2016).
+    pair of singular vectors, or its phase if they are complex, is arbitrary, so only a function that does not depend on
+    it has a meaningful gradient. Source: Townsend (2016).
 
-    >>> u, s, vt = svd(np.array([[0.0, 2.0], [1.0, 0.0]]))
-    >>> s, (u * s) @ vt
+    >>> u, s, vh = svd(np.array([[0.0, 2.0], [1.0, 0.0]]))
+    >>> s, (u * s) @ vh
     (array([2., 1.]), array([[0., 2.],
            [1., 0.]]))
     """
-    u, s, vt = np.linalg.svd(a, full_matrices)
-    return u, s, vt
+    u, s, vh = np.linalg.svd(a, full_matrices)
+    return u, s, vh
 
 
 def _pull_svdvals(g: Any, y: Any, a: Any) -> Any:
-    u, s, vt = svd(a, full_matrices=False)
-    return _of_singular_values(g, u, s, vt)
+    u, s, vh = svd(a, full_matrices=False)
+    return _of_singular_values(g, u, s, vh)
 
 
 def _push_svdvals(t: Any, y: Any, a: Any) -> Any:
-    u, s, vt = svd(a, full_matrices=False)
-    return np.sum(u * (t @ transposed(vt)), axis=-2) * np.sign(s)
+    u, s, vh = svd(a, full_matrices=False)
+    return np.sum(conjugated(u) * (t @ adjoint(vh)), axis=-2) * np.sign(s)
 
 
 @primitive(
     rrule=(_pull_svdvals,),
     frule=(_push_svdvals,),
     batch=batch_of_matrices,
-    abstract=lambda a: kind_of((*a.shape[:-2], min(a.shape[-2:])), a),
+    abstract=lambda a: kind_of((*a.shape[:-2], min(a.shape[-2:])), a, real=True),
     numpy=[np.linalg.svdvals],
 )
 def svdvals(a: Matrix) -> Float[Tensor, "*batch k"]:
-    """The singular values, in descending order: Real "*batch m n" -> Float "*batch k" with k = min(m, n).
+    """The singular values, in descending order: Num "*batch m n" -> Float "*batch k" with k = min(m, n).
 
     A singular value is the absolute value of a smooth function, so it has a kink at 0, where its derivative is 0. If
     singular values are equal, symmetric functions of them (the nuclear norm) have the derivative given here; a single

@@ -15,11 +15,13 @@ from typing import Any
 
 import numpy as np
 
+import tapem as tm
 from tapem.core import Primitive
 from tapem.errors import DTypeError
-from tapem.ops import complex_numbers
+from tapem.ops import complex_numbers, spectral
+from tapem.types import Num
 from tests import tables
-from tests.tables import Row
+from tests.tables import Row, decompositions
 
 REAL = frozenset(
     """
@@ -27,15 +29,17 @@ REAL = frozenset(
     heaviside hypot i0_derivative ldexp nextafter spacing
     log_softmax logaddexp logaddexp2 logsumexp odd_power rad2deg remainder safe_log sign signbit softmax softmax_or_zero
     softplus trunc
-    linalg_inv solve det slogdet cofactors second_cofactors cholesky eigh eigvalsh qr svd svdvals
     fft_rfft fft_rfft2 fft_rfftn fft_ihfft
-    reciprocal_gaps independent_columns solve_triangular expm
+    reciprocal_gaps
     """.split()
 )
 """The ops of `tapem.ops` that take real operands only, and say so."""
 
 NARROWING = frozenset({"cast", "discretize"})
 """The ops that drop the imaginary part of these rows, with NumPy's warning; tests/ops/test_complex.py has them."""
+
+PHASES = frozenset({"eigh", "svd"})
+"""The ops with vectors of an arbitrary phase; rows below have functions that do not depend on it."""
 
 MOST = 3
 """Rows of one op whose operands are moved into the complex plane."""
@@ -78,7 +82,7 @@ def in_the_plane(rows: Iterator[Row]) -> Iterator[Row]:
     made: dict[Any, int] = {}
     for row in rows:
         number = made[row.op] = made.get(row.op, 0) + 1
-        if number > MOST or row.op.name in REAL or row.op.name in NARROWING:
+        if number > MOST or row.op.name in REAL | NARROWING | PHASES:
             continue
         note = f"complex {row.note}".rstrip()
         # A reference of SciPy's, or of the test's own, may be for real numbers only.
@@ -106,6 +110,21 @@ def refused() -> set[str]:
     return names
 
 
+@tm.composed
+def of_eigh(a: Num[tm.Tensor, "*batch n n"], UPLO: Any = "L") -> Any:
+    """Eigenvalues, and the projector to every eigenvector, which does not depend on its phase."""
+    w, v = spectral.eigh(a, UPLO)
+    return w, np.einsum("...ij,...kj->...jik", v, np.conj(v))
+
+
+@tm.composed
+def of_svd(a: Num[tm.Tensor, "*batch m n"], full_matrices: bool = False) -> Any:
+    """Singular values, and all products of singular vectors that do not depend on their phases."""
+    u, s, vh = spectral.svd(a, full_matrices)
+    of_u, of_v = np.einsum("...ij,...kj->...jik", u, np.conj(u)), np.einsum("...ji,...jk->...jik", np.conj(vh), vh)
+    return s, np.einsum("...ij,...jk->...jik", u, vh), of_u, of_v
+
+
 Z = np.array([[0.3 + 0.5j, -1.2 - 0.4j, 2.5 + 1j], [1.7 - 0.1j, -0.4 + 2j, 0.9 + 0.9j]])
 EDGES = [Z, Z[0, :1], Z[:, :0], np.array(0.3 - 1j)]
 
@@ -118,5 +137,11 @@ ROWS: list[Row] = [
     *(Row(complex_numbers.from_parts, (z.real, z.imag), {}, lambda re, im: re + 1j * im) for z in EDGES),
     Row(complex_numbers.from_parts, (Z.real, Z.imag[:, :1]), {}, lambda re, im: re + 1j * im, "broadcast"),
     Row(complex_numbers.from_parts, (0.5, Z.imag), {}, lambda re, im: re + 1j * im, "a number"),
+    *(Row(of_eigh, (moved(row.operands[0]),), row.static) for row in decompositions.ROWS if row.op is spectral.eigh),
+    *(
+        Row(of_svd, (moved(row.operands[0]),), row.static)
+        for row in decompositions.ROWS
+        if row.op is spectral.svd and row.order
+    ),
     *in_the_plane(real_rows()),
 ]

@@ -145,9 +145,12 @@ def _rows(m: Any, rowvar: bool) -> Any:
 
 @equals(np.corrcoef)
 def corrcoef(x: Any, y: Any = None, rowvar: bool = True, *, dtype: Any = None) -> Any:
-    """The correlation coefficients of variables, within [-1, 1]."""
+    """The correlation coefficients of variables, within [-1, 1], as are the parts of complex ones."""
     c = np.cov(x, y, rowvar, dtype=dtype)
     if np.ndim(c) == 0:
         return c / c
-    deviation = np.sqrt(np.diag(c))
-    return np.clip(c / deviation[:, None] / deviation[None, :], -1, 1)
+    deviation = np.sqrt(np.real(np.diag(c)))
+    r = c / deviation[:, None] / deviation[None, :]
+    if np.iscomplexobj(r):
+        return np.clip(np.real(r), -1, 1) + 1j * np.clip(np.imag(r), -1, 1)
+    return np.clip(r, -1, 1)

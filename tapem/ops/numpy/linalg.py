@@ -10,6 +10,8 @@ import numpy as np
 from tapem.errors import ArgumentError
 from tapem.ops import decompositions, norms, solving, spectral
 from tapem.ops.axes import axes_of
+from tapem.ops.complex_numbers import conjugated
+from tapem.ops.linalg import adjoint
 from tapem.ops.numpy.functions import equals
 
 # -- products ------------------------------------------------------------------------------------------------------
@@ -71,11 +73,12 @@ def lstsq(a: Any, b: Any, rcond: Any = None) -> Any:
     right = np.expand_dims(b, -1) if np.ndim(b) == 1 else b
     if rows >= columns:
         q, r = decompositions.qr(a)
-        x = np.linalg.solve(r, q.T @ right)
+        x = np.linalg.solve(r, adjoint(q) @ right)
     else:
-        q, r = decompositions.qr(a.T)
-        x = q @ np.linalg.solve(r.T, right)
-    squares = np.sum(np.square(right - a @ x), axis=0)
+        q, r = decompositions.qr(adjoint(a))
+        x = q @ np.linalg.solve(adjoint(r), right)
+    rest = right - a @ x
+    squares = np.sum(np.real(conjugated(rest) * rest), axis=0)
     return x[..., 0] if np.ndim(b) == 1 else x, squares if rows > columns else squares[:0], rank, s
 
 
@@ -168,7 +171,7 @@ equals(np.linalg.slogdet)(lambda a: _SlogdetResult(*solving.slogdet(a)))
 
 @equals(np.linalg.eigh)
 def eigh(a: Any, UPLO: Any = "L") -> Any:
-    """Eigenvalues and eigenvectors of symmetric matrices."""
+    """Eigenvalues and eigenvectors of Hermitian matrices."""
     return _EighResult(*spectral.eigh(a, UPLO))
 
 

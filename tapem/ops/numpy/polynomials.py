@@ -8,6 +8,7 @@ import numpy as np
 
 from tapem.core import ShapeDtype
 from tapem.errors import ArgumentError, NoRuleError
+from tapem.ops.linalg import adjoint
 from tapem.ops.numpy.functions import equals
 
 
@@ -105,4 +106,4 @@ def polyfit(x: Any, y: Any, deg: int, rcond: Any = None, *, w: Any = None) -> An
 
 def _least_squares(columns: Any, right: Any) -> Any:
     q, r = np.linalg.qr(columns)
-    return np.linalg.solve(r, q.T @ right)
+    return np.linalg.solve(r, adjoint(q) @ right)
