@@ -18,6 +18,7 @@ The packages `layers` and `losses` build on this one; `tm.model` holds what one 
 from typing import TYPE_CHECKING
 
 from tapem import model, optim, random, xp
+from tapem.compiler import compile
 from tapem.core import (
     Node,
     Primitive,
@@ -336,8 +337,8 @@ __all__ = [
     "Zero", "ZeroTangent", "abs", "add", "all", "all_mapped", "angle", "any", "arccos", "arccosh", "arcsin", "arcsinh",
     "arctan", "arctan2", "arctanh", "argmax", "argmin", "argsort", "astype", "backward", "backward_scalar",
     "bitwise_and", "bitwise_count", "bitwise_not", "bitwise_or", "bitwise_xor", "bmm", "broadcast_to", "canonicalize",
-    "cbrt", "ceil", "checkpoint", "cho_solve", "cholesky", "clamp", "composed", "concat", "concat_vectors", "cond",
-    "conj", "const", "convolve", "copysign", "correlate", "cos", "cosh", "count_nonzero", "cumprod", "cumsum",
+    "cbrt", "ceil", "checkpoint", "cho_solve", "cholesky", "clamp", "compile", "composed", "concat", "concat_vectors",
+    "cond", "conj", "const", "convolve", "copysign", "correlate", "cos", "cosh", "count_nonzero", "cumprod", "cumsum",
     "custom_jvp", "custom_vjp", "debug", "debug_mode", "defbatch", "deffrule", "defrrule", "deg2rad", "det", "detach",
     "diag", "diagonal", "div", "do", "dot", "eigh", "eigvalsh", "einsum", "elementwise", "elu", "equal", "erf",
     "eval_shape", "exp", "exp2", "expand_dims", "explain", "expm", "expm1", "extern", "fabs", "fail", "fft_fft",

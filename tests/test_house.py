@@ -25,11 +25,12 @@ ops         <-  doors
 xp          <-  ops
 random      <-  ops
 transforms  <-  ops
+compiler    <-  transforms
 model       <-  transforms
 optim       <-  ops
 seeing      <-  transforms
 testing     <-  transforms
-training    <-  model, optim, random
+training    <-  model, optim, random, compiler
 layers      <-  tapem
 losses      <-  tapem
 examples    <-  layers, losses

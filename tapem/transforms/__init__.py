@@ -5,13 +5,15 @@ from tapem.transforms.control import checkpoint, cond, eval_shape, fori_loop, sc
 from tapem.transforms.custom import custom_jvp, custom_vjp, detach, no_grad, stop_gradient
 from tapem.transforms.derivatives import differentiable, grad, jvp, linearize, value_and_grad, vjp
 from tapem.transforms.jacobians import hessian, hvp, jacfwd, jacobian, jacrev
+from tapem.transforms.program import Program
+from tapem.transforms.residuals import Kept, kept
 from tapem.transforms.rules import defbatch, deffrule, defrrule, frule, rrule, scalar_rule
 from tapem.transforms.tracing import Trace, monadic, plain_tree, through_every_door, trace
 from tapem.transforms.vectorize import vmap
 
 __all__ = [
-    "Trace", "checkpoint", "composed", "cond", "custom_jvp", "custom_vjp", "defbatch", "deffrule", "defrrule",
-    "detach", "differentiable", "eval_shape", "fori_loop", "frule", "grad", "hessian", "hvp", "jacfwd", "jacobian",
-    "jacrev", "jvp", "linearize", "monadic", "no_grad", "plain_tree", "rrule", "scalar_rule", "scan", "stop_gradient",
-    "through_every_door", "trace", "value_and_grad", "vjp", "vmap", "while_loop",
+    "Kept", "Program", "Trace", "checkpoint", "composed", "cond", "custom_jvp", "custom_vjp", "defbatch", "deffrule",
+    "defrrule", "detach", "differentiable", "eval_shape", "fori_loop", "frule", "grad", "hessian", "hvp", "jacfwd",
+    "jacobian", "jacrev", "jvp", "kept", "linearize", "monadic", "no_grad", "plain_tree", "rrule", "scalar_rule",
+    "scan", "stop_gradient", "through_every_door", "trace", "value_and_grad", "vjp", "vmap", "while_loop",
 ]  # fmt: skip

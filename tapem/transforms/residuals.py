@@ -16,13 +16,13 @@ from tapem.ops import primitive
 
 
 class Kept(NamedTuple):
-    """Which array is kept: the leaf at `index` of the residuals of an op with these static arguments.
+    """Which array is kept: the leaf of that number of the residuals of an op with these static arguments.
 
     `places` are the positions of the operands that are not None, out of `arity`.
     """
 
     op: Primitive
-    index: int
+    leaf: int
     static: Static
     arity: int
     places: tuple[int, ...]
@@ -36,7 +36,7 @@ class Kept(NamedTuple):
 
     def __call__(self, *inputs: Any) -> Any:
         """The array, computed by the op's implementation."""
-        return tree_flatten(recomputed(self.op, self.operands(inputs), self.static))[0][self.index]
+        return tree_flatten(recomputed(self.op, self.operands(inputs), self.static))[0][self.leaf]
 
 
 def recomputed(op: Primitive, inputs: Sequence[Any], static: Static) -> Any:
@@ -45,7 +45,7 @@ def recomputed(op: Primitive, inputs: Sequence[Any], static: Static) -> Any:
 
 
 def _abstract_kept(*inputs: Any, what: Kept) -> ShapeDtype:
-    return tree_flatten(abstract_residuals(what.op, what.operands(inputs), what.static))[0][what.index]
+    return tree_flatten(abstract_residuals(what.op, what.operands(inputs), what.static))[0][what.leaf]
 
 
 # No overload can describe an op of any number of inputs with a static argument without default.

@@ -1,0 +1,100 @@
+"""Static arguments: which ones a program is written for, and how they are taken out of a call and put back."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from tapem.errors import ArgumentError
+
+
+class StaticValues(NamedTuple):
+    """The static arguments of a call, as a key: 1, 1.0 and True are equal, so their types belong to it."""
+
+    numbered: tuple[tuple[int, Any], ...]
+    named: tuple[tuple[str, Any], ...]
+    types: tuple[type, ...]
+
+
+class StaticArguments:
+    """The positions and names of a function's static arguments."""
+
+    def __init__(self, function: Callable[..., Any], numbers: Sequence[int], names: Sequence[str]) -> None:
+        """An argument may be given by position and by name, so each is known by both, if the function has a signature.
+
+        Raises ArgumentError for a position or a name that the function does not have.
+        """
+        self.function = function
+        self.parameters = parameters_of(function)
+        plain = [p.name for p in self.parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+        open_ended = not self.parameters or any(p.kind is p.VAR_POSITIONAL for p in self.parameters)
+        named = {p.name for p in self.parameters}
+        loose = not self.parameters or any(p.kind is p.VAR_KEYWORD for p in self.parameters)
+        for number in numbers:
+            if not open_ended and not -len(plain) <= number < len(plain):
+                raise ArgumentError(f"compile: static_argnums={number}, but the arguments are {', '.join(plain)}.")
+        for name in names:
+            if not loose and name not in named:
+                raise ArgumentError(f"compile: static_argnames={name!r}, but the arguments are {', '.join(named)}.")
+        self.numbers = {number % len(plain) if plain and number < 0 else number for number in numbers}
+        self.names = {*names, *(plain[number] for number in self.numbers if number < len(plain))}
+        self.numbers |= {plain.index(name) for name in names if name in plain}
+
+    def __bool__(self) -> bool:
+        return bool(self.numbers or self.names)
+
+    def split(
+        self, arguments: tuple[Any, ...], options: Mapping[str, Any]
+    ) -> tuple[tuple[Any, ...], dict[str, Any], StaticValues]:
+        """The other arguments, and the static ones. Raises ArgumentError for a value that cannot be hashed."""
+        numbered = tuple((number, value) for number, value in enumerate(arguments) if number in self.numbers)
+        named = tuple((name, value) for name, value in sorted(options.items()) if name in self.names)
+        for which, value in (*numbered, *named):
+            try:
+                hash(value)
+            except TypeError:
+                name = which if isinstance(which, str) else parameter_name(self.parameters, which)
+                raise ArgumentError(
+                    f"{self.function.__name__}: the static argument {name!r} is a {type(value).__name__}, which cannot "
+                    "be hashed; pass a tuple, a frozen dataclass or a number."
+                ) from None
+        rest = tuple(value for number, value in enumerate(arguments) if number not in self.numbers)
+        types = tuple(type(value) for _, value in (*numbered, *named))
+        others = {name: value for name, value in options.items() if name not in self.names}
+        return rest, others, StaticValues(numbered, named, types)
+
+    def call(self, arguments: Sequence[Any], options: Mapping[str, Any], static: StaticValues | None) -> Any:
+        """Call the function with its static arguments put back."""
+        if static is None:
+            return self.function(*arguments, **options)
+        values = list(arguments)
+        for number, value in static.numbered:
+            values.insert(number, value)
+        return self.function(*values, **options, **dict(static.named))
+
+    def shown(self, count: int) -> list[str]:
+        """The names of the first `count` arguments that are not static."""
+        numbers = [number for number in range(count + len(self.numbers)) if number not in self.numbers]
+        return [parameter_name(self.parameters, number) for number in numbers[:count]]
+
+
+def parameters_of(function: Callable[..., Any]) -> list[inspect.Parameter]:
+    """The parameters of a function; none if it does not tell."""
+    try:
+        return list(inspect.signature(function).parameters.values())
+    except (TypeError, ValueError):
+        return []
+
+
+def parameter_name(parameters: Sequence[inspect.Parameter], number: int) -> str:
+    """The name of the parameter that gets an argument."""
+    if number < len(parameters) and parameters[number].kind in (
+        inspect.Parameter.POSITIONAL_ONLY,
+        inspect.Parameter.POSITIONAL_OR_KEYWORD,
+    ):
+        return parameters[number].name
+    return f"x{number}"
+
+
+__all__ = ["StaticArguments", "StaticValues"]

@@ -1,0 +1,254 @@
+"""compile: a function as a program that runs by itself.
+
+The first call with a combination of tree, shapes, dtypes and static values traces the function on an abstract tape;
+passes improve the tape, and an engine makes of it what runs. Later calls look it up.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import threading
+import warnings
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+from numpy import dtype, ndarray
+
+from tapem.compiler.arguments import StaticArguments, StaticValues
+from tapem.compiler.engines import Engine, Runner, engine_named
+from tapem.compiler.source import source_of
+from tapem.compiler.tracing import Traced, kind_of_leaf, traced
+from tapem.core import Structure, boundary, leaf_names, shorten, taken, tree_flatten, tree_unflatten
+from tapem.doors.direct import Tracer
+from tapem.doors.monadic import lift
+from tapem.doors.pure import Tape
+from tapem.errors import ArgumentError
+from tapem.transforms import Program, monadic
+
+_MOST = 128
+"""The number of programs that a compiled function keeps."""
+
+_MANY = 30
+"""The number of programs after which a warning says what changes."""
+
+_NUMBERS = (float, int, bool, complex)
+
+
+class Passes(NamedTuple):
+    """The tape of a compiled function, as it was traced and as it runs."""
+
+    before: Tape
+    after: Tape
+
+
+class Entry(NamedTuple):
+    """What is known for one combination: the trace, the improved program, and how it runs."""
+
+    traced: Traced
+    program: Program
+    run: Runner
+
+
+class Compiled:
+    """A function that runs as a program: the result of `compile`.
+
+    Of the programs, one for each combination of tree, shapes, dtypes and static values, the last 128 are kept.
+    """
+
+    def __init__(self, function: Callable[..., Any], static: StaticArguments, engine: Engine, fast: bool) -> None:
+        """Compile nothing yet: the first call does."""
+        functools.update_wrapper(self, function)
+        self.__name__: str = getattr(function, "__name__", type(function).__name__)
+        self.static = static
+        self.engine = engine
+        self.fast = fast
+        self._some_static = bool(static)
+        self._entries: OrderedDict[Any, Entry] = OrderedDict()
+        self._lock = threading.Lock()
+        self._written = 0
+
+    def __call__(self, *arguments: Any, **options: Any) -> Any:
+        """The result of the function for these arguments."""
+        try:
+            static = None
+            if self._some_static:
+                arguments, options, static = self.static.split(arguments, options)
+            leaves, structure = tree_flatten((arguments, options))
+            key: list[Any] = [structure, static]
+            for leaf in leaves:
+                kind = type(leaf)
+                if kind is ndarray:
+                    key.append(leaf.dtype)
+                    key.append(leaf.shape)
+                elif kind in _NUMBERS:
+                    key.append(kind)
+                else:
+                    return self._slowly(leaves, structure, static)
+            found = self._entries.get(tuple(key))
+            if found is None:
+                return self._slowly(leaves, structure, static)
+            return tree_unflatten(found.traced.structure, found.run(*leaves))
+        except Exception as error:
+            shorten(error)
+            raise
+
+    def _slowly(self, leaves: Sequence[Any], structure: Structure, static: StaticValues | None) -> Any:
+        """The result for leaves that may be tracers, Refs or foreign arrays, or that were not met before."""
+        if monadic(leaves):
+            return lift(functools.partial(self._run, static=static))(tree_unflatten(structure, leaves))
+        names = self._names(structure)
+        values = [taken(x, op=self.__name__, argument=name) for x, name in zip(leaves, names, strict=True)]
+        entry = self._entry(values, structure, static)
+        if entry is None:
+            arguments, options = tree_unflatten(structure, values)
+            return self.static.call(arguments, options, static)
+        outside = any(type(value) is Tracer for value in values)
+        results = (entry.traced.program if outside else entry.run)(*values)
+        return tree_unflatten(entry.traced.structure, results)
+
+    def _run(self, call: Any, static: StaticValues | None) -> Any:
+        return self._slowly(*tree_flatten(call), static)
+
+    def _entry(self, leaves: Sequence[Any], structure: Structure, static: StaticValues | None) -> Entry | None:
+        """What is known for these leaves, once it is compiled; None if the function uses a tracer from outside."""
+        kinds = [kind_of_leaf(leaf) for leaf in leaves]
+        key: list[Any] = [structure, static]
+        for kind, leaf in zip(kinds, leaves, strict=True):
+            key.extend((type(leaf),) if type(leaf) in _NUMBERS else (kind.dtype, kind.shape))
+        entry = self._entries.get(tuple(key))
+        if entry is not None:
+            return entry
+
+        def call(values: list[Any]) -> Any:
+            arguments, options = tree_unflatten(structure, values)
+            return self.static.call(arguments, options, static)
+
+        found = traced(call, kinds, self.__name__)
+        if found is None:
+            return None
+        program = self.engine.improved(found.program, self.fast)
+        entry = Entry(found, program, self.engine.build(program))
+        with self._lock:
+            self._entries[tuple(key)] = entry
+            self._written += 1
+            while len(self._entries) > _MOST:
+                self._entries.popitem(last=False)
+            if self._written == _MANY:
+                self._warn()
+        return entry
+
+    def _warn(self) -> None:
+        """Say what changes from call to call."""
+        rows = [
+            {"the structure of the arguments": key[0], "a static argument": key[1], **self._kinds(key)}
+            for key in self._entries
+        ]
+        changing = [name for name in rows[-1] if len({row.get(name) for row in rows}) > 1]
+        warnings.warn(
+            f"{self.__name__} was compiled {_MANY} times, since {' and '.join(changing)} changes. To compile takes "
+            "much longer than to call: pad arrays to a few sizes, or call the function without tm.compile.",
+            stacklevel=5,
+        )
+
+    def _kinds(self, key: Sequence[Any]) -> dict[str, Any]:
+        """The kinds of the leaves in a key, by their names."""
+        rest, kinds = iter(key[2:]), []
+        for part in rest:
+            kinds.append((part, next(rest)) if isinstance(part, dtype) else part)
+        return dict(zip(self._names(key[0]), kinds, strict=True))
+
+    def _names(self, structure: Structure) -> list[str]:
+        """The names of the leaves: the parameter, and the way to the leaf in its tree."""
+        arguments, options = tree_unflatten(structure, range(structure.num_leaves))
+        trees = [*zip(self.static.shown(len(arguments)), arguments, strict=True), *sorted(options.items())]
+        return [name if isinstance(tree, int) else f"{name}.{way}" for name, tree in trees for way in leaf_names(tree)]
+
+    # -- what was compiled ---------------------------------------------------------------------------------------------
+
+    def _at(self, arguments: tuple[Any, ...], options: dict[str, Any]) -> tuple[Entry, Structure]:
+        static = None
+        if self._some_static:
+            arguments, options, static = self.static.split(arguments, options)
+        leaves, structure = tree_flatten((arguments, options))
+        entry = self._entry(leaves, structure, static)
+        if entry is None:
+            raise ArgumentError(
+                f"{self.__name__} uses a value of a transform around it, so it is not compiled here; pass the value as "
+                "an argument."
+            )
+        return entry, structure
+
+    @boundary
+    def tape(self, *arguments: Any, **options: Any) -> Passes:
+        """The tapes for these arguments, `(before, after)`: as the function was traced, and as the passes made it.
+
+        >>> import numpy as np, tapem as tm
+        >>> fast = tm.compile(lambda x: np.sin(x) + np.sin(x), engine="numpy")
+        >>> [len(tape) for tape in fast.tape(0.5)]
+        [4, 3]
+        """
+        entry, _ = self._at(arguments, options)
+        return Passes(*(Tape.of([*p.nodes], len(p.nodes)) for p in (entry.traced.program, entry.program)))
+
+    @boundary
+    def source(self, *arguments: Any, **options: Any) -> str:
+        """The program for these arguments as NumPy source, which needs no tapem."""
+        entry, structure = self._at(arguments, options)
+        return source_of(entry.program, self.__name__, self._names(structure), structure, entry.traced.structure)
+
+    @boundary
+    def save(self, path: str | os.PathLike[str], *arguments: Any, **options: Any) -> None:
+        """Write the program for these arguments as a module, which runs where there is no tapem."""
+        text = self.source(*arguments, **options)
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(text)
+
+    def __repr__(self) -> str:
+        count = len(self._entries)
+        programs = f"{count} program{'s' * (count != 1)}"
+        ops = sorted({op.name for entry in self._entries.values() for op in entry.run.fallbacks})
+        called = f", {len(ops)} ops called: {', '.join(ops)}" if ops else ""
+        return f"<compiled {self.__name__}: engine {self.engine.name}, {programs}{called}>"
+
+
+def compile(
+    f: Callable[..., Any] | None = None,
+    *,
+    engine: str | None = None,
+    fast: bool = True,
+    static_argnums: int | Sequence[int] = (),
+    static_argnames: str | Sequence[str] = (),
+) -> Any:
+    """The function of the same arguments and results that runs as a program.
+
+    `f` takes and returns trees of arrays; derivatives and updates may be inside, such as a whole training step. The
+    first call with a combination of tree, shapes, dtypes and static values writes a program; later calls run it. Python
+    numbers are operands, so a new learning rate compiles nothing; the arguments in `static_argnums` and
+    `static_argnames` are not traced: a new value of theirs compiles anew. What f closes over is a constant, copied at
+    the first call.
+
+    `engine` is "numpy", or None for the fastest that is installed. With `fast=False` values are those of f bit for bit.
+
+    Raises ConcretizationError where f reads a value that is not known, ArgumentError for an unknown engine, a static
+    argument that cannot be hashed, or numbers drawn from a global random state; DTypeError if f returns what is no tree
+    of arrays.
+
+    >>> import numpy as np, tapem as tm
+    >>> @tm.compile(engine="numpy")
+    ... def slope(x):
+    ...     return tm.grad(lambda x: np.sum(np.sin(x)))(x)
+    >>> slope(np.array([0.0, np.pi]))
+    array([ 1., -1.])
+    """
+    numbers = (static_argnums,) if isinstance(static_argnums, int) else tuple(static_argnums)
+    names = (static_argnames,) if isinstance(static_argnames, str) else tuple(static_argnames)
+    if f is None:
+        return functools.partial(compile, engine=engine, fast=fast, static_argnums=numbers, static_argnames=names)
+    if not callable(f):
+        raise ArgumentError(f"compile needs a function, not {f!r}.")
+    return Compiled(f, StaticArguments(f, numbers, names), engine_named(engine), fast)
+
+
+__all__ = ["Compiled", "compile"]

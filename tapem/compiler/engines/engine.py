@@ -1,0 +1,45 @@
+"""What an engine is: passes that prepare a program, and a way to run it."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar, Protocol
+
+from tapem.compiler.passes import common
+from tapem.core import Primitive
+from tapem.transforms import Program
+
+
+class Runner(Protocol):
+    """A program that runs: from the values of the inputs to those of the outputs."""
+
+    @property
+    def fallbacks(self) -> Sequence[Primitive]:
+        """The ops that are called as their implementations."""
+        ...
+
+    def __call__(self, *inputs: Any) -> tuple[Any, ...]:
+        """The values of the outputs."""
+        ...
+
+
+class Engine(ABC):
+    """Turns programs into something that runs."""
+
+    name: ClassVar[str]
+    exact: ClassVar[Sequence[Callable[[Program], Program]]] = (common,)
+    quick: ClassVar[Sequence[Callable[[Program], Program]]] = (common,)
+
+    def improved(self, program: Program, fast: bool) -> Program:
+        """The program after the passes; without `fast`, only those that do not change a bit of the values."""
+        for improve in self.quick if fast else self.exact:
+            program = improve(program)
+        return program
+
+    @abstractmethod
+    def build(self, program: Program) -> Runner:
+        """The program as something that runs."""
+
+
+__all__ = ["Engine", "Runner"]
