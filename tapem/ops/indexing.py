@@ -20,6 +20,7 @@ from tapem.ops.axes import refuse_axis_of_scalar
 from tapem.ops.declare import Deferred, Numeric, Step, primitive, variadic
 from tapem.ops.index import ALL, ARRAY, Index, batched, take_apart
 from tapem.sweeps import unbroadcast
+from tapem.tangents import InplaceableThunk
 from tapem.types import Num, Tensor, type_text
 
 T = Num[Tensor, "..."]
@@ -57,8 +58,14 @@ def _batch_gather(
     return y if layout.source == layout.target else np.moveaxis(y, layout.source, layout.target)
 
 
+def _put_back(g: Any, y: Any, x: Any, *indices: Any, at: Index) -> InplaceableThunk:
+    """The cotangent of x: it is added into the sum of several in the time of its own elements, not of all of x."""
+    shape = np.shape(x)
+    return InplaceableThunk(lambda: scatter(g, *indices, at=at, shape=shape), lambda total: _add(total, g, indices, at))
+
+
 @variadic(
-    rrule=(lambda g, y, x, *indices, at: scatter(g, *indices, at=at, shape=np.shape(x)),),
+    rrule=(_put_back,),
     frule=(lambda t, y, x, *indices, at: gather(t, *indices, at=at),),
     batch=_batch_gather,
     abstract=_abstract_gather,
@@ -113,23 +120,29 @@ def scatter(x: T, *indices: Selector, at: Index, shape: Shape) -> T:
     >>> scatter(np.array([1.0, 2.0, 3.0]), np.array([1, 1, 0]), at=Index((ARRAY,)), shape=(4,))
     array([3., 3., 0., 0.])
     """
-    indices = tuple(map(np.asarray, indices))
-    x, where = np.asarray(x), at.fill(indices)
-    out = np.zeros(shape, x.dtype)
+    return _add(np.zeros(shape, np.asarray(x).dtype), x, indices, at)
+
+
+def _add(total: Array, x: Any, indices: Sequence[Any], at: Index) -> Array:
+    """Add `x` to the elements of `total` at an index, in place; returns total."""
+    where = at.fill(indices)
     if not indices or (len(indices) == 1 and np.asarray(indices[0]).dtype == bool):  # no element is indexed twice
-        out[where] = x
-    elif out.ndim == 1:
-        np.add.at(out, where, x)
+        total[where] += x
+    elif total.ndim == 1 or not total.flags.c_contiguous:
+        np.add.at(total, where, x)
     else:  # NumPy adds along one axis several times faster than along many
-        np.add.at(out.reshape(-1), _positions(shape, at, where).reshape(-1), x.reshape(-1))
-    return out
+        np.add.at(total.reshape(-1), _positions(total.shape, at, where).reshape(-1), np.asarray(x).reshape(-1))
+    return total
 
 
 def _positions(shape: Shape, at: Index, where: tuple[Any, ...]) -> Array:
     """The positions in the flattened array of the elements that an index selects."""
-    if at.parts == (ARRAY,):  # whole rows need no number for every element
-        width = math.prod(shape[1:])
-        return np.arange(shape[0])[where][..., None] * width + np.arange(width)
+    axis = len(at.parts) - 1
+    if at.parts == (*(ALL,) * axis, ARRAY):  # what is selected along one axis needs no number for every element
+        selected = np.arange(shape[axis])[where[axis]].reshape(-1, 1)
+        inside = math.prod(shape[axis + 1 :])
+        starts = np.arange(math.prod(shape[:axis])).reshape(-1, 1, 1) * shape[axis]
+        return (starts + selected) * inside + np.arange(inside)
     return np.arange(math.prod(shape)).reshape(shape)[where]
 
 

@@ -103,8 +103,8 @@ def mean(x: T, axis: Axis = None, keepdims: bool = False) -> Fractional:
 def ties(x: T, extreme: T, axis: Axis = None) -> Fractional:
     """Each element's share in the extreme: 1 / n for the n elements along the axes that equal it, 0 for the others.
 
-    `extreme` has the axes of x, with size 1 for the reduced ones. Num "...", Num "..." -> Inexact "...". If the extreme
-    is NaN, the elements that are NaN share it.
+    `extreme` is the max or min of x, with the axes of x, and size 1 for the reduced ones. Num "...", Num "..." ->
+    Inexact "...". If the extreme is NaN, the elements that are NaN share it.
 
     >>> ties(np.array([3.0, 1.0, 3.0]), np.array([3.0]), axis=0)
     array([0.5, 0. , 0.5])
@@ -113,8 +113,11 @@ def ties(x: T, extreme: T, axis: Axis = None) -> Fractional:
     undefined = np.isnan(extreme)
     if undefined.any():
         equal = equal | (undefined & np.isnan(x))
+    dtype = np.asarray(x).dtype
+    if np.count_nonzero(equal) == np.size(extreme):  # each is attained, so each by one element only
+        return np.asarray(equal).astype(dtype)
     shares = np.divide(equal, np.maximum(_add(equal, axis, None, None, True), 1))
-    return np.asarray(shares).astype(np.asarray(x).dtype)
+    return np.asarray(shares).astype(dtype)
 
 
 def _shares(y: Any, x: Any, axis: Any, keepdims: bool) -> Any:

@@ -8,6 +8,7 @@ itself is recorded and can be swept again.
 from __future__ import annotations
 
 from collections.abc import Callable, MutableMapping, Sequence
+from sys import getrefcount
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -77,9 +78,8 @@ def reverse(
     """
     if not cotangents:
         return cotangents
-    owned: dict[int, Any] = {}
     # A thunk may add in place only if it computes arrays: all cotangents and the values must be arrays.
-    in_place = view is None and watcher is None and _PLAIN.issuperset(map(type, cotangents.values()))
+    arrays = view is None and watcher is None and _PLAIN.issuperset(map(type, cotangents.values()))
     for index in range(max(cotangents), first + sources - 1, -1):
         cotangent = cotangents.get(index) if keep else cotangents.pop(index, None)
         if cotangent is None:
@@ -102,95 +102,78 @@ def reverse(
             shown = (cotangent, output, residuals, *inputs)
         else:
             shown = (cotangent, output, *inputs)
-        parts = contributions(node, parents, op.rrule, shown, static, nodes, active, first)  # pyright: ignore[reportAttributeAccessIssue]
-        accumulate(cotangents, owned, parts, node, inputs, cotangent, nodes, in_place, watcher)
+        rules: Any = op.rrule  # pyright: ignore[reportAttributeAccessIssue]
+        jointly = type(rules) is not tuple
+        if jointly:
+            rules = all_cotangents(node, rules, shown, static)
+        for position, parent in enumerate(parents):
+            if parent is None or parent < first:
+                continue
+            if not (nodes[parent].requires_grad if active is None else active(parent)):
+                continue
+            part = rules[position] if position < len(rules) else None
+            if not jointly:
+                if part is None:
+                    refuse_missing(node, position)
+                    continue
+                try:
+                    part = part(*shown, **static)
+                except Exception as error:
+                    rule_failed(node, "rrule", error, position)
+            value = inputs[position]
+            if not (
+                type(part) is np.ndarray
+                and type(value) is np.ndarray
+                and part.shape == value.shape
+                and (part.dtype is value.dtype or part.dtype == value.dtype)
+            ):
+                if arrays and type(part) is InplaceableThunk and parent in cotangents:
+                    try:
+                        if added_in_place(cotangents, parent, part):
+                            continue
+                    except Exception as error:
+                        rule_failed(node, "rrule", error, position)
+                part = fitted(part, value, node, "rrule", position)
+                if part is None:
+                    continue
+            if watcher is not None:
+                watcher.contributed(node, cotangent, position, part, nodes)
+            if parent not in cotangents:
+                cotangents[parent] = part
+            elif not added_in_place(cotangents, parent, part):
+                cotangents[parent] = tangents.add(cotangents[parent], part)
     return cotangents
 
 
-def contributions(
-    node: Node,
-    parents: tuple[int | None, ...],
-    rules: Any,
-    shown: tuple[Any, ...],
-    static: Static,
-    nodes: Sequence[Node],
-    active: Callable[[int], bool] | None,
-    first: int,
-) -> list[tuple[int, int, Any]]:
-    """The contributions of a node: for each, the parent's id, the operand's position, and the result of the rule.
-
-    `rules` are one function per operand, or one function for all; `shown` are their arguments.
-    """
-    jointly = type(rules) is not tuple
-    if jointly:
-        if rules is None:
-            raise missing_rule(node, "reverse")
-        rules = call_rule(node, "rrule", rules, shown, static)
-        if type(rules) is not tuple or len(rules) != len(parents):
-            raise wrong_count(node, rules)
-    found: list[tuple[int, int, Any]] = []
-    for position, parent in enumerate(parents):
-        if parent is None or parent < first:
-            continue
-        if not (nodes[parent].requires_grad if active is None else active(parent)):
-            continue
-        part = rules[position] if position < len(rules) else None
-        if not jointly:
-            if part is None:
-                refuse_missing(node, position)
-                continue
-            try:
-                part = part(*shown, **static)
-            except Exception as error:
-                rule_failed(node, "rrule", error, position)
-        found.append((parent, position, part))
+def all_cotangents(node: Node, rule: Any, shown: tuple[Any, ...], static: Static) -> tuple[Any, ...]:
+    """The cotangents of all operands of a node, by its op's joint rule."""
+    if rule is None:
+        raise missing_rule(node, "reverse")
+    found = call_rule(node, "rrule", rule, shown, static)
+    if type(found) is not tuple or len(found) != len(node.parents):
+        raise wrong_count(node, found)
     return found
 
 
-def accumulate(
-    cotangents: MutableMapping[int, Any],
-    owned: dict[int, Any],
-    parts: list[tuple[int, int, Any]],
-    node: Node,
-    inputs: Sequence[Any],
-    cotangent: Any,
-    nodes: Sequence[Node],
-    in_place: bool,
-    watcher: Watcher | None,
-) -> None:
-    """Add the contributions of a node to the cotangents of its parents.
+def added_in_place(cotangents: MutableMapping[int, Any], parent: int, part: Any) -> bool:
+    """Add an array or an InplaceableThunk to a parent's cotangent in place, if nothing else can hold that memory.
 
-    `owned` holds the sums that were made here: no other code holds them, so the next contribution may be added in
-    place. It identifies a sum by the array itself, not by its node, whose next sum may be a tracer.
+    A rule may return its cotangent, a kept value or a view, so a sum may be written over only if the mapping holds the
+    only reference to it: then no view of it exists either, since a view refers to its base.
     """
-    for parent, position, part in parts:
-        value = inputs[position]
-        before = cotangents.get(parent)
-        if in_place and type(part) is InplaceableThunk and before is not None and owned.get(parent) is before:
-            try:
-                cotangents[parent] = tangents.accumulate(before, part)
-            except Exception as error:
-                rule_failed(node, "rrule", error, position)
-            continue
-        if not (
-            type(part) is np.ndarray
-            and type(value) is np.ndarray
-            and part.shape == value.shape
-            and (part.dtype is value.dtype or part.dtype == value.dtype)
-        ):
-            part = fitted(part, value, node, "rrule", position)
-            if part is None:
-                continue
-        if watcher is not None:
-            watcher.contributed(node, cotangent, position, part, nodes)
-        if before is None:
-            cotangents[parent] = part
-        elif type(part) is np.ndarray and owned.get(parent) is before:
-            np.add(before, part, before)
-        else:
-            cotangents[parent] = total = tangents.add(before, part)
-            if type(total) is np.ndarray:
-                owned[parent] = total
+    # Two references: the mapping's, and that of the argument.
+    if getrefcount(cotangents[parent]) != 2:
+        return False
+    total = cotangents[parent]
+    if type(total) is not np.ndarray or total.base is not None or not total.flags.writeable:
+        return False
+    if type(part) is np.ndarray:
+        np.add(total, part, total)
+        return True
+    if type(part) is InplaceableThunk:
+        tangents.accumulate(total, part)
+        return True
+    return False
 
 
 def add_to_slot(
