@@ -91,7 +91,7 @@ def enter_ufunc(ufunc: np.ufunc, handler: Handler) -> None:
     UFUNCS[ufunc] = handler
     METHODS[ufunc, "at"] = refusing(ufunc.at, "tm.scatter_add(x, indices, updates, axis)")
     if ufunc.nin == 2 and ufunc.signature is None:
-        METHODS[ufunc, "outer"] = functools.partial(every_pair, handler)
+        METHODS[ufunc, "outer"] = functools.partial(every_pair, ufunc)
         if ufunc.nout == 1:
             enter_method(ufunc, "reduce", reducing(ufunc, handler))
             enter_method(ufunc, "accumulate", accumulating(ufunc, handler))

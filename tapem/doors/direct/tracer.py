@@ -27,6 +27,7 @@ from tapem.core import (
     ShapeDtype,
     Static,
     UnknownNumber,
+    called_with,
     detach,
     has_door,
     instead,
@@ -203,21 +204,20 @@ class Tracer(Handle, Operators["Tracer"]):
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
         if options and options.pop("out", None) is not None:
+            masked = " For where=mask too, write np.where(mask, result, other)." if "where" in options else ""
             raise MutationError(
                 f"{name_of(ufunc)} would write its result into an array (out=, or an operator such as += on an "
-                "array), which a tracer's value cannot be. Write y = y + x instead of y += x."
+                f"array), which a tracer's value cannot be. Write y = y + x instead of y += x.{masked}"
             )
         if method == "__call__":
             op = ufunc_handler(ufunc)
-            if op is not None and not options:
-                return op(*inputs)
+            if op is not None:
+                return called_with(ufunc, name_of(ufunc), op, inputs, options) if options else op(*inputs)
         else:
             reduction = METHODS.get((ufunc, method))
             if reduction is not None:
                 return reduction(*inputs, **options)
-            op = None
-        name = name_of(ufunc) if method == "__call__" else f"{name_of(ufunc)}.{method}"
-        raise no_rule(name, op, options, self)
+        raise no_rule(name_of(ufunc) if method == "__call__" else f"{name_of(ufunc)}.{method}", self)
 
     def __array_function__(
         self,
@@ -228,7 +228,7 @@ class Tracer(Handle, Operators["Tracer"]):
     ) -> Any:
         handler = FUNCTIONS.get(function)
         if handler is None:
-            raise no_rule(name_of(function), None, {}, self)
+            raise no_rule(name_of(function), self)
         if options.get("out") is not None:
             raise MutationError(f"{name_of(function)}(..., out=...) would write into an array; use its result.")
         if not (_OWN.issuperset(map(type, arguments)) and _OWN.issuperset(map(type, options.values()))):
@@ -325,21 +325,13 @@ _IN_PLACE: Mapping[str, str] = {
 }
 
 
-def no_rule(name: str, op: Any, options: Mapping[str, Any], tracer: Tracer) -> NoRuleError:
-    """The error for a NumPy function, or an option of one, that tapem does not have."""
-    if op is None:
-        known, other = type(tracer.node.output) is not ShapeDtype, instead(name)
-        why = (
-            "its result would lose the gradient" if known else "inside vmap, where values are not known, it cannot run"
-        )
-        advice = f"Write {other} instead" if other else "Write it with functions that have one"
-        cut = (
-            ", declare it with tm.primitive, or call it on tm.detach(x)"
-            if known
-            else ", or declare it with tm.primitive"
-        )
-        return NoRuleError(f"{name} has no rule in tapem, so {why}. {advice}{cut}.")
-    return NoRuleError(f"{name} with {', '.join(options)} has no rule in tapem; call it without.")
+def no_rule(name: str, tracer: Tracer) -> NoRuleError:
+    """The error for a NumPy function that tapem does not have."""
+    known, other = type(tracer.node.output) is not ShapeDtype, instead(name)
+    why = "its result would lose the gradient" if known else "inside vmap, where values are not known, it cannot run"
+    advice = f"Write {other} instead" if other else "Write it with functions that have one"
+    cut = ", declare it with tm.primitive, or call it on tm.detach(x)" if known else ", or declare it with tm.primitive"
+    return NoRuleError(f"{name} has no rule in tapem, so {why}. {advice}{cut}.")
 
 
 class DirectDoor:

@@ -25,6 +25,11 @@ def _cast(a: Any, dtype: Any) -> Any:
     return a if dtype is None else casting.astype(a, dtype)
 
 
+def _narrowed(result: Any, dtype: Any) -> Any:
+    """A result in the dtype that was asked for, where a sum of small integers has grown."""
+    return result if dtype is None or result.dtype == np.dtype(dtype) else casting.astype(result, dtype)
+
+
 def _kept(where: Any, a: Any, kept: Any, left_out: Any) -> Any:
     """The elements `kept` where the mask holds, else `left_out`, in the shape of `a`."""
     return np.where(
@@ -40,14 +45,14 @@ def _sum(
     a: Any, axis: Any = None, dtype: Any = None, keepdims: bool = False, initial: Any = MISSING, where: Any = True
 ) -> Any:
     total = np.sum(_masked(_cast(a, dtype), where, 0), axis=axis, keepdims=keepdims)
-    return total if initial is MISSING else total + initial
+    return _narrowed(total if initial is MISSING else total + initial, dtype)
 
 
 def _prod(
     a: Any, axis: Any = None, dtype: Any = None, keepdims: bool = False, initial: Any = MISSING, where: Any = True
 ) -> Any:
     product = np.prod(_masked(_cast(a, dtype), where, 1), axis=axis, keepdims=keepdims)
-    return product if initial is MISSING else product * initial
+    return _narrowed(product if initial is MISSING else product * initial, dtype)
 
 
 def _extreme(reduction: Callable[..., Any], choose: Callable[..., Any], sign: int) -> Callable[..., Any]:
@@ -61,9 +66,12 @@ def _extreme(reduction: Callable[..., Any], choose: Callable[..., Any], sign: in
         axes = axes_of(a, axis, f"np.{reduction.__name__}")
         if not math.prod(np.shape(a)[i] for i in axes):
             return np.sum(a, axis=axis, keepdims=keepdims) + initial
-        least = (
-            -sign * np.inf if is_inexact(a.dtype) else (np.iinfo(a.dtype).min if sign > 0 else np.iinfo(a.dtype).max)
-        )
+        if a.dtype == bool:
+            least: Any = sign < 0
+        elif is_inexact(a.dtype):
+            least = -sign * np.inf
+        else:
+            least = np.iinfo(a.dtype).min if sign > 0 else np.iinfo(a.dtype).max
         return choose(reduction(_masked(a, where, least), axis=axis, keepdims=keepdims), initial)
 
     return extreme
@@ -143,7 +151,7 @@ def _all(a: Any, axis: Any = None, keepdims: bool = False, where: Any = True) ->
 
 
 def _cumulative(function: Callable[..., Any]) -> Callable[..., Any]:
-    return lambda a, axis=None, dtype=None: function(_cast(a, dtype), axis=axis)
+    return lambda a, axis=None, dtype=None: _narrowed(function(_cast(a, dtype), axis=axis), dtype)
 
 
 _max, _min = _extreme(np.max, np.maximum, 1), _extreme(np.min, np.minimum, -1)
@@ -178,7 +186,7 @@ def _with_initial(function: Callable[..., Any], x: Any, axis: Any, include_initi
 
 
 def _trace(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1, dtype: Any = None) -> Any:
-    return np.trace(_cast(a, dtype), offset, axis1, axis2)
+    return _narrowed(np.trace(_cast(a, dtype), offset, axis1, axis2), dtype)
 
 
 enter_options(np.trace, _trace)
