@@ -73,7 +73,7 @@ def reducing(ufunc: np.ufunc, handler: Callable[..., Any]) -> Callable[..., Any]
             initial = ufunc.identity if initial is MISSING else initial
             if initial is None:
                 raise ArgumentError(
-                    f"{name}: there may be no element along axis={axis} of shape {np.shape(array)}, and no initial=."
+                    f"{name}: there {'may be' if count else 'is'} no element along axis {axis}, and no initial=."
                 )
         if where is not True:
             where = np.broadcast_to(np.asarray(where) if isinstance(where, list | tuple) else where, np.shape(array))

@@ -394,7 +394,6 @@ class TestRefused:
             (lambda x: np.median(x, method="lower"), "method"),
             (lambda x: np.quantile(x, 0.5, weights=OTHER), "np.quantile with weights=... has no rule"),
             (lambda x: np.nanquantile(x, 0.5, method="lower"), "np.nanquantile with method='lower' has no rule"),
-            (lambda x: np.exp(x, dtype=np.float32), "np.exp with dtype has no rule"),
         ],
     )
     def test_unknown(self, call: Any, text: str) -> None:
