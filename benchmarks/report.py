@@ -12,12 +12,12 @@ from .libraries import LIBRARIES, version
 from .study import Table
 
 
-def header(core: int | None) -> str:
+def header(core: int | None, dtype: str = "float32") -> str:
     """One line about the machine of the measurements."""
     where = "one thread" if core is None else "one thread on one pinned core"
     return (
         f"{_processor()}, {where}; Python {platform.python_version()}, NumPy {np.__version__}{_vectors()}, {_blas()}; "
-        "float32, medians."
+        f"{dtype}, medians."
     )
 
 
