@@ -42,7 +42,7 @@ TEXTS: Mapping[str, str] = {
     "concat": "np.concatenate(({*},){axis=})",
     "stack": "np.stack(({*},){axis=})",
     "flip": "np.flip({x}{axis=})",
-    "cast": "{x}.astype({dtype})",
+    "cast": "np.asarray({x}).astype({dtype})",
     # products
     "dot": "np.dot({a}, {b})",
     "matmul": "np.matmul({a}, {b})",
@@ -70,7 +70,8 @@ def text_of(op: Primitive, operands: Sequence[str], kinds: Sequence[Any], static
     if template is not None and _OPERATOR.match(template) and not has_array(kinds):
         template = None  # Python's operators do not compute with two Python numbers as NumPy does
     if template is None:
-        return None if ufunc is None or static else f"{function_name(ufunc)}({', '.join(operands)})"
+        name = None if ufunc is None or static else function_name(ufunc)
+        return None if name is None else f"{name}({', '.join(operands)})"
     named = dict(zip(op.operand_names, operands, strict=False))
 
     def fill(place: re.Match[str]) -> str:

@@ -127,10 +127,13 @@ def try_on_stand_ins(op: Primitive, known: tuple[Any, ...], static: Static, oper
 def abstract_residuals(op: Primitive, inputs: Sequence[Any], static: Static) -> Any:
     """What an op keeps for its derivative, with a ShapeDtype for each array: the implementation is tried on stand-ins.
 
-    What is no array, such as a number of rows, depends on shapes only.
+    Integers are 0 there, which is a label and a position wherever there is one. What is no array, such as a number of
+    rows, depends on shapes only.
     """
+    stand_ins = [_stand_in(known_of(value)) for value in inputs]
+    whole = [x * 0 if isinstance(x, np.ndarray) and x.dtype.kind in "iu" else x for x in stand_ins]
     with np.errstate(all="ignore"):
-        _, residuals = op.evaluate([*map(_stand_in, map(known_of, inputs))], static)
+        _, residuals = op.evaluate(whole, static)
     return tree_map(lambda leaf: ShapeDtype.of(leaf) if isinstance(leaf, np.ndarray | np.generic) else leaf, residuals)
 
 

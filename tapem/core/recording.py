@@ -12,6 +12,7 @@ from typing import Any
 from tapem.core.abstract import abstract_evaluate, number_of
 from tapem.core.node import Handle, Node, Static, new_node
 from tapem.core.primitive import Primitive
+from tapem.core.structure import identity
 from tapem.types import NUMBERS
 
 
@@ -57,7 +58,7 @@ def recorded(
     if outcome is not None:
         output, residuals = outcome
     elif abstract:
-        number = None if requires_grad else number_of(op, inputs)
+        number = None if requires_grad and op is not identity else number_of(op, inputs)
         output, residuals = number or abstract_evaluate(op, inputs, static, operands), None
     else:
         output, residuals = op.evaluate(inputs, static, operands)

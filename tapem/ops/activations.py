@@ -250,7 +250,8 @@ def _gelu_slope(g: Any, y: Any, kept: Any, x: Any, approximate: str | bool) -> A
         slope = 1 - weight
         if not _in_place(g, slope, y, x):
             slope, bounded = slope * y, np.minimum(np.maximum(x, -10), 10)  # beyond these bounds the slope is 0
-            return g * (weight + 2 * _SLOPE * slope + (6 * _SLOPE * _CUBIC) * (slope * bounded * bounded))
+            cubic = slope * bounded * bounded * (6 * _SLOPE * _CUBIC)
+            return (slope * (2 * _SLOPE) + cubic + weight) * g
         slope *= y
         cubic = slope * x
         cubic *= x
