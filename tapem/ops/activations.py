@@ -22,8 +22,8 @@ InexactOut = Inexact[Tensor, "*shape"]
 
 
 @elementwise(lambda g, y, x: masked(g, y > 0))
-def relu(x: T) -> T:
-    """The positive part, max(x, 0): Num "*shape" -> Num "*shape".
+def relu(x: RealIn) -> RealIn:
+    """The positive part, max(x, 0): Real "*shape" -> Real "*shape".
 
     Kink: the derivative at 0 is 0.
 
@@ -73,8 +73,8 @@ def _number(value: Any, op: str, name: str) -> float:
 
 
 @elementwise(lambda g, y, x, negative_slope: np.where(x > 0, g, g * float(negative_slope)))
-def leaky_relu(x: T, negative_slope: float = 0.01) -> InexactOut:
-    """`x` where it is positive, else `negative_slope` times `x`: Num "*shape" -> Inexact "*shape".
+def leaky_relu(x: RealIn, negative_slope: float = 0.01) -> InexactOut:
+    """`x` where it is positive, else `negative_slope` times `x`: Real "*shape" -> Inexact "*shape".
 
     Kink: the derivative at 0 is `negative_slope`. Raises ArgumentError unless the slope is a finite number.
 
@@ -86,8 +86,8 @@ def leaky_relu(x: T, negative_slope: float = 0.01) -> InexactOut:
 
 
 @elementwise(lambda g, y, x, alpha: g * np.where(x > 0, 1, y + float(alpha)))
-def elu(x: T, alpha: float = 1.0) -> InexactOut:
-    """`x` where it is positive, else `alpha` * (exp(x) - 1): Num "*shape" -> Inexact "*shape".
+def elu(x: RealIn, alpha: float = 1.0) -> InexactOut:
+    """`x` where it is positive, else `alpha` * (exp(x) - 1): Real "*shape" -> Inexact "*shape".
 
     Kink: the derivative at 0 is `alpha`. Raises ArgumentError unless alpha is a finite number. Source: Clevert,
     Unterthiner and Hochreiter, "Fast and accurate deep network learning by exponential linear units", 2015.
@@ -103,8 +103,8 @@ def _by_sigmoid(g: Any, y: Any, s: Any, x: Any) -> Any:
 
 
 @primitive(rrule=(_by_sigmoid,), frule=(_by_sigmoid,), batch=batch_elementwise, residuals=True)
-def silu(x: T) -> InexactOut:
-    """x * sigmoid(x), also called swish: Num "*shape" -> Inexact "*shape".
+def silu(x: RealIn) -> InexactOut:
+    """x * sigmoid(x), also called swish: Real "*shape" -> Inexact "*shape".
 
     >>> silu(np.array([0.0, 1e4, -1e4]))
     array([    0., 10000.,    -0.])

@@ -13,11 +13,12 @@ from typing import Any
 import numpy as np
 from jaxtyping import Complex
 
+from tapem.errors import DTypeError
 from tapem.ops.declare import elementwise
 from tapem.tangents import Zero
 from tapem.types import Float, Num, Tensor
 
-__all__ = ["angle", "conj", "conjugated", "from_parts", "imag", "real"]
+__all__ = ["angle", "conj", "conjugated", "from_parts", "imag", "real", "require_real"]
 
 T = Num[Tensor, "*shape"]
 FloatOut = Float[Tensor, "*shape"]
@@ -32,6 +33,18 @@ def conjugated(x: Any) -> Any:
     True
     """
     return np.conjugate(x) if np.iscomplexobj(x) else x
+
+
+def require_real(x: Any, function: str, what: str) -> None:
+    """Raise DTypeError for complex `x` where a function of NumPy takes real numbers; `what` names it in the error.
+
+    >>> require_real(np.array([1j]), "np.digitize", "x")
+    Traceback (most recent call last):
+    tapem.errors.DTypeError: np.digitize: x is complex128, where NumPy takes real numbers; use its .real or np.abs.
+    """
+    if np.iscomplexobj(x):
+        dtype = x.dtype if hasattr(x, "dtype") else np.asarray(x).dtype
+        raise DTypeError(f"{function}: {what} is {dtype}, where NumPy takes real numbers; use its .real or np.abs.")
 
 
 @elementwise(lambda g, y, z: g)

@@ -1,7 +1,7 @@
 """Selection of one of several values, element by element: where, maximum, minimum, clamp.
 
 A value that is not chosen has a derivative of 0. The rules select instead of multiplying by a mask: an infinite
-cotangent times False would be NaN.
+cotangent times False would be NaN. NumPy orders complex numbers by their real parts, then by their imaginary ones.
 """
 
 from __future__ import annotations
@@ -12,14 +12,12 @@ import numpy as np
 
 from tapem.ops.declare import elementwise
 from tapem.tangents import DoesNotExist
-from tapem.types import Num, Real, Tensor
+from tapem.types import Num, Tensor
 
 __all__ = ["clamp", "fmax", "fmin", "maximum", "minimum", "where"]
 
 T = Num[Tensor, "*#shape"]
 Out = Num[Tensor, "*shape"]
-RealIn = Real[Tensor, "*#shape"]
-RealOut = Real[Tensor, "*shape"]
 
 # For each float dtype, the integer dtype with as many bits.
 _BITS = {"e": np.int16, "f": np.int32, "d": np.int64}
@@ -125,21 +123,24 @@ def fmin(a: T, b: T) -> Out:
     return np.fmin(a, b)
 
 
+# Python's comparisons, unlike NumPy's, refuse complex numbers.
+
+
 def _inside(x: Any, lo: Any, hi: Any) -> Any:
     """Whether `x` is strictly between the bounds that are given."""
     if lo is None:
-        return x == x if hi is None else x < hi
-    return x > lo if hi is None else np.logical_and(x > lo, x < hi)
+        return x == x if hi is None else np.less(x, hi)
+    return np.greater(x, lo) if hi is None else np.logical_and(np.greater(x, lo), np.less(x, hi))
 
 
 def _at_lo(x: Any, lo: Any, hi: Any) -> Any:
     """Whether the lower bound is the result; if lo >= hi, the upper bound is."""
-    return x <= lo if hi is None else np.logical_and(x <= lo, lo < hi)
+    return np.less_equal(x, lo) if hi is None else np.logical_and(np.less_equal(x, lo), np.less(lo, hi))
 
 
 def _at_hi(x: Any, lo: Any, hi: Any) -> Any:
     """Whether the upper bound is the result."""
-    return x >= hi if lo is None else np.logical_or(x >= hi, lo >= hi)
+    return np.greater_equal(x, hi) if lo is None else np.logical_or(np.greater_equal(x, hi), np.greater_equal(lo, hi))
 
 
 @elementwise(
@@ -147,8 +148,8 @@ def _at_hi(x: Any, lo: Any, hi: Any) -> Any:
     lambda g, y, x, lo, hi: masked(g, _at_lo(x, lo, hi)),
     lambda g, y, x, lo, hi: masked(g, _at_hi(x, lo, hi)),
 )
-def clamp(x: RealIn, lo: RealIn | None = None, hi: RealIn | None = None) -> RealOut:
-    """`x`, but no less than `lo` and no more than `hi`: Real "*#shape" (each) -> Real "*shape".
+def clamp(x: T, lo: T | None = None, hi: T | None = None) -> Out:
+    """`x`, but no less than `lo` and no more than `hi`: Num "*#shape" (each) -> Num "*shape".
 
     A bound that is None is absent. If lo > hi the result is `hi`, as in NumPy.
 

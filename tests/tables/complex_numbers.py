@@ -25,8 +25,8 @@ from tests.tables import Row, decompositions
 
 REAL = frozenset(
     """
-    arctan2 cbrt ceil clamp copysign deg2rad erf even_power exponent fabs floor floor_divide fmod fraction gelu
-    heaviside hypot i0_derivative ldexp nextafter spacing
+    arctan2 cbrt ceil copysign deg2rad elu erf even_power exponent fabs floor floor_divide fmod fraction gelu
+    heaviside hypot i0_derivative ldexp leaky_relu nextafter relu silu spacing
     log_softmax logaddexp logaddexp2 logsumexp odd_power rad2deg remainder safe_log sign signbit softmax softmax_or_zero
     softplus trunc
     fft_rfft fft_rfft2 fft_rfftn fft_ihfft

@@ -14,6 +14,7 @@ import numpy as np
 from tapem.core import ShapeDtype, detach, enter_whole, tree_map
 from tapem.errors import ConcretizationError
 from tapem.ops.axes import axes_of
+from tapem.ops.complex_numbers import require_real
 from tapem.ops.numpy.functions import equals, values_of
 
 
@@ -50,8 +51,21 @@ for _function in (
 equals(np.tril_indices_from)(lambda arr, k=0: np.tril_indices(np.shape(arr)[-2], k, np.shape(arr)[-1]))
 equals(np.triu_indices_from)(lambda arr, k=0: np.triu_indices(np.shape(arr)[-2], k, np.shape(arr)[-1]))
 equals(np.diag_indices_from)(lambda arr: np.diag_indices(np.shape(arr)[0], np.ndim(arr)))
-equals(np.isposinf)(lambda x: x == np.inf)
-equals(np.isneginf)(lambda x: x == -np.inf)
+
+
+@equals(np.isposinf)
+def isposinf(x: Any) -> Any:
+    """Where `x` is positive infinity."""
+    require_real(x, "np.isposinf", "x")
+    return x == np.inf
+
+
+@equals(np.isneginf)
+def isneginf(x: Any) -> Any:
+    """Where `x` is negative infinity."""
+    require_real(x, "np.isneginf", "x")
+    return x == -np.inf
+
 
 # -- places in an order ------------------------------------------------------------------------------------------------
 
@@ -70,6 +84,7 @@ def searchsorted(a: Any, v: Any, side: str = "left", sorter: Any = None) -> Any:
 def digitize(x: Any, bins: Any, right: bool = False) -> Any:
     """The number of the bin of each element; the edges of the bins rise or fall."""
     bins = np.asarray(bins) if isinstance(bins, list | tuple) else bins
+    require_real(x, "np.digitize", "x")
     if known(x) and known(bins):
         return np.digitize(detach(x), detach(bins), right)
     above = np.less if right else np.less_equal

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from tapem.errors import ArgumentError, DTypeError
-from tapem.ops.complex_numbers import conjugated
+from tapem.errors import ArgumentError
+from tapem.ops.complex_numbers import conjugated, require_real
 from tapem.ops.indexing import scatter_add
 from tapem.ops.numpy.functions import equals, values_of
 
@@ -24,8 +24,7 @@ def bincount(x: Any, /, weights: Any = None, minlength: int = 0) -> Any:
     if weights is None:
         return np.bincount(numbers, minlength=minlength)
     counts = np.bincount(numbers, minlength=minlength)  # raises if they are no counting numbers
-    if weights.dtype.kind == "c":
-        raise DTypeError(f"np.bincount: the weights are {weights.dtype}, where NumPy takes real ones.")
+    require_real(weights, "np.bincount", "weights")
     return _weighed(np.asarray(numbers), weights, len(counts))
 
 
@@ -38,11 +37,11 @@ def _weighed(places: Any, weights: Any, count: int) -> Any:
 @equals(np.histogram_bin_edges)
 def histogram_bin_edges(a: Any, bins: Any = 10, range: Any = None, weights: Any = None) -> Any:
     """The edges of the bins: those given, or evenly spaced ones, which move with the least and greatest element."""
+    require_real(a, "np.histogram", "the array of elements")
+    require_real(bins, "np.histogram", "the array of edges")
     if np.ndim(bins) == 1:
         return np.asarray(bins) if isinstance(bins, list | tuple) else bins
     plain = np.asarray(values_of(a, "np.histogram"))
-    if plain.dtype.kind == "c":
-        raise DTypeError(f"np.histogram: the elements are {plain.dtype}, but bins are intervals of real numbers.")
     # Only a rule, given by name, looks at the weights, and NumPy refuses them there.
     found = np.histogram_bin_edges(plain, bins, range, weights if isinstance(bins, str) else None)
     if range is not None or not plain.size:
@@ -77,6 +76,7 @@ def histogramdd(sample: Any, bins: Any = 10, range: Any = None, density: Any = N
     """How many points, the rows of a sample, are in each box, or the sum of their weights; and the edges."""
     columns = list(np.atleast_2d(sample.T)) if hasattr(sample, "shape") else list(sample)
     columns = [np.asarray(column) if isinstance(column, list | tuple) else column for column in columns]
+    require_real(0.0 if weights is None else weights, "np.histogramdd", "weights")
     each = bins if hasattr(bins, "__len__") else [bins] * len(columns)
     spans = [None] * len(columns) if range is None else range
     if len(each) != len(columns) or len(spans) != len(columns):

@@ -11,6 +11,7 @@ from tapem.errors import ArgumentError, ShapeError
 from tapem.ops import convolving, indexing
 from tapem.ops.axes import axes_of
 from tapem.ops.bessel import i0_derivative
+from tapem.ops.complex_numbers import require_real
 from tapem.ops.numpy.functions import MISSING, equals
 
 # -- differences and sums ------------------------------------------------------------------------------------------
@@ -110,6 +111,8 @@ def trapezoid(y: Any, x: Any = None, dx: Any = 1.0, axis: int = -1) -> Any:
 def interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None, period: Any = None) -> Any:
     """Linear interpolation between the points (`xp`, `fp`), whose `xp` increase; constant outside, or periodic."""
     xp, fp = (np.asarray(points) if isinstance(points, list | tuple) else points for points in (xp, fp))
+    for what, given in {"x": x, "xp": xp}.items():
+        require_real(given, "np.interp", what)
     if period is not None:
         x, xp, left, right = np.remainder(x, period), np.remainder(xp, period), None, None
         order = np.argsort(xp)

@@ -16,6 +16,7 @@ from tapem.core import detach
 from tapem.errors import ArgumentError, NoRuleError
 from tapem.ops import indexing
 from tapem.ops.axes import axes_of, normal_axes
+from tapem.ops.complex_numbers import require_real
 from tapem.ops.numpy.functions import equals, values_of
 
 
@@ -94,6 +95,7 @@ def _place(function: str, q: Any, count: Any, method: str) -> Any:
 
 def _quantile(function: str, a: Any, q: Any, given: Any, axis: Any, method: str, keepdims: bool) -> Any:
     """The quantiles q; in the dtype of `a` if `given`, the user's q, is a Python number."""
+    require_real(a, function, "a")
     ordered = _in_order(function, a, axis)
     count, rank = np.shape(ordered)[-1], np.ndim(q)
     if not count:
@@ -131,6 +133,7 @@ def _mixed(below: Any, above: Any, share: Any) -> Any:
 def nanquantile(a: Any, q: Any, axis: Any = None, *, method: str = "linear", keepdims: bool = False) -> Any:
     """Quantiles of the elements that are not NaN; NaN where all are. Its methods are those that interpolate."""
     q = np.asarray(q) if isinstance(q, list | tuple) else q
+    require_real(a, "np.nanquantile", "a")
     _require_share(q, "np.nanquantile", 1)
     return _nanquantile("np.nanquantile", a, q, axis, method, keepdims)
 
@@ -139,6 +142,7 @@ def nanquantile(a: Any, q: Any, axis: Any = None, *, method: str = "linear", kee
 def nanpercentile(a: Any, q: Any, axis: Any = None, *, method: str = "linear", keepdims: bool = False) -> Any:
     """Quantiles of the elements that are not NaN, with q in percent."""
     q = np.asarray(q) if isinstance(q, list | tuple) else q
+    require_real(a, "np.nanpercentile", "a")
     _require_share(q, "np.nanpercentile", 100)
     return _nanquantile("np.nanpercentile", a, np.true_divide(q, 100), axis, method, keepdims)
 
@@ -156,7 +160,8 @@ def _nanquantile(function: str, a: Any, q: Any, axis: Any, method: str, keepdims
     rank = np.ndim(q)
     # Every line has a number of elements of its own; NaN is behind them.
     number = np.sum(np.logical_not(np.isnan(ordered)), axis=-1)
-    counts = np.reshape(np.maximum(number, 1).astype(a.dtype), (*np.shape(number), *(1,) * rank))
+    dtype = np.finfo(a.dtype).dtype if np.iscomplexobj(a) else a.dtype
+    counts = np.reshape(np.maximum(number, 1).astype(dtype), (*np.shape(number), *(1,) * rank))
     place = _place(function, q, counts, method)
     low = np.floor(place)
     share = place - low
