@@ -1,4 +1,4 @@
-"""``python -m benchmarks.gradbench``: check, time, and print tapem and jax.jit side by side."""
+"""``python -m benchmarks.gradbench``: check, time, and print tapem, compiled tapem and jax.jit side by side."""
 
 import argparse
 import math
@@ -15,6 +15,7 @@ from .inputs import MODES, NAMES, SIZES
 
 COLUMNS = {
     "tapem": "benchmarks.gradbench",
+    "tapem compiled": "benchmarks.gradbench.compiled",
     "jax.jit": "benchmarks.gradbench.jax_jit",
 }
 FULL = Effort(starts=1, rounds=3, seconds=0.3)

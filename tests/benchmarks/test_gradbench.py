@@ -3,12 +3,14 @@
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 import pytest
 
 from benchmarks import gradbench
+from benchmarks.gradbench import compiled
 from benchmarks.gradbench.check import result_of
 from benchmarks.gradbench.inputs import NAMES, SIZES
 from benchmarks.gradbench.judge import Case, WrongResultError, cases, digest, error_of, kept
@@ -23,9 +25,10 @@ def label(case: Case) -> str:
 
 
 @pytest.mark.parametrize("case", TINY, ids=label)
-def test_tiny(case: Case):
+@pytest.mark.parametrize("module", [gradbench, compiled], ids=["eager", "compiled"])
+def test_tiny(module: ModuleType, case: Case):
     before = {name: np.copy(value) for name, value in case.inputs.items()}
-    assert error_of(case, result_of(gradbench, case)) <= 1e-12
+    assert error_of(case, result_of(module, case)) <= 1e-12
     assert all(np.array_equal(before[name], value) for name, value in case.inputs.items()), "it changed its inputs"
 
 
