@@ -129,7 +129,7 @@ class Compiled:
         if found is None:
             return None
         program = self.engine.improved(found.program, self.fast)
-        entry = Entry(found, program, self.engine.build(program))
+        entry = Entry(found, program, self.engine.build(program, self.fast))
         with self._lock:
             self._entries[tuple(key)] = entry
             self._written += 1

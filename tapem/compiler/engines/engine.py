@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Protocol
 
-from tapem.compiler.passes import common
+from tapem.compiler.passes import common, expand, simplify
 from tapem.core import Primitive
 from tapem.transforms import Program
 
@@ -29,7 +29,7 @@ class Engine(ABC):
 
     name: ClassVar[str]
     exact: ClassVar[Sequence[Callable[[Program], Program]]] = (common,)
-    quick: ClassVar[Sequence[Callable[[Program], Program]]] = (common,)
+    quick: ClassVar[Sequence[Callable[[Program], Program]]] = (common, expand, simplify, common)
 
     def improved(self, program: Program, fast: bool) -> Program:
         """The program after the passes; without `fast`, only those that do not change a bit of the values."""
@@ -38,8 +38,8 @@ class Engine(ABC):
         return program
 
     @abstractmethod
-    def build(self, program: Program) -> Runner:
-        """The program as something that runs."""
+    def build(self, program: Program, fast: bool) -> Runner:
+        """The program as something that runs; without `fast`, to the bit as the ops say."""
 
 
 __all__ = ["Engine", "Runner"]

@@ -12,8 +12,10 @@ import numpy as np
 
 from tapem.compiler.emit import Emitter, Line
 from tapem.compiler.engines.engine import Engine
+from tapem.compiler.passes import Plan, plan
 from tapem.compiler.sharing import copied_outputs
-from tapem.core import Primitive, quietly
+from tapem.compiler.texts import function_name
+from tapem.core import Node, Primitive, quietly
 from tapem.errors import TapeError
 from tapem.transforms import Program
 
@@ -23,17 +25,24 @@ _counter = itertools.count()
 class NumpyRunner:
     """A program as a Python function: from the values of the inputs to those of the outputs."""
 
-    def __init__(self, program: Program) -> None:
+    def __init__(self, program: Program, plan: Plan) -> None:
         """Write the program and compile its text."""
         self.program = program
-        emitter = Emitter(program, [f"x{number}" for number in range(len(program.inputs))], ["run"])
-        outputs = emitter.emit()
+        self.plan = plan
+        names = [f"buffer_{number}" for number in range(len(plan.buffers))]
+        emitter = Emitter(program, [f"x{number}" for number in range(len(program.inputs))], ["run", *names])
+
+        def into_buffer(emitter: Emitter, node: Node) -> str | None:
+            place = plan.places.get(node.id)
+            return None if place is None else written_into(emitter, node, names[place])
+
+        outputs = emitter.emit(into_buffer)
         fresh = [
             f"{name}.copy()" if copied else name for name, copied in zip(outputs, copied_outputs(program), strict=True)
         ]
         self.lines: Sequence[Line] = emitter.lines
         self.fallbacks = emitter.fallbacks
-        head = f"def run({', '.join(emitter.names[id] for id in program.inputs)}):"
+        head = f"def run({', '.join([*names, *(emitter.names[id] for id in program.inputs)])}):"
         tail = f"    return ({', '.join(fresh)}{',' * (len(fresh) == 1)})"
         text = "\n".join([head, *(f"    {line.text}" for line in self.lines), tail])
         text, environment = without_lookups(text, emitter.environment)
@@ -42,11 +51,16 @@ class NumpyRunner:
         code: CodeType = compile(text, self.file, "exec")
         exec(code, environment)
         self.run: Callable[..., tuple[Any, ...]] = environment["run"]
+        self.free: list[list[Any]] = []
 
     def __call__(self, *inputs: Any) -> tuple[Any, ...]:
         """The values of the outputs. Raises the error of the op that failed."""
         try:
-            return quietly(self.run, *inputs)
+            buffers = self.free.pop()  # a set of buffers belongs to one call at a time
+        except IndexError:
+            buffers = [np.empty(kind.shape, kind.dtype) for kind in self.plan.buffers]
+        try:
+            return quietly(self.run, *buffers, *inputs)
         except TapeError:
             raise
         except Exception as error:
@@ -54,6 +68,8 @@ class NumpyRunner:
             if failed is None:
                 raise
             raise failed from error
+        finally:
+            self.free.append(buffers)
 
     def failed(self, error: Exception) -> TapeError | None:
         """The error as the op says it, whose line was running."""
@@ -66,6 +82,21 @@ class NumpyRunner:
         if node is None or not isinstance(node.op, Primitive) or not isinstance(error, node.op.refusals):
             return None
         return node.op.refusal(node.inputs, node.static, [], error)
+
+
+def written_into(emitter: Emitter, node: Node, buffer: str) -> str:
+    """Write the line of a ufunc or a product whose result goes into a buffer."""
+    op: Any = node.op
+    operands = emitter.operands(node)
+    if op.name == "relu":
+        function, operands = "np.maximum", [*operands, "0"]
+    elif isinstance(op.implementation, np.ufunc):
+        function = function_name(op.implementation) or emitter.bind(op.implementation, op.name)
+    else:
+        function = f"np.{op.name}"
+    # By position it is faster; np.maximum and np.minimum take it by name only, and np.dot either way.
+    out = f"out={buffer}" if function in ("np.maximum", "np.minimum", "np.matmul") else buffer
+    return emitter.assign(node, f"{function}({', '.join([*operands, out])})")
 
 
 def without_lookups(text: str, environment: dict[str, Any]) -> tuple[str, dict[str, Any]]:
@@ -89,9 +120,9 @@ class NumpyEngine(Engine):
 
     name = "numpy"
 
-    def build(self, program: Program) -> NumpyRunner:
-        """The program as a Python function."""
-        return NumpyRunner(program)
+    def build(self, program: Program, fast: bool) -> NumpyRunner:
+        """The program as a Python function; if it is fast, with buffers."""
+        return NumpyRunner(program, plan(program) if fast else Plan((), {}))
 
 
 __all__ = ["NumpyEngine"]

@@ -1,0 +1,86 @@
+"""The buffer plan: which values are written into arrays that a later value may use again.
+
+A call of a program has one set of buffers. A value lives from its node to the last node that may read its memory; then
+its buffer is free. An elementwise op writes into the buffer of an operand that nobody reads afterwards. Results never
+lie in buffers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from tapem.compiler.sharing import sources
+from tapem.core import LEAF, Node, ShapeDtype
+from tapem.transforms import Program
+
+
+class Plan(NamedTuple):
+    """The buffers, and for each node that is written into one its number."""
+
+    buffers: tuple[ShapeDtype, ...]
+    places: Mapping[int, int]
+
+
+_PRODUCTS = ("dot", "matmul")
+
+
+def plan(program: Program) -> Plan:
+    """Give buffers to the values that NumPy can write into a given array.
+
+    Source: linear-scan register allocation (Poletto and Sarkar 1999), with arrays of equal shape and dtype for registers.
+    """
+    origin = sources(program)
+    kept = frozenset[int]().union(*(origin[id] for id in program.outputs))
+    last: dict[int, int] = {}
+    for node in program.nodes:
+        for parent in node.parents:
+            if parent is not None:
+                last.update(dict.fromkeys(origin[parent], node.id))
+    buffers: list[ShapeDtype] = []
+    places: dict[int, int] = {}
+    free: dict[ShapeDtype, list[int]] = {}
+    ends: dict[int, list[int]] = {}
+    for id, end in last.items():
+        ends.setdefault(end, []).append(id)
+    for node in program.nodes:
+        dying = [id for id in ends.get(node.id, ()) if id in places]
+        if node.id not in kept and can_be_written(node):
+            kind = node.output
+            own = [id for id in dying if is_ufunc(node) and id in node.parents and program.nodes[id].output == kind]
+            if own:
+                dying.remove(own[0])
+                places[node.id] = places[own[0]]
+            elif free.get(kind):
+                places[node.id] = free[kind].pop()
+            else:
+                places[node.id] = len(buffers)
+                buffers.append(kind)
+        for id in dying:
+            free.setdefault(program.nodes[id].output, []).append(places[id])
+    return Plan(tuple(buffers), places)
+
+
+def is_ufunc(node: Node) -> bool:
+    """Whether the op of a node is one NumPy ufunc, or relu, which is one with a number."""
+    return isinstance(getattr(node.op, "implementation", None), np.ufunc) or node.op.name == "relu"
+
+
+def can_be_written(node: Node) -> bool:
+    """Whether NumPy can write the value of a node into a given array."""
+    if node.op is LEAF or type(node.output) is not ShapeDtype or not node.shape:
+        return False
+    if is_ufunc(node):
+        return not node.static
+    return node.op.name in _PRODUCTS and all(is_matrix(x, node) for x in node.inputs)
+
+
+def is_matrix(operand: Any, node: Node) -> bool:
+    """Whether an operand is a matrix or a vector of the dtype of the result, so that its product is BLAS's."""
+    kind = ShapeDtype.of(operand)
+    return kind.ndim in (1, 2) and kind.dtype == node.dtype and kind.dtype.kind in "fc"
+
+
+__all__ = ["Plan", "plan"]
