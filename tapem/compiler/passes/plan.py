@@ -30,7 +30,7 @@ _PRODUCTS = ("dot", "matmul")
 def plan(program: Program) -> Plan:
     """Give buffers to the values that NumPy can write into a given array.
 
-    Source: linear-scan register allocation (Poletto and Sarkar 1999), with arrays of equal shape and dtype for registers.
+    Source: linear-scan register allocation (Poletto and Sarkar 1999); arrays of equal shape and dtype are registers.
     """
     origin = sources(program)
     kept = frozenset[int]().union(*(origin[id] for id in program.outputs))
