@@ -199,6 +199,10 @@ class Adapted:
                 raise TypeError(f"{name_of(self.function)} has no argument {name!r}")
             elif name not in theirs or not _is_default(value, theirs[name].default):
                 rest = OPTIONS.get(self.function, self)
+                if name == "out":
+                    raise MutationError(
+                        f"{name_of(self.function)}(..., out=...) would write into an array; use its result."
+                    )
                 if rest is not self:
                     return rest(*arguments, **options)
                 raise NoRuleError(f"{name_of(self.function)} with {name}=... has no rule in tapem; call it without.")

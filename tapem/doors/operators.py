@@ -160,18 +160,18 @@ class Operators(Generic[R]):
         """All elements along one axis."""
         return OPS[np.ravel](self)
 
-    def sum(self, axis: Any = None, keepdims: bool = False) -> R:
+    def sum(self, axis: Any = None, *, keepdims: bool = False) -> R:
         """The sum over one, several or all axes."""
         return OPS[np.sum](self, axis=axis, keepdims=keepdims)
 
-    def mean(self, axis: Any = None, keepdims: bool = False) -> R:
+    def mean(self, axis: Any = None, *, keepdims: bool = False) -> R:
         """The mean over one, several or all axes."""
         return OPS[np.mean](self, axis=axis, keepdims=keepdims)
 
-    def max(self, axis: Any = None, keepdims: bool = False) -> R:
+    def max(self, axis: Any = None, *, keepdims: bool = False) -> R:
         """The greatest element over one, several or all axes."""
         return OPS[np.max](self, axis=axis, keepdims=keepdims)
 
-    def min(self, axis: Any = None, keepdims: bool = False) -> R:
+    def min(self, axis: Any = None, *, keepdims: bool = False) -> R:
         """The least element over one, several or all axes."""
         return OPS[np.min](self, axis=axis, keepdims=keepdims)

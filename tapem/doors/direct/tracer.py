@@ -7,7 +7,6 @@ has no hook, a tracer must raise, since the gradient would be lost silently.
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import ModuleType
 from typing import Any, ClassVar, NoReturn
@@ -16,7 +15,6 @@ import numpy as np
 
 from tapem.core import (
     ARRAY_API,
-    ATTRIBUTES,
     CONTEXT,
     FUNCTIONS,
     METHODS,
@@ -38,15 +36,15 @@ from tapem.core import (
     ufunc_handler,
     unstack,
 )
+from tapem.doors.direct.methods import ArrayMethods
 from tapem.doors.direct.recorder import Recorder, current_recorder
 from tapem.doors.direct.rewriting import rewritten_call
-from tapem.doors.operators import Operators
 from tapem.errors import ArgumentError, ConcretizationError, EscapedTracerError, MutationError, NoRuleError
 from tapem.tangents import Tangent
 from tapem.types import NUMBERS, is_inexact, own, refuse_meeting, type_text, user_assigns_item, users_line
 
 
-class Tracer(Handle, Operators["Tracer"]):
+class Tracer(Handle, ArrayMethods["Tracer"]):
     """A node on a recorder, which plain code uses like an array.
 
     >>> import numpy as np, tapem as tm
@@ -60,11 +58,6 @@ class Tracer(Handle, Operators["Tracer"]):
         """Stand for a node of a recorder."""
         self.recorder = recorder
         self.node = node
-
-    @property
-    def nbytes(self) -> int:
-        """The size of the value in bytes."""
-        return self.size * self.dtype.itemsize
 
     def __len__(self) -> int:
         shape = self.node.shape
@@ -250,79 +243,11 @@ class Tracer(Handle, Operators["Tracer"]):
             )
         return ARRAY_API[api_version]
 
-    @property
-    def device(self) -> str:
-        """Where the value lies: "cpu", as for NumPy's arrays."""
-        return "cpu"
-
-    def to_device(self, device: str, /, *, stream: object = None) -> Tracer:
-        """The tracer itself; ArgumentError for a device other than "cpu"."""
-        if device != "cpu" or stream is not None:
-            raise ArgumentError(f'x.to_device({device!r}): tapem computes on the "cpu" only, without streams.')
-        return self
-
-    @property
-    def real(self) -> Tracer:
-        """The real part; of real values the tracer itself."""
-        return FUNCTIONS[np.real](self)
-
-    @property
-    def imag(self) -> Any:
-        """The imaginary part; zeros of real values."""
-        return FUNCTIONS[np.imag](self)
-
-    @property
-    def mT(self) -> Tracer:
-        """The last two axes exchanged."""
-        return FUNCTIONS[np.matrix_transpose](self)
-
-    @property
-    def flat(self) -> Tracer:
-        """The elements in one line, to be iterated over and indexed."""
-        return FUNCTIONS[np.ravel](self)
-
-    def astype(self, dtype: Any, copy: bool = True) -> Tracer:
-        """The same values in another dtype."""
-        return FUNCTIONS[np.astype](self, dtype)
-
-    def copy(self) -> Tracer:
-        """The same value; under no_grad it is detached, as all results there."""
-        return FUNCTIONS[np.copy](self)
-
-    def compress(self, condition: Any, axis: int | None = None) -> Any:
-        """The elements, or slices along an axis, at which the condition holds."""
-        return FUNCTIONS[np.compress](condition, self, axis)
-
-    def __getattr__(self, name: str) -> Any:
-        # The less common array methods are NumPy's functions of the same name.
-        if name in _IN_PLACE:
-            raise MutationError(f"x.{name}(...) would change a tracer in place. {_IN_PLACE[name]}")
-        known = hasattr(np.ndarray, name) and not name.startswith("_")
-        named: Any = getattr(np, name, None) if known else None
-        function = FUNCTIONS.get(named) or UFUNCS.get(named)
-        if function is None:
-            hint = ": it has no rule in tapem; call it on tm.detach(x)" if known else ""
-            if name in ATTRIBUTES:
-                hint = f". {ATTRIBUTES[name]}"
-            raise AttributeError(f"a tracer has no attribute {name!r}{hint}")
-        return functools.partial(function, self)
-
 
 _new = object.__new__
 
 # What NumPy's functions are given nearly always, and need not be asked whether it is foreign.
 _OWN = frozenset({Tracer, np.ndarray, *NUMBERS, str, type(None)})
-
-_IN_PLACE: Mapping[str, str] = {
-    "sort": "Write y = np.sort(x).",
-    "partition": "Write y = np.sort(x).",
-    "resize": "Write y = np.reshape(x, shape), or np.pad.",
-    "fill": "Write y = np.full_like(x, value).",
-    "put": "Write y = tm.scatter_set(x, indices, values, axis).",
-    "itemset": "Write y = tm.scatter_set(x, indices, values, axis).",
-    "setfield": "Build a new value.",
-    "setflags": "A tracer's value can never be written to.",
-}
 
 
 def no_rule(name: str, tracer: Tracer) -> NoRuleError:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from tapem.core import ShapeDtype, enter_options
+from tapem.core import ShapeDtype, called_with, enter_options
 from tapem.errors import ArgumentError
 from tapem.ops import casting
 from tapem.ops.axes import axes_of
@@ -110,7 +110,7 @@ def _var(
     deviations = _masked(a - mean, where, 0)
     squares = np.real(deviations * conjugated(deviations))
     freedom = np.maximum(_number(a, axis, keepdims, where) - ddof, 0)
-    return np.sum(squares, axis=axis, keepdims=keepdims) / freedom
+    return _narrowed(np.sum(squares, axis=axis, keepdims=keepdims) / freedom, dtype)
 
 
 def _degrees(ddof: Any, correction: Any) -> Any:
@@ -162,6 +162,34 @@ for _function, _handler in {
     np.cumsum: _cumulative(np.cumsum), np.cumprod: _cumulative(np.cumprod),
 }.items():  # fmt: skip
     enter_options(_function, _handler)
+
+
+def _clip(
+    a: Any,
+    a_min: Any = None,
+    a_max: Any = None,
+    *,
+    min: Any = None,
+    max: Any = None,
+    dtype: Any = None,
+    casting: Any = "same_kind",
+    where: Any = True,
+) -> Any:
+    """np.clip with the options of the ufunc that NumPy calls: of three operands, or of two where a bound is missing."""
+    bounds = [min if a_min is None or a_min is MISSING else a_min, max if a_max is None or a_max is MISSING else a_max]
+    ufunc: Any = np._core.umath.clip  # type: ignore[attr-defined]
+    given = [bound for bound in bounds if bound is not None]
+    if len(given) < 2:
+        ufunc = np.positive if not given else np.minimum if bounds[0] is None else np.maximum
+
+    def clamp(a: Any, *cast: Any) -> Any:
+        rest = iter(cast)
+        return np.clip(a, *(None if bound is None else next(rest) for bound in bounds))
+
+    return called_with(ufunc, "np.clip", clamp, [a, *given], {"dtype": dtype, "casting": casting, "where": where})
+
+
+enter_options(np.clip, _clip)
 
 
 @equals(*present("cumulative_sum"))
