@@ -235,6 +235,7 @@ MORE: dict[Any, list[Case]] = {
         ]
         for f in (np.logspace, np.geomspace)
     },
+    np.sort_complex: [(lambda x: np.abs(np.sort_complex(x) + 1j), X), (lambda x: np.sort_complex(x * 1j).imag, V)],
     np.unwrap: [
         (lambda x: np.unwrap(20 * x), X),
         (lambda x: np.unwrap(20 * x, axis=0, period=3.0, discont=2.0), X),

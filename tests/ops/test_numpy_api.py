@@ -356,6 +356,21 @@ def test_methods_of_ufuncs(f: Any, x: Any) -> None:
 OTHERS = ("outer", "at", "reduce", "accumulate", "reduceat")
 
 
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64, np.complex64, np.complex128])
+def test_lines_between_values_are_as_precise_as_numpys(dtype: Any) -> None:
+    """A third of the way is not a number of few bits, and only linspace keeps few bits."""
+    end = np.array([1.5, 3.0], dtype)
+    calls: list[Any] = [
+        *(lambda x, f=f: f(1, x, 4) for f in (np.linspace, np.logspace, np.geomspace)),
+        lambda x: np.logspace(1, 2, 4, base=x),
+        lambda x: np.logspace(1, 2, 4, base=x[0]),
+    ]
+    for call in calls:
+        expected, found = call(end), tm.vjp(call, end)[0]
+        assert found.dtype == expected.dtype
+        np.testing.assert_allclose(found, expected, rtol=40 * np.finfo(expected.dtype).eps)
+
+
 def test_every_known_function_is_tried() -> None:
     known = set(FUNCTIONS) - set(IN_PLACE)
     assert {name_of(f) for f in known - set(CASES)} == set()
@@ -367,7 +382,7 @@ def test_every_known_function_is_tried() -> None:
 # files, strings, or too seldom used. Moving a function from here to CASES is progress; the reverse is not.
 UNKNOWN = """
 busday_count busday_offset datetime_as_string frombuffer fromfile fromiter fromstring
-is_busday real_if_close require roots save savetxt savez savez_compressed sort_complex
+is_busday real_if_close require roots save savetxt savez savez_compressed
 linalg.eig linalg.eigvals linalg.pinv
 """
 # Functions that read text, bytes and files, and look at an argument like= only: no array of ours gets there.

@@ -140,11 +140,11 @@ def convolve(a: Any, v: Any, mode: convolving.Mode = "full") -> Any:
 # -- ranges ------------------------------------------------------------------------------------------------------------
 
 
-def _steps(start: Any, stop: Any, num: int, endpoint: bool) -> Any:
-    """The shares of the way from start to stop, along a new first axis."""
+def _steps(start: Any, stop: Any, num: int, endpoint: bool, base: Any = 1.0) -> Any:
+    """The shares of the way from start to stop, along a new first axis in front of those of all three."""
     steps = np.arange(num) / builtins.max(num - 1 if endpoint else num, 1)
-    rank = len(np.broadcast_shapes(np.shape(start), np.shape(stop)))
-    return np.reshape(steps.astype(np.result_type(start, stop, np.float16)), (num, *(1,) * rank))
+    rank = len(np.broadcast_shapes(np.shape(start), np.shape(stop), np.shape(base)))
+    return np.reshape(steps.astype(np.result_type(start, stop, float(num))), (num, *(1,) * rank))
 
 
 def _finished(along: Any, dtype: Any, axis: int) -> Any:
@@ -175,13 +175,15 @@ def logspace(
     start: Any, stop: Any, num: int = 50, endpoint: bool = True, base: Any = 10.0, dtype: Any = None, axis: int = 0
 ) -> Any:
     """The powers of `base` whose exponents are evenly spaced."""
-    share = _steps(start, stop, num, endpoint)
+    share = _steps(start, stop, num, endpoint, base)
     return _finished(np.power(base, start * (1.0 - share) + stop * share), dtype, axis)
 
 
 @equals(np.geomspace)
 def geomspace(start: Any, stop: Any, num: int = 50, endpoint: bool = True, dtype: Any = None, axis: int = 0) -> Any:
     """`num` values from `start` to `stop`, each the same multiple of the one before; both have one sign."""
+    # NumPy never computes it in less than double precision.
+    start, stop = (x * np.ones((), np.result_type(start, stop, float(num), np.zeros((), dtype))) for x in (start, stop))
     return _finished(start * np.power(stop / start, _steps(start, stop, num, endpoint)), dtype, axis)
 
 

@@ -175,6 +175,13 @@ def _nanquantile(function: str, a: Any, q: Any, axis: Any, method: str, keepdims
     return _kept(np.moveaxis(found, range(-rank, 0), range(rank)), a, axis, keepdims, np.shape(q))
 
 
+@equals(np.sort_complex)
+def sort_complex(a: Any) -> Any:
+    """The elements as complex numbers, in ascending order along the last axis."""
+    kinds = {"b": np.complex64, "h": np.complex64, "B": np.complex64, "H": np.complex64, "g": np.clongdouble}
+    return np.sort(a if np.iscomplexobj(a) else a.astype(kinds.get(a.dtype.char, np.complex128)))
+
+
 @equals(np.ptp)
 def ptp(a: Any, axis: Any = None, keepdims: bool = False) -> Any:
     """The greatest element minus the least."""
