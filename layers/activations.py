@@ -10,7 +10,7 @@ import numpy as np
 
 import tapem as tm
 from layers.module import Layer
-from layers.ops.arguments import is_integer
+from layers.ops.arguments import check_real, is_integer
 from layers.shapes import Pattern
 from tapem import ArgumentError
 
@@ -36,6 +36,7 @@ class Activation(Layer):
 
     def forward(self, params: Any, x: Any, *, key: Any = None, train: bool = False) -> Any:
         """The op."""
+        check_real(repr(self), x=x)
         return type(self).op(x, **{field.name: getattr(self, field.name) for field in fields(self)})
 
 

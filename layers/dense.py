@@ -12,7 +12,7 @@ import numpy.typing as npt
 import tapem as tm
 from layers.initializers import Initializer, bias_initializer, glorot_uniform
 from layers.module import Array, Layer
-from layers.ops.arguments import check_count
+from layers.ops.arguments import check_count, check_real
 from layers.ops.linear import linear, times
 from layers.shapes import Pattern, check_pattern, shown, split_pattern, with_last
 from tapem import ShapeError
@@ -66,7 +66,10 @@ class Linear(Layer):
 
     def forward(self, params: Any, x: Any, *, key: Any = None, train: bool = False) -> Any:
         """`x W^T + b`."""
-        return linear(params["weight"], params["bias"], x) if self.bias else times(x, params["weight"].T)
+        if self.bias:
+            return linear(params["weight"], params["bias"], x)
+        check_real(repr(self), weight=params["weight"], x=x)
+        return times(x, params["weight"].T)
 
 
 @dataclass(frozen=True)
@@ -95,6 +98,7 @@ class Flatten(Layer):
 
     def forward(self, params: Any, x: Any, *, key: Any = None, train: bool = False) -> Any:
         """The same elements in the new shape."""
+        check_real(repr(self), x=x)
         return np.reshape(x, cast(Any, self.output_shape(x.shape)))
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from layers.module import Layer
+from layers.ops.arguments import check_real
 from layers.ops.positions import check_base, sinusoidal_positions
 from layers.shapes import Pattern
 
@@ -35,6 +36,7 @@ class SinusoidalPositions(Layer):
 
     def forward(self, params: Any, x: Any, *, key: Any = None, train: bool = False) -> Any:
         """The vectors with their positions."""
+        check_real(repr(self), x=x)
         return x + sinusoidal_positions(*x.shape[-2:], base=self.base, dtype=x.dtype)
 
 

@@ -17,7 +17,7 @@ from layers.dropout import Dropout
 from layers.initializers import Initializer, bias_initializer, glorot_uniform
 from layers.module import Array, Layer, Part, Sequential
 from layers.norms import LayerNorm
-from layers.ops.arguments import check_count
+from layers.ops.arguments import check_count, check_real
 from layers.ops.attention import causal_mask, scaled_dot_product_attention
 from layers.ops.dropout import check_rate
 from layers.ops.linear import times
@@ -85,6 +85,7 @@ class MultiHeadAttention(Layer):
         if not self.bias:
             wq, wk, wv, wo = (params[f"w{name}"] for name in PROJECTIONS)
             return multi_head_attention(wq, wk, wv, wo, x, mask, num_heads=self.num_heads)
+        check_real(repr(self), x=x, **params)
         q, k, v = (
             split_heads(times(x, params[f"w{name}"]) + params[f"b{name}"], self.num_heads) for name in PROJECTIONS[:3]
         )

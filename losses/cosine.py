@@ -10,10 +10,10 @@ from jaxtyping import Float
 import tapem as tm
 from losses.reduction import Reduction, like, reduced
 from losses.rows import PerExample, abstract_rows, batch_rows, examples, per_row
-from tapem import Num, Tensor, primitive
+from tapem import Real, Tensor, primitive
 
 Vectors: TypeAlias = Float[Tensor, "*batch n"]
-VectorTargets: TypeAlias = Num[Tensor, "*batch n"]
+VectorTargets: TypeAlias = Real[Tensor, "*batch n"]
 
 
 def _over(x: Any, norm: Any) -> Any:
@@ -59,7 +59,7 @@ def _cosine_slopes(x: Any, other: Any) -> Any:
 def cosine_similarity(prediction: Vectors, target: VectorTargets, *, reduction: Reduction = "mean") -> PerExample:
     """How much the directions of two vectors differ: `1 - cos(prediction, target)`, from 0 (equal) to 2 (opposite).
 
-    Vectors lie along the last axis. Float "*batch n", Num "*batch n" -> Float "", or Float "*batch" with
+    Vectors lie along the last axis. Float "*batch n", Real "*batch n" -> Float "", or Float "*batch" with
     `reduction="none"`. It is one minus the cosine similarity, since training minimizes a loss. For a vector of zeros
     the loss is 1, and its derivative 0.
 

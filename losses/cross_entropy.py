@@ -121,7 +121,7 @@ def cross_entropy(
 ) -> PerExample:
     """The cross-entropy of softmax(logits) with the target, in nats: `-sum_c target_c log softmax(logits)_c`.
 
-    Float "*batch classes", and as target either Integer "*batch" (labels) or Num "*batch classes" (one-hot or soft;
+    Float "*batch classes", and as target either Integer "*batch" (labels) or Real "*batch classes" (one-hot or soft;
     rows need not sum to 1) -> Float "", or Float "*batch" with `reduction="none"`. It is stable for any finite logits;
     with labels, logits may also be -inf (masked classes).
 

@@ -39,7 +39,7 @@ def kl_divergence(prediction: Logits, target: Probabilities, *, reduction: Reduc
     """The Kullback-Leibler divergence of prediction from target: `sum_c target_c (log target_c - prediction_c)`.
 
     Prediction holds log-probabilities, target probabilities; the result is in nats. Float "*batch classes",
-    Num "*batch classes" -> Float "", or Float "*batch" with `reduction="none"`. Classes of probability 0 in the
+    Real "*batch classes" -> Float "", or Float "*batch" with `reduction="none"`. Classes of probability 0 in the
     target add nothing.
 
     As in all losses here, the mean is over examples; PyTorch calls this "batchmean".

@@ -13,10 +13,10 @@ from jaxtyping import Float
 
 import tapem as tm
 from losses.reduction import Reduction, like, pointwise, reduced
-from tapem import ArgumentError, Num, Tensor
+from tapem import ArgumentError, Real, Tensor
 
 Prediction: TypeAlias = Float[Tensor, "*shape"]
-Target: TypeAlias = Num[Tensor, "*shape"]
+Target: TypeAlias = Real[Tensor, "*shape"]
 Reduced: TypeAlias = Float[Tensor, ""] | Float[Tensor, "*shape"]
 
 
@@ -24,7 +24,7 @@ Reduced: TypeAlias = Float[Tensor, ""] | Float[Tensor, "*shape"]
 def mse(prediction: Prediction, target: Target, *, reduction: Reduction = "mean") -> Reduced:
     """The mean squared error: the mean of `(prediction - target)^2` over all elements.
 
-    Float "*shape", Num "*shape" -> Float "", or Float "*shape" with `reduction="none"`. The shapes must be equal:
+    Float "*shape", Real "*shape" -> Float "", or Float "*shape" with `reduction="none"`. The shapes must be equal:
     there is no broadcasting, since it would hide the error of a prediction "n 1" and a target "n".
 
     >>> float(mse(np.array([1.0, 2.0]), np.array([1.0, 4.0])))
@@ -37,7 +37,7 @@ def mse(prediction: Prediction, target: Target, *, reduction: Reduction = "mean"
 def mae(prediction: Prediction, target: Target, *, reduction: Reduction = "mean") -> Reduced:
     """The mean absolute error: the mean of `|prediction - target|`; its derivative is 0 where they are equal.
 
-    Float "*shape", Num "*shape" -> Float "", or Float "*shape" with `reduction="none"`.
+    Float "*shape", Real "*shape" -> Float "", or Float "*shape" with `reduction="none"`.
 
     >>> float(mae(np.array([1.0, 2.0]), np.array([1.0, 4.0])))
     1.0
@@ -60,7 +60,7 @@ def _huber(difference: Any, delta: float) -> Any:
 def huber(prediction: Prediction, target: Target, *, delta: float = 1.0, reduction: Reduction = "mean") -> Reduced:
     """Huber's loss of the difference d: `d^2 / 2` where `|d| <= delta`, and `delta (|d| - delta / 2)` beyond.
 
-    Float "*shape", Num "*shape" -> Float "", or Float "*shape" with `reduction="none"`. Raises ArgumentError if
+    Float "*shape", Real "*shape" -> Float "", or Float "*shape" with `reduction="none"`. Raises ArgumentError if
     delta is not positive. Source: Huber 1964.
 
     >>> huber(np.array([0.5, 3.0]), np.zeros(2), reduction="none")
@@ -74,7 +74,7 @@ def huber(prediction: Prediction, target: Target, *, delta: float = 1.0, reducti
 def smooth_l1(prediction: Prediction, target: Target, *, beta: float = 1.0, reduction: Reduction = "mean") -> Reduced:
     """The absolute error, smoothed at its kink: `d^2 / (2 beta)` where `|d| <= beta`, and `|d| - beta / 2` beyond.
 
-    Float "*shape", Num "*shape" -> Float "", or Float "*shape" with `reduction="none"`. It is `huber / beta`.
+    Float "*shape", Real "*shape" -> Float "", or Float "*shape" with `reduction="none"`. It is `huber / beta`.
     Raises ArgumentError if beta is not positive. Source: Girshick 2015, with beta as in PyTorch.
 
     >>> smooth_l1(np.array([0.5, 3.0]), np.zeros(2), beta=0.5, reduction="none")
@@ -88,7 +88,7 @@ def smooth_l1(prediction: Prediction, target: Target, *, beta: float = 1.0, redu
 def log_cosh(prediction: Prediction, target: Target, *, reduction: Reduction = "mean") -> Reduced:
     """The logarithm of the hyperbolic cosine of the difference: like `d^2 / 2` near 0 and `|d| - log 2` far from it.
 
-    Float "*shape", Num "*shape" -> Float "", or Float "*shape" with `reduction="none"`. Stable for any finite
+    Float "*shape", Real "*shape" -> Float "", or Float "*shape" with `reduction="none"`. Stable for any finite
     difference, and accurate for the smallest: near 0 the formula is `log1p(2 sinh^2(d / 2))`.
 
     >>> log_cosh(np.array([0.0, 1e4]), np.zeros(2), reduction="none")
@@ -132,7 +132,7 @@ def _log_odds(p: Any) -> Any:
 def bce(prediction: Prediction, target: Target, *, reduction: Reduction = "mean") -> Reduced:
     """The binary cross-entropy of probabilities, in nats: `-(t log p + (1 - t) log(1 - p))`.
 
-    Float "*shape" within [0, 1], Num "*shape" (0, 1, bools, or anything between) -> Float "", or Float "*shape" with
+    Float "*shape" within [0, 1], Real "*shape" (0, 1, bools, or anything between) -> Float "", or Float "*shape" with
     `reduction="none"`. As in PyTorch, a wrong prediction of exactly 0 or 1 gives a finite loss and gradient: the
     logarithms are at least -100, and 1 / p and 1 / (1 - p) in the derivative at most 1e12, or at most the reciprocals
     of the numbers next to 0 and 1 in the dtype (1.7e7 for that before 1 in float32; 16384 and 2048 in float16). For
@@ -159,7 +159,7 @@ def bce(prediction: Prediction, target: Target, *, reduction: Reduction = "mean"
 def bce_with_logits(prediction: Prediction, target: Target, *, reduction: Reduction = "mean") -> Reduced:
     """The binary cross-entropy of sigmoid(prediction), in nats: `max(x, 0) - x t + log(1 + exp(-|x|))`.
 
-    Float "*shape", Num "*shape" -> Float "", or Float "*shape" with `reduction="none"`. Stable for any finite x.
+    Float "*shape", Real "*shape" -> Float "", or Float "*shape" with `reduction="none"`. Stable for any finite x.
 
     >>> bce_with_logits(np.array([0.0, -1e4, 1e4]), np.array([1, 0, 0]), reduction="none")
     array([6.93147181e-01, 0.00000000e+00, 1.00000000e+04])
@@ -172,7 +172,7 @@ def bce_with_logits(prediction: Prediction, target: Target, *, reduction: Reduct
 def hinge(prediction: Prediction, target: Target, *, reduction: Reduction = "mean") -> Reduced:
     """The hinge loss of support-vector machines, `max(0, 1 - t p)`, for targets -1 and 1.
 
-    Float "*shape", Num "*shape" -> Float "", or Float "*shape" with `reduction="none"`. Its derivative is 0 at the
+    Float "*shape", Real "*shape" -> Float "", or Float "*shape" with `reduction="none"`. Its derivative is 0 at the
     kink `t p = 1`.
 
     >>> hinge(np.array([0.5, 2.0, -1.0]), np.array([1, 1, 1]), reduction="none")
@@ -186,7 +186,7 @@ def poisson_nll(prediction: Prediction, target: Target, *, reduction: Reduction 
     """The negative log-likelihood of Poisson counts, `exp(prediction) - target * prediction`, in nats.
 
     Prediction is the logarithm of the rate. The loss omits the term `log(target!)`, which does not depend on it.
-    Float "*shape", Num "*shape" -> Float "", or Float "*shape" with `reduction="none"`.
+    Float "*shape", Real "*shape" -> Float "", or Float "*shape" with `reduction="none"`.
 
     >>> float(poisson_nll(np.log(np.array([2.0])), np.array([3])))
     -0.07944154167983575

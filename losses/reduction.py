@@ -59,10 +59,13 @@ def counted(terms: Any) -> int:
 
 
 def like(target: Any, prediction: Any) -> Any:
-    """The target in the dtype of the prediction; Python numbers need no conversion, since their dtype is weak."""
+    """The target in the dtype of the prediction; Python numbers need no conversion, since their dtype is weak.
+
+    A complex target stays, and loses nothing: the signature of the loss refuses it.
+    """
     dtype = getattr(prediction, "dtype", None)
     own = getattr(target, "dtype", None)
-    return target if dtype is None or own is None or own == dtype else target.astype(dtype)
+    return target if dtype is None or own is None or own == dtype or own.kind == "c" else target.astype(dtype)
 
 
 def reduced_per_example(terms: Any, reduction: str, count: Any = None) -> Any:

@@ -12,10 +12,10 @@ import numpy as np
 from jaxtyping import Float
 
 from losses.reduction import check_reduction, counted, reduced_per_example, spread
-from tapem import Num, ShapeDtype, Tensor, all_mapped
+from tapem import Real, ShapeDtype, Tensor, all_mapped
 
 Logits: TypeAlias = Float[Tensor, "*batch classes"]
-Probabilities: TypeAlias = Num[Tensor, "*batch classes"]
+Probabilities: TypeAlias = Real[Tensor, "*batch classes"]
 PerExample: TypeAlias = Float[Tensor, ""] | Float[Tensor, "*batch"]
 
 

@@ -14,7 +14,7 @@ OPS = {
     "tm.sin": ("(function) sin: Unary", r'Num "\*shape" -&gt; Inexact "\*shape"'),
     "tm.sum": ("(function) sum: Unary[(axis: Axis = None, keepdims: bool = False)]", 'Num "..." -&gt; Num "..."'),
     "layers.linear": ("(function) linear: ", r'Float "out in", Float "out", Float "\*batch in"'),
-    "losses.mse": ("(function) mse: ", r'Float "\*shape", Num "\*shape" -&gt; Float'),
+    "losses.mse": ("(function) mse: ", r'Float "\*shape", Real "\*shape" -&gt; Float'),
 }
 
 

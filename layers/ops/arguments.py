@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from tapem import ArgumentError
+from tapem import ArgumentError, DTypeError
 
 
 def is_integer(value: Any) -> bool:
@@ -38,4 +38,20 @@ def check_count(caller: str, name: str, value: Any, least: int = 1) -> None:
         raise ArgumentError(f"{caller}: {name} is {value!r}, but must be an integer of at least {least}.")
 
 
-__all__ = ["check_count", "is_integer", "is_number"]
+def check_real(caller: str, **tensors: Any) -> None:
+    """Raise DTypeError for a complex tensor, by its name: no layer has a meaning for it.
+
+    >>> check_real("Tanh()", x=np.ones(2, complex))
+    Traceback (most recent call last):
+    tapem.errors.DTypeError: Tanh(): x is complex128, but layers take real numbers only. Give its parts, x.real and ...
+    """
+    for name, tensor in tensors.items():
+        if np.iscomplexobj(tensor):
+            dtype = getattr(tensor, "dtype", "complex")
+            raise DTypeError(
+                f"{caller}: {name} is {dtype}, but layers take real numbers only. Give its parts, {name}.real and "
+                f"{name}.imag, or np.abs({name})."
+            )
+
+
+__all__ = ["check_count", "check_real", "is_integer", "is_number"]

@@ -12,7 +12,7 @@ from jaxtyping import Float
 
 from layers.ops.arguments import check_count, is_number
 from layers.ops.arrays import broadcasts_to
-from tapem import ArgumentError, DTypeError, Num, ShapeError, Tensor, primitive, unbroadcast
+from tapem import ArgumentError, DTypeError, Real, ShapeError, Tensor, primitive, unbroadcast
 
 
 def check_base(op: str, base: Any) -> None:
@@ -100,11 +100,11 @@ def _batch(op: Any, size: int, inputs: Sequence[Any], mapped: Sequence[bool], st
     batch=_batch,
 )
 def rotary_embedding(
-    x: Float[Tensor, "*batch n d"], positions: Num[Tensor, "..."] | None = None, *, base: float = 10000.0
+    x: Float[Tensor, "*batch n d"], positions: Real[Tensor, "..."] | None = None, *, base: float = 10000.0
 ) -> Float[Tensor, "*batch n d"]:
     """Rotate every vector according to its position, so that the product of two depends on their distance.
 
-    Float "*batch n d", where d is even, and Num that broadcasts to "*batch n" (0, ..., n - 1 by default) ->
+    Float "*batch n d", where d is even, and Real that broadcasts to "*batch n" (0, ..., n - 1 by default) ->
     Float "*batch n d". Neighbors are pairs: elements 2i and 2i + 1 turn by `position / base^(2i / d)` radians. Lengths
     do not change, and `rotary_embedding(q)[m] @ rotary_embedding(k)[n]` depends on m and n only by m - n. Float
     positions have a derivative.

@@ -66,7 +66,8 @@ class Case:
             return None  # no complex dtype has this precision
         if any(self.flat.of_inputs) and any(type(x) is complex for x in self.flat.all_leaves):
             return None  # the parts of a Python number promote as it does not
-        if not double or names_dtype(self.static) or (self.dtypes is not None and dtype not in self.dtypes):
+        likewise = {dtype, np.result_type(dtype, np.complex64)} if any(self.flat.of_inputs) else {dtype}
+        if not double or names_dtype(self.static) or (self.dtypes is not None and likewise.isdisjoint(self.dtypes)):
             return None
         known = annotated(self.op)
         for name, operand in zip(self.names, self.operands, strict=True):

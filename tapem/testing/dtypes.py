@@ -10,6 +10,8 @@ from tapem.types import Operand, allows_dtype
 
 FLOATS = tuple(np.dtype(name) for name in ("float64", "float32", "float16"))
 """The dtypes of real numbers, the most precise first."""
+COMPLEX = tuple(np.dtype(name) for name in ("complex128", "complex64"))
+"""The dtypes of complex numbers, the most precise first."""
 
 
 def allows(leaf: Any, dtype: np.dtype[Any]) -> bool:
@@ -28,8 +30,8 @@ def operand_allows(operand: Operand, dtype: np.dtype[Any]) -> bool:
 
 
 def only_discrete(operand: Operand) -> bool:
-    """Whether the annotation of an operand does not allow real numbers, so that a gradient has no meaning."""
-    return not any(operand_allows(operand, dtype) for dtype in FLOATS)
+    """Whether the annotation of an operand allows nothing that can be perturbed, so that a gradient has no meaning."""
+    return not any(operand_allows(operand, dtype) for dtype in (*FLOATS, *COMPLEX))
 
 
-__all__ = ["FLOATS", "allows", "only_discrete", "operand_allows"]
+__all__ = ["COMPLEX", "FLOATS", "allows", "only_discrete", "operand_allows"]

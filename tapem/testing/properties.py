@@ -13,13 +13,13 @@ from tapem.core import Primitive, ShapeDtype, tree_flatten
 from tapem.errors import ArgumentError, DTypeError, ShapeError
 from tapem.testing.case import op_name, operand_names
 from tapem.testing.comparison import known_modes
-from tapem.testing.dtypes import FLOATS, only_discrete, operand_allows
+from tapem.testing.dtypes import COMPLEX, FLOATS, only_discrete, operand_allows
 from tapem.testing.findings import GradientMismatch
 from tapem.testing.flattening import REFUSALS, computed
 from tapem.testing.replay import array_text, call_text
 from tapem.testing.rule_checks import insist, rule_report
-from tapem.testing.strategies import REACH, hypothesis_modules, shaped
-from tapem.types import Signature
+from tapem.testing.strategies import REACH, hypothesis_modules, is_open, shaped
+from tapem.types import Operand, Signature
 
 
 def check_op(
@@ -50,9 +50,10 @@ def check_op(
     - `elements`: strategies for the numbers, as for `shaped`.
     - `prepare`: a function that turns the drawn arguments into a tuple of valid ones, such as
       `lambda a: (a @ a.T + np.eye(len(a)),)` for an op that wants a positive definite matrix.
-    - `dtypes`: the dtypes to try, by default float64, float32 and float16 if the annotations allow them. Real numbers
-      are drawn in the most precise one, and every example is tried in the others too. A dtype that the op itself
-      refuses, as LAPACK refuses float16, is not a finding.
+    - `dtypes`: the dtypes to try, by default float64, float32 and float16, and complex128 and complex64, if the
+      annotations allow them. Numbers are drawn in the most precise one, and every example is tried in the others too. A
+      dtype that the op itself refuses, as LAPACK refuses float16, is not a finding. Operands without an annotation of
+      their dtype are real, unless `dtypes` has complex ones.
     - `modes`, `order`, `batch`: which derivatives to check, up to which order, and whether under `vmap`. A rule that
       calls a function that only takes arrays, such as SciPy's, needs `order=1, batch=False`.
     - `static`: static arguments of the op; a Hypothesis strategy among them draws its value.
@@ -157,13 +158,23 @@ def check_op(
 
 
 def dtypes_to_draw(signature: Signature, kinds: Sequence[np.dtype[Any]] | None) -> list[np.dtype[Any]]:
-    """The most precise real dtype that is wanted and allowed, and the wanted dtypes of other numbers."""
+    """The most precise real and complex dtypes that are wanted and allowed, and the wanted dtypes of other numbers."""
     wanted = [*FLOATS, np.dtype(np.int64), np.dtype(np.bool_)] if kinds is None else kinds
     reals = [dtype for dtype in FLOATS if dtype in wanted]
     real_operands = [operand for operand in signature.operands if not only_discrete(operand)]
     allowed = [dtype for dtype in reals if all(operand_allows(operand, dtype) for operand in real_operands)]
-    others = [dtype for dtype in wanted if dtype not in FLOATS]
-    return [*(allowed or reals)[:1], *(others or [np.dtype(np.int64), np.dtype(np.bool_)])]
+    if kinds is None and not any(map(says_nothing, real_operands)):
+        wanted = [*wanted, *COMPLEX]
+    planes = [dtype for dtype in COMPLEX if dtype in wanted]
+    precise = [dtype for dtype in planes if any(operand_allows(operand, dtype) for operand in signature.operands)]
+    others = [dtype for dtype in wanted if dtype not in FLOATS and dtype not in COMPLEX]
+    given = [*(allowed or reals)[:1], *(precise or planes)[:1], *others]
+    return given if others else [*given, np.dtype(np.int64), np.dtype(np.bool_)]
+
+
+def says_nothing(operand: Operand) -> bool:
+    """Whether an operand has no annotation, or one that says nothing of its dtype."""
+    return not operand.leaves or any(map(is_open, operand.leaves))
 
 
 def refuses(fn: Callable[..., Any], values: Sequence[Any], static: Mapping[str, Any]) -> bool:
@@ -189,7 +200,7 @@ def refuse_unannotated(name: str, names: Sequence[str], values: Sequence[Any], e
 
 
 def separated(values: tuple[Any, ...], seed: int) -> tuple[Any, ...]:
-    """Move real numbers away from kinks and ties: no zeros, no integers, no two equal ones.
+    """Move floats, and both parts of complex numbers, away from kinks and ties: no zeros, integers or two equal ones.
 
     Hypothesis prefers some numbers. So the seed also shifts all numbers cyclically within the range, by a part of it
     that depends on the seed (nothing for seed 0), and every part of the range is tried.
@@ -198,15 +209,18 @@ def separated(values: tuple[Any, ...], seed: int) -> tuple[Any, ...]:
     position = 0
     moved: list[Any] = []
     for value in values:
-        if value is None or ShapeDtype.of(value).dtype.kind != "f":
+        if value is None or ShapeDtype.of(value).dtype.kind not in "fc":
             moved.append(value)
             continue
-        size = np.size(value)
-        there = (np.asarray(value, np.float64) + REACH + onward) % (2 * REACH) - REACH
-        # Each element gets its own position between two multiples of 1/8.
-        places = np.modf(GOLDEN * np.arange(position + 1, position + size + 1))[0].reshape(np.shape(value))
-        moved.append(((np.floor(8 * there) + 0.2 + 0.6 * places) / 8).astype(ShapeDtype.of(value).dtype))
-        position += size
+        array: Any = np.asarray(value)
+        parts: list[Any] = []
+        for part in [array.real, array.imag] if array.dtype.kind == "c" else [array]:
+            there = (np.asarray(part, np.float64) + REACH + onward) % (2 * REACH) - REACH
+            # Each element gets its own position between two multiples of 1/8.
+            places = np.modf(GOLDEN * np.arange(position + 1, position + np.size(part) + 1))[0].reshape(np.shape(part))
+            parts.append((np.floor(8 * there) + 0.2 + 0.6 * places) / 8)
+            position += np.size(part)
+        moved.append((parts[0] if len(parts) == 1 else parts[0] + 1j * parts[1]).astype(array.dtype))
     return tuple(moved)
 
 

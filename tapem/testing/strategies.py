@@ -21,8 +21,9 @@ from tapem.types import Operand, Signature
 if TYPE_CHECKING:
     from hypothesis.strategies import DrawFn, SearchStrategy
 
-# The dtypes that annotations such as Float, Shaped, Int and Bool may allow, the simplest first.
+# The dtypes that annotations such as Float, Shaped, Num, Int and Bool may allow, the simplest first.
 DTYPES = [np.dtype(name) for name in "float64 float32 int64 int32 bool uint8 complex128 complex64".split()]
+DEFAULT = [dtype for dtype in DTYPES if dtype != np.uint8]
 REACH = 5
 """How far from 0 the floats are that are drawn where nothing else is asked for."""
 _OTHERS = [np.dtype(name) for name in "float16 int16 int8 uint16 uint32 uint64".split()]
@@ -61,9 +62,10 @@ def shaped(
 
     - `elements`: a strategy for the numbers in the arrays, or a mapping from parameter names to strategies. A function
       of the axis sizes may replace a strategy: `{"labels": lambda axes: st.integers(0, axes["classes"] - 1)}`.
-      By default floats are in [-5, 5], integers in [-8, 8] (from 0 if unsigned).
-    - `dtypes`: the dtypes to draw if the annotation leaves a choice; by default float64, float32, int64 and bool. All
-      floats of one example have the same dtype.
+      By default floats, and both parts of complex numbers, are in [-5, 5], integers in [-8, 8] (from 0 if unsigned).
+    - `dtypes`: the dtypes to draw if the annotation leaves a choice; by default float64, float32, complex128,
+      complex64, int64, int32 and bool. All floats and complex numbers of one example have the same precision. Where
+      nothing is said of the dtype, as by Shaped, floats and integers are drawn.
     - `min_side`, `max_side`: the sizes of named axes; `max_axes`: how many axes a `*name` stands for.
 
     Raises MissingExtraError without Hypothesis, ArgumentError for a function without annotated tensors, or with another
@@ -247,22 +249,31 @@ def possible_dtypes(
     leaf: Any, kinds: Sequence[np.dtype[Any]] | None, float_dtype: np.dtype[Any], operand: Operand
 ) -> list[np.dtype[Any]]:
     """The dtypes that an annotation allows, the simplest first."""
-    wanted = DTYPES[:5] if kinds is None else list(kinds)
+    wanted = DEFAULT if kinds is None else list(kinds)
+    complex_dtype = np.result_type(float_dtype, np.complex64)
     fitting = [dtype for dtype in wanted if allows(leaf, dtype)]
-    if not fitting:  # an annotation such as Float16 or Complex allows none of them
-        fitting = [dtype for dtype in DTYPES + _OTHERS if allows(leaf, dtype)][:1]
+    if not fitting:  # an annotation such as Float16 allows none of them
+        fitting = [dtype for dtype in [*DTYPES, *_OTHERS] if allows(leaf, dtype)]
+        fitting = [complex_dtype] if complex_dtype in fitting and fitting[0].kind == "c" else fitting[:1]
     if not fitting:
         raise ArgumentError(f"shaped: no dtype of NumPy's fits the annotation {operand.text} of {operand.name}.")
-    if kinds is None and any(dtype.kind == "f" for dtype in fitting) and leaf_is_open(leaf):
-        fitting = [dtype for dtype in fitting if dtype.kind in "fi"]
-    if float_dtype in fitting:  # one precision for all floats of an example
-        fitting = [float_dtype, *(dtype for dtype in fitting if dtype.kind != "f")]
-    return list(dict.fromkeys(fitting))
+    if kinds is None and any(dtype.kind == "f" for dtype in fitting) and allows(leaf, np.dtype(bool)):
+        fitting = [dtype for dtype in fitting if dtype.kind in ("fi" if is_open(leaf) else "fic")]
+    # One precision for all floats and complex numbers of an example.
+    for own in (complex_dtype, float_dtype):
+        if own in fitting:
+            fitting = [own, *(dtype for dtype in fitting if dtype.kind != own.kind)]
+    return sorted(dict.fromkeys(fitting), key=lambda dtype: dtype.kind == "c")
 
 
-def leaf_is_open(leaf: Any) -> bool:
-    """Whether an annotation leaves the dtype open, as Shaped does."""
-    return leaf is None or allows(leaf, np.dtype(bool))
+def is_open(leaf: Any) -> bool:
+    """Whether an annotation says nothing of the dtype, as Shaped does, so that not even numbers are meant.
+
+    >>> from jaxtyping import Num, Shaped
+    >>> is_open(Shaped[np.ndarray, "n"]), is_open(Num[np.ndarray, "n"])
+    (True, False)
+    """
+    return allows(leaf, np.dtype(object))
 
 
-__all__ = ["REACH", "MissingExtraError", "hypothesis_modules", "shaped"]
+__all__ = ["REACH", "MissingExtraError", "hypothesis_modules", "is_open", "shaped"]

@@ -120,10 +120,10 @@ def _conversion(slot: Slot, slots: list[Slot]) -> str:
     if slot.value is None:
         return f"use np.asarray({slot.name})" if isinstance(slot.given, list) else ""
     fitting = [dtype for dtype in _COMMON if any(allows_dtype(leaf, dtype) for leaf in slot.operand.leaves)]
+    if np.real(slot.value).dtype != slot.value.dtype and np.real(slot.value).dtype in fitting:
+        return f"use {slot.name}.real"
     if type(slot.given) in NUMBER_DTYPES:
         return next((f"use {t.__name__}({slot.name})" for t, dtype in NUMBER_DTYPES.items() if dtype in fitting), "")
-    if np.real(slot.value).dtype in fitting:
-        return f"use {slot.name}.real"
     # Prefer a dtype that another operand has, then one at least as wide as the given one.
     others = [other.value.dtype for other in slots if other.value is not None]
     wide = [dtype for dtype in fitting if dtype.itemsize >= slot.value.dtype.itemsize]

@@ -15,7 +15,9 @@ from hypothesis import strategies as st
 import tapem as tm
 from tapem.core.primitive import Primitive
 from tapem.ops.index import Index
-from tests.tables import special
+from tapem.testing.dtypes import operand_allows
+from tapem.types import Signature
+from tests.tables import complex_numbers, special
 from tests.test_table import INDIRECT, primitives
 
 EXAMPLES = 3
@@ -93,8 +95,8 @@ WANTS: dict[str, dict[str, Any]] = {
     **{name: {"prepare": of_special(name)} for name in special.ARGUMENTS},
     "polygamma": {"prepare": of_special("psi"), "n": st.sampled_from([0, 1, 2])},
     **{name: {"prepare": no_zero_last, "power": st.sampled_from([0.5, 2.0])} for name in ("odd_power", "even_power")},
-    "cast": {"dtype": np.dtype(np.float64)},
-    "discretize": {"dtype": np.dtype(np.int64)},
+    "cast": {"dtype": np.dtype(np.float64), "dtypes": [np.float64, np.int64]},  # others narrow with a warning
+    "discretize": {"dtype": np.dtype(np.int64), "dtypes": [np.float64, np.int64]},
     **{f"bitwise_{name}": {"prepare": whole} for name in ("and", "or", "xor", "not", "count")},
     **{name: {"prepare": whole} for name in ("gcd", "lcm", "left_shift", "right_shift")},
     "i0_derivative": {"prepare": real, "n": st.sampled_from([0, 1, 2])},
@@ -118,7 +120,7 @@ WANTS: dict[str, dict[str, Any]] = {
         "mode": st.sampled_from(["constant", "edge", "reflect", "symmetric", "wrap"]),
     },
     "ties": {"prepare": lambda x, _: (real(x)[0], np.max(real(x)[0], keepdims=True))},
-    "differs": {"prepare": real},
+    "differs": {"prepare": real, "dtypes": [np.float64]},
     "reshape": {"shape": st.sampled_from([-1, (1, -1), (-1, 1, 1)])},
     "expand_dims": {"axis": st.sampled_from([0, -1])},
     "swapaxes": {"prepare": lines, "axis1": 0, "axis2": -1},
@@ -136,7 +138,8 @@ WANTS: dict[str, dict[str, Any]] = {
     **{name: {"mode": st.sampled_from(["full", "same", "valid"])} for name in ("convolve", "correlate")},
     "reciprocal_gaps": {"of": "eigh"},
     "cholesky": {"prepare": positive_definite},
-    "second_cofactors": {"prepare": lambda *xs: regular(*real(*xs))},
+    "second_cofactors": {"prepare": lambda *xs: regular(*real(*xs)), "dtypes": [np.float64]},
+    "svd": {"dtypes": [np.float64, np.float32]},  # LAPACK chooses the phase of complex singular vectors
     **{name: {"prepare": regular} for name in ("linalg_inv", "solve", "slogdet", "cofactors")},
     "solve_triangular": {"prepare": regular, "trans": st.booleans(), "lower": st.booleans()},
     "bce": {"prepare": probabilities},
@@ -170,12 +173,34 @@ NOT_DRAWN = {
     "dropout": "its key is a pair of words that only tm.random makes; it is in the table",
 }
 
+IN_COMPLEX: dict[str, dict[str, Any]] = {}
+"""What complex operands want that real ones do not."""
+
+
+def takes_complex(op: Primitive) -> bool:
+    """Whether the annotations of an op say that operands may be complex."""
+    return any(operand_allows(operand, np.dtype(complex)) for operand in Signature.of(op).operands if operand.leaves)
+
+
 DRAWN = [op for op in primitives() if op.name not in NOT_DRAWN and op.name not in INDIRECT]
 
 
 @pytest.mark.parametrize("op", [pytest.param(op, id=op.name) for op in DRAWN])
 def test_drawn_from_its_signature(op: Primitive) -> None:
     tm.testing.check_op(op, **{"max_examples": EXAMPLES, "max_side": 2, "seed": 0, **WANTS.get(op.name, {})})
+
+
+NOT_IN_THE_PLANE = complex_numbers.REAL | {name for name, wants in WANTS.items() if "dtypes" in wants}
+IN_THE_PLANE = [op for op in DRAWN if op.name not in NOT_IN_THE_PLANE]
+
+
+@pytest.mark.parametrize("op", [pytest.param(op, id=op.name) for op in IN_THE_PLANE if takes_complex(op)])
+def test_drawn_in_the_complex_plane(op: Primitive) -> None:
+    """Where the signature allows complex numbers, alone and beside real ones."""
+    wants = {**WANTS.get(op.name, {}), **IN_COMPLEX.get(op.name, {})}
+    dtypes = [np.complex128, np.complex64, np.float64, np.int64]
+    for kinds in (dtypes[:2], dtypes):
+        tm.testing.check_op(op, **{"max_examples": 2, "max_side": 2, "seed": 0, **wants, "dtypes": kinds})
 
 
 def test_what_is_listed_exists() -> None:
