@@ -26,7 +26,7 @@ def batch(nodes: Sequence[Node], size: int, inputs: Mapping[int, Batched], outpu
     """Fold the batch rules over the nodes that the outputs need; `inputs` gives the values of the mapped leaves."""
     environment: dict[int, Batched] = dict(inputs)
     watcher = CONTEXT.get().watcher
-    for index in needed(nodes, outputs):
+    for index, finished in needed(nodes, outputs):
         node = nodes[index]
         if index in environment:
             continue
@@ -41,16 +41,22 @@ def batch(nodes: Sequence[Node], size: int, inputs: Mapping[int, Batched], outpu
         if watcher is not None and type(result.value) is np.ndarray:  # tracers are watched where they are recorded
             given = tuple(operand.value for operand in operands)
             watcher.recorded(node._replace(output=result.value, inputs=given))
+        for parent in finished:
+            del environment[parent]
     return [environment[index] for index in outputs]
 
 
-def needed(nodes: Sequence[Node], outputs: Sequence[int]) -> list[int]:
-    """The ids of the nodes on which the outputs depend, in order."""
+def needed(nodes: Sequence[Node], outputs: Sequence[int]) -> list[tuple[int, set[int]]]:
+    """The ids of the nodes on which the outputs depend, in order, each with the parents that no later one needs."""
     found = set(outputs)
+    plan: list[tuple[int, set[int]]] = []
     for index in range(max(found, default=-1), -1, -1):
         if index in found:
-            found.update(parent for parent in nodes[index].parents if parent is not None)
-    return sorted(found)
+            finished = {parent for parent in nodes[index].parents if parent is not None and parent not in found}
+            found |= finished
+            plan.append((index, finished))
+    plan.reverse()
+    return plan
 
 
 def apply(node: Node, size: int, operands: Sequence[Batched]) -> Batched:

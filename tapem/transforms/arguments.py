@@ -1,4 +1,4 @@
-"""Checks of the arguments of transforms, and the names of their leaves in errors."""
+"""The arguments of transforms: checks, selection by argnums, and the names of their leaves in errors."""
 
 from __future__ import annotations
 
@@ -41,6 +41,50 @@ def as_argnums(argnums: Any, caller: str) -> int | tuple[int, ...]:
             f"{caller}(f)(x)."
         ) from None
     return numbers if several else numbers[0]
+
+
+def select(arguments: Sequence[Any], argnums: int | Sequence[int]) -> int | tuple[int, ...]:
+    """The argnums as positions from the front; raises ArgumentError for one that does not exist, or occurs twice."""
+    if isinstance(argnums, int):
+        return position(argnums, len(arguments))
+    selected = tuple(position(number, len(arguments)) for number in argnums)
+    if len(set(selected)) < len(selected):
+        raise ArgumentError(f"argnums={argnums!r} selects an argument twice; its gradient is one, so name it once.")
+    return selected
+
+
+def position(number: int, count: int) -> int:
+    """An argnum as a position from the front; raises ArgumentError unless it is one of the `count` arguments."""
+    if not -count <= number < count:
+        raise ArgumentError(
+            f"argnums={number} selects no argument: the function was called with {count} positional ones. An "
+            "argument to be differentiated is passed by position, not by name."
+        )
+    return number % count
+
+
+def replace(arguments: Sequence[Any], selected: int | tuple[int, ...], values: Any) -> Sequence[Any]:
+    """The arguments with the selected ones replaced; for one of them, as nearly always, without a loop."""
+    if not isinstance(selected, int):
+        return merge(arguments, selected, values)
+    result = list(arguments)
+    result[selected] = values
+    return result
+
+
+def at_positions(leaves: list[Any], positions: list[int] | None) -> list[Any]:
+    """The leaves in these positions; None stands for all of them."""
+    return leaves if positions is None else [leaves[position] for position in positions]
+
+
+def merge(leaves: Sequence[Any], positions: Sequence[int] | None, values: Sequence[Any]) -> Sequence[Any]:
+    """The leaves, with the values in these positions."""
+    if positions is None:
+        return values
+    result = list(leaves)
+    for position, value in zip(positions, values, strict=True):
+        result[position] = value
+    return result
 
 
 def as_pair(result: Any, f: Callable[..., Any], caller: str) -> tuple[Any, Any]:

@@ -18,7 +18,8 @@ from tapem.core import Primitive, ShapeDtype, run
 from tapem.doors.direct import Recorder, Tracer, new_recorder, opened, prepared_for
 from tapem.ops import primitive
 from tapem.tangents import Zero
-from tapem.transforms.derivatives import jvp, merge, vjp
+from tapem.transforms.arguments import merge
+from tapem.transforms.derivatives import jvp, vjp
 from tapem.transforms.program import union
 from tapem.transforms.residuals import Kept, kept
 from tapem.transforms.vectorize import vmap

@@ -31,11 +31,10 @@ from tapem.doors.direct import Tracer, home
 from tapem.doors.monadic import lift
 from tapem.errors import ArgumentError, DTypeError, ShapeError, TreeError
 from tapem.ops import stack
-from tapem.transforms.arguments import as_function, as_pair, check_condition
+from tapem.transforms.arguments import as_function, as_pair, check_condition, merge
 from tapem.transforms.branching import Cond, While
 from tapem.transforms.calls import call, call_abstractly
 from tapem.transforms.closure_conversion import convert_closure, is_tensor, record_computed
-from tapem.transforms.derivatives import merge
 from tapem.transforms.tracing import at_home, function_name, monadic
 
 

@@ -16,8 +16,8 @@ from tapem.core import ShapeDtype, Structure, note, shown, taken, tree_flatten, 
 from tapem.doors.direct import Tracer
 from tapem.doors.monadic import lift
 from tapem.errors import DTypeError, TapeError, TreeError
+from tapem.transforms.arguments import merge, position
 from tapem.transforms.custom_call import custom_call
-from tapem.transforms.derivatives import merge, position
 from tapem.transforms.tracing import function_name, monadic
 
 

@@ -28,9 +28,18 @@ from tapem.core import (
 )
 from tapem.doors.direct import Tracer
 from tapem.doors.monadic import TapeM, lift
-from tapem.errors import ArgumentError, DTypeError, TreeError
+from tapem.errors import DTypeError, TreeError
 from tapem.sweeps import fit_given, forward, reverse, zeros_of
-from tapem.transforms.arguments import as_argnums, as_function, hint_at_lists, leaf_of_argument
+from tapem.transforms.arguments import (
+    as_argnums,
+    as_function,
+    at_positions,
+    hint_at_lists,
+    leaf_of_argument,
+    merge,
+    replace,
+    select,
+)
 from tapem.transforms.tracing import Trace, monadic, scalar_output, through_every_door, trace
 from tapem.types import NUMBERS
 
@@ -167,19 +176,15 @@ def vjp(f: Callable[..., Any], *primals: Any, has_aux: bool = False) -> Any:
     >>> pullback(np.array([1.0, 0.0]))
     (array([2., 0.]), np.float64(0.0))
     """
-    traced, structure, positions = traced_at(as_function(f, "vjp"), primals, has_aux, "vjp")
+    traced, pull = pullback_of(as_function(f, "vjp"), primals, has_aux, "vjp")
 
     def pullback(cotangent: Any) -> Any:
         try:
             traced.check()
-            parts = leaves_like(traced.structure, cotangent, "the cotangent of vjp and the output of f")
-            pairs = zip(parts, traced.outputs, strict=True)
-            seeds = [fit_given(ct, ShapeDtype.of(out), "the cotangent", "a value") for ct, out in pairs]
-            gradients = pull_back(traced, traced.outputs, seeds, copy=True)
+            return pull(leaves_like(traced.structure, cotangent, "the cotangent of vjp and the output of f"))
         except Exception as error:
             shorten(error)
             raise
-        return tree_unflatten(structure, merge([None] * structure.num_leaves, positions, gradients))
 
     return (traced.result(), pullback, traced.aux) if has_aux else (traced.result(), pullback)
 
@@ -263,6 +268,26 @@ def pushforward(
     return traced, push
 
 
+def pullback_of(
+    f: Callable[..., Any], primals: tuple[Any, ...], has_aux: bool, caller: str
+) -> tuple[Trace, Callable[[list[Any]], Any]]:
+    """Record f once, and return the function that pulls a list of cotangents, one per leaf of its output, back.
+
+    `caller` is the name shown in errors.
+    """
+    traced, structure, positions = traced_at(f, primals, has_aux, caller)
+
+    def pull(cotangents: list[Any]) -> Any:
+        seeds = [
+            fit_given(cotangent, ShapeDtype.of(output), "the cotangent", "a value")
+            for cotangent, output in zip(cotangents, traced.outputs, strict=True)
+        ]
+        gradients = pull_back(traced, traced.outputs, seeds, copy=True)
+        return tree_unflatten(structure, merge([None] * structure.num_leaves, positions, gradients))
+
+    return traced, pull
+
+
 def traced_at(
     f: Callable[..., Any], primals: tuple[Any, ...], has_aux: bool, caller: str
 ) -> tuple[Trace, Structure, list[int] | None]:
@@ -336,35 +361,6 @@ def as_arguments(values: Any, parameter: str) -> tuple[Any, ...]:
     raise TreeError(f"jvp: {parameter} must be a tuple with one entry per argument, not {type(values).__name__}.")
 
 
-def select(arguments: Sequence[Any], argnums: int | Sequence[int]) -> int | tuple[int, ...]:
-    """The argnums as positions from the front; raises ArgumentError for one that does not exist, or occurs twice."""
-    if isinstance(argnums, int):
-        return position(argnums, len(arguments))
-    selected = tuple(position(number, len(arguments)) for number in argnums)
-    if len(set(selected)) < len(selected):
-        raise ArgumentError(f"argnums={argnums!r} selects an argument twice; its gradient is one, so name it once.")
-    return selected
-
-
-def position(number: int, count: int) -> int:
-    """An argnum as a position from the front; raises ArgumentError unless it is one of the `count` arguments."""
-    if not -count <= number < count:
-        raise ArgumentError(
-            f"argnums={number} selects no argument: the function was called with {count} positional ones. An "
-            "argument to be differentiated is passed by position, not by name."
-        )
-    return number % count
-
-
-def replace(arguments: Sequence[Any], selected: int | tuple[int, ...], values: Any) -> Sequence[Any]:
-    """The arguments with the selected ones replaced; for one of them, as nearly always, without a loop."""
-    if not isinstance(selected, int):
-        return merge(arguments, selected, values)
-    result = list(arguments)
-    result[selected] = values
-    return result
-
-
 def differentiable(
     leaves: list[Any],
     structure: Structure,
@@ -416,21 +412,6 @@ def require_complex(values: Sequence[Any], caller: str, subject: str) -> None:
                 f"{caller} with holomorphic=True differentiates a complex function of complex arguments, but {subject} "
                 f"is {dtype}. Write x.astype(complex), or leave holomorphic=True out where the output is real."
             )
-
-
-def at_positions(leaves: list[Any], positions: list[int] | None) -> list[Any]:
-    """The leaves in these positions; None stands for all of them."""
-    return leaves if positions is None else [leaves[position] for position in positions]
-
-
-def merge(leaves: Sequence[Any], positions: Sequence[int] | None, values: Sequence[Any]) -> Sequence[Any]:
-    """The leaves, with the values in these positions."""
-    if positions is None:
-        return values
-    result = list(leaves)
-    for position, value in zip(positions, values, strict=True):
-        result[position] = value
-    return result
 
 
 __all__ = ["grad", "jvp", "linearize", "value_and_grad", "vjp"]

@@ -1,35 +1,46 @@
-"""Derivatives of functions with many outputs: jacfwd, jacrev, hessian, hvp. Each runs f once and batches the sweep."""
+"""Derivatives of functions with many outputs: jacfwd, jacrev, hessian, hvp. Each runs f once.
+
+Many directions are one batched sweep. A few directions of a small function are one sweep each: recording the sweep in
+order to batch it costs several sweeps.
+"""
 
 from __future__ import annotations
 
 import functools
+import itertools
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
-from tapem.core import ShapeDtype, boundary, tree_flatten, tree_map, tree_unflatten
-from tapem.errors import DTypeError
-from tapem.transforms.arguments import as_argnums, as_function
+from tapem.core import ShapeDtype, boundary, tree_flatten, tree_leaves, tree_map, tree_unflatten
+from tapem.errors import ArgumentError, DTypeError
+from tapem.transforms.arguments import as_argnums, as_function, merge, select
 from tapem.transforms.derivatives import (
     as_arguments,
     differentiable,
     grad,
     jvp,
-    merge,
+    pullback_of,
     pushforward,
     require_complex,
-    select,
-    vjp,
 )
-from tapem.transforms.tracing import through_every_door
+from tapem.transforms.tracing import Trace, through_every_door
 from tapem.transforms.vectorize import vmap
 
 Argnums = int | Sequence[int]
 
+FEW, SMALL = 5, 10_000
+"""A sweep for each of at most so many directions is cheaper, if no value on the way has more elements than this."""
+
 
 def jacfwd(
-    f: Callable[..., Any] | None = None, argnums: Argnums = 0, has_aux: bool = False, holomorphic: bool = False
+    f: Callable[..., Any] | None = None,
+    argnums: Argnums = 0,
+    has_aux: bool = False,
+    holomorphic: bool = False,
+    chunk_size: int | None = None,
 ) -> Callable[..., Any]:
     """The function that computes the Jacobian of `f` in forward mode: cheap for few inputs and many outputs.
 
@@ -37,7 +48,11 @@ def jacfwd(
     `output.shape + input.shape` and the dtype of the input; complex for a complex output. With `has_aux`, it returns
     `(jacobian, aux)`. With `holomorphic`, inputs and outputs are complex, and the derivatives are the complex ones.
 
-    Raises DTypeError for an integer input, and for a complex one without `holomorphic`.
+    f runs once. One sweep goes along all basis vectors of the inputs, or along `chunk_size` of them at a time, which
+    takes less memory; for a few directions of a small f, one sweep for each is cheaper, and is what happens.
+
+    Raises DTypeError for an integer input, and for a complex one without `holomorphic`; ArgumentError for a chunk_size
+    that is not a positive integer.
 
     >>> import numpy as np
     >>> jacfwd(lambda x: x**2)(np.array([1.0, 2.0]))
@@ -45,9 +60,12 @@ def jacfwd(
            [0., 4.]])
     """
     if f is None:
-        return functools.partial(jacfwd, argnums=argnums, has_aux=has_aux, holomorphic=holomorphic)
+        return functools.partial(
+            jacfwd, argnums=argnums, has_aux=has_aux, holomorphic=holomorphic, chunk_size=chunk_size
+        )
     function = as_function(f, "jacfwd")
     argnums = as_argnums(argnums, "jacfwd")
+    check_chunk_size(chunk_size, "jacfwd")
 
     @through_every_door
     @functools.wraps(function)
@@ -67,7 +85,7 @@ def jacfwd(
         traced, push = pushforward(call, chosen, has_aux, "jacfwd")
         if holomorphic:
             require_complex(traced.outputs, "jacfwd", "an output")
-        columns = vmap(push, out_axes=-1)(basis(leaves))
+        columns = along_basis(push, leaves, traced, chunk_size, axis=-1)
 
         def rows(output: Any) -> Any:
             parts = split(output, leaves, axis=-1)
@@ -85,22 +103,31 @@ def jacfwd(
 
 
 def jacrev(
-    f: Callable[..., Any] | None = None, argnums: Argnums = 0, has_aux: bool = False, holomorphic: bool = False
+    f: Callable[..., Any] | None = None,
+    argnums: Argnums = 0,
+    has_aux: bool = False,
+    holomorphic: bool = False,
+    chunk_size: int | None = None,
 ) -> Callable[..., Any]:
     """The function that computes the Jacobian of `f` in reverse mode: cheap for few outputs and many inputs.
 
     The result is that of `jacfwd`. Inputs may be complex, if the outputs are real: the derivatives are those of `grad`.
+    `chunk_size` is as in `jacfwd`; the directions are the basis vectors of the outputs.
 
-    Raises DTypeError for an integer input or output, and for a complex output without `holomorphic`.
+    Raises DTypeError for an integer input or output, and for a complex output without `holomorphic`; ArgumentError for
+    a chunk_size that is not a positive integer.
 
     >>> import numpy as np
     >>> jacrev(lambda x: np.sum(x**2))(np.array([1.0, 2.0]))
     array([2., 4.])
     """
     if f is None:
-        return functools.partial(jacrev, argnums=argnums, has_aux=has_aux, holomorphic=holomorphic)
+        return functools.partial(
+            jacrev, argnums=argnums, has_aux=has_aux, holomorphic=holomorphic, chunk_size=chunk_size
+        )
     function = as_function(f, "jacrev")
     argnums = as_argnums(argnums, "jacrev")
+    check_chunk_size(chunk_size, "jacrev")
 
     @through_every_door
     @functools.wraps(function)
@@ -108,8 +135,8 @@ def jacrev(
         call, chosen, selected, single = partially(function, arguments, options, argnums)
         leaves, structure = tree_flatten(chosen)
         differentiable(leaves, structure, None, "jacrev", selected)
-        y, pullback, *aux = vjp(call, *chosen, has_aux=has_aux)
-        outputs, out_structure = tree_flatten(y)
+        traced, pull = pullback_of(call, chosen, has_aux, "jacrev")
+        outputs, out_structure = tree_flatten(traced.result())
         if holomorphic:
             require_complex(leaves, "jacrev", "an argument")
             require_complex(outputs, "jacrev", "an output")
@@ -121,10 +148,7 @@ def jacrev(
                 "of which jacrev would have to lose a part. Use jacfwd if the input is real",
             )
 
-        def pulled(cotangents: list[Any]) -> Any:
-            return pullback(tree_unflatten(out_structure, cotangents))
-
-        rows = vmap(pulled)(basis(outputs))
+        rows = along_basis(pull, outputs, traced, chunk_size, axis=0)
         parts = [split(leaf, outputs, axis=0) for leaf in tree_flatten(rows)[0]]
 
         def block(position: int, output: Any) -> Any:
@@ -138,7 +162,7 @@ def jacrev(
             return tree[0] if single else tree
 
         jacobian = tree_unflatten(out_structure, [block(position, output) for position, output in enumerate(outputs)])
-        return (jacobian, aux[0]) if has_aux else jacobian
+        return (jacobian, traced.aux) if has_aux else jacobian
 
     return jacobian_of
 
@@ -194,14 +218,55 @@ def partially(
     return call, chosen, positions, single
 
 
-def basis(leaves: Sequence[Any]) -> list[Any]:
-    """The standard basis of the space of these leaves: for each leaf, its part of all the basis vectors, stacked."""
-    sizes = [int(np.prod(np.shape(leaf), dtype=np.int64)) for leaf in leaves]
-    total, start, parts = sum(sizes), 0, list[Any]()
-    for leaf, size in zip(leaves, sizes, strict=True):
-        part = np.eye(total, size, -start, dtype=ShapeDtype.of(leaf).dtype)
-        parts.append(part.reshape(total, *np.shape(leaf)))
-        start += size
+def check_chunk_size(chunk_size: Any, caller: str) -> None:
+    """Raise ArgumentError unless it is a positive integer or None."""
+    if chunk_size is not None and (type(chunk_size) is not int or chunk_size < 1):
+        raise ArgumentError(f"{caller}: chunk_size={chunk_size!r} must be a positive integer, or None for all at once.")
+
+
+def along_basis(
+    sweep: Callable[[list[Any]], Any], leaves: Sequence[Any], traced: Trace, chunk_size: int | None, axis: int
+) -> Any:
+    """The results of a sweep along every basis vector of the space of these leaves, stacked along an axis."""
+    total = sum(map(size_of, leaves))
+    size = chunk_size or (1 if 0 < total <= few_for(traced) else total)
+    if size >= total and size != 1:
+        return vmap(sweep, out_axes=axis)(basis(leaves, 0, total))
+    parts: list[Any] = []
+    for start in range(0, total, size):
+        stop = min(start + size, total)
+        directions = basis(leaves, start, stop)
+        one = stop - start == 1
+        parts.append(sweep([part[0] for part in directions]) if one else vmap(sweep, out_axes=axis)(directions))
+        if one:
+            parts[-1] = tree_map(lambda part: np.expand_dims(part, axis), parts[-1])
+    structure = tree_flatten(parts[0])[1]
+    columns = zip(*(tree_leaves(part) for part in parts), strict=True)
+    return tree_unflatten(structure, [np.concatenate(column, axis) for column in columns])
+
+
+def few_for(traced: Trace) -> int:
+    """Up to how many directions one sweep for each is cheaper than a batched one."""
+    if traced.nested:  # each sweep is recorded, as a batched one is
+        return 1
+    outputs = (node.output for node in traced.recorder.nodes[traced.first : traced.last + 1])
+    parts = itertools.chain.from_iterable(output if type(output) is tuple else (output,) for output in outputs)
+    return FEW if all(size_of(part) <= SMALL for part in parts) else 1
+
+
+def size_of(leaf: Any) -> int:
+    """The number of elements."""
+    return math.prod(np.shape(leaf))
+
+
+def basis(leaves: Sequence[Any], first: int, last: int) -> list[Any]:
+    """Vectors of the standard basis of the space of these leaves: for each leaf, its part of them, stacked."""
+    start, parts = first, list[Any]()
+    for leaf in leaves:
+        size = size_of(leaf)
+        part = np.eye(last - first, size, start, dtype=ShapeDtype.of(leaf).dtype)
+        parts.append(part.reshape(last - first, *np.shape(leaf)))
+        start -= size
     return parts
 
 
@@ -210,7 +275,7 @@ def split(value: Any, leaves: Sequence[Any], axis: int) -> list[Any]:
     parts: list[Any] = []
     start = 0
     for leaf in leaves:
-        stop = start + int(np.prod(np.shape(leaf), dtype=np.int64))
+        stop = start + size_of(leaf)
         parts.append(value[..., start:stop] if axis == -1 else value[start:stop])
         start = stop
     return parts

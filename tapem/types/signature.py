@@ -58,7 +58,17 @@ class Signature:
     linear(weight: Float[Tensor, "out in"], x: Float[Tensor, "*b in"]) -> Float[Tensor, "*b out"]
     """
 
-    __slots__ = ("_results", "accepted", "name", "operands", "result", "static", "static_names", "uses_static")
+    __slots__ = (
+        "_broadcasts",
+        "_results",
+        "accepted",
+        "name",
+        "operands",
+        "result",
+        "static",
+        "static_names",
+        "uses_static",
+    )
 
     def __init__(self, name: str, operands: Sequence[Operand], static: Mapping[str, object], result: object) -> None:
         """Make a signature from its parts; `Signature.of` makes one from a function."""
@@ -68,6 +78,7 @@ class Signature:
         self.result = result
         self.accepted: set[object] = set()
         self._results = results_of(result)
+        self._broadcasts: bool | None = None  # not known yet
         used = {name for operand in (*operands, *self._results) for name in operand.names}
         self.static_names = tuple(name for name in self.static if name in used)
         self.uses_static = bool(self.static_names)
@@ -118,6 +129,11 @@ class Signature:
         >>> Signature.of(add).broadcasts, Signature.of(lambda x: x, name="f").broadcasts
         (True, True)
         """
+        if self._broadcasts is None:
+            self._broadcasts = self._says_that_operands_broadcast()
+        return self._broadcasts
+
+    def _says_that_operands_broadcast(self) -> bool:
         axes = {axes_of_any_number(leaf) for operand in self.operands for leaf in operand.leaves}
         given = [axes_of_any_number(leaf) for part in self._results for leaf in part.leaves]
         if len(axes) > 1 or None in axes or None in given:

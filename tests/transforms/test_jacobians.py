@@ -1,6 +1,7 @@
 """jacfwd, jacrev, jacobian, hessian and hvp: shapes, trees, and one run of the function."""
 
 import dataclasses
+import tracemalloc
 from typing import NamedTuple
 
 import numpy as np
@@ -219,3 +220,97 @@ def test_a_large_jacobian_is_one_batched_sweep(jacobian):
 def sine(x: Float[tm.Tensor, "..."]) -> Float[tm.Tensor, "..."]:
     """Sine, whose rule is counted."""
     return np.sin(x)
+
+
+# -- which sweep is taken ----------------------------------------------------------------------------------------------
+
+
+@both
+@pytest.mark.parametrize("chunk_size", [1, 2, 3, 7, 100])
+@pytest.mark.parametrize(("f", "x"), SHAPES)
+def test_chunks_give_the_same(jacobian, chunk_size, f, x):
+    found, whole = jacobian(f, chunk_size=chunk_size)(x), jacobian(f)(x)
+    assert found.shape == whole.shape and found.dtype == whole.dtype and found.flags.writeable
+    close(found, whole, rtol=1e-14, atol=1e-14)
+    weights = np.cos(np.arange(whole.size)).reshape(whole.shape)
+    close(
+        tm.grad(lambda x: np.sum(jacobian(f, chunk_size=chunk_size)(x) * weights))(x),
+        tm.grad(lambda x: np.sum(jacobian(f)(x) * weights))(x),
+    )
+    batch = np.stack([x, x + 0.25, x - 0.125])
+    close(tm.vmap(jacobian(f, chunk_size=chunk_size))(batch), np.stack([jacobian(f)(one) for one in batch]))
+
+
+@both
+@pytest.mark.parametrize("chunk_size", [None, 1, 4])
+def test_chunks_of_trees_and_of_complex_numbers(jacobian, chunk_size):
+    def f(tree):
+        return {"a": tree["m"] @ tree["x"], "b": np.sum(tree["m"]) * tree["x"][:1]}
+
+    found = jacobian(f, chunk_size=chunk_size)({"m": M, "x": X})
+    assert [leaf.shape for leaf in tm.tree_leaves(found)] == [(2, 2, 3), (2, 3), (1, 2, 3), (1, 3)]
+    close(found["a"]["x"], M)
+    close(found["a"]["m"], np.einsum("ik,j->ikj", np.eye(2), X))
+    close(found["b"]["m"], np.full((1, 2, 3), X[0]))
+    close(found["b"]["x"], np.sum(M) * np.eye(1, 3))
+    z = X + 1j * V
+    close(jacobian(lambda z: z**2, holomorphic=True, chunk_size=chunk_size)(z), np.diag(2 * z))
+
+
+@both
+def test_no_directions_and_no_chunk(jacobian):
+    assert jacobian(lambda x: x[:0] * 2.0, chunk_size=2)(X).shape == (0, 3)
+    assert jacobian(lambda x: np.ones(2) * np.sum(x), chunk_size=2)(X[:0]).shape == (2, 0)
+    for wrong in (0, -1, 2.0, True, "2"):
+        with pytest.raises(tm.ArgumentError, match=r"chunk_size=.* must be a positive integer"):
+            jacobian(np.sin, chunk_size=wrong)
+
+
+def counted():
+    """The sine, and the shapes of the cotangents and tangents that its rules got."""
+    shapes = []
+
+    def rule(g, y, x):
+        shapes.append(np.shape(g))
+        return g * np.cos(x)
+
+    def batch(op, size, inputs, mapped, static):
+        return op(*inputs)
+
+    return tm.primitive(rrule=(rule,), frule=(rule,), batch=batch, name="counted")(lambda x: np.sin(x)), shapes
+
+
+@both
+def test_few_directions_of_a_small_function_are_a_sweep_each(jacobian):
+    sine, shapes = counted()
+    close(jacobian(lambda x: sine(x))(X), np.diag(np.cos(X)))
+    assert shapes == [(3,)] * 3
+
+
+@both
+@pytest.mark.parametrize("size", [40, 20_000], ids=["many directions", "large values"])
+def test_all_others_are_one_sweep(jacobian, size):
+    """The rule is called once, on the shape of one direction; what it does is then batched."""
+    sine, shapes = counted()
+    x = np.linspace(0.0, 1.0, 3 if size > 100 else size)
+    found = jacobian(lambda x: np.mean(np.reshape(sine(np.repeat(x, size // len(x))), (len(x), -1)), axis=1))(x)
+    close(found, np.diag(np.cos(x)))
+    assert shapes == [(size // len(x) * len(x),)]
+
+
+@both
+def test_a_chunk_bounds_the_memory(jacobian):
+    x = np.ones(400)
+
+    def f(x):
+        return np.sin(np.cos(np.exp(np.sin(np.cos(x * 0.5))))) * x
+
+    def peak(chunk_size):
+        jacobian(f, chunk_size=chunk_size)(x)
+        tracemalloc.start()
+        jacobian(f, chunk_size=chunk_size)(x)
+        found = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return found
+
+    assert peak(10) < 2.2 * x.size**2 * 8 + 2e5 and peak(10) < 0.8 * peak(None)
