@@ -109,6 +109,7 @@ equals(np.diagflat)(lambda v, k=0: np.diag(np.ravel(v), k))
 def vander(x: Any, N: int | None = None, increasing: bool = False) -> Any:
     """The powers of a vector's elements, as columns; the highest comes first, or last if `increasing`."""
     count = np.shape(x)[0] if N is None else N
+    x = x.astype(np.promote_types(x.dtype, int))
     powers = [np.ones_like(x)]
     for _ in range(1, count):
         powers.append(powers[-1] * x)

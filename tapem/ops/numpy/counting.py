@@ -61,7 +61,7 @@ def histogram(a: Any, bins: Any = 10, range: Any = None, density: Any = None, we
         raise ArgumentError(f"np.histogram: the weights are {np.shape(weights)}, the elements {np.shape(a)}.")
     else:
         place, inside = _bins_of(elements, limits)
-        counts = _weighed(place[inside], np.ravel(weights)[inside], len(limits) - 1)
+        counts = _weighed(place[inside], np.ravel(weights)[inside], len(limits) - 1).astype(np.result_type(weights))
     return (counts / np.sum(counts) / np.diff(edges) if density else counts), edges
 
 
@@ -122,7 +122,7 @@ def cov(
 ) -> Any:
     """The covariance matrix of variables, which are rows, or columns without `rowvar`."""
     rows = _rows(m, rowvar) if y is None else np.concatenate([_rows(m, rowvar), _rows(y, rowvar)], axis=0)
-    rows = rows if dtype is None else rows.astype(dtype)
+    rows = rows.astype(np.result_type(rows, np.float64) if dtype is None else dtype)
     ddof = (0 if bias else 1) if ddof is None else ddof
     weights = fweights if aweights is None else aweights if fweights is None else fweights * aweights
     if weights is None:

@@ -29,7 +29,8 @@ def _widened(x: Any, outside: Callable[[Any], Any], name: str) -> Any:
     plain = np.asarray(plain_values(x, f"np.emath.{name}"))
     if plain.dtype.kind == "c" or not np.any(outside(plain)):
         return np.asarray(x) if isinstance(x, list | tuple) else x
-    return np.astype(x if hasattr(x, "dtype") else plain, np.result_type(plain.dtype, np.complex64))
+    single = plain.dtype.char in "fbhBH"
+    return np.astype(x if hasattr(x, "dtype") else plain, np.complex64 if single else np.complex128)
 
 
 def _enter(name: str, function: Callable[..., Any], outside: Callable[[Any], Any]) -> None:
@@ -54,4 +55,5 @@ def power(x: Any, p: Any) -> Any:
     exponent = np.asarray(plain_values(p, "np.emath.power"))
     if not is_inexact(exponent.dtype) and np.any(exponent < 0):
         p = np.astype(p if hasattr(p, "dtype") else exponent, np.float64)
+    p = p if hasattr(p, "dtype") else exponent  # as in NumPy, a Python number has a dtype of its own here
     return np.power(_widened(x, _negative, "power"), p)

@@ -21,7 +21,8 @@ def polyval(p: Any, x: Any) -> Any:
     """The value of a polynomial, with its highest coefficient first, by Horner's rule."""
     y = np.zeros(np.shape(x), ShapeDtype.of(x).dtype)
     for k in range(np.shape(p)[0]):
-        y = y * x + p[k]
+        # A Python number among the coefficients is one in double precision.
+        y = y * x + (p[k] if hasattr(p[k], "dtype") else np.asarray(p[k])[()])
     return y
 
 
@@ -73,9 +74,10 @@ def poly(seq_of_zeros: Any) -> Any:
     """The polynomial that has these zeros."""
     if np.ndim(seq_of_zeros) != 1:
         raise NoRuleError("np.poly of a matrix has no rule in tapem, since it needs eigenvalues that may be complex.")
-    coefficients = np.ones(1)
-    for i in range(np.shape(seq_of_zeros)[0]):
-        coefficients = np.append(coefficients, 0.0) - seq_of_zeros[i] * np.append(np.zeros(1), coefficients)
+    dtype = np.dtype(np.mintypecode(seq_of_zeros.dtype.char))
+    zeros, zero, coefficients = seq_of_zeros.astype(dtype), np.zeros(1, dtype), np.ones(1, dtype)
+    for i in range(np.shape(zeros)[0]):
+        coefficients = np.append(coefficients, zero) - zeros[i] * np.append(zero, coefficients)
     return coefficients
 
 

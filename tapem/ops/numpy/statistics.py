@@ -90,7 +90,9 @@ def _place(function: str, q: Any, count: Any, method: str) -> Any:
         alpha, beta = _METHODS[method]
         return np.clip(q * count + (alpha + q * (1 - alpha - beta) - 1), 0, count - 1)
     plain = values_of(q, function)  # The others go in steps: the quantile of 0, 1, 2, ... is the place.
-    return np.quantile(np.arange(float(count)), plain, method=method)  # type: ignore[call-overload]
+    place = np.asarray(np.quantile(np.arange(count), plain, method=method))  # type: ignore[call-overload]
+    # Where a method takes the mean of two elements, a q of few bits does not promote them.
+    return (place.astype(np.result_type(plain)) if place.dtype.kind == "f" else place)[()]
 
 
 def _quantile(function: str, a: Any, q: Any, given: Any, axis: Any, method: str, keepdims: bool) -> Any:
@@ -144,7 +146,7 @@ def nanpercentile(a: Any, q: Any, axis: Any = None, *, method: str = "linear", k
     q = np.asarray(q) if isinstance(q, list | tuple) else q
     require_real(a, "np.nanpercentile", "a")
     _require_share(q, "np.nanpercentile", 100)
-    return _nanquantile("np.nanpercentile", a, np.true_divide(q, 100), axis, method, keepdims)
+    return _nanquantile("np.nanpercentile", a, q / 100, axis, method, keepdims)
 
 
 @equals(np.nanmedian)
