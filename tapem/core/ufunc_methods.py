@@ -28,11 +28,13 @@ def every_pair(ufunc: np.ufunc, a: Any, b: Any, **options: Any) -> Any:
 def _lines(ufunc: np.ufunc, method: str, array: Any, axis: Any, dtype: Any) -> tuple[Any, tuple[int, ...]]:
     """The array, cast, with the axes in front that the method runs along, as one; and the numbers of these axes."""
     name = f"np.{ufunc.__name__}.{method}"
+    if method == "reduce" and np.ndim(array) == 0 and axis in (0, -1, None):  # NumPy leaves a number as it is
+        return np.reshape(in_loop(ufunc, name, array, dtype), (1,)), ()
     try:
         axes = np.lib.array_utils.normalize_axis_tuple(range(np.ndim(array)) if axis is None else axis, np.ndim(array))
     except ValueError as error:
         raise ArgumentError(f"{name}: {error} (axis={axis!r}, shape {np.shape(array)}).") from None
-    if len(axes) != 1 and not (method == "reduce" and _reorderable(ufunc)):
+    if len(axes) != 1 and not (method == "reduce" and (not axes or _reorderable(ufunc))):
         raise ArgumentError(f"{name} of a tracer goes along one axis, not along axis={axis!r} of {np.shape(array)}.")
     lines = np.moveaxis(in_loop(ufunc, name, array, dtype), axes, range(len(axes)))
     if len(axes) != 1:

@@ -50,6 +50,20 @@ def axes_of(x: Any, axis: Any, function: str) -> tuple[int, ...]:
         raise ArgumentError(f"{function}: {error} (axis={axis!r}, shape {np.shape(x)}).") from None
 
 
+def axis_of(x: Any, axis: Any, function: str) -> int:
+    """The normal form of the one axis of `x` that a function which is not an op runs along.
+
+    Raises ArgumentError for an axis out of range, or none or several.
+
+    >>> axis_of(np.ones((2, 3)), -1, "np.diff")
+    1
+    """
+    axes = axes_of(x, axis, function)
+    if len(axes) != 1:
+        raise ArgumentError(f"{function} goes along one axis, not along axis={axis!r} of shape {np.shape(x)}.")
+    return axes[0]
+
+
 def behind_batch(axis: Any, ndim: int) -> tuple[int, ...]:
     """The numbers that the axes of an example with `ndim` axes have with a batch axis in front.
 

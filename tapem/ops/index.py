@@ -13,17 +13,22 @@ from typing import Any, NamedTuple, TypeAlias, cast, final
 
 import numpy as np
 
-from tapem.errors import ArgumentError, DTypeError
+from tapem.errors import DTypeError
 from tapem.types import as_tensor
 
 
 class Slot(enum.Enum):
-    """The place of an array in an index: the only member, `ARRAY`, stands for the operands in order."""
+    """The place of an array in an index: `ARRAY` stands for the operands in order.
+
+    `NEW` is the place of an array that indexes a new axis. `take_apart` puts it for a single bool, and `new_axes` takes
+    it away.
+    """
 
     ARRAY = "array"
+    NEW = "new"
 
 
-ARRAY = Slot.ARRAY
+ARRAY, NEW = Slot.ARRAY, Slot.NEW
 ALL = slice(None)
 
 Part: TypeAlias = int | slice | EllipsisType | Slot | None
@@ -79,8 +84,6 @@ def _text(part: Part) -> str:
 def take_apart(index: Any) -> tuple[Index, list[Any]]:
     """Split a user's index into an `Index` and its arrays.
 
-    Raises ArgumentError for a single bool among other indices, which NumPy reads as an array without axes.
-
     >>> take_apart((slice(1, None), [2, 0], None))
     ([1:, array, None], [array([2, 0])])
     """
@@ -89,7 +92,7 @@ def take_apart(index: Any) -> tuple[Index, list[Any]]:
     for item in cast("tuple[Any, ...]", index) if isinstance(index, tuple) else (index,):
         part, array = _part_of(item)
         parts.append(part)
-        if part is ARRAY:
+        if part is ARRAY or part is NEW:
             arrays.append(array)
     return Index(tuple(parts)), arrays
 
@@ -103,11 +106,8 @@ def _part_of(item: Any) -> tuple[Part, Any]:
             item = item.astype(np.intp)
     if isinstance(item, int | np.generic) or (isinstance(item, np.ndarray) and not item.ndim):
         number: Any = np.asarray(item)
-        if number.dtype == bool:
-            raise ArgumentError(
-                f"getitem(x, index): the index {item} is a single bool beside others. Index with a mask of the shape "
-                "of x, or select with np.where(condition, a, b)."
-            )
+        if number.dtype == bool:  # a mask without axes: a new axis with its element, or without it
+            return NEW, np.zeros(int(number), np.intp)
         if number.dtype.kind in "iu":
             return int(number), None
     kind: Any = getattr(cast("object", item), "dtype", None)
@@ -119,6 +119,25 @@ def _part_of(item: Any) -> tuple[Part, Any]:
             f"integers or bools; {advice}."
         )
     return ARRAY, item
+
+
+def new_axes(at: Index, arrays: Sequence[Any]) -> tuple[Index, Index]:
+    """The index that gives an array the new axes of an index with single bools, and the index to use then.
+
+    >>> new_axes(*take_apart((True, slice(1, None), 0)))
+    ([None, :, :], [array, 1:, 0])
+    """
+    rest = iter(arrays)
+    around: list[Part] = []
+    for part in at.parts:
+        array = next(rest) if part is ARRAY or part is NEW else None
+        if part is NEW:
+            around.append(None)
+        elif part is Ellipsis:
+            around.append(part)
+        elif part is not None:
+            around += [ALL] * (np.ndim(array) if array is not None and _is_mask(array) else 1)
+    return Index(tuple(around)), Index(tuple(ARRAY if part is NEW else part for part in at.parts))
 
 
 class Layout(NamedTuple):

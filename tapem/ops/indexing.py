@@ -18,7 +18,7 @@ from tapem.core import OPS, Array, Primitive, Shape, ShapeDtype
 from tapem.errors import ConcretizationError
 from tapem.ops.axes import refuse_axis_of_scalar
 from tapem.ops.declare import Deferred, Numeric, Step, primitive, variadic
-from tapem.ops.index import ALL, ARRAY, Index, batched, take_apart
+from tapem.ops.index import ALL, ARRAY, NEW, Index, batched, new_axes, take_apart
 from tapem.sweeps import unbroadcast
 from tapem.tangents import InplaceableThunk
 from tapem.types import Num, Tensor, type_text
@@ -154,7 +154,8 @@ def getitem(x: Any, index: Any) -> Any:
     """The elements of `x` at `index`, as NumPy's `x[index]`: Num "..." -> Num "...".
 
     `index` is an integer, a slice, None, Ellipsis, an array (or Ref, tracer, list) of integers, a mask of bools, or a
-    tuple of these. The cotangents of an element that is indexed several times are summed.
+    tuple of these; a single bool is a mask without axes. The cotangents of an element that is indexed several times are
+    summed.
 
     Raises ArgumentError for an index out of range, DTypeError for an index of floats, ConcretizationError for a mask of
     which only the shape is known (inside `vmap`), since the shape of the result depends on its values.
@@ -170,10 +171,10 @@ def getitem(x: Any, index: Any) -> Any:
     kind = type(index)
     if kind is int or kind is slice:
         return gather(x, at=Index((index,)))
-    if kind is bool or kind is np.bool_:  # an array without axes, as in NumPy: a new axis of size 1 or 0
-        alone = gather(x, at=Index((None,)))
-        return alone if index else gather(alone, at=Index((slice(0, 0),)))
     at, arrays = take_apart(index)
+    if NEW in at.parts:
+        around, at = new_axes(at, arrays)
+        x = gather(x, at=around)
     return gather(x, *arrays, at=at)
 
 

@@ -172,7 +172,6 @@ class TestGetitem:
             ((0, [0, 4]), ArgumentError, "index 4 is out of bounds for axis 1 with size 4"),
             ((0, 0, 0), ArgumentError, "too many indices for array"),
             (np.ones((2, 4), bool), ArgumentError, "size of axis is 3 but size of corresponding boolean axis is 2"),
-            ((True, 0), ArgumentError, "a single bool"),
             (1.0, DTypeError, "the index 1.0 is a float, but an index is an integer, a slice, or an array of integers"),
             ([1.0], DTypeError, "is an array of float64, but an index is an integer, a slice, or an array of integers"),
             ("a", DTypeError, "the index 'a' is a str"),

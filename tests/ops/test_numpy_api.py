@@ -522,7 +522,7 @@ def test_an_axis_that_there_is_not_is_refused_as_numpy_refuses_it(f):
             call()
 
 
-@pytest.mark.parametrize("f", [lambda x: np.trapezoid(x, axis=0), lambda x: np.take(x, [0], axis=0, mode="clip")])
+@pytest.mark.parametrize("f", [lambda x: np.trapezoid(x, axis=0), lambda x: np.diff(x, axis=0), np.sort])
 def test_a_number_has_no_axis(f):
-    with pytest.raises(tm.TapeError, match="axis 0 is out of bounds"):
+    with pytest.raises(tm.TapeError, match=r"axis (0|-1) is out of bounds"):
         tm.grad(lambda x: np.sum(f(x)))(0.5)

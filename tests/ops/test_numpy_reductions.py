@@ -182,8 +182,15 @@ def test_whatever_lies_in_an_empty_border_is_not_differentiated() -> None:
 @pytest.mark.parametrize("axis", [0, -1])
 @pytest.mark.parametrize(
     "f",
-    [np.sum, np.prod, np.max, np.min, np.ptp, np.any, np.all, np.argmax, np.argmin, np.count_nonzero, np.squeeze],
-)
+    [
+        np.sum, np.prod, np.max, np.min, np.ptp, np.any, np.all, np.argmax, np.argmin, np.count_nonzero, np.squeeze,
+        np.cumsum, np.cumprod, np.argsort, np.nanmax, np.nanmin, np.nanmean, np.nansum, np.nanprod, np.nancumsum,
+        np.nancumprod, np.add.reduce, np.logaddexp.reduce, np.subtract.reduce, np.maximum.reduce,
+        lambda x, axis: np.repeat(x, 3, axis), lambda x, axis: np.take(x, [0, 0], axis),
+        lambda x, axis: np.take(x, [2], axis, mode="clip"), lambda x, axis: np.take(x, 0, axis),
+        lambda x, axis: np.compress([True], x, axis), lambda x, axis: x.cumsum(axis), lambda x, axis: x.repeat(2, axis),
+    ],
+)  # fmt: skip
 def test_a_number_has_axes_0_and_minus_1_where_numpy_gives_it_them(f: Any, axis: int) -> None:
     x = np.float64(0.7)
     judge_value_and_gradient(lambda x: f(x, axis=axis) * x, x)
@@ -201,6 +208,23 @@ def test_quotient_and_remainder_at_once() -> None:
 
 def test_flat_is_one_line() -> None:
     judge_value_and_gradient(lambda x: np.stack([v * v for v in x.flat]) * x.flat[3], X)
+
+
+@pytest.mark.parametrize(
+    "index",
+    [
+        (True, 0), (0, True), (np.True_, slice(None), 1), (False, 0), (slice(1, None), True, [0, 2]), (..., True),
+        (..., True, 1), (True, None, 1), (None, np.array(True), slice(None), [1, 0]), (True, True, 0), (True, False),
+        (True, MASK),
+        ([0, 2], slice(None), True), (X[:, 0] > 0.5, True, 0), (slice(None), [1, 1], np.True_),
+        (True, ...), (1, True, 2),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_single_bools_beside_other_indices(index: Any) -> None:
+    judge_value_and_gradient(lambda x: x[index], X)
+    judge_vmap(lambda x: x[index], X)
+    assert tm.getitem(X, index).tolist() == X[index].tolist()
 
 
 @pytest.mark.parametrize("index", [True, False, np.True_, np.False_])

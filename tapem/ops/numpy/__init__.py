@@ -11,6 +11,7 @@ from tapem.ops.numpy import (
     emath,
     functions,
     linalg,
+    numbers,
     numerics,
     options,
     polynomials,
@@ -21,6 +22,6 @@ from tapem.ops.numpy import (
 from tapem.ops.numpy.functions import IN_PLACE
 
 __all__ = [
-    "IN_PLACE", "assembling", "constants", "counting", "creation", "emath", "functions", "linalg", "numerics",
-    "options", "polynomials", "shapes", "statistics", "ufuncs",
+    "IN_PLACE", "assembling", "constants", "counting", "creation", "emath", "functions", "linalg", "numbers",
+    "numerics", "options", "polynomials", "shapes", "statistics", "ufuncs",
 ]  # fmt: skip

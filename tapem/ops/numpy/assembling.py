@@ -11,7 +11,7 @@ import numpy as np
 from tapem.core import detach, enter_whole
 from tapem.errors import ArgumentError
 from tapem.ops import indexing
-from tapem.ops.axes import as_tuple, axes_of, normal_axes
+from tapem.ops.axes import as_tuple, axis_of, normal_axes
 from tapem.ops.numpy.functions import equals, values_of
 
 # -- picking -----------------------------------------------------------------------------------------------------------
@@ -76,7 +76,7 @@ def trim_zeros(filt: Any, trim: str = "fb", axis: Any = None) -> Any:
 @equals(np.insert)
 def insert(arr: Any, obj: Any, values: Any, axis: int | None = None) -> Any:
     """`arr` with values put in before the places `obj`."""
-    arr, axis = (np.ravel(arr), 0) if axis is None else (arr, axes_of(arr, axis, "np.insert")[0])
+    arr, axis = (np.ravel(arr), 0) if axis is None else (arr, axis_of(arr, axis, "np.insert"))
     length, rank = np.shape(arr)[axis], np.ndim(arr)
     if not isinstance(obj, slice) and np.size(obj) == 1:  # then the values say how many there are
         values = np.reshape(values, (1,) * (rank - np.ndim(values)) + np.shape(values))
@@ -154,7 +154,7 @@ enter_whole(np.piecewise, piecewise)
 
 def apply_along_axis(func1d: Callable[..., Any], axis: int, arr: Any, *args: Any, **kwargs: Any) -> Any:
     """The results of a function of vectors for each vector along an axis."""
-    (along,) = axes_of(arr, axis, "np.apply_along_axis")
+    along = axis_of(arr, axis, "np.apply_along_axis")
     moved = np.moveaxis(arr, along, -1)
     kept = np.shape(moved)[:-1]
     results = [func1d(moved[place], *args, **kwargs) for place in np.ndindex(kept)]
@@ -173,7 +173,7 @@ enter_whole(np.apply_along_axis, apply_along_axis)
 def apply_over_axes(func: Callable[..., Any], a: Any, axes: Any) -> Any:
     """A function of an array and an axis, applied over several axes, one after the other; all of them are kept."""
     for axis in as_tuple(axes):
-        (along,) = axes_of(a, axis, "np.apply_over_axes")
+        along = axis_of(a, axis, "np.apply_over_axes")
         found = func(a, along)
         a = found if np.ndim(found) == np.ndim(a) else np.expand_dims(found, along)
     return a

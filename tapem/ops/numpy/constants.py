@@ -13,7 +13,7 @@ import numpy as np
 
 from tapem.core import ShapeDtype, detach, enter_whole, tree_map
 from tapem.errors import ConcretizationError
-from tapem.ops.axes import axes_of
+from tapem.ops.axes import axis_of
 from tapem.ops.complex_numbers import require_real
 from tapem.ops.numpy.functions import equals, values_of
 
@@ -113,7 +113,7 @@ def partition(a: Any, kth: Any, axis: int | None = -1, kind: Any = "introselect"
 def lexsort(keys: Any, axis: int = -1) -> Any:
     """The order by several keys, of which the last one counts first."""
     first, *rest = keys
-    (along,) = axes_of(first, axis, "np.lexsort")
+    along = axis_of(first, axis, "np.lexsort")
     order = np.argsort(first, axis=along, stable=True)
     for key in rest:
         order = np.take_along_axis(

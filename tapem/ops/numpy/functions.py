@@ -18,7 +18,7 @@ import numpy as np
 from tapem.core import ShapeDtype, detach, enter_function, enter_refusal, enter_ufunc
 from tapem.errors import ArgumentError, ConcretizationError
 from tapem.ops import arithmetic, casting, complex_numbers, indexing, joining, selection
-from tapem.ops.axes import axes_of
+from tapem.ops.axes import axes_of, axis_of
 from tapem.ops.einsum import einsum
 from tapem.types import present
 
@@ -175,6 +175,8 @@ def _each(change: Callable[[Any], Any], arrays: Sequence[Any]) -> Any:
 @equals(np.take)
 def take(a: Any, indices: Any, axis: int | None = None, *, mode: str = "raise") -> Any:
     """The elements at `indices`; `mode` says whether an index out of range raises, is clipped, or wraps around."""
+    if axis in (0, -1) and np.ndim(a) == 0:  # NumPy takes a number for a line
+        a, axis = np.reshape(a, (1,)), 0
     if mode != "raise":
         length = math.prod(np.shape(a)[i] for i in axes_of(a, axis, "np.take"))
         indices = np.clip(indices, 0, length - 1) if mode == "clip" else np.remainder(indices, length)
@@ -241,7 +243,7 @@ def block(arrays: Any) -> Any:
 @equals(np.array_split)
 def array_split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Any]:
     """Pieces along an axis: a number of nearly equal ones, or cut at the given positions."""
-    (axis,) = axes_of(ary, axis, "np.array_split")
+    axis = axis_of(ary, axis, "np.array_split")
     length = np.shape(ary)[axis]
     if np.ndim(indices_or_sections) == 0:
         small, extra = divmod(length, int(indices_or_sections))
@@ -277,7 +279,7 @@ equals(np.matrix_transpose, np.linalg.matrix_transpose)(lambda x, /: np.swapaxes
 
 
 def _rolled(a: Any, axis: int, start: int) -> int:
-    (axis,) = axes_of(a, axis, "np.rollaxis")
+    axis = axis_of(a, axis, "np.rollaxis")
     rank = np.ndim(a)
     if not -rank <= start <= rank:
         raise ArgumentError(f"np.rollaxis: start={start} is out of range for an array of {rank} axes.")

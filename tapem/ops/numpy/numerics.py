@@ -9,7 +9,7 @@ import numpy as np
 
 from tapem.errors import ArgumentError, ShapeError
 from tapem.ops import convolving, indexing
-from tapem.ops.axes import axes_of
+from tapem.ops.axes import axis_of
 from tapem.ops.bessel import i0_derivative
 from tapem.ops.complex_numbers import require_real
 from tapem.ops.numpy.functions import MISSING, equals
@@ -29,7 +29,7 @@ def diff(a: Any, n: int = 1, axis: int = -1, prepend: Any = MISSING, append: Any
         return a
     if n < 0:
         raise ArgumentError(f"np.diff: n={n}, but differences are taken 0 times or more.")
-    (axis,) = axes_of(a, axis, "np.diff")
+    axis = axis_of(a, axis, "np.diff")
     shape = (*np.shape(a)[:axis], 1, *np.shape(a)[axis + 1 :])
     parts = [part for part in (prepend, a, append) if part is not MISSING]
     if len(parts) > 1:
@@ -54,7 +54,7 @@ def gradient(f: Any, *varargs: Any, axis: Any = None, edge_order: int = 1) -> An
     The spacing is one number, or the coordinates of the points, for each axis; one number may stand for all.
     """
     given = range(np.ndim(f)) if axis is None else axis if isinstance(axis, tuple) else (axis,)
-    axes = [axes_of(f, each, "np.gradient")[0] for each in given]
+    axes = [axis_of(f, each, "np.gradient") for each in given]
     spacing = varargs * (len(axes) if len(varargs) == 1 else 1) if varargs else (1.0,) * len(axes)
     if len(spacing) != len(axes):
         raise TypeError("invalid number of arguments")
@@ -100,7 +100,7 @@ def _slopes(f: Any, axis: int, h: Any, edge_order: int) -> Any:
 @equals(np.trapezoid)
 def trapezoid(y: Any, x: Any = None, dx: Any = 1.0, axis: int = -1) -> Any:
     """The integral by the trapezoidal rule."""
-    (axis,) = axes_of(y, axis, "np.trapezoid")
+    axis = axis_of(y, axis, "np.trapezoid")
     d = dx if x is None else np.diff(x, axis=axis if np.ndim(x) > 1 else -1)
     if x is not None and np.ndim(x) == 1:
         d = np.reshape(d, (-1, *(1,) * (np.ndim(y) - 1 - axis)))
@@ -190,7 +190,7 @@ def geomspace(start: Any, stop: Any, num: int = 50, endpoint: bool = True, dtype
 @equals(np.unwrap)
 def unwrap(p: Any, discont: Any = None, axis: int = -1, *, period: Any = 2 * np.pi) -> Any:
     """`p` with multiples of the period added, so that neighbors differ by no more than half of it."""
-    (axis,) = axes_of(p, axis, "np.unwrap")
+    axis = axis_of(p, axis, "np.unwrap")
     steps = np.diff(p, axis=axis)
     turns = -np.floor((steps + period / 2) / period)
     turns = np.where((steps > 0) & (np.remainder(steps + period / 2, period) == 0), turns + 1, turns)

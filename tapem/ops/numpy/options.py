@@ -15,7 +15,7 @@ import numpy as np
 from tapem.core import ShapeDtype, called_with, enter_options
 from tapem.errors import ArgumentError
 from tapem.ops import casting
-from tapem.ops.axes import axes_of
+from tapem.ops.axes import axes_of, axis_of
 from tapem.ops.complex_numbers import conjugated
 from tapem.ops.numpy.functions import MISSING, equals
 from tapem.types import is_inexact, present
@@ -208,7 +208,7 @@ def _with_initial(function: Callable[..., Any], x: Any, axis: Any, include_initi
     found = function(x, axis=axis)
     if not include_initial:
         return found
-    (along,) = axes_of(found, 0 if axis is None else axis, "np.cumulative_sum")
+    along = axis_of(found, 0 if axis is None else axis, "np.cumulative_sum")
     first = np.full((*np.shape(found)[:along], 1, *np.shape(found)[along + 1 :]), neutral, ShapeDtype.of(found).dtype)
     return np.concatenate([first, found], axis=along)
 

@@ -15,7 +15,7 @@ import numpy as np
 from tapem.core import detach
 from tapem.errors import ArgumentError, NoRuleError
 from tapem.ops import indexing
-from tapem.ops.axes import axes_of, normal_axes
+from tapem.ops.axes import axes_of, axis_of, normal_axes
 from tapem.ops.complex_numbers import require_real
 from tapem.ops.numpy.functions import equals, values_of
 
@@ -199,7 +199,7 @@ def average(a: Any, axis: Any = None, weights: Any = None, returned: bool = Fals
     if np.shape(weights) != np.shape(a):
         if not isinstance(axis, int):
             raise TypeError("Axis must be specified when shapes of a and weights differ.")
-        (along,) = axes_of(a, axis, "np.average")
+        along = axis_of(a, axis, "np.average")
         weights = np.reshape(weights, (-1, *(1,) * (np.ndim(a) - 1 - along)))
     weights = np.broadcast_to(weights, np.shape(a))
     total = np.sum(weights, axis=axis, keepdims=keepdims)
