@@ -36,12 +36,18 @@ def as_columns(x: Any) -> Any:
     return np.expand_dims(x, -2)
 
 
-def _diagonal(x: Any) -> Any:
+def diagonal_matrices(x: Any) -> Any:
     """Convert a stack of vectors to diagonal matrices."""
     return np.eye(x.shape[-1], dtype=x.dtype) * as_columns(x)
 
 
 # Eigenvalues of symmetric matrices ------------------------------------------------------------------------------------
+
+_VALUES = {
+    "eigh": ("eigenvalues", "eigvalsh"),
+    "eig": ("eigenvalues", "eigvals"),
+    "svd": ("singular values", "svdvals"),
+}
 
 
 @primitive(
@@ -50,13 +56,13 @@ def _diagonal(x: Any) -> Any:
     batch=batch_of_matrices,
     abstract=lambda x, of: ShapeDtype((*x.shape, x.shape[-1]), x.dtype),
 )
-def reciprocal_gaps(x: Float[Tensor, "*batch n"], of: str) -> Float[Tensor, "*batch n n"]:
+def reciprocal_gaps(x: Inexact[Tensor, "*batch n"], of: str) -> Inexact[Tensor, "*batch n n"]:
     """The numbers `1 / (x[j] - x[i])` at [i, j], and 0 if i = j: the factors in the derivative of an eigenvector.
 
-    Float "*batch n" -> Float "*batch n n".
+    Inexact "*batch n" -> Inexact "*batch n n".
 
-    `of` is the decomposition: "eigh" needs distinct eigenvalues, "svd" distinct singular values above zero. Raises
-    ArgumentError if they are not, to within the rounding errors of the decomposition.
+    `of` is the decomposition: "eigh" and "eig" need distinct eigenvalues, "svd" distinct singular values above zero.
+    Raises ArgumentError if they are not, to within the rounding errors of the decomposition.
 
     >>> reciprocal_gaps(np.array([1.0, 3.0]), of="eigh")
     array([[ 0. ,  0.5],
@@ -73,9 +79,9 @@ def reciprocal_gaps(x: Float[Tensor, "*batch n"], of: str) -> Float[Tensor, "*ba
                 "where the decomposition has no derivative. For the singular values alone use svdvals."
             )
     for *index, i, j in np.argwhere((np.abs(gaps) <= rounding[..., None]) & ~same):
-        what, alone = ("singular values", "svdvals") if of == "svd" else ("eigenvalues", "eigvalsh")
+        what, alone = _VALUES[of]
         raise ArgumentError(
-            f"{of}: {what} {i} and {j} of {where_in(index)} are both {float(x[*index, i]):.6g}, to within rounding, "
+            f"{of}: {what} {i} and {j} of {where_in(index)} are both {x[*index, i].item():.6g}, to within rounding, "
             f"where the vectors that belong to them have no derivative. For the {what} alone use {alone}."
         )
     return np.where(same, 0, 1 / np.where(same, 1, gaps)).astype(x.dtype, copy=False)
@@ -104,7 +110,7 @@ def _pull_eigh(g: Any, y: Any, a: Any, UPLO: UpLo) -> Any:
     (g_w, g_v), (w, v) = g, y
     if never_arrived(g_v):
         return _of_eigenvalues(g_w, v, UPLO)
-    inner = reciprocal_gaps(w, of="eigh") * (adjoint(v) @ conjugated(g_v)) + _diagonal(g_w)
+    inner = reciprocal_gaps(w, of="eigh") * (adjoint(v) @ conjugated(g_v)) + diagonal_matrices(g_w)
     return conjugated(folded(v @ inner @ adjoint(v), _reads_lower(UPLO)))
 
 
@@ -199,7 +205,7 @@ def _pull_svd(g: Any, y: Any, a: Any, full_matrices: bool) -> Any:
     of_u, of_v = adjoint(u) @ g_u, vh @ adjoint(g_vh)
     same = (of_u + of_v) * reciprocal_gaps(s, of="svd")
     skew = (of_u - of_v) / (as_columns(s) + np.expand_dims(s, -1))
-    inner = _diagonal(g_s) + (same + adjoint(same) + skew - adjoint(skew)) / 2
+    inner = diagonal_matrices(g_s) + (same + adjoint(same) + skew - adjoint(skew)) / 2
     result = u @ inner @ vh
     if m > n:  # the part of the cotangent that is not a rotation within the singular vectors
         result = result + ((g_u - u @ of_u) / as_columns(s)) @ vh

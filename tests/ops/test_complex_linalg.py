@@ -12,6 +12,7 @@ import pytest
 
 import tapem as tm
 from tapem.core.tree import tree_flatten
+from tapem.ops.eigen import as_real
 from tapem.testing import check_grads
 
 RNG = np.random.default_rng(1)
@@ -54,6 +55,10 @@ FUNCTIONS: dict[str, tuple[Any, Any]] = {
     "corrcoef": (lambda z: np.corrcoef(z), WIDE),
     "polyfit": (lambda z: np.polyfit(z, np.arange(4.0), 2), TALL[:, 0]),
     "expm": (lambda z: tm.expm(z), 0.3 * Z),
+    "eig": (lambda z: np.linalg.eig(z), Z),
+    "projectors of eig": (lambda z: products(np.linalg.eig(z)[1]), Z),
+    "eigvals": (lambda z: np.linalg.eigvals(z), Z),
+    "root by eig": (lambda z: (lambda w, v: v * np.sqrt(w) @ np.linalg.inv(v))(*np.linalg.eig(z)), Z),
     "projectors of eigh": (lambda z: products(np.linalg.eigh(z, "U")[1]), HERMITIAN),
     "logarithm by eigh": (lambda z: (lambda w, v: (v * np.log(w)) @ np.conj(v).T)(*np.linalg.eigh(z)), HERMITIAN),
     "polar by svd": (lambda z: (lambda u, s, vh: u @ vh)(*np.linalg.svd(z, full_matrices=False)), TALL),
@@ -137,6 +142,57 @@ def test_what_has_no_derivative_says_so() -> None:
     # Values alone have a derivative: symmetric functions of equal ones, and singular values at zero.
     np.testing.assert_allclose(tm.grad(lambda z: np.sum(np.linalg.eigh(z)[0] ** 2))(eye), 2 * eye, atol=1e-12)
     np.testing.assert_array_equal(tm.grad(lambda z: np.linalg.norm(z, "nuc"))(0 * eye), 0 * eye)
+
+
+class TestEigenvaluesOfAnyMatrix:
+    TURN = np.array([[0.5, 2.0, 0.3], [-1.0, 0.1, 0.2], [0.4, -0.3, 3.0]])
+
+    def test_real_where_numpys_are(self) -> None:
+        symmetric = self.TURN + self.TURN.T
+        for f in (np.linalg.eigvals, lambda a: np.linalg.eig(a).eigenvalues, lambda a: np.linalg.eig(a).eigenvectors):
+            for a in (symmetric, self.TURN, symmetric.astype(complex), np.stack([symmetric, self.TURN])):
+                value = tm.vjp(f, a)[0]
+                assert value.dtype == f(a).dtype
+                np.testing.assert_array_equal(value, f(a))
+            # Inside vmap the values are not known.
+            assert tm.vmap(f)(symmetric[None]).dtype == complex
+        assert tm.eig(symmetric)[0].dtype == tm.eigvals(symmetric).dtype == complex
+        assert tm.eigvals(symmetric.astype(np.float32)).dtype == np.complex64
+        np.testing.assert_allclose(
+            tm.grad(lambda a: np.sum(np.linalg.eigvals(a) ** 2))(symmetric), 2 * symmetric, rtol=1e-10
+        )
+
+    def test_a_program_that_met_real_eigenvalues_does_not_lose_complex_ones(self) -> None:
+        with pytest.raises(tm.DTypeError, match=r"now some are complex\. Use tm\.eig or tm\.eigvals"):
+            as_real(tm.eigvals(self.TURN))
+
+    def test_equal_eigenvalues(self) -> None:
+        eye, defective = np.eye(3), np.array([[1.0, 1.0], [0.0, 1.0]])
+        # The trace and the determinant.
+        np.testing.assert_allclose(tm.grad(lambda a: np.sum(np.linalg.eigvals(a)))(2 * eye), eye, atol=1e-12)
+        np.testing.assert_allclose(tm.grad(lambda a: np.prod(np.linalg.eig(a)[0]))(2 * eye), 4 * eye, atol=1e-12)
+        for f in (lambda a: np.sum(np.linalg.eigvals(a)), lambda a: np.sum(np.linalg.eig(a)[0])):
+            for find in (tm.grad(f), lambda a: tm.jvp(f, (a,), (a,))):  # noqa: B023
+                with pytest.raises(tm.ArgumentError, match="eig: a is defective, to within rounding"):
+                    find(defective)
+        vectors = lambda a: np.sum(np.abs(np.linalg.eig(a)[1]))  # noqa: E731
+        for find in (tm.grad(vectors), lambda a: tm.jvp(vectors, (a,), (a,))):
+            with pytest.raises(tm.ArgumentError, match=r"eig: eigenvalues 0 and 1 of a are both 1\+0j.* use eigvals"):
+                find(eye)
+
+    @pytest.mark.parametrize("n", [3, 200])
+    def test_the_order_of_lapack_without_vectors(self, n: int) -> None:
+        """For large matrices it is not that of the eigenvalues with vectors."""
+        rng = np.random.default_rng(n)
+        a, t = rng.normal(size=(2, n, n))
+        w, pushed = tm.jvp(tm.eigvals, (a,), (t,))
+        np.testing.assert_array_equal(w, np.linalg.eigvals(a))
+        near = [np.linalg.eigvals(a + h * t) for h in (1e-6, -1e-6)]
+        ahead, behind = (each[np.argmin(np.abs(w[:, None] - each), axis=1)] for each in near)
+        np.testing.assert_allclose(pushed, (ahead - behind) / 2e-6, rtol=1e-4, atol=1e-4)
+        g = rng.normal(size=n) + 1j * rng.normal(size=n)
+        pulled = tm.vjp(tm.eigvals, a)[1](g)[0]
+        np.testing.assert_allclose(np.sum(pulled * t), np.sum(g * pushed).real, rtol=1e-8)
 
 
 def test_only_the_triangle_that_is_read_has_a_cotangent() -> None:

@@ -30,7 +30,7 @@ REAL = frozenset(
     log_softmax logaddexp logaddexp2 logsumexp odd_power rad2deg remainder safe_log sign signbit softmax softmax_or_zero
     softplus trunc
     fft_rfft fft_rfft2 fft_rfftn fft_ihfft
-    reciprocal_gaps
+    as_real
     """.split()
 )
 """The ops of `tapem.ops` that take real operands only, and say so."""

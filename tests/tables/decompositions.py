@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from tapem.ops.decompositions import cholesky, independent_columns, qr
+from tapem.ops.eigen import as_real, eig, eigvals, independent_vectors, matching
 from tapem.ops.matrix_functions import expm, solve_triangular
 from tapem.ops.solving import cofactors, det, linalg_inv, second_cofactors, slogdet, solve
 from tapem.ops.spectral import eigh, eigvalsh, reciprocal_gaps, svd, svdvals
@@ -22,6 +23,12 @@ def _values(*shape: int) -> Any:
 
 def _any(*shape: int) -> Any:
     return np.random.default_rng([len(shape), *shape]).normal(size=shape)
+
+
+def _turning(n: int) -> Any:
+    """A matrix with complex eigenvalues, far from each other."""
+    x = np.triu(_any(n, n), 1)
+    return x - x.T + 0.3 * _any(n, n) + np.diag(np.arange(float(n)))
 
 
 def _positive(*shape: int) -> Any:
@@ -111,6 +118,15 @@ ROWS: list[Row] = [
     *(Row(eigvalsh, (_positive(*shape),), reference=np.linalg.eigvalsh) for shape in _SQUARE),
     Row(eigvalsh, (_values(3, 3),), {"UPLO": "U"}, np.linalg.eigvalsh, "not symmetric"),
     *(Row(reciprocal_gaps, (np.array(x),), {"of": "eigh"}) for x in ([1.0, 2.0, 4.0], [[3.0, 1.0], [0.0, 1.0]], [1.0])),
+    # The sign of a complex vector may jump from one matrix to the next, as it does at the first of _SQUARE.
+    Row(eig, (_turning(3),), reference=_plain(np.linalg.eig), note="complex eigenvalues"),
+    *(Row(eig, (_values(*shape),), reference=_plain(np.linalg.eig)) for shape in _SQUARE[1:]),
+    *(Row(eigvals, (_values(*shape),), reference=np.linalg.eigvals) for shape in _SQUARE),
+    Row(eigvals, (_turning(4),), reference=np.linalg.eigvals, note="complex eigenvalues"),
+    *(Row(independent_vectors, (_values(*shape),)) for shape in [(2, 2), (2, 3, 3), (1, 1), (0, 0)]),
+    *(Row(matching, (x, x[..., ::-1]), order=0) for x in (_any(3), _any(2, 4), _any(1), _any(0))),
+    *(Row(as_real, (x,)) for x in (_any(3), _any(2, 1), _any(0), 2.5)),
+    Row(as_real, (_any(3) + 0j,), reference=np.real, note="complex", order=0),
     *(Row(qr, (_values(*shape),), reference=_plain(np.linalg.qr)) for shape in _OBLONG),
     *(Row(qr, (_values(*shape),), {"mode": "complete"}, _plain(np.linalg.qr)) for shape in [(3, 3), (2, 4)]),
     Row(qr, (_values(4, 2),), {"mode": "complete"}, _plain(np.linalg.qr), "no derivative", order=0),

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from tapem.core import detach
 from tapem.errors import ArgumentError
-from tapem.ops import decompositions, norms, solving, spectral
+from tapem.ops import decompositions, eigen, norms, solving, spectral
 from tapem.ops.axes import axes_of
 from tapem.ops.complex_numbers import conjugated
 from tapem.ops.linalg import adjoint
@@ -163,10 +164,35 @@ def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> A
 # In NumPy these results have names.
 _SlogdetResult: Any = type(np.linalg.slogdet(np.eye(1)))
 _QRResult: Any = type(np.linalg.qr(np.eye(1)))
+_EigResult: Any = type(np.linalg.eig(np.eye(1)))
 _EighResult: Any = type(np.linalg.eigh(np.eye(1)))
 _SVDResult: Any = type(np.linalg.svd(np.eye(1)))
 
 equals(np.linalg.slogdet)(lambda a: _SlogdetResult(*solving.slogdet(a)))
+
+
+# Whether NumPy gives real eigenvalues where all of them are real.
+_REAL_IF_REAL = np.linalg.eigvals(np.eye(1)).dtype.kind == "f"
+
+
+def real_if_real(a: Any, w: Any, *others: Any) -> Any:
+    """What belongs to a real `a`, real where all of `w` are real, as far as their values are known."""
+    known = detach(w)
+    if _REAL_IF_REAL and not np.iscomplexobj(a) and isinstance(known, np.ndarray) and not known.imag.any():
+        return tuple(map(eigen.as_real, (w, *others)))
+    return w, *others
+
+
+@equals(np.linalg.eig)
+def eig(a: Any) -> Any:
+    """Eigenvalues and eigenvectors of square matrices."""
+    return _EigResult(*real_if_real(a, *eigen.eig(a)))
+
+
+@equals(np.linalg.eigvals)
+def eigvals(a: Any) -> Any:
+    """Eigenvalues of square matrices."""
+    return real_if_real(a, eigen.eigvals(a))[0]
 
 
 @equals(np.linalg.eigh)
