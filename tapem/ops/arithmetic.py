@@ -15,6 +15,7 @@ from tapem import core
 from tapem.core import Primitive
 from tapem.ops.casting import in_dtype_of
 from tapem.ops.declare import Unary, batch_elementwise, elementwise, primitive
+from tapem.sweeps import unbroadcast
 from tapem.tangents import Zero
 from tapem.types import Float, Inexact, Num, Real, Tensor
 
@@ -41,7 +42,14 @@ def add(a: T, b: T) -> Out:
     return np.add(a, b)
 
 
-@elementwise(lambda g, y, a, b: g, lambda g, y, a, b: -g, numpy=[np.subtract])
+def _subtrahend(g: Any, y: Any, a: Any, b: Any) -> Any:
+    # What was broadcast is summed before its sign changes: there is less of it then.
+    if type(g) is np.ndarray and g.size != getattr(b, "size", 1):
+        g = unbroadcast(g, g.shape, np.shape(b))
+    return -g
+
+
+@elementwise(lambda g, y, a, b: g, _subtrahend, numpy=[np.subtract])
 def sub(a: T, b: T) -> Out:
     """The difference `a - b`: Num "*#shape", Num "*#shape" -> Num "*shape".
 

@@ -15,13 +15,14 @@ from typing import Any
 
 import numpy as np
 
-from tapem.core import linear_in_all
+from tapem.core import Array, linear_in_all
 from tapem.ops.axes import Axis, batch_reduction, normal_axes, refuse_axis_of_scalar, restore
 from tapem.ops.complex_numbers import conjugated
 from tapem.ops.cumulative import cumprod, shift
 from tapem.ops.declare import primitive
 from tapem.ops.scaling import at_scale
 from tapem.ops.softmax import as_float, softmax_or_zero
+from tapem.tangents import InplaceableThunk
 from tapem.types import Float, Inexact, Num, Real, Tensor
 
 T = Num[Tensor, "..."]
@@ -109,23 +110,42 @@ def ties(x: T, extreme: T, axis: Axis = None) -> Fractional:
     >>> ties(np.array([3.0, 1.0, 3.0]), np.array([3.0]), axis=0)
     array([0.5, 0. , 0.5])
     """
+    equal, number = attained(x, extreme, axis)
+    shares = equal if type(number) is int else np.divide(equal, number)
+    return np.asarray(shares).astype(np.asarray(x).dtype)
+
+
+def attained(x: Any, extreme: Any, axis: Axis) -> tuple[Any, Any]:
+    """Where x equals its extreme, and how often: an array of counts, or 1 for once everywhere."""
     equal = np.equal(x, extreme)
     undefined = np.isnan(extreme)
     if undefined.any():
         equal = equal | (undefined & np.isnan(x))
-    dtype = np.asarray(x).dtype
     if np.count_nonzero(equal) == np.size(extreme):  # each is attained, so each by one element only
-        return np.asarray(equal).astype(dtype)
-    shares = np.divide(equal, np.maximum(_add(equal, axis, None, None, True), 1))
-    return np.asarray(shares).astype(dtype)
+        return equal, 1
+    return equal, np.maximum(_add(equal, axis, None, None, True), 1)
 
 
 def _shares(y: Any, x: Any, axis: Any, keepdims: bool) -> Any:
     return ties(x, restore(y, x, axis, keepdims), axis=axis)
 
 
+def _to_extreme(g: Any, y: Any, x: Any, axis: Any, keepdims: bool) -> Any:
+    """The cotangent of x: shares of g. Of a large array they are a small part, which alone is written."""
+    g = restore(g, x, axis, keepdims)
+    if not (type(x) is np.ndarray and type(g) is np.ndarray and x.size > _FILLED):
+        return g * _shares(y, x, axis, keepdims)
+
+    def add_shares(total: Array) -> Array:
+        equal, number = attained(x, restore(y, x, axis, keepdims), axis)
+        total[equal] += np.broadcast_to(g / number, x.shape)[equal]
+        return total
+
+    return InplaceableThunk(lambda: add_shares(np.zeros(x.shape, g.dtype)), add_shares)
+
+
 _extreme_rules: dict[str, Any] = dict(
-    rrule=(lambda g, y, x, axis, keepdims: restore(g, x, axis, keepdims) * _shares(y, x, axis, keepdims),),
+    rrule=(_to_extreme,),
     frule=(lambda t, y, x, axis, keepdims: np.sum(t * _shares(y, x, axis, keepdims), axis=axis, keepdims=keepdims),),
     batch=batch_reduction,
 )

@@ -142,6 +142,37 @@ def test_initial_may_be_traced() -> None:
     np.testing.assert_allclose(tm.grad(lambda x: np.prod(x[1:], initial=x[0]))(V), V.prod() / V)
 
 
+@pytest.mark.parametrize("f", [np.max, np.min])
+@pytest.mark.parametrize("axis", [None, 0, -1, (0, 2)], ids=str)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_extremes_of_large_arrays_are_those_of_small_ones(f: Any, axis: Any, dtype: Any) -> None:
+    """A large array's cotangent is added into another one, where a small one's is an array: both share alike."""
+    x = np.random.default_rng(1).integers(0, 60, (5, 50, 61)).astype(dtype)  # with many ties
+    x[2, 3, 4] = np.nan
+    value, pullback = tm.vjp(lambda x: (f(x, axis=axis), np.sum(3 * x)), x)
+    (alone,) = pullback((np.arange(np.size(value[0]), dtype=dtype).reshape(np.shape(value[0])), dtype(0)))
+    (both,) = pullback((np.ones(np.shape(value[0]), dtype), dtype(1)))
+    assert alone.dtype == both.dtype == dtype
+    axes = tuple(range(3)) if axis is None else tuple(a % 3 for a in np.atleast_1d(axis))
+    lines = np.moveaxis(x, axes, range(-len(axes), 0)).reshape(np.size(value[0]), -1)
+    shares = np.moveaxis(both - 3, axes, range(-len(axes), 0)).reshape(lines.shape)
+    for line, share, extreme in zip(lines, shares, np.ravel(value[0]), strict=True):
+        tied = np.isnan(line) if np.isnan(extreme) else line == extreme
+        np.testing.assert_allclose(share[tied], 1 / tied.sum(), rtol=1e-5)
+        assert not share[~tied].any()
+    np.testing.assert_allclose(np.sum(alone, axis=axes), np.arange(len(lines)).reshape(np.shape(value[0])), rtol=1e-5)
+
+
+def test_what_is_subtracted_from_many_gets_their_sum() -> None:
+    a, b = np.random.default_rng(2).normal(size=(4, 5)), np.arange(5.0)
+    for small in (b, b[:1], b[0], 2.0, np.float64(2.0)):
+        gradient = tm.grad(lambda small: np.sum(np.square(a - small)))(small)
+        expected = 2 * np.sum(np.broadcast_to(small, a.shape) - a, axis=0)
+        expected = expected if np.shape(small) == (5,) else np.sum(expected).reshape(np.shape(small))
+        np.testing.assert_allclose(gradient, expected)
+        assert np.shape(gradient) == np.shape(small)
+
+
 def test_a_deviation_of_equal_elements_has_no_slope() -> None:
     for options in ({"where": np.array([True, True, False])}, {"mean": 0.5}):
         slopes = tm.grad(lambda x, options=options: np.std(x, **options))(np.array([0.5, 0.5, 0.5]))

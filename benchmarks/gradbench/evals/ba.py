@@ -19,10 +19,10 @@ def rotated(r: Array, x: Array) -> Array:
     squared = np.sum(np.square(r), axis=0)
     zero = squared == 0
     angle = np.sqrt(np.where(zero, 1.0, squared))
-    axis = r / angle
     cosine = np.cos(angle)
-    turned = x * cosine + np.cross(axis, x, axis=0) * np.sin(angle) + axis * (np.sum(axis * x, axis=0) * (1 - cosine))
-    return np.where(zero, x + np.cross(r, x, axis=0), turned)
+    across = np.cross(r, x, axis=0)
+    along = r * (np.sum(r * x, axis=0) * (1 - cosine) / np.square(angle))
+    return np.where(zero, x + across, x * cosine + across * (np.sin(angle) / angle) + along)
 
 
 def projection_errors(cams: Array, points: Array, w: Array, feats: Array) -> Array:

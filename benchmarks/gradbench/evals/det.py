@@ -12,13 +12,16 @@ from ..evaluation import Eval, Inputs
 
 def determinant(flat: Array, ell: int) -> Any:
     """Expand a matrix, given row by row: every minor becomes its own minors, down to order 1."""
-    minors, factors = flat.reshape(1, ell, ell), np.ones(1)
-    for order in range(ell, 1, -1):
-        signs = (-1.0) ** np.arange(order)
-        others = np.array([[column for column in range(order) if column != left] for left in range(order)])
-        factors = (factors[:, None] * (minors[:, 0] * signs)).reshape(-1)
-        minors = minors[:, 1:][:, :, others].transpose(0, 2, 1, 3).reshape(-1, order - 1, order - 1)
-    return np.sum(factors * minors[:, 0, 0])
+    matrix = flat.reshape(ell, ell)
+    products: Any = np.ones(1)  # for every minor, the product of the entries that it is multiplied by
+    signs, columns = np.ones(1), np.arange(ell)[None]  # its sign, and the columns that are left in it
+    for row in range(ell):
+        order = ell - row
+        others = np.array([[column for column in range(order) if column != left] for left in range(order)], int)
+        products = (products[:, None] * matrix[row, columns]).reshape(-1)
+        signs = (signs[:, None] * (-1.0) ** np.arange(order)).reshape(-1)
+        columns = columns[:, others].reshape(len(signs), order - 1)
+    return np.sum(products * signs)
 
 
 def arguments(inputs: Inputs) -> tuple[Array, int]:

@@ -15,10 +15,10 @@ def log_posterior(params: dict[str, Array], x: Array, gamma: float, m: int) -> A
     """Compute the log posterior of the parameters, given the points x and the prior's gamma and m."""
     alpha, mu, q, below = (params[name] for name in ("alpha", "mu", "q", "l"))
     (n, d), k = x.shape, len(alpha)
+    # The components come last, so that NumPy's inner loops are long: factors[r, c, k], z[r, i, k].
     factors = lower_triangular(np.exp(q), below)
-    # z[i, k] = Q_k (x_i - mu_k), by one product for all components
-    z = (x @ factors.reshape(k * d, d).T).reshape(n, k, d) - (factors @ mu[:, :, None])[:, :, 0]
-    beta = alpha + np.sum(q, axis=1) - 0.5 * np.sum(np.square(z), axis=2)
+    z = x @ factors - np.sum(factors * mu.T, axis=1)[:, None]
+    beta = alpha + np.sum(q, axis=1) - 0.5 * np.sum(np.square(z), axis=0)
     normalizer = n * (d / 2 * math.log(2 * math.pi) + tm.logsumexp(alpha))
     likelihood = np.sum(tm.logsumexp(beta, axis=1)) - normalizer
     freedom = d + m + 1
@@ -27,13 +27,13 @@ def log_posterior(params: dict[str, Array], x: Array, gamma: float, m: int) -> A
 
 
 def lower_triangular(diagonal: Array, below: Array) -> Array:
-    """Make lower triangular matrices, whose entries below the diagonal are given column by column."""
+    """Make one lower triangular matrix per row; the entries below the diagonal are given column by column."""
     k, d = diagonal.shape
     columns, rows = np.triu_indices(d, 1)
     place = np.full((d, d), d + len(rows))
     place[np.arange(d), np.arange(d)] = np.arange(d)
     place[rows, columns] = d + np.arange(len(rows))
-    return np.concatenate([diagonal, below, np.zeros((k, 1))], axis=1)[:, place]
+    return np.concatenate([diagonal, below, np.zeros((k, 1))], axis=1).T[place]
 
 
 def log_gamma(a: float, d: int) -> float:

@@ -12,8 +12,9 @@ from ..evaluation import Eval, Inputs
 
 def cost(centroids: Array, points: Array) -> Any:
     """Sum the squares of the distances of the points to their nearest centroids."""
-    squares = np.sum(np.square(points), axis=1)[:, None] + np.sum(np.square(centroids), axis=1)
-    return np.sum(np.min(squares - 2 * (points @ centroids.T), axis=1))
+    # |p - c|^2 = |p|^2 + (|c|^2 - 2 p c), of which the nearest centroid decides the second term alone.
+    nearest = np.min(np.sum(np.square(centroids), axis=1) + points @ (-2 * centroids).T, axis=1)
+    return np.sum(np.square(points)) + np.sum(nearest)
 
 
 def newton_step(centroids: Array, points: Array) -> Array:

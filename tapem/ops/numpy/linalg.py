@@ -55,8 +55,8 @@ def cross(a: Any, b: Any, axisa: int = -1, axisb: int = -1, axisc: int = -1, axi
     a, b = np.moveaxis(a, axes[0], -1), np.moveaxis(b, axes[1], -1)
     if np.shape(a)[-1] != 3 or np.shape(b)[-1] != 3:
         raise ArgumentError(f"np.cross takes vectors of 3 elements, not of {np.shape(a)[-1]} and {np.shape(b)[-1]}.")
-    turned = [a[..., i] * b[..., j] - a[..., j] * b[..., i] for i, j in ((1, 2), (2, 0), (0, 1))]
-    return np.stack(turned, axis=axes[2])
+    product = np.roll(a, -1, -1) * np.roll(b, -2, -1) - np.roll(a, -2, -1) * np.roll(b, -1, -1)
+    return np.moveaxis(product, -1, axes[2])
 
 
 # -- systems -----------------------------------------------------------------------------------------------------------
