@@ -10,7 +10,7 @@ import numpy as np
 
 from tapem.core import detach, enter_whole
 from tapem.errors import ArgumentError
-from tapem.ops import indexing
+from tapem.ops import casting, indexing
 from tapem.ops.axes import as_tuple, axis_of, normal_axes
 from tapem.ops.numpy.functions import equals, values_of
 
@@ -49,7 +49,9 @@ def choose(a: Any, choices: Any, mode: str = "raise") -> Any:
             raise ArgumentError(f"np.choose: there are {count} choices, but {plain!r} asks for others.")
     number = np.remainder(a, count) if mode == "wrap" else np.clip(a, 0, count - 1)
     shape = np.broadcast_shapes(np.shape(number), *(np.shape(choice) for choice in choices))
-    stacked = np.stack([np.broadcast_to(choice, shape) for choice in choices])
+    choices = [np.asarray(choice) if isinstance(choice, list | tuple) else choice for choice in choices]
+    dtype = np.result_type(*choices)
+    stacked = np.stack([np.broadcast_to(casting.astype(choice, dtype), shape) for choice in choices])
     return np.take_along_axis(stacked, np.expand_dims(np.broadcast_to(number, shape), 0), axis=0)[0]
 
 

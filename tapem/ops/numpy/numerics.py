@@ -94,7 +94,9 @@ def _slopes(f: Any, axis: int, h: Any, edge_order: int) -> Any:
         bend = (after - before) / (left + right)
         first = first - steps[:1] * bend[_at(axis, slice(0, 1))]
         last = last + steps[-1:] * bend[_at(axis, slice(-1, None))]
-    return np.concatenate([first, inner, last], axis=axis)
+    slopes = np.concatenate([first, inner, last], axis=axis)
+    # As in NumPy, coordinates in double precision do not promote values with few bits.
+    return slopes.astype(f.dtype) if f.dtype.kind == slopes.dtype.kind else slopes
 
 
 @equals(np.trapezoid)
@@ -113,12 +115,21 @@ def interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None, period
     xp, fp = (np.asarray(points) if isinstance(points, list | tuple) else points for points in (xp, fp))
     for what, given in {"x": x, "xp": xp}.items():
         require_real(given, "np.interp", what)
+    # NumPy computes it in double precision.
+    x, xp, fp = (np.multiply(np.ones(()), points) for points in (x, xp, fp))
+    if np.ndim(xp) != 1 or np.shape(xp) != np.shape(fp) or not np.shape(xp)[0]:
+        raise ShapeError(
+            f"np.interp: xp and fp must be lines of as many points, but are {np.shape(xp)}, {np.shape(fp)}."
+        )
     if period is not None:
         x, xp, left, right = np.remainder(x, period), np.remainder(xp, period), None, None
         order = np.argsort(xp)
         xp, fp = indexing.take(xp, order), indexing.take(fp, order)
         xp = np.concatenate([xp[-1:] - period, xp, xp[:1] + period])
         fp = np.concatenate([fp[-1:], fp, fp[:1]])
+    if np.shape(xp)[0] == 1:
+        above = np.where(x > xp[0], fp[0] if right is None else right, fp[0])
+        return np.where(x < xp[0], fp[0] if left is None else left, above)
     # A comparison with every inner point finds the interval, since there is no op that searches unknown values.
     i = np.sum(np.expand_dims(x, -1) >= xp[1:-1], axis=-1)
     slope = (fp[1:] - fp[:-1]) / (xp[1:] - xp[:-1])
