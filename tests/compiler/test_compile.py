@@ -193,3 +193,15 @@ def test_shapes_that_change_at_every_call_are_told():
     with pytest.warns(UserWarning, match="compiled 30 times, since x changes"):
         for size in range(1, 31):
             fast(np.ones(size), 1.0)
+
+
+def test_a_choice_between_equal_constants_stays_a_choice():
+    """0.0 equals -0.0; and arrays are not compared as numbers are."""
+    x = np.array([-1.0, 1.0])
+    choices = [(0.0, -0.0), (np.eye(2), np.eye(2)), (np.zeros(2), -np.zeros(2)), (1, 1.0), (np.nan, np.nan)]
+    for a, b in choices:
+        found = compiled(lambda x, a=a, b=b: np.where(x > 0, a, b))(x)
+        expected = np.where(x > 0, a, b)
+        assert_same(found, expected)
+        np.testing.assert_array_equal(np.signbit(found), np.signbit(expected))
+    assert_same(compiled(lambda x: np.where(x > 0, x, x))(x), x)

@@ -198,9 +198,9 @@ def cast_of_cast(rewriter: Rewriter, node: Node) -> Any:
 
 
 def equal_branches(rewriter: Rewriter, node: Node) -> Any:
-    """where(c, x, x) is x."""
+    """where(c, x, x) is x. Constants are not compared: 0.0 equals -0.0, and 1 equals 1.0."""
     _, x, y = rewriter.operands(node)
-    return x if x == y and is_whole(rewriter, node, x) else None
+    return x if type(x) is Value and x == y and is_whole(rewriter, node, x) else None
 
 
 def sum_of_broadcast(rewriter: Rewriter, node: Node) -> Any:
