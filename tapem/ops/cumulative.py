@@ -8,14 +8,16 @@ with any number of zeros.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 from jaxtyping import Int
 
-from tapem.core import Primitive, ShapeDtype, linear_in_all
-from tapem.ops.axes import batch_along, refuse_axis_of_scalar
-from tapem.ops.declare import primitive
+from tapem.core import Array, Primitive, ShapeDtype, linear_in_all
+from tapem.ops.axes import as_tuple, batch_along, refuse_axis_of_scalar
+from tapem.ops.declare import Deferred, Numeric, Step, primitive
+from tapem.ops.searching import argpartition
+from tapem.ops.shaping import flatten
 from tapem.types import Num, Tensor
 
 T = Num[Tensor, "..."]
@@ -186,4 +188,23 @@ def sort(x: T, axis: int | None = -1) -> T:
     return np.sort(x, axis=axis)
 
 
-__all__ = ["cumprod", "cumsum", "sort"]
+@overload
+def partition_axis(x: Numeric, kth: int | Sequence[int], axis: int | None = -1) -> Array: ...
+@overload
+def partition_axis(x: Deferred, kth: int | Sequence[int], axis: int | None = -1) -> Step: ...
+def partition_axis(x: Any, kth: Any, axis: int | None = -1) -> Any:
+    """`x` with the k-th elements in their places along an axis, or all of it in a line if `axis` is None: np.partition.
+
+    Num "*shape" -> Num "*shape" with an axis, Num "n" without. Before a k-th element are those that are not greater,
+    after it those that are not less. The derivative follows the permutation.
+
+    >>> partition_axis(np.array([3.0, 1.0, 2.0]), 1)
+    array([1., 2., 3.])
+    """
+    places = int(kth) if np.ndim(kth) == 0 else as_tuple(kth)
+    if axis is None:
+        x, axis = flatten(x), 0
+    return permute(x, argpartition(x, places, axis=axis), axis=axis)
+
+
+__all__ = ["cumprod", "cumsum", "partition_axis", "sort"]

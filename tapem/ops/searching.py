@@ -18,7 +18,7 @@ from tapem.ops.axes import Axis, refuse_axis_of_scalar
 from tapem.ops.declare import primitive
 from tapem.types import Num, Tensor
 
-__all__ = ["all", "any", "argmax", "argmin", "argsort", "count_nonzero"]
+__all__ = ["all", "any", "argmax", "argmin", "argpartition", "argsort", "count_nonzero"]
 
 T = Num[Tensor, "*shape"]
 
@@ -85,6 +85,20 @@ def argsort(x: T, axis: int | None = -1, kind: str | None = None, *, stable: boo
     """
     refuse_axis_of_scalar(x, axis)
     return np.argsort(x, axis=axis, kind=kind, stable=stable)  # type: ignore[call-overload]
+
+
+@primitive(differentiable=False, batch=_behind_batch_sorted)
+def argpartition(x: T, kth: int | tuple[int, ...], axis: int | None = -1) -> Int[Tensor, "..."]:
+    """The indices that put the k-th elements in their places along an axis, or in all of `x` as one axis.
+
+    Num "*shape" -> Int "...". Before a k-th element are those that are not greater, after it those that are not less.
+    Raises ArgumentError for an axis that does not exist.
+
+    >>> argpartition(np.array([3.0, 1.0, 2.0]), 0)[0]
+    np.int64(1)
+    """
+    refuse_axis_of_scalar(x, axis)
+    return np.argpartition(x, kth, axis=axis)
 
 
 @primitive(differentiable=False, batch=_behind_batch, numpy=[np.count_nonzero])

@@ -103,6 +103,7 @@ WANTS: dict[str, dict[str, Any]] = {
     **{name: {"prepare": no_zero_last} for name in ("reciprocal", "remainder", "fmod", "floor_divide")},
     "shift": {"prepare": lines, "axis": -1, "step": st.sampled_from([1, -1])},
     "recurrence": {"prepare": lines, "axis": -1, "reverse": st.booleans()},
+    "argpartition": {"prepare": lines, "kth": 0, "axis": st.sampled_from([None, -1])},
     "permute": {"prepare": lambda x, order: (np.atleast_1d(x), np.argsort(np.atleast_1d(order))), "axis": -1},
     "diag": {"prepare": lines, "k": st.integers(-1, 1)},
     "getitem": {

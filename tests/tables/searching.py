@@ -40,4 +40,11 @@ ROWS: list[Row] = [
     row(searching.argsort, FLAGS, axis=1, kind="stable"),
     row(searching.argsort, FLAGS, axis=-1, stable=True),
     row(searching.argsort, np.zeros((2, 0)), axis=1),
+    *[
+        Row(searching.argpartition, (X,), {"kth": kth, "axis": axis}, np.argpartition, order=0)
+        for kth in (0, 1, (0, 1))
+        for axis in (None, 0, 1, -1)
+    ],
+    Row(searching.argpartition, (X[:, :1],), {"kth": 0, "axis": 1}, np.argpartition, order=0),
+    Row(searching.argpartition, (np.zeros((0, 3)),), {"kth": 1, "axis": 1}, np.argpartition, order=0),
 ]

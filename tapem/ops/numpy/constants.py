@@ -94,21 +94,6 @@ def digitize(x: Any, bins: Any, right: bool = False) -> Any:
     return np.where(bins[0] <= bins[-1], rising, falling)
 
 
-@equals(np.argpartition)
-def argpartition(a: Any, kth: Any, axis: int | None = -1, kind: Any = "introselect", order: None = None) -> Any:
-    """The order that puts the k-th elements in their places; inside vmap it is the whole order."""
-    if known(a):
-        return np.argpartition(detach(a), kth, axis, kind, order)
-    return np.argsort(a, axis=axis)
-
-
-@equals(np.partition)
-def partition(a: Any, kth: Any, axis: int | None = -1, kind: Any = "introselect", order: None = None) -> Any:
-    """The elements with the k-th ones in their places; inside vmap all are."""
-    a, axis = (np.ravel(a), 0) if axis is None else (a, axis)
-    return np.take_along_axis(a, np.argpartition(a, kth, axis, kind, order), axis)
-
-
 @equals(np.lexsort)
 def lexsort(keys: Any, axis: int = -1) -> Any:
     """The order by several keys, of which the last one counts first."""

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from tapem.ops import cumulative, reductions, searching, shaping
+from tapem.ops.axes import as_tuple
 from tapem.ops.numpy.functions import equals
 
 
@@ -31,6 +32,16 @@ def argsort(a: Any, axis: Any = -1, kind: str | None = None, *, stable: bool | N
     """The indices that would sort an array along an axis, or all of it as one axis."""
     line, along = _line(a, axis)
     return searching.argsort(line, along, kind, stable=stable)
+
+
+@equals(np.argpartition)
+def argpartition(a: Any, kth: Any, axis: Any = -1) -> Any:
+    """The indices that put the k-th elements in their places, along an axis or in all of the array as one axis."""
+    line, along = _line(a, axis)
+    return searching.argpartition(line, int(kth) if np.ndim(kth) == 0 else as_tuple(kth), along)
+
+
+equals(np.partition)(lambda a, kth, axis=-1: cumulative.partition_axis(a, kth, axis))
 
 
 @equals(np.repeat)
