@@ -71,7 +71,8 @@ M = np.array([[4.0, 1.0], [1.0, 3.0]])
 LINE = np.array([3.0, 1.0, 2.0])
 MADE_OF_IT: dict[str, tuple[Any, ...]] = {
     "argpartition": (LINE, 1), "argsort": (LINE,), "astype": (LINE, np.float32), "concat": ([LINE, LINE],),
-    "convolve": (LINE, LINE), "correlate": (LINE, LINE), "cumprod": (LINE,), "cumsum": (LINE,), "eigh": (M,),
+    "convolve": (LINE, LINE), "correlate": (LINE, LINE), "cumprod": (LINE,), "cumsum": (LINE,), "eig": (M,),
+    "eigh": (M,),
     "einsum": ("ij->j", M), "imag": (LINE * 1j,), "norm": (M,), "pad": (LINE, 2), "qr": (M,), "real": (LINE,),
     "repeat": (LINE, 2), "sign": (LINE,), "slogdet": (M,), "sort": (LINE,), "split": (LINE, 3),
     "stack": ([LINE, LINE],), "svd": (M, False),
