@@ -57,6 +57,9 @@ FUNCTIONS: dict[str, tuple[Any, Any]] = {
     "expm": (lambda z: tm.expm(z), 0.3 * Z),
     "eig": (lambda z: np.linalg.eig(z), Z),
     "projectors of eig": (lambda z: products(np.linalg.eig(z)[1]), Z),
+    **{f"pinv {z.shape}": (lambda z: np.linalg.pinv(z), z) for z in (TALL, WIDE, Z)},
+    "pinv of hermitian ones": (lambda z: np.linalg.pinv(z, hermitian=True), HERMITIAN),
+    "pinv of a lower rank": (lambda z: np.linalg.pinv(z @ WIDE[:2], 1e-6), TALL[:, :2]),
     "eigvals": (lambda z: np.linalg.eigvals(z), Z),
     "root by eig": (lambda z: (lambda w, v: v * np.sqrt(w) @ np.linalg.inv(v))(*np.linalg.eig(z)), Z),
     "projectors of eigh": (lambda z: products(np.linalg.eigh(z, "U")[1]), HERMITIAN),
@@ -141,6 +144,17 @@ def test_what_has_no_derivative_says_so() -> None:
     # Values alone have a derivative: symmetric functions of equal ones, and singular values at zero.
     np.testing.assert_allclose(tm.grad(lambda z: np.sum(np.linalg.eigh(z)[0] ** 2))(eye), 2 * eye, atol=1e-12)
     np.testing.assert_array_equal(tm.grad(lambda z: np.linalg.norm(z, "nuc"))(0 * eye), 0 * eye)
+
+
+def test_a_pseudo_inverse_that_leaves_something_out_has_no_derivative() -> None:
+    a = np.diag([3.0, 1.0])
+    for find in (tm.grad, lambda f: lambda a: tm.jvp(f, (a,), (a,))):
+        with pytest.raises(
+            tm.ArgumentError, match=r"pinv: rcond=0.5 leaves out singular value 1 of a, 1, which is not"
+        ):
+            find(lambda a: np.sum(np.linalg.pinv(a, 0.5)))(a)
+    with pytest.raises(ValueError, match="can't be both set"):
+        tm.grad(lambda a: np.sum(np.linalg.pinv(a, 0.5, rtol=0.1)))(a)
 
 
 class TestEigenvaluesOfAnyMatrix:

@@ -86,6 +86,13 @@ CASES: dict[Any, list[Case]] = {
         (lambda x: np.linalg.eig(x @ x.T)[1] ** 2, SQUARE),
         (lambda x: np.abs(np.linalg.eig(x)[0]), np.array([[1.0, 2.0], [-3.0, 0.5]])),
     ],
+    np.linalg.pinv: [
+        (lambda x: np.linalg.pinv(x), X),
+        (lambda x: np.linalg.pinv(x.T, rtol=None), X),
+        (lambda x: np.linalg.pinv(x[:2] @ x[:2].T, 1e-12, hermitian=True), X),
+        # The rank stays 2.
+        (lambda x: np.linalg.pinv(x[:2].T @ x[:2], rtol=1e-10), X),
+    ],
     np.linalg.eigvals: [
         (lambda x: np.linalg.eigvals(x @ x.T), SQUARE),
         (lambda x: np.imag(np.linalg.eigvals(x)), np.array([[1.0, 2.0], [-3.0, 0.5]])),
@@ -392,7 +399,6 @@ def test_every_known_function_is_tried() -> None:
 UNKNOWN = """
 busday_count busday_offset datetime_as_string frombuffer fromfile fromiter fromstring
 is_busday real_if_close require roots save savetxt savez savez_compressed
-linalg.pinv
 """
 # Functions that read text, bytes and files, and look at an argument like= only: no array of ours gets there.
 NO_HOOK = "frombuffer fromfile fromiter fromstring genfromtxt loadtxt".split()

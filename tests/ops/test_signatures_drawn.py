@@ -138,6 +138,7 @@ WANTS: dict[str, dict[str, Any]] = {
     },
     **{name: {"mode": st.sampled_from(["full", "same", "valid"])} for name in ("convolve", "correlate")},
     "reciprocal_gaps": {"of": "eigh"},
+    "known_rank": {"rcond": 1e-15},
     "cholesky": {"prepare": positive_definite},
     "second_cofactors": {"prepare": lambda *xs: regular(*real(*xs)), "dtypes": [np.float64]},
     "svd": {"dtypes": [np.float64, np.float32]},  # LAPACK chooses the phase of complex singular vectors

@@ -10,6 +10,7 @@ import numpy as np
 from tapem.ops.decompositions import cholesky, independent_columns, qr
 from tapem.ops.eigen import as_real, eig, eigvals, independent_vectors, matching
 from tapem.ops.matrix_functions import expm, solve_triangular
+from tapem.ops.pseudo_inverse import known_rank, pinv
 from tapem.ops.solving import cofactors, det, linalg_inv, second_cofactors, slogdet, solve
 from tapem.ops.spectral import eigh, eigvalsh, reciprocal_gaps, svd, svdvals
 from tests.tables import Row
@@ -127,6 +128,10 @@ ROWS: list[Row] = [
     *(Row(matching, (x, x[..., ::-1]), order=0) for x in (_any(3), _any(2, 4), _any(1), _any(0))),
     *(Row(as_real, (x,)) for x in (_any(3), _any(2, 1), _any(0), 2.5)),
     Row(as_real, (_any(3) + 0j,), reference=np.real, note="complex", order=0),
+    *(Row(pinv, (_values(*shape),), reference=np.linalg.pinv) for shape in _OBLONG),
+    Row(pinv, (_values(3, 3),), {"hermitian": True}, lambda a, hermitian: np.linalg.pinv(a, hermitian=True)),
+    Row(pinv, (_values(2, 3, 2),), {"rcond": np.array([1e-3, 1e-2])}, lambda a, rcond: np.linalg.pinv(a, rcond)),
+    *(Row(known_rank, (_values(*shape),), {"rcond": 1e-15}) for shape in [(2, 2), (2, 3, 2), (1, 1), (0, 0)]),
     *(Row(qr, (_values(*shape),), reference=_plain(np.linalg.qr)) for shape in _OBLONG),
     *(Row(qr, (_values(*shape),), {"mode": "complete"}, _plain(np.linalg.qr)) for shape in [(3, 3), (2, 4)]),
     Row(qr, (_values(4, 2),), {"mode": "complete"}, _plain(np.linalg.qr), "no derivative", order=0),

@@ -9,11 +9,11 @@ import numpy as np
 
 from tapem.core import detach
 from tapem.errors import ArgumentError
-from tapem.ops import decompositions, eigen, norms, solving, spectral
+from tapem.ops import decompositions, eigen, norms, pseudo_inverse, solving, spectral
 from tapem.ops.axes import axes_of
 from tapem.ops.complex_numbers import conjugated
 from tapem.ops.linalg import adjoint
-from tapem.ops.numpy.functions import equals
+from tapem.ops.numpy.functions import MISSING, equals
 
 # -- products ------------------------------------------------------------------------------------------------------
 
@@ -111,6 +111,16 @@ def tensorsolve(a: Any, b: Any, axes: Any = None) -> Any:
     shape = np.shape(a)[np.ndim(b) :]
     matrix = np.reshape(a, (math.prod(np.shape(b)), math.prod(shape)))
     return np.reshape(np.linalg.solve(matrix, np.ravel(b)), shape)
+
+
+@equals(np.linalg.pinv)
+def pinv(a: Any, rcond: Any = None, hermitian: bool = False, *, rtol: Any = MISSING) -> Any:
+    """The pseudo-inverse; `rtol=None` stands for the rounding of the dtype."""
+    if rcond is not None and rtol is not MISSING:
+        raise ValueError("`rtol` and `rcond` can't be both set.")
+    if rtol is None:
+        rtol = max(np.shape(a)[-2:]) * np.finfo(a.dtype).eps
+    return pseudo_inverse.pinv(a, rcond=rcond if rtol is MISSING else rtol, hermitian=hermitian)
 
 
 # -- norms ---------------------------------------------------------------------------------------------------------
