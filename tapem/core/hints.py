@@ -65,6 +65,7 @@ _SCIPY: Mapping[str, str] = {
     "expm1": "np.expm1(x)",
     "log1p": "np.log1p(x)",
     **{name: f"tm.{name}(x)" for name in ("logsumexp", "softmax", "log_softmax")},
+    "polygamma": "tm.polygamma(x, n)",
 }
 
 

@@ -108,6 +108,7 @@ from tapem.ops.linalg import bmm, dot, inner, matmul, outer, tensordot, vdot
 from tapem.ops.matrix_functions import cho_solve, expm, solve_triangular
 from tapem.ops.norms import norm
 from tapem.ops.padding import pad
+from tapem.ops.polygamma import polygamma
 from tapem.ops.pseudo_inverse import pinv
 from tapem.ops.reductions import logsumexp, max, mean, min, prod, std, sum, var
 from tapem.ops.searching import all, any, argmax, argmin, argpartition, argsort, count_nonzero
@@ -163,10 +164,10 @@ __all__ = [
     "leaky_relu", "left_shift", "less", "less_equal", "linalg_inv", "log", "log1p", "log2", "log10", "log_softmax",
     "logaddexp", "logaddexp2", "logical_and", "logical_not", "logical_or", "logical_xor", "logsumexp", "matmul", "max",
     "maximum", "mean", "min", "minimum", "modf", "moveaxis", "mul", "neg", "nextafter", "norm", "not_equal", "numpy",
-    "outer", "pad", "partition_axis", "pinv", "power", "primitive", "prod", "qr", "rad2deg", "real", "reciprocal",
-    "relu", "remainder", "repeat", "reshape", "right_shift", "rint", "roll", "round", "safe_log", "scale",
-    "scatter_add", "scatter_set", "sigmoid", "sign", "signbit", "silu", "sin", "sinc", "sinh", "slogdet", "softmax",
-    "softplus", "solve", "solve_triangular", "sort", "spacing", "split", "sqrt", "square", "squeeze", "stack", "std",
-    "sub", "sum", "svd", "svdvals", "swapaxes", "take", "take_along_axis", "tan", "tanh", "tensordot", "tile", "trace",
-    "transpose", "tril", "triu", "trunc", "var", "vdot", "where",
+    "outer", "pad", "partition_axis", "pinv", "polygamma", "power", "primitive", "prod", "qr", "rad2deg", "real",
+    "reciprocal", "relu", "remainder", "repeat", "reshape", "right_shift", "rint", "roll", "round", "safe_log",
+    "scale", "scatter_add", "scatter_set", "sigmoid", "sign", "signbit", "silu", "sin", "sinc", "sinh", "slogdet",
+    "softmax", "softplus", "solve", "solve_triangular", "sort", "spacing", "split", "sqrt", "square", "squeeze",
+    "stack", "std", "sub", "sum", "svd", "svdvals", "swapaxes", "take", "take_along_axis", "tan", "tanh", "tensordot",
+    "tile", "trace", "transpose", "tril", "triu", "trunc", "var", "vdot", "where",
 ]  # fmt: skip

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 from scipy import special as sp
 
+from tapem.ops.polygamma import polygamma
 from tapem.ops.scipy import special
 from tests.tables import Row
 
@@ -58,9 +59,29 @@ def rows(name: str) -> list[Row]:
     return [Row(op, tuple(operands), {}, reference) for operands in ways]
 
 
+Z = np.array([0.7 + 0.4j, -0.6 + 1.3j, 1.2 - 0.8j, 2.1 + 0.2j])
+
+# The ufuncs of complex arguments, off their branch cuts and poles.
+COMPLEX: dict[str, tuple[Any, ...]] = {
+    **dict.fromkeys(
+        "erf erfc erfcx erfi dawsn ndtr log_ndtr expm1 log1p exp1 expi spence gamma loggamma psi rgamma".split(), (Z,)
+    ),
+    **dict.fromkeys("xlogy xlog1py".split(), (Z, Z[::-1] * 1j)),
+    **dict.fromkeys("jv iv kv kve yv".split(), (np.array([0.0, 1.0, 2.0, 1.5]), Z)),
+}
+
+
+def complex_arguments(name: str) -> tuple[Any, ...]:
+    """The complex arguments of a ufunc; what it has no derivative in are integers."""
+    return tuple(x.astype(int) if at in CONSTANT.get(name, ()) else x for at, x in enumerate(COMPLEX[name]))
+
+
 X = np.array([0.4, 1.3, 2.8])
 
 ROWS: list[Row] = [
     *(row for name in ARGUMENTS for row in rows(name)),
-    *(Row(special.polygamma, (x,), {"n": 1}, lambda x, n: sp.polygamma(n, x)) for x in (X, X[:0], X[:1], 0.7)),
+    *(Row(polygamma, (x,), {"n": 1}, lambda x, n: sp.polygamma(n, x)) for x in (X, X[:0], X[:1], 0.7)),
+    *(Row(polygamma, (z,), {"n": n}, None, "complex") for n in (0, 1, 2) for z in (Z, Z[:0], Z[:1], 0.7 - 2j)),
+    *(Row(getattr(special, name), complex_arguments(name), {}, getattr(sp, name), "complex") for name in COMPLEX),
+    *(Row(special.xlogy, operands, {}, sp.xlogy, "complex and real") for operands in ((REAL[:4], Z), (Z, POSITIVE))),
 ]

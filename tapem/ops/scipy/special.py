@@ -1,8 +1,9 @@
 """The ufuncs of `scipy.special`, each with the rule of its derivative, which serves both modes.
 
 SciPy computes the values. Rules are written with its functions too, so that they are recorded and differentiated again.
-Arguments are real. Where no derivative in a parameter is known in closed form (the order of a Bessel function, the
-shape of an incomplete gamma function) there is no rule, and differentiating in it is refused.
+Arguments may be complex where SciPy takes them and the rule holds in the plane. Where no derivative in a parameter is
+known in closed form (the order of a Bessel function, the shape of an incomplete gamma function) there is no rule, and
+differentiating in it is refused.
 
 Sources: the NIST Digital Library of Mathematical Functions, dlmf.nist.gov, chapters 5 to 11, 19 and 25.
 """
@@ -14,16 +15,22 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float, Real
+from jaxtyping import Bool, Complex, Float, Real
 from scipy import special as sp
 
 from tapem.core import GivenRule, Primitive
 from tapem.ops.declare import elementwise
+from tapem.ops.polygamma import polygamma
 from tapem.types import Tensor
 
 # Not NumPy's long double, of which SciPy's ufuncs know nothing.
 T = Real[Tensor, "*#shape"] | Bool[Tensor, "*#shape"]
 Out = Float[Tensor, "*shape"]
+InThePlane = T | Complex[Tensor, "*#shape"]
+OutThere = Out | Complex[Tensor, "*shape"]
+
+NOT_ANALYTIC = frozenset({"ive"})
+"""What SciPy computes in the plane, but with the absolute value of a part, so that its rule holds on the line only."""
 
 _TWO_OVER_ROOT_PI = 2 / math.sqrt(math.pi)
 _ROOT_TWO_PI = math.sqrt(2 * math.pi)
@@ -58,10 +65,24 @@ def ternary(ufunc: np.ufunc, rule_a: GivenRule | None, rule_b: GivenRule | None,
 
 def declared(ufunc: np.ufunc, compute: Callable[..., Any], *rules: GivenRule | None) -> Primitive:
     """The op, under the name that the ufunc has."""
-    types = ", ".join(['Real or Bool "*#shape"'] * ufunc.nin)
-    compute.__doc__ = f'`scipy.special.{ufunc.__name__}`, element by element: {types} -> Float "*shape".'
+    planes = [in_the_plane(ufunc, position) for position in range(ufunc.nin)]
+    compute.__annotations__ = {
+        name: InThePlane if plane else T for name, plane in zip(compute.__annotations__, planes, strict=False)
+    } | {"return": OutThere if any(planes) else Out}
+    types = ", ".join(f'{"Real or Bool or Complex" if plane else "Real or Bool"} "*#shape"' for plane in planes)
+    result = "Float or Complex" if any(planes) else "Float"
+    compute.__doc__ = f'`scipy.special.{ufunc.__name__}`, element by element: {types} -> {result} "*shape".'
     compute.__name__ = compute.__qualname__ = ufunc.__name__
     return elementwise(*rules, numpy=[ufunc])(compute)
+
+
+def in_the_plane(ufunc: np.ufunc, position: int) -> bool:
+    """Whether an argument of a ufunc may be complex: SciPy has a loop for it, and the rule holds.
+
+    >>> in_the_plane(sp.jv, 0), in_the_plane(sp.jv, 1), in_the_plane(sp.j0, 0)
+    (False, True, False)
+    """
+    return ufunc.__name__ not in NOT_ANALYTIC and any(types[position] == "D" for types in ufunc.types)
 
 
 # -- error functions and the normal distribution -----------------------------------------------------------------
@@ -120,19 +141,6 @@ def _exprel_slope(y: Any, x: Any) -> Any:
     return np.where(small, series, (np.exp(safe) - np.where(small, 1, y)) / safe)
 
 
-@elementwise(lambda g, y, x, n: g * polygamma(x, n=n + 1))
-def polygamma(x: Real[Tensor, "*shape"], n: int) -> Out:
-    """The n-th derivative of psi: Real "*shape" -> Float "*shape".
-
-    SciPy's function of this name is not a ufunc, and does not reach tracers.
-
-    >>> round(float(polygamma(1.0, n=1)), 6) == round(np.pi**2 / 6, 6)
-    True
-    """
-    value = sp.polygamma(n, x)  # which SciPy computes in float64
-    return value.astype(np.result_type(x, np.float16)) if hasattr(x, "dtype") else value
-
-
 # -- gamma and beta ----------------------------------------------------------------------------------------------
 
 gamma = unary(sp.gamma, lambda g, y, x: g * (y * sp.psi(x)))
@@ -166,7 +174,7 @@ betaincinv = ternary(sp.betaincinv, None, None, lambda g, y, a, b, p: g / _beta_
 
 def _rgamma_slope(y: Any, x: Any) -> Any:
     """The derivative of 1 / gamma(x); left of 1/2, where psi has poles, by the reflection formula (DLMF 5.5.3)."""
-    left = x < 0.5
+    left = np.real(x) < 0.5
     mirrored = 1 - np.where(left, x, 0)
     turned = math.pi * np.where(left, x, 0)
     reflected = sp.gamma(mirrored) * (np.cos(turned) - np.sin(turned) * sp.psi(mirrored) / math.pi)
