@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from tapem.core.node import ShapeDtype, Static, UnknownNumber
+from tapem.core.node import Shape, ShapeDtype, Static, UnknownNumber
 from tapem.core.primitive import Primitive
 from tapem.core.tree import tree_map
 from tapem.errors import TapeError
-from tapem.types import NUMBERS
+from tapem.types import HUGE, NUMBERS, with_lengths
 
 _MOST_SEEN = 10_000  # results that an op remembers
 
@@ -107,7 +107,7 @@ def try_on_stand_ins(op: Primitive, known: tuple[Any, ...], static: Static, oper
         # One element gives the dtype; broadcasting gives the shape.
         ones = tuple(np.ones((), value.dtype) if type(value) is ShapeDtype else _stand_in(value) for value in known)
         try:
-            shape = np.broadcast_shapes(*(value.shape for value in known if type(value) is ShapeDtype))
+            shape = joint_shape(value.shape for value in known if type(value) is ShapeDtype)
             with np.errstate(all="ignore"):
                 output = op.implementation(*ones, **static)
         except TapeError:
@@ -122,6 +122,16 @@ def try_on_stand_ins(op: Primitive, known: tuple[Any, ...], static: Static, oper
     with np.errstate(all="ignore"):
         output, _ = op.evaluate([*map(_stand_in, known)], static, operands)
     return tuple(map(ShapeDtype.of, output)) if type(output) is tuple else ShapeDtype.of(output)
+
+
+def joint_shape(shapes: Iterable[Shape]) -> Shape:
+    """The shape to which NumPy broadcasts some shapes, in which -1 is a length that is not known.
+
+    >>> joint_shape([(-1, 1), (1, 3)])
+    (-1, 3)
+    """
+    known = np.broadcast_shapes(*map(with_lengths, shapes))
+    return tuple([-1 if length == HUGE else length for length in known])
 
 
 def abstract_residuals(op: Primitive, inputs: Sequence[Any], static: Static) -> Any:

@@ -11,6 +11,7 @@ from typing import Any, cast
 import numpy as np
 
 from tapem.core.names import enter
+from tapem.core.node import ShapeDtype
 from tapem.core.primitive import GivenRule, Primitive, Rules, linear_in_all
 from tapem.types import Num, Signature, Tensor
 
@@ -72,7 +73,7 @@ def identity(x: Num[Tensor, "*#shape"]) -> Num[Tensor, "*shape"]:
     return value.copy() if type(value) is np.ndarray else value
 
 
-@structural(batch=_batch_unary)
+@structural(batch=_batch_unary, abstract=lambda x: x if isinstance(x, ShapeDtype) else ShapeDtype.of(x))
 def detach(x: Num[Tensor, "..."]) -> Num[Tensor, "..."]:
     """The value itself, as a constant: Num "..." -> Num "...". Its derivative is zero in both modes.
 

@@ -18,8 +18,11 @@ import numpy.typing as npt
 
 from tapem.core import ShapeDtype
 from tapem.doors.direct import Tracer
-from tapem.transforms.calls import ClosedFunction, batched
-from tapem.transforms.program import linked
+from tapem.transforms.calls import ClosedFunction, batched, call
+from tapem.transforms.closure_conversion import traced
+from tapem.transforms.loop_batches import batched_kinds, batched_program, dependent, mapped_state, repeated
+from tapem.transforms.loops import loop_links, row_kinds, stacked
+from tapem.transforms.program import Program, is_unknown, linked
 
 Examples = npt.NDArray[np.intp]
 
@@ -51,7 +54,9 @@ class Branching:
         """The outputs for a number of examples along one axis, which the mapped inputs have."""
 
     def __call__(self, *inputs: Any) -> tuple[Any, ...]:
-        """The outputs for these inputs, whose values must be known."""
+        """The outputs for these inputs; one node if their values are not known."""
+        if any(map(is_unknown, inputs)):
+            return call(*inputs, program=self)
         if not self.sizes:
             return tuple(self.one(inputs))
         count = math.prod(self.sizes)
@@ -68,9 +73,16 @@ class Branching:
         value = np.broadcast_to(np.reshape(value, (*lengths, *rest)), (*self.sizes, *rest))
         return np.reshape(value, (count, *rest))
 
+    @abstractmethod
+    def together(self, size: int, mapped: tuple[bool, ...]) -> ClosedFunction | None:
+        """The program for all examples at once, if the way of all of them is the same; else None."""
+
     def batched(self, size: int, mapped: tuple[bool, ...] | None) -> ClosedFunction:
         """The same with one more batch axis in front, which the mapped inputs have."""
         new = (True,) * len(self.axes) if mapped is None else mapped
+        together = None if self.sizes else self.together(size, new)
+        if together is not None:
+            return together
         axes = tuple((is_mapped, *own) for is_mapped, own in zip(new, self.axes, strict=True))
         return replace(self, sizes=(size, *self.sizes), axes=axes)
 
@@ -82,8 +94,8 @@ class Cond(Branching):
     `kinds` are the outputs of both branches for one example.
     """
 
-    yes: ClosedFunction
-    no: ClosedFunction
+    yes: Program
+    no: Program
     operands: int
     captured: int
     kinds: tuple[ShapeDtype, ...]
@@ -107,6 +119,18 @@ class Cond(Branching):
                 outputs = batched(branch, len(examples), flags)(*given)
                 parts.append((examples, self.fitted(outputs, (len(examples),))))
         return together(parts)
+
+    def together(self, size: int, mapped: tuple[bool, ...]) -> ClosedFunction | None:
+        """The condition of the batched branches, if the predicate is not mapped."""
+        if mapped[0]:
+            return None
+        every = (True,) * len(self.kinds)
+        yes, no = (
+            batched_program(branch, size, self.of(branch, mapped), every[: len(branch.outputs)])
+            for branch in (self.yes, self.no)
+        )
+        kinds = tuple(batched_kinds(self.kinds, size, every))
+        return replace(self, yes=yes, no=no, kinds=kinds)
 
     def of(self, branch: ClosedFunction, inputs: Sequence[Any]) -> Sequence[Any]:
         """The inputs of one of the branches."""
@@ -143,14 +167,25 @@ class Cond(Branching):
 
 @dataclass(frozen=True, eq=False)
 class While(Branching):
-    """The program of a loop: its inputs are the state, and the captured values of the condition and the body."""
+    """The program of a loop: its inputs are the state, and the captured values of the condition and the body.
 
-    test: ClosedFunction
-    body: ClosedFunction
+    What the body returns besides the state is stacked, as the ys of a scan: one row for each step, of which there are
+    as many as the loop makes.
+    """
+
+    test: Program
+    body: Program
     count: int
     captured: int
 
     __name__ = "while_loop"
+    xs = 0
+
+    @property
+    def kinds(self) -> list[ShapeDtype]:
+        """Shapes and dtypes of the inputs for one example."""
+        tests, bodies = self.test.nodes[self.count : len(self.test.inputs)], self.body.nodes[: len(self.body.inputs)]
+        return [node.output for node in (*bodies[: self.count], *tests, *bodies[self.count :])]
 
     def parts(self, inputs: Sequence[Any]) -> tuple[Sequence[Any], Sequence[Any], Sequence[Any]]:
         """Split the inputs into the state and the captured values of the condition and of the body."""
@@ -160,9 +195,14 @@ class While(Branching):
     def one(self, inputs: Sequence[Any]) -> Sequence[Any]:
         """The state after the loop."""
         state, for_test, for_body = self.parts(inputs)
+        kinds = row_kinds(self.body, self.count)
+        rows: list[Sequence[Any]] = []
         while known(self.test(*state, *for_test)[0]):
-            state = self.body(*state, *for_body)
-        return state
+            outputs = self.body(*state, *for_body)
+            state = outputs[: self.count]
+            if kinds:
+                rows.append(outputs[self.count :])
+        return [*state, *stacked(rows, kinds)]
 
     def many(self, count: int, mapped: Sequence[bool], inputs: Sequence[Any]) -> Sequence[Any]:
         """The state of every example after its loop; the body runs only for the examples that are not done."""
@@ -189,21 +229,37 @@ class While(Branching):
                 state = batched(self.body, len(running), (*every, *body_mapped))(*state, *for_body)
         return together(done) if done else state
 
+    def together(self, size: int, mapped: tuple[bool, ...]) -> ClosedFunction | None:
+        """The loop of the batched body, if the condition does not depend on the mapped inputs at any step."""
+        state, tested, captured = self.parts(mapped)
+        flags = mapped_state(self.body, self.count, [*state, *captured])
+        if any(dependent(self.test, [*flags[: self.count], *tested])):
+            return None
+        rows = dependent(self.body, flags)[self.count :]
+        body = batched_program(self.body, size, flags, [*flags[: self.count], *rows])
+        loop = replace(self, body=body)
+
+        def run(*inputs: Any) -> list[Any]:
+            start = [
+                repeated(value, size, own) if flag else value
+                for value, own, flag in zip(inputs, state, flags, strict=False)
+            ]
+            last = call(*start, *inputs[self.count :], program=loop)
+            return [repeated(value, size, flag) for value, flag in zip(last, flags[: self.count], strict=True)]
+
+        return None if rows else traced(run, batched_kinds(self.kinds, size, mapped), f"batched {self.__name__}")
+
     @property
     def links(self) -> list[int]:
-        """The links of the state after any number of steps; the condition has no derivative."""
-        bits = [1 << number for number in range(len(self.axes))]
-        found, _, for_body = self.parts(bits)
-        steps = self.body.links
-        while True:
-            masks = [*found, *for_body]
-            following = [mask | linked(step, masks) for mask, step in zip(found, steps, strict=True)]
-            if following == list(found):
-                return following
-            found = following
+        """The links of the state and the stacks after any number of steps; the condition has no derivative."""
+        state, _, for_body = self.parts([1 << number for number in range(len(self.axes))])
+        return loop_links(self.body.links, [*state, *for_body], self.count)
 
     def shapes(self, *inputs: Any) -> tuple[ShapeDtype, ...]:
-        """The state keeps its shapes, for every example."""
+        """The state keeps its shapes, for every example; stacks have a length that is not known, written as -1."""
+        if not self.sizes:
+            state = [node.output for node in self.body.nodes[: self.count]]
+            return (*state, *(ShapeDtype((-1, *kind.shape), kind.dtype) for kind in row_kinds(self.body, self.count)))
         kinds = [ShapeDtype.of(value) for value in inputs[: self.count]]
         return tuple(
             ShapeDtype((*self.sizes, *kind.shape[sum(own) :]), kind.dtype)

@@ -14,13 +14,13 @@ from typing import Any, ClassVar, Protocol, cast
 
 import numpy as np
 
-from tapem.core import Primitive, ShapeDtype, run
+from tapem.core import Primitive, ShapeDtype, UnknownNumber, run
 from tapem.doors.direct import Recorder, Tracer, new_recorder, opened, prepared_for
 from tapem.ops import primitive
 from tapem.tangents import Zero
 from tapem.transforms.arguments import merge
 from tapem.transforms.derivatives import jvp, vjp
-from tapem.transforms.program import union
+from tapem.transforms.program import kind_of, union
 from tapem.transforms.residuals import Kept, kept
 from tapem.transforms.vectorize import vmap
 from tapem.types import is_inexact
@@ -69,7 +69,7 @@ def pull_call(g: tuple[Any, ...], y: Any, *inputs: Any, program: ClosedFunction)
     """Call the pullback of the outputs that were used, for the inputs on which they depend."""
     used = tuple(part is not None and is_float(value) for part, value in zip(g, y, strict=True))
     reached = union(link for link, use in zip(program.links, used, strict=True) if use)
-    moving = tuple(is_float(value) and bool(reached >> number & 1) for number, value in enumerate(inputs))
+    moving = tuple(is_sought(value) and bool(reached >> number & 1) for number, value in enumerate(inputs))
     if not any(moving):
         return (Zero(),) * len(inputs)
     cotangents = [part for part, use in zip(g, used, strict=True) if use]
@@ -92,8 +92,14 @@ def push_call(tangents: Sequence[Any], y: Any, *inputs: Any, program: ClosedFunc
 
 
 def is_float(value: Any) -> bool:
-    """Whether a value can be perturbed."""
-    return is_inexact(ShapeDtype.of(value).dtype)
+    """Whether a value can be perturbed; a Python number of unknown value is never differentiated."""
+    kind = kind_of(value)
+    return is_inexact(kind.dtype) and type(kind) is not UnknownNumber
+
+
+def is_sought(value: Any) -> bool:
+    """Whether the cotangent of an input may be needed: not of a tracer on which no differentiated value depends."""
+    return is_float(value) and (type(value) is not Tracer or value.node.requires_grad)
 
 
 # No overload can describe an op of any number of inputs with a static argument without default.
@@ -150,8 +156,13 @@ class Derivative:
         return [inputs[position] for position in positions], rest, function
 
     def batched(self, size: int, mapped: tuple[bool, ...] | None) -> ClosedFunction:
-        """The derivative of the batched program, every input of which is mapped: each example has its own."""
-        return spread(type(self)(batched(self.program, size), self.moving, self.reached), size, mapped)
+        """The derivative of the batched program; moving inputs are mapped, as each example has its own derivative."""
+        count = len(self.moving)
+        given = mapped or (True,) * (count + sum(self.moving if isinstance(self, Pushforward) else self.reached))
+        inputs = tuple(own or moves for own, moves in zip(given, self.moving, strict=False))
+        derivative = type(self)(batched(self.program, size, inputs), self.moving, self.reached)
+        needs = [*self.moving, *(True for _ in given[count:])]
+        return spread(derivative, size, [own or not need for own, need in zip(given, needs, strict=True)])
 
     def reached_links(self) -> list[int]:
         """The links of the outputs that are reached."""
@@ -211,14 +222,16 @@ class Pushforward(Derivative):
 
 
 class Spread:
-    """A program that needs a batch axis in every input, given inputs of which some have none: they are repeated."""
+    """A program that needs a batch axis in some inputs that have none: they are repeated.
 
-    def __init__(self, program: ClosedFunction, size: int, mapped: tuple[bool, ...], axis: int = 0) -> None:
-        """Of a batched program; `axis` is where the batch axis belongs, behind those of later batches."""
+    `places` says for each input at which axis it is repeated, None for not at all.
+    """
+
+    def __init__(self, program: ClosedFunction, size: int, places: tuple[int | None, ...]) -> None:
+        """Of a batched program."""
         self.program = program
         self.size = size
-        self.mapped = mapped
-        self.axis = axis
+        self.places = places
         self.__name__ = program.__name__
 
     @property
@@ -226,16 +239,14 @@ class Spread:
         """Those of the program."""
         return self.program.links
 
-    def spread(self, shape: tuple[int, ...]) -> tuple[int, ...]:
-        """A shape with the batch axis put in."""
-        return (*shape[: self.axis], self.size, *shape[self.axis :])
-
     def __call__(self, *values: Any) -> tuple[Any, ...]:
-        """Repeat the inputs that are not mapped, and run."""
+        """Repeat the inputs that need it, and run."""
         return self.program(
             *(
-                value if is_mapped else np.broadcast_to(np.expand_dims(value, self.axis), self.spread(np.shape(value)))
-                for value, is_mapped in zip(values, self.mapped, strict=True)
+                value
+                if place is None
+                else np.broadcast_to(np.expand_dims(value, place), repeated_shape(np.shape(value), place, self.size))
+                for value, place in zip(values, self.places, strict=True)
             )
         )
 
@@ -244,20 +255,27 @@ class Spread:
         kinds = [ShapeDtype.of(value) for value in values]
         return call_abstractly(
             *(
-                kind if is_mapped else ShapeDtype(self.spread(kind.shape), kind.dtype)
-                for kind, is_mapped in zip(kinds, self.mapped, strict=True)
+                kind if place is None else ShapeDtype(repeated_shape(kind.shape, place, self.size), kind.dtype)
+                for kind, place in zip(kinds, self.places, strict=True)
             ),
             program=self.program,
         )
 
     def batched(self, size: int, mapped: tuple[bool, ...] | None) -> ClosedFunction:
-        """One more batch axis in front."""
-        return spread(Spread(batched(self.program, size), self.size, self.mapped, self.axis + 1), size, mapped)
+        """One more batch axis in front, which the mapped inputs have."""
+        flags = mapped or (True,) * len(self.places)
+        places = tuple(None if place is None else place + own for place, own in zip(self.places, flags, strict=True))
+        return Spread(batched(self.program, size, flags), self.size, places)
 
 
-def spread(program: ClosedFunction, size: int, mapped: tuple[bool, ...] | None) -> ClosedFunction:
-    """A batched program that needs a batch axis in every input, given inputs of which `mapped` have one."""
-    return program if mapped is None or all(mapped) else Spread(program, size, mapped)
+def repeated_shape(shape: tuple[int, ...], place: int, size: int) -> tuple[int, ...]:
+    """A shape with a batch axis put in."""
+    return (*shape[:place], size, *shape[place:])
+
+
+def spread(program: ClosedFunction, size: int, ready: Sequence[bool]) -> ClosedFunction:
+    """A batched program, given inputs of which those that are not `ready` still need the batch axis in front."""
+    return program if all(ready) else Spread(program, size, tuple(None if is_ready else 0 for is_ready in ready))
 
 
 class Batched:

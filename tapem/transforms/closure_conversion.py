@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from tapem.core import NOTHING, Node, Primitive, Static, Structure, tree_flatten
+from tapem.core import NOTHING, Node, Primitive, Static, Structure, UnknownNumber, tree_flatten
 from tapem.doors.direct import Recorder, Tracer, current_recorder, home, new_recorder, opened, results_of
 from tapem.doors.monadic import run_if_program
 from tapem.errors import TapeError
@@ -80,7 +80,11 @@ def no_options(values: Sequence[Any]) -> tuple[Sequence[Any], Mapping[str, Any]]
 def input_leaf(recorder: Recorder, value: Any) -> Node:
     """The input node of a value: it holds the value, or only its shape and dtype if the recorder is abstract."""
     if recorder.abstract:
-        return recorder.leaf(value if type(value) in (bool, int, float, complex) else kind_of(value))
+        if type(value) not in (bool, int, float, complex):
+            value = kind_of(value)
+        elif recorder.whole:
+            value = UnknownNumber.like(value)
+        return recorder.leaf(value, requires_grad=type(value) is not UnknownNumber)
     return recorder.leaf(value.node.output, copy=False) if type(value) is Tracer else recorder.leaf(value)
 
 

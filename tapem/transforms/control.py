@@ -29,12 +29,14 @@ from tapem.core import (
 )
 from tapem.doors.direct import Tracer, home
 from tapem.doors.monadic import lift
-from tapem.errors import ArgumentError, DTypeError, ShapeError, TreeError
+from tapem.errors import ArgumentError, ShapeError, TreeError
 from tapem.ops import stack
 from tapem.transforms.arguments import as_function, as_pair, check_condition, merge
 from tapem.transforms.branching import Cond, While
 from tapem.transforms.calls import call, call_abstractly
-from tapem.transforms.closure_conversion import convert_closure, is_tensor, record_computed
+from tapem.transforms.closure_conversion import convert_closure, is_tensor, no_options, record_computed
+from tapem.transforms.loops import converted_with_state, stays_whole, weak_kind, whole_fori_loop, whole_scan
+from tapem.transforms.program import is_unknown
 from tapem.transforms.tracing import at_home, function_name, monadic
 
 
@@ -101,6 +103,8 @@ def scan(
             f"{[np.shape(leaf) for leaf in leaves]} and length={length}."
         )
     count = cast("int", lengths.pop())
+    if stays_whole([*leaves, *tree_flatten(init)[0]], "scan"):
+        return whole_scan(f, init, leaves, structure, count)
     # Iterating over a tracer takes its slices apart in one node; indexing it would make one node per step.
     steps = zip(*leaves, strict=True) if leaves else itertools.repeat((), count)
     carry, carried = init, tree_flatten(init)[1]
@@ -136,6 +140,8 @@ def fori_loop(lower: int, upper: int, body: Callable[[int, Any], Any], init: Any
             return pair[0] + 1, body(*pair)
 
         return while_loop(lambda pair: pair[0] < upper, following, (lower, init))[1]
+    if stays_whole(tree_flatten(init)[0], "fori_loop"):
+        return whole_fori_loop(lower, upper, body, init)
     state = init
     for index in range(lower, upper):
         state = body(index, state)
@@ -194,11 +200,6 @@ def common_kind(one: Any, other: Any) -> ShapeDtype:
     return ShapeDtype(shape, np.result_type(*weak))
 
 
-def is_unknown(value: Any) -> bool:
-    """Whether a value is a tracer of which only the shape is known."""
-    return type(value) is Tracer and isinstance(value.node.output, ShapeDtype)
-
-
 def while_loop(cond_fun: Callable[[Any], Any], body_fun: Callable[[Any], Any], init: Any) -> Any:
     """Apply `body_fun` to the state for as long as `cond_fun(state)` holds.
 
@@ -212,7 +213,9 @@ def while_loop(cond_fun: Callable[[Any], Any], body_fun: Callable[[Any], Any], i
     243.0
     """
     cond_fun, body_fun = as_function(cond_fun, "while_loop"), as_function(body_fun, "while_loop")
-    structure = tree_flatten(init)[1]
+    leaves, structure = tree_flatten(init)
+    if stays_whole(leaves, "while_loop"):
+        return unknown_loop(cond_fun, body_fun, init)
     state = init
     while True:
         holds = cond_fun(state)
@@ -230,24 +233,27 @@ def while_loop(cond_fun: Callable[[Any], Any], body_fun: Callable[[Any], Any], i
 def unknown_loop(cond_fun: Callable[[Any], Any], body_fun: Callable[[Any], Any], state: Any) -> Any:
     """A loop whose end is not known while it is traced, as one call."""
     leaves, structure = tree_flatten(state)
-    # The body decides the dtypes: a Python number as a first state stands for what the loop makes of it.
-    leaves = [np.asarray(leaf) if type(leaf) in (bool, int, float, complex) else leaf for leaf in leaves]
+    # The body decides the dtypes: a Python number at the start stands for what the loop makes of it.
+    if not stays_whole(leaves, "while_loop"):
+        leaves = [np.asarray(leaf) if type(leaf) in (bool, int, float, complex) else leaf for leaf in leaves]
+
+    @functools.wraps(body_fun)
+    def step(*values: Any) -> list[Any]:
+        following = body_fun(tree_unflatten(structure, values))
+        return leaves_like(structure, following, "while_loop: the state before and after the body")
+
+    @functools.wraps(cond_fun)
+    def holds(*values: Any) -> Any:
+        return cond_fun(tree_unflatten(structure, values))
 
     def record() -> Any:
-        test = convert_closure(cond_fun, leaves, lambda values: ((tree_unflatten(structure, values),), NOTHING))
-        body = convert_closure(body_fun, leaves, lambda values: ((tree_unflatten(structure, values),), NOTHING))
-        if body.structure != structure:
-            raise TreeError(f"while_loop: the body turns {shown(structure)} into {shown(body.structure)}.")
-        for before, after in zip(leaves, body.outputs, strict=True):
-            a, b = ShapeDtype.of(before), ShapeDtype.of(after)
-            if a != b:
-                kind = ShapeError if a.shape != b.shape else DTypeError
-                raise kind(f"while_loop: the body must keep shapes and dtypes, but turns {a} into {b}.")
+        state, body = converted_with_state(step, leaves, (), "while_loop")
+        test = convert_closure(holds, [*map(weak_kind, state)], no_options)
         if len(test.outputs) != 1 or ShapeDtype.of(test.outputs[0]).shape != ():
             raise ArgumentError("while_loop: the condition must return one scalar.")
         axes = ((),) * (len(leaves) + len(test.captures) + len(body.captures))
         program = While((), axes, test.program, body.program, len(leaves), len(test.captures))
-        return tree_unflatten(structure, call(*leaves, *test.captures, *body.captures, program=program))
+        return tree_unflatten(structure, call(*state, *test.captures, *body.captures, program=program))
 
     return at_home(leaves, "while_loop", record)
 

@@ -13,7 +13,18 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tapem.core import LEAF, NOTHING, Handle, Node, Primitive, ShapeDtype, new_node, pick
+from tapem.core import (
+    LEAF,
+    NOTHING,
+    Handle,
+    Node,
+    Primitive,
+    ShapeDtype,
+    UnknownNumber,
+    new_node,
+    pick,
+    python_operator,
+)
 
 
 class Instruction(NamedTuple):
@@ -47,10 +58,13 @@ class Program:
 
     @staticmethod
     def of(nodes: Sequence[Node], inputs: Sequence[int], outputs: Sequence[int], name: str) -> Program:
-        """The program of nodes of a tape, whose ids are their positions: without values, and without unused nodes."""
-        live = set(outputs)
+        """The program of nodes of a tape, whose ids are their positions: without values, and without unused nodes.
+
+        An input may be the node of an op: then its value is given instead of computed.
+        """
+        live, given = set(outputs), set(inputs)
         for index in range(max(live, default=-1), -1, -1):
-            if index in live:
+            if index in live and index not in given:
                 live.update(nodes[index].parents)  # pyright: ignore[reportArgumentType]  # None is no position
         kept = [input_of(position, nodes[id]) for position, id in enumerate(inputs)]
         place: dict[int | None, int | None] = {id: position for position, id in enumerate(inputs)}
@@ -81,7 +95,7 @@ class Program:
                     free.setdefault(node.id, []).append(parent)
         return [
             Instruction(
-                node.op,
+                op_of(node),
                 node.parents,
                 tuple(None if p is not None else x for p, x in zip(node.parents, node.inputs, strict=True)),
                 node.static,
@@ -143,6 +157,14 @@ class Program:
         return f"<{self.__name__}: {len(self.instructions)} ops>"
 
 
+def op_of(node: Node) -> Any:
+    """What computes a node: its op, or Python's operator where the result is a Python number."""
+    if type(node.output) is not UnknownNumber:
+        return node.op
+    op: Any = node.op
+    return python_operator(op, node.inputs) or op
+
+
 def input_of(position: int, node: Node) -> Node:
     """The node of an input: a leaf that knows shape and dtype, or the Python number, which has no dtype of its own."""
     output = node.output
@@ -159,6 +181,11 @@ def kind_of(output: Any) -> Any:
     if type(output) is tuple:
         return tuple([kind_of(part) for part in output])
     return output if isinstance(output, ShapeDtype) else ShapeDtype.of(output)
+
+
+def is_unknown(value: Any) -> bool:
+    """Whether a value is a tracer of which only the shape is known."""
+    return isinstance(value, Handle) and isinstance(value.node.output, ShapeDtype)
 
 
 def linked(link: int, masks: Sequence[int]) -> int:

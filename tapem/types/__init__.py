@@ -5,10 +5,23 @@ from tapem.types.foreign import NUMBERS, NUMERIC, NoArray, as_tensor, own, refus
 from tapem.types.location import is_users, user_assigns_item, users_expression, users_line
 from tapem.types.numpy_versions import present, signature_of
 from tapem.types.signature import Signature, parameters_and_hints
-from tapem.types.tensor import Complex, Float, Inexact, Num, Real, Tensor, is_inexact, short_text, type_text
+from tapem.types.tensor import (
+    HUGE,
+    Complex,
+    Float,
+    Inexact,
+    Num,
+    Real,
+    Tensor,
+    is_inexact,
+    short_text,
+    type_text,
+    with_lengths,
+)
 
 __all__ = [
-    "NUMBERS", "NUMERIC", "Complex", "Float", "Inexact", "NoArray", "Num", "Operand", "Real", "Signature", "Tensor",
-    "allows_dtype", "annotation_text", "as_tensor", "is_inexact", "is_users", "own", "parameters_and_hints", "present",
-    "refuse_meeting", "short_text", "signature_of", "type_text", "user_assigns_item", "users_expression", "users_line",
+    "HUGE", "NUMBERS", "NUMERIC", "Complex", "Float", "Inexact", "NoArray", "Num", "Operand", "Real", "Signature",
+    "Tensor", "allows_dtype", "annotation_text", "as_tensor", "is_inexact", "is_users", "own", "parameters_and_hints",
+    "present", "refuse_meeting", "short_text", "signature_of", "type_text", "user_assigns_item", "users_expression",
+    "users_line", "with_lengths",
 ]  # fmt: skip

@@ -10,9 +10,12 @@ import numpy as np
 import numpy.typing as npt
 
 __all__ = [
-    "NUMBER_DTYPES", "Complex", "Float", "Inexact", "Num", "Real", "Tensor", "is_inexact", "shape_and_dtype",
-    "short_text", "stand_in", "type_text",
+    "HUGE", "NUMBER_DTYPES", "Complex", "Float", "Inexact", "Num", "Real", "Tensor", "is_inexact", "shape_and_dtype",
+    "short_text", "stand_in", "type_text", "with_lengths",
 ]  # fmt: skip
+
+HUGE = 2**40 + 15
+"""Stands for a length that is not known; no array is as long."""
 
 if TYPE_CHECKING:
     from typing import Annotated as Complex
@@ -112,11 +115,16 @@ def shape_and_dtype(x: Any) -> tuple[Any, Any]:
         return (None if dtype is None else ()), dtype
 
 
+def with_lengths(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """A shape in which a length that is not known, written as -1, is one that no array has."""
+    return tuple([HUGE if length == -1 else length for length in shape]) if -1 in shape else shape
+
+
 def stand_in(x: object) -> Tensor | None:
     """Make an array with the shape and dtype of x and no memory; None if x is not a tensor of numbers."""
     shape, dtype = shape_and_dtype(x)
     try:
         numeric = isinstance(shape, tuple) and np.dtype(dtype).kind not in "OSUmM"
-        return np.broadcast_to(np.zeros((), dtype), cast("tuple[int, ...]", shape)) if numeric else None
+        return np.broadcast_to(np.zeros((), dtype), with_lengths(cast("tuple[int, ...]", shape))) if numeric else None
     except TypeError:  # a dtype of some other library
         return None

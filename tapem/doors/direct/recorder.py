@@ -18,6 +18,7 @@ from tapem.core import (
     RecordingContext,
     ShapeDtype,
     Static,
+    UnknownNumber,
     new_context,
     prepared,
     recorded,
@@ -104,7 +105,8 @@ class Recorder:
             value = tracer.node.output
             if self.abstract and not isinstance(value, ShapeDtype):
                 value = ShapeDtype.of(value)
-            known = self.captures[id(tracer.node)] = tracer, self.leaf(value, copy=False)
+            needs = type(value) is not UnknownNumber
+            known = self.captures[id(tracer.node)] = tracer, self.leaf(value, requires_grad=needs, copy=False)
         return known[1]
 
     def own(self, tracer: Any) -> Node | None:

@@ -157,8 +157,9 @@ class Tracer(Handle, ArrayMethods["Tracer"]):
         )
         if type(self.node.output) is UnknownNumber:
             raise ConcretizationError(
-                f"{unknown} A number that decides shapes, the number of steps or which code runs is static: name its "
-                "argument in static_argnums or static_argnames of tm.compile."
+                f"{unknown} To index by it write tm.take(array, i, axis=0) instead of array[i]. A number that decides "
+                "shapes, the number of steps or which code runs is static: name its argument in static_argnums or "
+                "static_argnames of tm.compile."
             )
         if not is_inexact(self.dtype):
             raise ConcretizationError(
