@@ -152,7 +152,8 @@ def tanh(x: T) -> InexactOut:
 
 
 def _over_root_of_one_plus_square(g: Any, x: Any) -> Any:
-    return g / (np.sqrt((1 - 1j * x) * (1 + 1j * x)) if np.iscomplexobj(x) else np.hypot(1, x))
+    # Differences keep the sign of a zero, which says on which side of a branch cut x is; sums with 1 lose it.
+    return g / (np.sqrt((x - 1j) * (x - complex(0, -1))) if np.iscomplexobj(x) else np.hypot(1, x))
 
 
 @elementwise(lambda g, y, x: _over_root_of_one_plus_square(g, x), numpy=[np.arcsinh])
@@ -165,7 +166,8 @@ def arcsinh(x: T) -> InexactOut:
     return np.arcsinh(x)
 
 
-@elementwise(lambda g, y, x: g / (np.sqrt(x - 1) * np.sqrt(x + 1)), numpy=[np.arccosh])
+# x - -1, and not x + 1, keeps the sign of a zero, which says on which side of the branch cut x is.
+@elementwise(lambda g, y, x: g / (np.sqrt(x - 1) * np.sqrt(x - -1)), numpy=[np.arccosh])
 def arccosh(x: T) -> InexactOut:
     """The number >= 0 whose hyperbolic cosine is `x`; NaN below 1: Num "*shape" -> Inexact "*shape".
 
