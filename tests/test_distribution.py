@@ -41,7 +41,7 @@ def test_the_version_is_one():
         [sys.executable, "-m", "hatchling", "version"], cwd=ROOT, check=True, capture_output=True, text=True
     )
     cited = re.search(r"^version: (.*)$", (ROOT / "CITATION.cff").read_text(), re.MULTILINE)
-    newest = re.search(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    newest = re.search(r"^## (\d\S+)", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
     assert cited and newest
     assert re.fullmatch(r"\d+\.\d+\.\d+", tm.__version__)
     assert tm.__version__ == ran.stdout.strip() == cited[1] == newest[1]

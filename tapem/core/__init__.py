@@ -10,9 +10,11 @@ from tapem.core.immutable import Immutable, setter
 from tapem.core.listing import constant_text, listing, node_line, node_type
 from tapem.core.names import (
     ARRAY_API,
+    CONSTANTS,
     FUNCTIONS,
     METHODS,
     OPS,
+    REFUSED,
     SCIPY,
     UFUNCS,
     enter,
@@ -22,6 +24,7 @@ from tapem.core.names import (
     enter_refusal,
     enter_ufunc,
     enter_whole,
+    is_constant,
     name_of,
     ufunc_handler,
 )
@@ -71,15 +74,16 @@ from tapem.core.ufunc_options import called_with
 from tapem.core.wellformed import check
 
 __all__ = [
-    "ARRAY_API", "ATTRIBUTES", "CONTEXT", "FUNCTIONS", "LEAF", "METHODS", "NAMESPACE", "NOTHING", "NO_LEAF",
-    "ONE_LEAF", "OPS", "SCIPY", "UFUNCS", "Array", "DType", "GivenRule", "Handle", "Immutable", "Node", "Primitive",
-    "RecordingContext", "Rule", "Rules", "Scalar", "Shape", "ShapeDtype", "Static", "Structure", "TangentDoor",
-    "UnknownNumber", "Watcher", "abstract_evaluate", "abstract_residuals", "all_half", "boundary", "called_with",
-    "check", "constant", "constant_text", "detach", "differences", "enter", "enter_function", "enter_method",
-    "enter_options", "enter_refusal", "enter_ufunc", "enter_whole", "has_door", "identity", "in_float32", "in_loop",
-    "instead", "is_several", "leaf_name", "leaf_names", "leaves_like", "leaves_or_none", "linear_in_all", "listing",
-    "name_of", "narrow", "new_context", "new_node", "node_line", "node_type", "note", "number_in", "number_of", "pick",
-    "prepared", "python_operator", "quietly", "read_only", "recorded", "register_door", "renamed_names",
-    "renamed_parameters", "run", "set_back", "setter", "shorten", "shown", "snapshot", "taken", "tree_differences",
-    "tree_flatten", "tree_leaves", "tree_map", "tree_shapes", "tree_unflatten", "ufunc_handler", "unstack", "wide",
+    "ARRAY_API", "ATTRIBUTES", "CONSTANTS", "CONTEXT", "FUNCTIONS", "LEAF", "METHODS", "NAMESPACE", "NOTHING",
+    "NO_LEAF", "ONE_LEAF", "OPS", "REFUSED", "SCIPY", "UFUNCS", "Array", "DType", "GivenRule", "Handle", "Immutable",
+    "Node", "Primitive", "RecordingContext", "Rule", "Rules", "Scalar", "Shape", "ShapeDtype", "Static", "Structure",
+    "TangentDoor", "UnknownNumber", "Watcher", "abstract_evaluate", "abstract_residuals", "all_half", "boundary",
+    "called_with", "check", "constant", "constant_text", "detach", "differences", "enter", "enter_function",
+    "enter_method", "enter_options", "enter_refusal", "enter_ufunc", "enter_whole", "has_door", "identity",
+    "in_float32", "in_loop", "instead", "is_constant", "is_several", "leaf_name", "leaf_names", "leaves_like",
+    "leaves_or_none", "linear_in_all", "listing", "name_of", "narrow", "new_context", "new_node", "node_line",
+    "node_type", "note", "number_in", "number_of", "pick", "prepared", "python_operator", "quietly", "read_only",
+    "recorded", "register_door", "renamed_names", "renamed_parameters", "run", "set_back", "setter", "shorten",
+    "shown", "snapshot", "taken", "tree_differences", "tree_flatten", "tree_leaves", "tree_map", "tree_shapes",
+    "tree_unflatten", "ufunc_handler", "unstack", "wide",
 ]  # fmt: skip

@@ -69,6 +69,15 @@ _SCIPY: Mapping[str, str] = {
 }
 
 
+_DATES = "nothing: dates have no derivative; pass plain ones"
+_NUMPY: Mapping[str, str] = {
+    "real_if_close": "np.real(x)",
+    "savetxt": "np.savetxt(path, tm.detach(x))",
+    **dict.fromkeys(["save", "savez", "savez_compressed"], "tm.save(path, tree)"),
+    **dict.fromkeys(["busday_count", "busday_offset", "is_busday", "datetime_as_string", "isnat"], _DATES),
+}
+
+
 def instead(name: str) -> str:
     """What to write for a function that has no rule in tapem; "" if nothing is known.
 
@@ -76,7 +85,7 @@ def instead(name: str) -> str:
     'tm.sigmoid(x)'
     """
     library, _, function = name.rpartition(".")
-    return _SCIPY.get(function, "") if library == "scipy.special" else ""
+    return {"scipy.special": _SCIPY, "np": _NUMPY}.get(library, {}).get(function, "")
 
 
 def scipys(ufunc: np.ufunc) -> bool:

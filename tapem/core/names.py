@@ -38,6 +38,12 @@ METHODS: dict[tuple[np.ufunc, str], Handler] = {}
 FUNCTIONS: dict[Callable[..., Any], Handler] = {}
 """From any other NumPy function to its handler, which is called with NumPy's arguments."""
 
+CONSTANTS: set[Callable[..., Any]] = set()
+"""The functions whose results are constants of every derivative, beside those of ops that are not differentiable."""
+
+REFUSED: dict[Callable[..., Any], str] = {}
+"""From a function that writes into its argument to what to write instead."""
+
 ARRAY_API: dict[str | None, ModuleType] = {}
 """From a version of the array API standard to the namespace that conforms to it; None stands for the newest."""
 
@@ -116,9 +122,18 @@ def enter_function(function: Callable[..., Any], handler: Handler) -> None:
     FUNCTIONS[function] = Adapted(function, handler)
 
 
-def enter_whole(function: Callable[..., Any], handler: Handler) -> None:
+def enter_whole(function: Callable[..., Any], handler: Handler, *, constant: bool = False) -> None:
     """Enter the handler of a function, called with all arguments just as they are given."""
     FUNCTIONS[function] = handler
+    if constant:
+        CONSTANTS.add(function)
+
+
+def is_constant(function: Callable[..., Any]) -> bool:
+    """Whether a function that is entered has no derivative by its nature: what comes out is a constant."""
+    handler = UFUNCS.get(function) if isinstance(function, np.ufunc) else FUNCTIONS.get(function)
+    op = handler.handler if isinstance(handler, Adapted) else handler
+    return function in CONSTANTS or (isinstance(op, Primitive) and not op.differentiable)
 
 
 def enter_options(function: Callable[..., Any], handler: Handler) -> None:
@@ -129,6 +144,7 @@ def enter_options(function: Callable[..., Any], handler: Handler) -> None:
 def enter_refusal(function: Callable[..., Any], instead: str) -> None:
     """Enter a function that writes into its argument: a call raises MutationError, which says what to write instead."""
     FUNCTIONS[function] = refusing(function, instead)
+    REFUSED[function] = instead
 
 
 def refusing(function: Callable[..., Any], instead: str) -> Handler:

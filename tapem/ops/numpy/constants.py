@@ -15,7 +15,7 @@ from tapem.core import ShapeDtype, detach, enter_whole, tree_map
 from tapem.errors import ConcretizationError
 from tapem.ops.axes import axis_of
 from tapem.ops.complex_numbers import require_real
-from tapem.ops.numpy.functions import equals, values_of
+from tapem.ops.numpy.functions import constant, equals, values_of
 
 
 def known(value: Any) -> bool:
@@ -39,7 +39,7 @@ def _constant(function: Callable[..., Any], name: str) -> None:
     def handler(*arguments: Any, **options: Any) -> Any:
         return function(*(tree_map(lambda x: plain_values(x, name), value) for value in arguments), **options)
 
-    enter_whole(function, handler)
+    enter_whole(function, handler, constant=True)
 
 
 for _function in (
@@ -48,19 +48,19 @@ for _function in (
 ):  # fmt: skip
     _constant(_function, f"np.{_function.__name__}")
 
-equals(np.tril_indices_from)(lambda arr, k=0: np.tril_indices(np.shape(arr)[-2], k, np.shape(arr)[-1]))
-equals(np.triu_indices_from)(lambda arr, k=0: np.triu_indices(np.shape(arr)[-2], k, np.shape(arr)[-1]))
-equals(np.diag_indices_from)(lambda arr: np.diag_indices(np.shape(arr)[0], np.ndim(arr)))
+constant(np.tril_indices_from)(lambda arr, k=0: np.tril_indices(np.shape(arr)[-2], k, np.shape(arr)[-1]))
+constant(np.triu_indices_from)(lambda arr, k=0: np.triu_indices(np.shape(arr)[-2], k, np.shape(arr)[-1]))
+constant(np.diag_indices_from)(lambda arr: np.diag_indices(np.shape(arr)[0], np.ndim(arr)))
 
 
-@equals(np.isposinf)
+@constant(np.isposinf)
 def isposinf(x: Any) -> Any:
     """Where `x` is positive infinity."""
     require_real(x, "np.isposinf", "x")
     return x == np.inf
 
 
-@equals(np.isneginf)
+@constant(np.isneginf)
 def isneginf(x: Any) -> Any:
     """Where `x` is negative infinity."""
     require_real(x, "np.isneginf", "x")
@@ -70,7 +70,7 @@ def isneginf(x: Any) -> Any:
 # -- places in an order ------------------------------------------------------------------------------------------------
 
 
-@equals(np.searchsorted)
+@constant(np.searchsorted)
 def searchsorted(a: Any, v: Any, side: str = "left", sorter: Any = None) -> Any:
     """Where in the ordered `a` each element of `v` would be put."""
     if known(a) and known(v) and known(sorter):
@@ -80,7 +80,7 @@ def searchsorted(a: Any, v: Any, side: str = "left", sorter: Any = None) -> Any:
     return np.sum(before(a, np.expand_dims(v, -1)), axis=-1)
 
 
-@equals(np.digitize)
+@constant(np.digitize)
 def digitize(x: Any, bins: Any, right: bool = False) -> Any:
     """The number of the bin of each element; the edges of the bins rise or fall."""
     bins = np.asarray(bins) if isinstance(bins, list | tuple) else bins
@@ -94,7 +94,7 @@ def digitize(x: Any, bins: Any, right: bool = False) -> Any:
     return np.where(bins[0] <= bins[-1], rising, falling)
 
 
-@equals(np.lexsort)
+@constant(np.lexsort)
 def lexsort(keys: Any, axis: int = -1) -> Any:
     """The order by several keys, of which the last one counts first."""
     first, *rest = keys
@@ -107,8 +107,12 @@ def lexsort(keys: Any, axis: int = -1) -> Any:
     return order
 
 
-equals(np.nanargmax)(lambda a, axis=None, *, keepdims=False: _nan_place(np.nanargmax, np.argmax, -1, a, axis, keepdims))
-equals(np.nanargmin)(lambda a, axis=None, *, keepdims=False: _nan_place(np.nanargmin, np.argmin, 1, a, axis, keepdims))
+constant(np.nanargmax)(
+    lambda a, axis=None, *, keepdims=False: _nan_place(np.nanargmax, np.argmax, -1, a, axis, keepdims)
+)
+constant(np.nanargmin)(
+    lambda a, axis=None, *, keepdims=False: _nan_place(np.nanargmin, np.argmin, 1, a, axis, keepdims)
+)
 
 
 def _nan_place(function: Any, search: Any, sign: int, a: Any, axis: Any, keepdims: bool) -> Any:
@@ -117,7 +121,7 @@ def _nan_place(function: Any, search: Any, sign: int, a: Any, axis: Any, keepdim
     return search(np.where(np.isnan(a), sign * np.inf, a), axis=axis, keepdims=keepdims)
 
 
-@equals(np.linalg.matrix_rank)
+@constant(np.linalg.matrix_rank)
 def matrix_rank(A: Any, tol: Any = None, hermitian: bool = False, *, rtol: Any = None) -> Any:
     """The number of singular values above a tolerance."""
     if known(A):

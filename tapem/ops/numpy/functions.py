@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from tapem.core import ShapeDtype, detach, enter_function, enter_refusal, enter_ufunc
+from tapem.core import CONSTANTS, ShapeDtype, detach, enter_function, enter_refusal, enter_ufunc
 from tapem.errors import ArgumentError, ConcretizationError
 from tapem.ops import arithmetic, casting, complex_numbers, indexing, joining, selection
 from tapem.ops.axes import axes_of, axis_of
@@ -39,6 +39,12 @@ def equals(*functions: Callable[..., Any]) -> Callable[[F], F]:
     return enter
 
 
+def constant(*functions: Callable[..., Any]) -> Callable[[F], F]:
+    """`equals`, for functions without a derivative by nature: their results are constants."""
+    CONSTANTS.update(functions)
+    return equals(*functions)
+
+
 def values_of(x: Any, caller: str) -> Any:
     """The plain values of `x`; `caller` is the name shown in errors.
 
@@ -55,11 +61,11 @@ def values_of(x: Any, caller: str) -> Any:
 
 # -- asking --------------------------------------------------------------------------------------------------------
 
-equals(np.shape)(lambda a: a.shape)
-equals(np.ndim)(lambda a: len(a.shape))
+constant(np.shape)(lambda a: a.shape)
+constant(np.ndim)(lambda a: len(a.shape))
 
 
-@equals(np.size)
+@constant(np.size)
 def size(a: Any, axis: Any = None) -> int:
     """The number of elements, along all axes or some."""
     return math.prod(np.shape(a)[i] for i in axes_of(a, axis, "np.size"))
@@ -70,15 +76,15 @@ def _kind(x: Any) -> Any:
     return x.dtype if hasattr(x, "recorder") else x
 
 
-equals(np.result_type)(lambda *arrays_and_dtypes: np.result_type(*map(_kind, arrays_and_dtypes)))
-equals(np.common_type)(lambda *arrays: np.result_type(*map(_kind, arrays), np.float16).type)
-equals(np.can_cast)(lambda from_, to, casting="safe": np.can_cast(_kind(from_), _kind(to), casting))  # type: ignore
-equals(np.min_scalar_type)(lambda a, /: _kind(a))
-equals(np.iscomplexobj)(lambda x: x.dtype.kind == "c")
-equals(np.isrealobj)(lambda x: x.dtype.kind != "c")
-equals(np.iscomplex)(lambda x: np.imag(x) != 0)
-equals(np.isreal)(lambda x: np.imag(x) == 0)
-equals(np.may_share_memory, np.shares_memory)(lambda a, b, /, max_work=0: a is b)
+constant(np.result_type)(lambda *arrays_and_dtypes: np.result_type(*map(_kind, arrays_and_dtypes)))
+constant(np.common_type)(lambda *arrays: np.result_type(*map(_kind, arrays), np.float16).type)
+constant(np.can_cast)(lambda from_, to, casting="safe": np.can_cast(_kind(from_), _kind(to), casting))  # type: ignore
+constant(np.min_scalar_type)(lambda a, /: _kind(a))
+constant(np.iscomplexobj)(lambda x: x.dtype.kind == "c")
+constant(np.isrealobj)(lambda x: x.dtype.kind != "c")
+constant(np.iscomplex)(lambda x: np.imag(x) != 0)
+constant(np.isreal)(lambda x: np.imag(x) == 0)
+constant(np.may_share_memory, np.shares_memory)(lambda a, b, /, max_work=0: a is b)
 
 # -- constants of a tracer's shape ---------------------------------------------------------------------------------
 
@@ -91,9 +97,9 @@ def _like(make: Callable[..., Any]) -> Callable[..., Any]:
     return like
 
 
-equals(np.zeros_like)(_like(np.zeros))
-equals(np.ones_like)(_like(np.ones))
-equals(np.empty_like)(_like(np.empty))
+constant(np.zeros_like)(_like(np.zeros))
+constant(np.ones_like)(_like(np.ones))
+constant(np.empty_like)(_like(np.empty))
 
 
 @equals(np.full_like)
@@ -327,24 +333,26 @@ def select(condlist: Sequence[Any], choicelist: Sequence[Any], default: Any = 0)
     return result
 
 
-@equals(np.allclose)
+@constant(np.allclose)
 def allclose(a: Any, b: Any, rtol: Any = 1e-5, atol: Any = 1e-8, equal_nan: bool = False) -> Any:
     """Whether all values are equal within a tolerance."""
     return np.all(np.isclose(a, b, rtol, atol, equal_nan))
 
 
-@equals(np.array_equal)
+@constant(np.array_equal)
 def array_equal(a1: Any, a2: Any, equal_nan: bool = False) -> Any:
     """Whether two arrays have the same shape and elements."""
     same = np.shape(a1) == np.shape(a2)
     return same and np.all(np.logical_or(a1 == a2, np.logical_and(equal_nan, a1 != a1) & (a2 != a2)))
 
 
-equals(np.array_equiv)(lambda a1, a2: np.all(a1 == a2))
-equals(np.nonzero)(lambda a: np.nonzero(values_of(a, "np.nonzero")))
-equals(np.flatnonzero)(lambda a: np.flatnonzero(values_of(a, "np.flatnonzero")))
-equals(np.argwhere)(lambda a: np.argwhere(values_of(a, "np.argwhere")))
-equals(np.isin)(lambda element, test_elements: np.any(np.expand_dims(element, -1) == np.ravel(test_elements), axis=-1))
+constant(np.array_equiv)(lambda a1, a2: np.all(a1 == a2))
+constant(np.nonzero)(lambda a: np.nonzero(values_of(a, "np.nonzero")))
+constant(np.flatnonzero)(lambda a: np.flatnonzero(values_of(a, "np.flatnonzero")))
+constant(np.argwhere)(lambda a: np.argwhere(values_of(a, "np.argwhere")))
+constant(np.isin)(
+    lambda element, test_elements: np.any(np.expand_dims(element, -1) == np.ravel(test_elements), axis=-1)
+)
 
 # -- ufuncs ------------------------------------------------------------------------------------------------------
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from tapem.ops import cumulative, reductions, searching, shaping
 from tapem.ops.axes import as_tuple
-from tapem.ops.numpy.functions import equals
+from tapem.ops.numpy.functions import constant, equals
 
 
 def _is_of_number(a: Any, axis: Any) -> bool:
@@ -27,14 +27,14 @@ equals(np.cumsum)(lambda a, axis=None: cumulative.cumsum(*_line(a, axis)))
 equals(np.cumprod)(lambda a, axis=None: cumulative.cumprod(*_line(a, axis)))
 
 
-@equals(np.argsort)
+@constant(np.argsort)
 def argsort(a: Any, axis: Any = -1, kind: str | None = None, *, stable: bool | None = None) -> Any:
     """The indices that would sort an array along an axis, or all of it as one axis."""
     line, along = _line(a, axis)
     return searching.argsort(line, along, kind, stable=stable)
 
 
-@equals(np.argpartition)
+@constant(np.argpartition)
 def argpartition(a: Any, kth: Any, axis: Any = -1) -> Any:
     """The indices that put the k-th elements in their places, along an axis or in all of the array as one axis."""
     line, along = _line(a, axis)
