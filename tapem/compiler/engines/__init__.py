@@ -6,7 +6,8 @@ from tapem.compiler.engines.engine import Engine, Runner
 from tapem.compiler.engines.numpy import NumpyEngine
 from tapem.errors import ArgumentError
 
-ENGINES: dict[str, type[Engine]] = {"numpy": NumpyEngine}
+from tapem.compiler.engines.numba import NumbaEngine
+ENGINES: dict[str, type[Engine]] = {"numpy": NumpyEngine, "numba": NumbaEngine}
 
 
 def engine_named(name: str | None) -> Engine:

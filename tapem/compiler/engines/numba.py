@@ -1,0 +1,167 @@
+"""The numba engine: elementwise ops and reductions as fused native loops, products by BLAS."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numba
+import numpy as np
+
+from tapem.compiler.emit import Emitter, Line
+from tapem.compiler.engines.engine import Engine
+from tapem.compiler.native import Group, Segment, accesses, functions, grouped
+from tapem.compiler.passes import common, expand, hoist, simplify
+from tapem.core import LEAF, Node, Primitive, UnknownNumber, quietly
+from tapem.transforms import Program
+
+_counter = itertools.count()
+_LARGEST = 100
+"""The number of ops in one native function; numba's compile time grows faster than it."""
+
+
+class NumbaRunner:
+    """A program as a Python function that calls native ones."""
+
+    def __init__(self, program: Program) -> None:
+        """Write the functions; each is compiled when it is called for the first time."""
+        self.program = program
+        self.views = accesses(program)
+        self.emitter = Emitter(program, [f"x{number}" for number in range(len(program.inputs))], ["run"])
+        self.lines = self.emitter.lines
+        self.ready: dict[int, str] = {}
+        self.native: list[str] = []
+        for part in parts(grouped(program, self.views)):
+            if part[0].kind == "call":
+                self.call(part[0].nodes[0])
+            else:
+                self.segment(part)
+        outputs = self.outputs()
+        inputs = [f"x{number}" for number in range(len(program.inputs))]
+        text = "\n".join(
+            [
+                f"def run({', '.join(inputs)}):",
+                *(f"    {line.text}" for line in self.lines),
+                f"    return ({', '.join(outputs)}{',' * (len(outputs) == 1)})",
+            ]
+        )
+        environment = {**self.emitter.environment, "np": np, "contiguous": contiguous}
+        self.text = text
+        exec(compile(text, f"<compiled {program.__name__} {next(_counter)}>", "exec"), environment)
+        self.run: Callable[..., tuple[Any, ...]] = environment["run"]
+
+    @property
+    def fallbacks(self) -> Sequence[Primitive]:
+        """The ops that are called as their implementations."""
+        return self.emitter.fallbacks
+
+    def __call__(self, *inputs: Any) -> tuple[Any, ...]:
+        """The values of the outputs."""
+        return quietly(self.run, *inputs)
+
+    def named(self, id: int) -> str:
+        """The name of a value in the Python function; views and constants are written when they are needed."""
+        names = self.emitter.names
+        if id not in names:
+            node = self.program.nodes[id]
+            for parent in node.parents:
+                if parent is not None:
+                    self.named(parent)
+            names[id] = self.emitter.node(node)
+        return names[id]
+
+    def call(self, node: Node) -> None:
+        """A line of NumPy for an op that has no native loop."""
+        self.named(node.id)
+
+    def argument(self, id: int) -> str:
+        """A value as a native function takes it: a contiguous array, or a number."""
+        known = self.ready.get(id)
+        if known is None:
+            name, node = self.named(id), self.program.nodes[id]
+            if type(node.output) is UnknownNumber:
+                known = name
+            elif node.op is LEAF and id >= len(self.program.inputs):
+                value = np.ascontiguousarray(node.output) if np.ndim(node.output) else np.asarray(node.output)[()]
+                known = self.emitter.bind(value, "constant")
+            else:
+                known = self.emitter.fresh("array")
+                self.lines.append(Line(f"{known} = {f'contiguous({name})' if node.shape else f'{name}[()]'}"))
+            self.ready[id] = known
+        return known
+
+    def segment(self, groups: Sequence[Group]) -> None:
+        """A call of a native function."""
+        made = {node.id for group in groups for node in group.nodes}
+        wanted = {self.views[id].base for id in self.program.outputs if id in self.views}
+        for node in self.program.nodes:
+            if node.id not in made:
+                for parent in node.parents:
+                    if parent is not None and parent in self.views:
+                        wanted.add(self.views[parent].base)
+        part = Segment(self.program, self.views, groups, wanted)
+        text = part.text("native")
+        self.native.append(text)
+        environment = {"np": np, "math": functions.math, **vars(functions)}
+        exec(compile(text, f"<native {next(_counter)}>", "exec"), environment)
+        function = numba.njit(fastmath={"reassoc", "contract"}, error_model="numpy")(environment["native"])
+        name = self.emitter.bind(function, "native")
+        arguments = [self.argument(id) for id in part.arguments]
+        results: list[str] = []
+        for id in part.results:
+            node = self.program.nodes[id]
+            results.append(self.emitter.fresh(node.op.name))
+            self.emitter.names[id] = results[-1]
+            self.ready[id] = results[-1]
+        self.lines.append(Line(f"{', '.join(results)}, = {name}({', '.join(arguments)})"))
+        for id, result in zip(part.results, results, strict=True):
+            node = self.program.nodes[id]
+            if not node.shape:  # numba returns a Python number
+                self.lines.append(Line(f"{result} = np.{node.dtype.name}({result})"))
+
+    def outputs(self) -> list[str]:
+        """The outputs; what shares memory with an input or another output is copied."""
+        seen = {node.id for node in self.program.nodes if node.op is LEAF}
+        texts: list[str] = []
+        for id in self.program.outputs:
+            name, node = self.named(id), self.program.nodes[id]
+            base = self.views[id].base if id in self.views else id
+            fixed = type(node.output) is UnknownNumber or type(node.output) in (bool, int, float, complex)
+            texts.append(f"{name}.copy()" if base in seen and not fixed else name)
+            seen.add(base)
+        return texts
+
+
+def parts(groups: Sequence[Group]) -> list[list[Group]]:
+    """The groups in pieces: each a call of an op, or native groups of no more than some ops together."""
+    found: list[list[Group]] = []
+    count = 0
+    for group in groups:
+        together = bool(found) and "call" not in (group.kind, found[-1][0].kind) and count < _LARGEST
+        if together:
+            found[-1].append(group)
+            count += len(group.nodes)
+        else:
+            found.append([group])
+            count = len(group.nodes)
+    return found
+
+
+def contiguous(x: Any) -> Any:
+    """An array in row-major order."""
+    return x if x.flags.c_contiguous else np.ascontiguousarray(x)
+
+
+class NumbaEngine(Engine):
+    """Native loops by numba."""
+
+    name = "numba"
+    quick = (common, expand, simplify, common, hoist)
+
+    def build(self, program: Program, fast: bool) -> NumbaRunner:
+        """The program as a Python function that calls native ones."""
+        return NumbaRunner(program)
+
+
+__all__ = ["NumbaEngine"]

@@ -1,0 +1,273 @@
+"""Codegen: groups as the text of functions that numba compiles."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from tapem.compiler.native.access import Access, is_plain
+from tapem.compiler.native.groups import REDUCTIONS, Group, reduced_axes
+from tapem.compiler.native.scalars import SCALARS, computed_in
+from tapem.core import Node, ShapeDtype, UnknownNumber
+from tapem.transforms import Program
+from tapem.types import NUMBERS
+
+_START = {"sum": "{T}(0)", "max": "{T}(-np.inf)", "min": "{T}(np.inf)", "all": "True", "any": "False"}
+_STEP = {
+    "sum": "{total} + {x}",
+    "max": "{x} if {x} > {total} or {x} != {x} else {total}",
+    "min": "{x} if {x} < {total} or {x} != {x} else {total}",
+    "all": "{total} and {x}",
+    "any": "{total} or {x}",
+}
+
+
+class Segment:
+    """The text of one native function: some groups that follow each other, with arguments and results.
+
+    Values of shape () are scalars `v7`, others C-contiguous arrays `a7`, named by the id of their node.
+    """
+
+    def __init__(self, program: Program, views: Mapping[int, Access], groups: Sequence[Group], wanted: set[int]) -> None:
+        """Write the groups; `wanted` are the nodes whose values are needed outside."""
+        self.program = program
+        self.views = views
+        self.made = {node.id for group in groups for node in group.nodes}
+        self.results = sorted(self.made & wanted)
+        self.arguments: list[int] = []
+        self.lines: list[str] = []
+        self._declared: set[str] = set()
+        used = self._used_elsewhere(groups)
+        for group in groups:
+            if group.kind == "product":
+                self._product(group.nodes[0])
+            else:
+                self._loop(group, used)
+
+    def _used_elsewhere(self, groups: Sequence[Group]) -> set[int]:
+        """The nodes whose values must lie in memory: results, and those that another group reads."""
+        needed = set(self.results)
+        for group in groups:
+            own = {node.id for node in group.nodes}
+            for node in group.nodes:
+                for parent in node.parents:
+                    if parent is not None:
+                        base = self.views[parent].base
+                        if base not in own or base != parent:
+                            needed.add(base)
+        return needed
+
+    def text(self, name: str) -> str:
+        """The function."""
+        results = ", ".join(self.name(id) for id in self.results)
+        head = f"def {name}({', '.join(self.name(id) for id in self.arguments)}):"
+        return "\n".join([head, *(f"    {line}" for line in self.lines), f"    return ({results},)"])
+
+    def name(self, id: int) -> str:
+        """The name of the value of a node."""
+        return f"a{id}" if self.program.nodes[id].shape else f"v{id}"
+
+    def value(self, id: int) -> str:
+        """The same; what another function made is an argument."""
+        if id not in self.made and id not in self.arguments:
+            self.arguments.append(id)
+        return self.name(id)
+
+    # -- products ------------------------------------------------------------------------------------------------------
+
+    def _product(self, node: Node) -> None:
+        operands = [self._matrix(node, position) for position in (0, 1)]
+        out = self.name(node.id)
+        shapes = [ShapeDtype.of(x).shape for x in node.inputs]
+        if len(shapes[0]) <= 2:
+            if not node.shape:
+                self.lines.append(f"{out} = np.dot({operands[0]}, {operands[1]})")
+                return
+            self._empty(node)
+            self.lines.append(f"np.dot({operands[0]}, {operands[1]}, {out})")
+            return
+        count = int(np.prod(shapes[0][:-2]))
+        self._empty(node)
+        stacks = [f"{out}.reshape({(count, *node.shape[-2:])})"]
+        for position, text in enumerate(operands):
+            base, turned = text.removesuffix(".T"), text.endswith(".T")
+            rows, columns = shapes[position][-2:]
+            stacks.append(f"{base}.reshape({(count, columns, rows) if turned else (count, rows, columns)})")
+        turns = ["", *(".T" if text.endswith(".T") else "" for text in operands)]
+        names = [f"s{node.id}_{number}" for number in range(3)]
+        self.lines += [f"{name} = {stack}" for name, stack in zip(names, stacks, strict=True)]
+        o, x, y = (f"{name}[i]{turn}" for name, turn in zip(names, turns, strict=True))
+        self.lines += [f"for i in range({count}):", f"    np.dot({x}, {y}, {o})"]
+
+    def _matrix(self, node: Node, position: int) -> str:
+        """An operand of a product, with `.T` if its last two axes are exchanged in memory."""
+        parent = node.parents[position]
+        assert parent is not None
+        access, shape = self.views[parent], self.program.nodes[parent].shape
+        rank, base = len(shape), self.program.nodes[access.base]
+        name = self.value(access.base)
+        if is_plain(access, rank) and base.shape == shape:
+            return name
+        turned = (*range(rank - 2), rank - 1, rank - 2)
+        if rank >= 2 and access.axes == turned:
+            return f"{name}.T"
+        return self._copied(parent, access)
+
+    def _copied(self, id: int, access: Access) -> str:
+        """A view copied into an array of its own."""
+        name = f"c{id}"
+        if name not in self._declared:
+            self._declared.add(name)
+            shape = self.program.nodes[id].shape
+            self.lines.append(f"{name} = np.empty({shape}, np.{self.program.nodes[id].dtype.name})")
+            indices = [f"i{axis}" for axis in range(len(shape))]
+            for axis, size in enumerate(shape):
+                self.lines.append(f"{'    ' * axis}for i{axis} in range({size}):")
+            source = ", ".join("0" if axis is None else indices[axis] for axis in access.axes)
+            self.lines.append(f"{'    ' * len(shape)}{name}[{', '.join(indices)}] = {self.value(access.base)}[{source}]")
+        return name
+
+    # -- loops ---------------------------------------------------------------------------------------------------------
+
+    def _empty(self, node: Node) -> None:
+        self.lines.append(f"{self.name(node.id)} = np.empty({node.shape}, np.{node.dtype.name})")
+
+    def _loop(self, group: Group, used: set[int]) -> None:
+        """A loop over the shape of a group."""
+        shape, nodes = group.shape, group.nodes
+        own = {node.id for node in nodes}
+        flat = len(shape) > 1 and self._is_flat(group, own)
+        sizes = (int(np.prod(shape)),) if flat else shape
+        indices = [f"i{axis}" for axis in range(len(sizes))]
+        before: list[str] = []
+        body: list[str] = []
+        after: dict[int, list[str]] = {}
+        opening: dict[int, list[str]] = {}
+        arrays: dict[int, str] = {}
+
+        def array(id: int) -> str:
+            """The array of a node as this loop indexes it."""
+            name = self.value(id)
+            if not flat:
+                return name
+            if id not in arrays:
+                arrays[id] = f"f{id}"
+                before.append(f"f{id} = {name}.reshape({sizes[0]})")
+            return arrays[id]
+
+        def element(id: int) -> str:
+            """One element of a value."""
+            if id in own and self.program.nodes[id].op.name not in REDUCTIONS:
+                return f"v{id}"
+            access, operand = self.views[id], self.program.nodes[id].shape
+            if not self.program.nodes[access.base].shape:
+                return self.value(access.base)
+            if flat:
+                return f"{array(access.base)}[i0]"
+            shift = len(shape) - len(operand)
+            places = [
+                "0" if axis is None or operand[axis] == 1 else indices[shift + axis] for axis in access.axes
+            ]
+            return f"{array(access.base)}[{', '.join(places)}]"
+
+        for node in nodes:
+            name = node.op.name
+            if name in REDUCTIONS:
+                self._reduction(node, element, sizes, indices, flat, before, body, opening, after)
+                continue
+            expression = scalar(node, element)
+            body.append(f"v{node.id} = {expression}")
+            if node.id in used and shape:
+                before.append(f"{self.name(node.id)} = np.empty({node.shape}, np.{node.dtype.name})")
+                body.append(f"{array(node.id)}[{', '.join(indices)}] = v{node.id}")
+        self.lines += before
+        depth = 0
+        for depth, size in enumerate(sizes):
+            self.lines += [f"{'    ' * depth}{line}" for line in opening.get(depth, [])]
+            self.lines.append(f"{'    ' * depth}for i{depth} in range({size}):")
+        inner = len(sizes)
+        self.lines += [f"{'    ' * inner}{line}" for line in (body or ["pass"])]
+        for depth in range(len(sizes) - 1, -1, -1):
+            self.lines += [f"{'    ' * depth}{line}" for line in after.get(depth, [])]
+
+    def _is_flat(self, group: Group, own: set[int]) -> bool:
+        """Whether a loop may run over all elements in one line: every array has the whole shape, or no axis."""
+        for node in group.nodes:
+            if node.op.name in REDUCTIONS and len(reduced_axes(node)) != len(group.shape):
+                return False
+            for parent in node.parents:
+                if parent is None or parent in own:
+                    continue
+                access = self.views[parent]
+                if not self.program.nodes[access.base].shape:
+                    continue
+                whole = self.program.nodes[parent].shape == group.shape == self.program.nodes[access.base].shape
+                if not whole or not is_plain(access, len(group.shape)):
+                    return False
+        return True
+
+    def _reduction(
+        self,
+        node: Node,
+        element: Any,
+        sizes: tuple[int, ...],
+        indices: list[str],
+        flat: bool,
+        before: list[str],
+        body: list[str],
+        opening: dict[int, list[str]],
+        after: dict[int, list[str]],
+    ) -> None:
+        """A reduction: a scalar where the innermost axes are reduced, else an array that each element is added to."""
+        name, kind = node.op.name, f"np.{node.dtype.name}"
+        axes = (0,) if flat else reduced_axes(node)
+        x = element(node.parents[0])
+        start = _START[name].format(T=kind)
+        kept = [axis for axis in range(len(sizes)) if axis not in axes]
+        keepdims = node.static["keepdims"]
+        places = [
+            *(indices[axis] if axis in kept else "0" for axis in range(len(sizes)) if axis in kept or keepdims)
+        ]
+        if flat and node.shape:
+            places = ["0"] * len(node.shape)
+        target = f"{self.name(node.id)}[{', '.join(places)}]" if node.shape else self.name(node.id)
+        if node.shape:
+            before.append(f"{self.name(node.id)} = np.empty({node.shape}, {kind})")
+        inner = tuple(axes) == tuple(range(len(kept), len(sizes)))
+        if inner:
+            total = f"t{node.id}"
+            opening.setdefault(len(kept), []).append(f"{total} = {start}")
+            body.append(f"{total} = {_STEP[name].format(total=total, x=x)}")
+            after.setdefault(len(kept), []).append(f"{target} = {total}")
+        else:
+            before.append(f"{self.name(node.id)}[...] = {start}")
+            body.append(f"{target} = {_STEP[name].format(total=target, x=x)}")
+
+
+def scalar(node: Node, element: Any) -> str:
+    """The expression of an elementwise op for one element."""
+    dtypes = computed_in(node.op.name, node.inputs, node.dtype)
+    assert dtypes is not None
+    operands: list[str] = []
+    for parent, value, dtype in zip(node.parents, node.inputs, dtypes, strict=True):
+        if parent is None:
+            operands.append(literal(value, dtype))
+            continue
+        text = element(parent)
+        kind = value.dtype if isinstance(value, ShapeDtype) else None
+        same = kind == dtype and type(value) is not UnknownNumber
+        operands.append(text if same else f"np.{dtype.name}({text})")
+    expression = SCALARS[node.op.name].format(*operands, T=f"np.{dtypes[-1].name}")
+    return expression if dtypes[-1] == node.dtype or node.dtype.kind == "b" else f"np.{node.dtype.name}({expression})"
+
+
+def literal(value: Any, dtype: np.dtype[Any]) -> str:
+    """A number in a dtype, as text."""
+    number = dtype.type(value if type(value) in NUMBERS else np.asarray(value)[()]).item()
+    text = {"inf": "np.inf", "-inf": "-np.inf", "nan": "np.nan"}.get(repr(number), repr(number))
+    return f"np.{dtype.name}({text})"
+
+
+__all__ = ["Segment"]

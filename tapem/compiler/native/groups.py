@@ -1,0 +1,115 @@
+"""Groups: which ops share a loop.
+
+Elementwise ops and reductions over the same shape run in one loop, if what one of them needs of the others is the
+element at hand. Groups run in order; each node goes into the first group where its operands are ready.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from tapem.compiler.native.access import Access, is_plain
+from tapem.compiler.native.scalars import DTYPES, computed_in
+from tapem.core import LEAF, Node, ShapeDtype, UnknownNumber
+from tapem.ops.axes import normal_axes
+from tapem.transforms import Program
+
+REDUCTIONS = frozenset({"sum", "max", "min", "all", "any"})
+_MOST = 60
+"""The number of ops in one loop."""
+
+
+@dataclass
+class Group:
+    """Ops that run together: a loop over `shape`, a product, or a call of an op's implementation."""
+
+    kind: str
+    shape: tuple[int, ...] = ()
+    nodes: list[Node] = field(default_factory=list)
+
+
+def kind_of(node: Node, program: Program) -> str:
+    """How a node runs: in a "loop", as a "product" of BLAS, or by a "call" of its implementation."""
+    name = getattr(node.op, "name", "")
+    if type(node.output) is tuple or not isinstance(node.output, ShapeDtype):
+        return "call"
+    if name in REDUCTIONS:
+        kind = ShapeDtype.of(node.inputs[0])
+        same = node.dtype == kind.dtype and kind.dtype.kind == "f"
+        logical = name in ("all", "any") and kind.dtype.kind == "b"
+        return "loop" if kind.size and kind.dtype in DTYPES and (same or logical) and node.parents[0] is not None else "call"
+    if type(node.output) is UnknownNumber:
+        return "call"
+    if name in ("dot", "matmul", "bmm"):
+        return "product" if is_product(node) else "call"
+    return "call" if computed_in(name, node.inputs, node.dtype) is None else "loop"
+
+
+def is_product(node: Node) -> bool:
+    """Whether BLAS multiplies the operands: matrices and vectors, or stacks of as many matrices, of one dtype."""
+    kinds = [ShapeDtype.of(x) for x in node.inputs]
+    if any(kind.dtype != node.dtype or kind.dtype.kind != "f" or kind.dtype not in DTYPES for kind in kinds):
+        return False
+    a, b = kinds
+    if 0 in (a.size, b.size) or None in node.parents and any(p is None and x.ndim == 0 for p, x in zip(node.parents, kinds, strict=True)):
+        return False
+    if a.ndim in (1, 2) and b.ndim in (1, 2):
+        return True
+    return node.op.name != "dot" and a.ndim > 2 and a.shape[:-2] == b.shape[:-2]
+
+
+def loop_shape(node: Node) -> tuple[int, ...]:
+    """The shape over which a node loops."""
+    return ShapeDtype.of(node.inputs[0]).shape if node.op.name in REDUCTIONS else node.shape
+
+
+def reduced_axes(node: Node) -> tuple[int, ...]:
+    """The axes over which a reduction runs."""
+    return normal_axes(node.static["axis"], len(loop_shape(node)))
+
+
+def grouped(program: Program, views: Mapping[int, Access]) -> Sequence[Group]:
+    """The groups of a program, in the order in which they run; views belong to none."""
+    groups: list[Group] = []
+    place: dict[int, int] = {}
+    for node in program.nodes[len(program.inputs) :]:
+        if node.op is LEAF or (node.id in views and views[node.id].base != node.id):
+            continue
+        kind = kind_of(node, program)
+        shape = loop_shape(node) if kind == "loop" else ()
+        ready = 0
+        for parent in node.parents:
+            if parent is None:
+                continue
+            base = views[parent].base if parent in views else parent
+            if base not in place:
+                continue
+            group = groups[place[base]]
+            here = (
+                kind == group.kind == "loop"
+                and group.shape == shape
+                and base == parent
+                and is_plain(views[parent], len(shape))
+                and getattr(program.nodes[base].op, "name", "") not in REDUCTIONS
+            )
+            ready = max(ready, place[base] + (not here))
+        number = len(groups)
+        if kind == "loop":
+            number = next(
+                (
+                    index
+                    for index in range(ready, len(groups))
+                    if groups[index].kind == "loop" and groups[index].shape == shape and len(groups[index].nodes) < _MOST
+                ),
+                number,
+            )
+        if number == len(groups):
+            groups.append(Group(kind, shape))
+        groups[number].nodes.append(node)
+        place[node.id] = number
+    return groups
+
+
+__all__ = ["REDUCTIONS", "Group", "grouped", "kind_of", "loop_shape", "reduced_axes"]

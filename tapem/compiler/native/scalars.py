@@ -1,0 +1,108 @@
+"""Scalars: what a native loop writes for an elementwise op, one line per op.
+
+`{a}` stands for an operand, already cast to the dtype in which the op computes; `{T}` for that dtype. Comparisons give a
+bool. A name such as `exp` is a function of `tapem.compiler.native.functions`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from tapem.core import ShapeDtype, UnknownNumber
+from tapem.types import NUMBERS
+
+SCALARS: Mapping[str, str] = {
+    "identity": "{0}",
+    "cast": "{0}",
+    # arithmetic
+    "add": "{0} + {1}",
+    "sub": "{0} - {1}",
+    "mul": "{0} * {1}",
+    "div": "{0} / {1}",
+    "scale": "{0} * {1}",
+    "neg": "-{0}",
+    "square": "{0} * {0}",
+    "reciprocal": "{T}(1) / {0}",
+    "abs": "abs({0})",
+    "fabs": "abs({0})",
+    "sign": "sign({0})",
+    "sqrt": "math.sqrt({0})",
+    "floor": "math.floor({0})",
+    "ceil": "math.ceil({0})",
+    # functions
+    "exp": "exp({0})",
+    "log": "log({0})",
+    "expm1": "expm1({0})",
+    "log1p": "log1p({0})",
+    "sin": "sin({0})",
+    "cos": "cos({0})",
+    "tanh": "tanh({0})",
+    "sigmoid": "sigmoid({0})",
+    "erf": "erf({0})",
+    "power": "power({0}, {1})",
+    # choices
+    "relu": "{0} if {0} > 0 or {0} != {0} else {T}(0)",
+    "maximum": "{0} if {0} >= {1} or {0} != {0} else {1}",
+    "minimum": "{0} if {0} <= {1} or {0} != {0} else {1}",
+    "where": "{1} if {0} else {2}",
+    # comparisons
+    "equal": "{0} == {1}",
+    "not_equal": "{0} != {1}",
+    "less": "{0} < {1}",
+    "less_equal": "{0} <= {1}",
+    "greater": "{0} > {1}",
+    "greater_equal": "{0} >= {1}",
+    "isnan": "{0} != {0}",
+    "isfinite": "math.isfinite({0})",
+    "logical_and": "{0} and {1}",
+    "logical_or": "{0} or {1}",
+    "logical_not": "not {0}",
+}
+"""From the name of an elementwise op to the expression for one element."""
+
+_FLOAT_ONLY = frozenset(
+    "div sqrt floor ceil exp log expm1 log1p sin cos tanh sigmoid erf power reciprocal isfinite isnan fabs sign".split()
+)
+_LOGICAL = frozenset({"logical_and", "logical_or", "logical_not"})
+
+DTYPES = frozenset(map(np.dtype, (np.float32, np.float64, np.int32, np.int64, np.bool_)))
+"""The dtypes that native loops know."""
+
+
+def computed_in(name: str, inputs: Sequence[Any], output: np.dtype[Any]) -> list[np.dtype[Any]] | None:
+    """The dtypes to which the operands of an op are cast; None if native loops cannot compute it.
+
+    NumPy's promotion decides, in which Python numbers are weak.
+    """
+    kinds = [None if x is None else x if type(x) in NUMBERS else ShapeDtype.of(x) for x in inputs]
+    if name not in SCALARS or None in kinds or output not in DTYPES:
+        return None
+    if any(isinstance(kind, ShapeDtype) and kind.dtype not in DTYPES for kind in kinds):
+        return None
+    if name == "where":
+        return [np.dtype(np.bool_), output, output]
+    if name in _LOGICAL:
+        return [np.dtype(np.bool_)] * len(kinds)
+    if name == "cast":
+        return [output]
+    together = np.result_type(*(promoting(x, kind) for x, kind in zip(inputs, kinds, strict=True)))
+    if name in _FLOAT_ONLY and together.kind != "f" and output.kind == "f":
+        together = output
+    if together not in DTYPES or (name in _FLOAT_ONLY and together.kind != "f"):
+        return None
+    if together.kind == "b" and output.kind != "b":
+        return None
+    return [together] * len(kinds)
+
+
+def promoting(value: Any, kind: Any) -> Any:
+    """What stands for an operand in NumPy's promotion."""
+    if type(value) is UnknownNumber:
+        return value.kind(1)
+    return kind.dtype if isinstance(kind, ShapeDtype) else kind
+
+
+__all__ = ["DTYPES", "SCALARS", "computed_in"]
