@@ -209,7 +209,7 @@ class Compiled:
         count = len(self._entries)
         programs = f"{count} program{'s' * (count != 1)}"
         ops = sorted({op.name for entry in self._entries.values() for op in entry.run.fallbacks})
-        called = f", {len(ops)} ops called: {', '.join(ops)}" if ops else ""
+        called = f", {len(ops)} op{'s' * (len(ops) != 1)} called: {', '.join(ops)}" if ops else ""
         return f"<compiled {self.__name__}: engine {self.engine.name}, {programs}{called}>"
 
 
@@ -248,7 +248,7 @@ def compile(
         return functools.partial(compile, engine=engine, fast=fast, static_argnums=numbers, static_argnames=names)
     if not callable(f):
         raise ArgumentError(f"compile needs a function, not {f!r}.")
-    return Compiled(f, StaticArguments(f, numbers, names), engine_named(engine), fast)
+    return Compiled(f, StaticArguments(f, numbers, names), engine_named(engine, fast), fast)
 
 
 __all__ = ["Compiled", "compile"]

@@ -24,7 +24,7 @@ class Value(NamedTuple):
 class Rewriter:
     """A program that is being written; operands are `Value`s or constants.
 
-    `values` says for each node of the old program which value stands for it.
+    `values` says for each node of the old program which value stands for it; `hidden` are further outputs, guards.
     """
 
     def __init__(self, program: Program) -> None:
@@ -32,6 +32,7 @@ class Rewriter:
         self.program = program
         self.nodes: list[Node] = [program.nodes[id] for id in program.inputs]
         self.values: dict[int, Any] = {id: Value(id) for id in program.inputs}
+        self.hidden: list[Value] = []
 
     def operands(self, node: Node) -> list[Any]:
         """The operands of an old node, as the new program has them."""
@@ -72,6 +73,7 @@ class Rewriter:
         """The new program; what its outputs do not need is left out."""
         outputs = [self.values[id] for id in self.program.outputs]
         ids = [value.id if type(value) is Value else self.constant(np.asarray(value)).id for value in outputs]
+        ids += [value.id for value in self.hidden]
         return Program.of(self.nodes, self.program.inputs, ids, self.program.__name__)
 
 

@@ -11,8 +11,10 @@ import numpy as np
 
 from tapem.compiler.emit import Emitter, Line
 from tapem.compiler.engines.engine import Engine
-from tapem.compiler.native import Group, Segment, accesses, functions, grouped
-from tapem.compiler.passes import common, expand, hoist, simplify
+from tapem.compiler.guards import guard
+from tapem.compiler.native import Group, Segment, accesses, grouped
+from tapem.compiler.native.functions import FUNCTIONS
+from tapem.compiler.passes import common, expand_all, hoist, simplify
 from tapem.core import LEAF, Node, Primitive, UnknownNumber, quietly
 from tapem.transforms import Program
 
@@ -46,7 +48,7 @@ class NumbaRunner:
                 f"    return ({', '.join(outputs)}{',' * (len(outputs) == 1)})",
             ]
         )
-        environment = {**self.emitter.environment, "np": np, "contiguous": contiguous}
+        environment: dict[str, Any] = {**self.emitter.environment, "np": np, "contiguous": contiguous}
         self.text = text
         exec(compile(text, f"<compiled {program.__name__} {next(_counter)}>", "exec"), environment)
         self.run: Callable[..., tuple[Any, ...]] = environment["run"]
@@ -96,14 +98,14 @@ class NumbaRunner:
         made = {node.id for group in groups for node in group.nodes}
         wanted = {self.views[id].base for id in self.program.outputs if id in self.views}
         for node in self.program.nodes:
-            if node.id not in made:
+            if node.id not in made and (node.id not in self.views or self.views[node.id].base == node.id):
                 for parent in node.parents:
                     if parent is not None and parent in self.views:
                         wanted.add(self.views[parent].base)
         part = Segment(self.program, self.views, groups, wanted)
         text = part.text("native")
         self.native.append(text)
-        environment = {"np": np, "math": functions.math, **vars(functions)}
+        environment: dict[str, Any] = {"np": np, **FUNCTIONS}
         exec(compile(text, f"<native {next(_counter)}>", "exec"), environment)
         function = numba.njit(fastmath={"reassoc", "contract"}, error_model="numpy")(environment["native"])
         name = self.emitter.bind(function, "native")
@@ -126,6 +128,8 @@ class NumbaRunner:
         texts: list[str] = []
         for id in self.program.outputs:
             name, node = self.named(id), self.program.nodes[id]
+            if node.op is guard:
+                continue
             base = self.views[id].base if id in self.views else id
             fixed = type(node.output) is UnknownNumber or type(node.output) in (bool, int, float, complex)
             texts.append(f"{name}.copy()" if base in seen and not fixed else name)
@@ -157,7 +161,7 @@ class NumbaEngine(Engine):
     """Native loops by numba."""
 
     name = "numba"
-    quick = (common, expand, simplify, common, hoist)
+    quick = (common, expand_all, simplify, common, hoist)
 
     def build(self, program: Program, fast: bool) -> NumbaRunner:
         """The program as a Python function that calls native ones."""

@@ -12,6 +12,7 @@ import numpy as np
 
 from tapem.compiler.emit import Emitter, Line
 from tapem.compiler.engines.engine import Engine
+from tapem.compiler.guards import guard
 from tapem.compiler.passes import Plan, plan
 from tapem.compiler.sharing import copied_outputs
 from tapem.compiler.texts import function_name
@@ -38,7 +39,9 @@ class NumpyRunner:
 
         outputs = emitter.emit(into_buffer)
         fresh = [
-            f"{name}.copy()" if copied else name for name, copied in zip(outputs, copied_outputs(program), strict=True)
+            f"{name}.copy()" if copied else name
+            for id, name, copied in zip(program.outputs, outputs, copied_outputs(program), strict=True)
+            if program.nodes[id].op is not guard
         ]
         self.lines: Sequence[Line] = emitter.lines
         self.fallbacks = emitter.fallbacks

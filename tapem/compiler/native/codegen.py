@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tapem.compiler.native.access import Access, is_plain
+from tapem.compiler.native.access import Access, is_plain, is_turned
 from tapem.compiler.native.groups import REDUCTIONS, Group, reduced_axes
 from tapem.compiler.native.scalars import SCALARS, computed_in
 from tapem.core import Node, ShapeDtype, UnknownNumber
@@ -30,7 +30,9 @@ class Segment:
     Values of shape () are scalars `v7`, others C-contiguous arrays `a7`, named by the id of their node.
     """
 
-    def __init__(self, program: Program, views: Mapping[int, Access], groups: Sequence[Group], wanted: set[int]) -> None:
+    def __init__(
+        self, program: Program, views: Mapping[int, Access], groups: Sequence[Group], wanted: set[int]
+    ) -> None:
         """Write the groups; `wanted` are the nodes whose values are needed outside."""
         self.program = program
         self.views = views
@@ -110,8 +112,7 @@ class Segment:
         name = self.value(access.base)
         if is_plain(access, rank) and base.shape == shape:
             return name
-        turned = (*range(rank - 2), rank - 1, rank - 2)
-        if rank >= 2 and access.axes == turned:
+        if is_turned(access, rank):
             return f"{name}.T"
         return self._copied(parent, access)
 
@@ -125,8 +126,10 @@ class Segment:
             indices = [f"i{axis}" for axis in range(len(shape))]
             for axis, size in enumerate(shape):
                 self.lines.append(f"{'    ' * axis}for i{axis} in range({size}):")
-            source = ", ".join("0" if axis is None else indices[axis] for axis in access.axes)
-            self.lines.append(f"{'    ' * len(shape)}{name}[{', '.join(indices)}] = {self.value(access.base)}[{source}]")
+            source = access.index_text(indices, shape)
+            self.lines.append(
+                f"{'    ' * len(shape)}{name}[{', '.join(indices)}] = {self.value(access.base)}[{source}]"
+            )
         return name
 
     # -- loops ---------------------------------------------------------------------------------------------------------
@@ -167,10 +170,7 @@ class Segment:
             if flat:
                 return f"{array(access.base)}[i0]"
             shift = len(shape) - len(operand)
-            places = [
-                "0" if axis is None or operand[axis] == 1 else indices[shift + axis] for axis in access.axes
-            ]
-            return f"{array(access.base)}[{', '.join(places)}]"
+            return f"{array(access.base)}[{access.index_text(indices[shift:], operand)}]"
 
         for node in nodes:
             name = node.op.name
@@ -227,9 +227,7 @@ class Segment:
         start = _START[name].format(T=kind)
         kept = [axis for axis in range(len(sizes)) if axis not in axes]
         keepdims = node.static["keepdims"]
-        places = [
-            *(indices[axis] if axis in kept else "0" for axis in range(len(sizes)) if axis in kept or keepdims)
-        ]
+        places = [*(indices[axis] if axis in kept else "0" for axis in range(len(sizes)) if axis in kept or keepdims)]
         if flat and node.shape:
             places = ["0"] * len(node.shape)
         target = f"{self.name(node.id)}[{', '.join(places)}]" if node.shape else self.name(node.id)

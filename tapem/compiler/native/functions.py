@@ -1,11 +1,11 @@
-"""Functions of one number for native loops."""
+"""Functions of one number for native loops, which numba compiles into them."""
 
 from __future__ import annotations
 
 import math
+from typing import Any, cast
 
-import numpy as np
-from numba import njit
+import numba
 
 exp = math.exp
 log = math.log
@@ -16,17 +16,27 @@ cos = math.cos
 tanh = math.tanh
 erf = math.erf
 
+# numba has no types of its own for pyright.
+inlined = cast("Any", numba).njit(inline="always")
 
-@njit(inline="always")
-def sigmoid(x):
+
+@inlined
+def sigmoid(x: Any) -> Any:
+    """1 / (1 + exp(-x)), in the precision of x."""
     return type(x)(1) / (type(x)(1) + math.exp(-x))
 
 
-@njit
-def sign(x):
-    return np.sign(x)
-
-
-@njit
-def power(x, y):
+@inlined
+def power(x: Any, y: Any) -> Any:
+    """x to the power y."""
     return x**y
+
+
+FUNCTIONS = {
+    "math": math, "exp": exp, "log": log, "expm1": expm1, "log1p": log1p, "sin": sin, "cos": cos, "tanh": tanh,
+    "erf": erf, "sigmoid": sigmoid, "power": power,
+}  # fmt: skip
+"""What the texts of `scalars` name."""
+
+
+__all__ = ["FUNCTIONS"]

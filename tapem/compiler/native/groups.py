@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+
+from numpy.lib.array_utils import normalize_axis_tuple
 
 from tapem.compiler.native.access import Access, is_plain
 from tapem.compiler.native.scalars import DTYPES, computed_in
 from tapem.core import LEAF, Node, ShapeDtype, UnknownNumber
-from tapem.ops.axes import normal_axes
 from tapem.transforms import Program
 
 REDUCTIONS = frozenset({"sum", "max", "min", "all", "any"})
@@ -39,7 +39,8 @@ def kind_of(node: Node, program: Program) -> str:
         kind = ShapeDtype.of(node.inputs[0])
         same = node.dtype == kind.dtype and kind.dtype.kind == "f"
         logical = name in ("all", "any") and kind.dtype.kind == "b"
-        return "loop" if kind.size and kind.dtype in DTYPES and (same or logical) and node.parents[0] is not None else "call"
+        known = kind.size and kind.ndim and kind.dtype in DTYPES and node.parents[0] is not None
+        return "loop" if known and (same or logical) else "call"
     if type(node.output) is UnknownNumber:
         return "call"
     if name in ("dot", "matmul", "bmm"):
@@ -53,7 +54,7 @@ def is_product(node: Node) -> bool:
     if any(kind.dtype != node.dtype or kind.dtype.kind != "f" or kind.dtype not in DTYPES for kind in kinds):
         return False
     a, b = kinds
-    if 0 in (a.size, b.size) or None in node.parents and any(p is None and x.ndim == 0 for p, x in zip(node.parents, kinds, strict=True)):
+    if 0 in (a.size, b.size) or None in node.parents:
         return False
     if a.ndim in (1, 2) and b.ndim in (1, 2):
         return True
@@ -67,7 +68,8 @@ def loop_shape(node: Node) -> tuple[int, ...]:
 
 def reduced_axes(node: Node) -> tuple[int, ...]:
     """The axes over which a reduction runs."""
-    return normal_axes(node.static["axis"], len(loop_shape(node)))
+    axis, rank = node.static["axis"], len(loop_shape(node))
+    return tuple(range(rank)) if axis is None else tuple(sorted(normalize_axis_tuple(axis, rank)))
 
 
 def grouped(program: Program, views: Mapping[int, Access]) -> Sequence[Group]:
@@ -97,14 +99,8 @@ def grouped(program: Program, views: Mapping[int, Access]) -> Sequence[Group]:
             ready = max(ready, place[base] + (not here))
         number = len(groups)
         if kind == "loop":
-            number = next(
-                (
-                    index
-                    for index in range(ready, len(groups))
-                    if groups[index].kind == "loop" and groups[index].shape == shape and len(groups[index].nodes) < _MOST
-                ),
-                number,
-            )
+            fits = [g.kind == "loop" and g.shape == shape and len(g.nodes) < _MOST for g in groups]
+            number = next((index for index in range(ready, len(groups)) if fits[index]), number)
         if number == len(groups):
             groups.append(Group(kind, shape))
         groups[number].nodes.append(node)

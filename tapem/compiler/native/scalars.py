@@ -1,7 +1,7 @@
 """Scalars: what a native loop writes for an elementwise op, one line per op.
 
-`{a}` stands for an operand, already cast to the dtype in which the op computes; `{T}` for that dtype. Comparisons give a
-bool. A name such as `exp` is a function of `tapem.compiler.native.functions`.
+`{0}` stands for the first operand, already cast to the dtype in which the op computes; `{T}` for that dtype. A name
+such as `exp` is a function of `tapem.compiler.native.functions`.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ SCALARS: Mapping[str, str] = {
     "reciprocal": "{T}(1) / {0}",
     "abs": "abs({0})",
     "fabs": "abs({0})",
-    "sign": "sign({0})",
+    "sign": "{T}(1) if {0} > 0 else ({T}(-1) if {0} < 0 else ({T}(0) if {0} == 0 else {0}))",
     "sqrt": "math.sqrt({0})",
     "floor": "math.floor({0})",
     "ceil": "math.ceil({0})",
@@ -57,6 +57,8 @@ SCALARS: Mapping[str, str] = {
     "greater_equal": "{0} >= {1}",
     "isnan": "{0} != {0}",
     "isfinite": "math.isfinite({0})",
+    "bitwise_and": "{0} & {1}",
+    "bitwise_or": "{0} | {1}",
     "logical_and": "{0} and {1}",
     "logical_or": "{0} or {1}",
     "logical_not": "not {0}",

@@ -2,9 +2,9 @@
 
 from tapem.compiler.passes.common import common
 from tapem.compiler.passes.dead import dead
-from tapem.compiler.passes.expand import expand
+from tapem.compiler.passes.expand import expand, expand_all
 from tapem.compiler.passes.hoist import hoist
 from tapem.compiler.passes.plan import Plan, plan
 from tapem.compiler.passes.simplify import simplify
 
-__all__ = ["Plan", "common", "dead", "expand", "hoist", "plan", "simplify"]
+__all__ = ["Plan", "common", "dead", "expand", "expand_all", "hoist", "plan", "simplify"]

@@ -1,0 +1,63 @@
+"""The numba engine: the same values to rounding, the same errors, and native loops where there can be some."""
+
+import numpy as np
+import pytest
+
+import tapem as tm
+from tests.compiler.test_compile import LABELS, PARAMS, X, loss, step
+
+
+def assert_close(found, expected, rtol=1e-6):
+    leaves, structure = tm.tree_flatten(found)
+    others, other = tm.tree_flatten(expected)
+    assert structure == other
+    for a, b in zip(leaves, others, strict=True):
+        assert type(a) is type(b)
+        assert np.asarray(a).dtype == np.asarray(b).dtype
+        np.testing.assert_allclose(a, b, rtol=rtol, atol=1e-7)
+
+
+def test_a_training_step():
+    fast = tm.compile(step, engine="numba")
+    params = expected = PARAMS
+    for _ in range(3):
+        value, params = fast(params, X, LABELS, 0.1)
+        wanted, expected = step(expected, X, LABELS, 0.1)
+        assert_close((value, params), (wanted, expected))
+    assert repr(fast) == "<compiled step: engine numba, 1 program, 1 op called: guard>"
+
+
+def test_a_label_that_is_no_class_is_refused_by_the_loss():
+    with pytest.raises(tm.ArgumentError, match=r"label 9 .* out of range"):
+        tm.compile(loss, engine="numba")(PARAMS, X, LABELS * 0 + 9)
+
+
+def test_views_are_read_where_they_lie():
+    def views(x):
+        y = x[::-1, 1:4].T
+        z = np.sin(y) + np.flip(x[:3, :2], 0).T.sum() + x[1][None, :3].T
+        return z, np.swapaxes(z, 0, 1) * 2.0, np.expand_dims(z, 1)[..., 0, :] - 1.0
+
+    x = np.arange(20.0).reshape(4, 5)
+    assert_close(tm.compile(views, engine="numba")(x), views(x), 1e-12)
+    assert_close(tm.compile(views, engine="numba")(np.asfortranarray(x)), views(x), 1e-12)
+
+
+def test_special_values_are_those_of_numpy():
+    special = np.array([0.0, -0.0, np.nan, np.inf, -np.inf, 1.5])
+
+    def every(x, y):
+        return (
+            tm.relu(x), np.maximum(x, y), np.minimum(x, y), np.sign(x), np.abs(x), np.max(x), np.min(x),
+            np.where(x > y, x, y), x == y, np.isnan(x), np.isfinite(x), np.sqrt(x), np.exp(x), np.log(x),
+        )  # fmt: skip
+
+    x, y = (grid.ravel() for grid in np.meshgrid(special, special))
+    with np.errstate(all="ignore"):
+        expected = every(x, y)
+    found = tm.compile(every, engine="numba")(x, y)
+    for number, (one, other) in enumerate(zip(found, expected, strict=True)):
+        np.testing.assert_array_equal(one, other, err_msg=str(number))
+        if np.asarray(other).dtype.kind == "f" and number not in (1, 2):  # NumPy leaves it open for a tie of zeros
+            known = ~np.isnan(other)
+            np.testing.assert_array_equal(np.signbit(one)[known], np.signbit(other)[known], err_msg=str(number))
