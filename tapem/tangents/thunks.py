@@ -1,12 +1,24 @@
 """Thunks: tangents that are not computed until they are needed."""
 
+import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, final
 
 import numpy as np
 
 from tapem.errors import TangentError
-from tapem.tangents.symbols import ALGEBRA, METHODS, Array, Operand, Tangent, described, extern, leaves, unanswered
+from tapem.tangents.symbols import (
+    ALGEBRA,
+    METHODS,
+    PROPERTIES,
+    Array,
+    Operand,
+    Tangent,
+    described,
+    extern,
+    leaves,
+    unanswered,
+)
 
 
 class Thunk(Tangent):
@@ -60,7 +72,11 @@ class Thunk(Tangent):
             # The thunk is not shown: its repr may print the arrays that it will compute with.
             kind = type(self).__name__
             raise AttributeError(f"a {kind} has no {name} before it is computed. Call it, or use tm.unthunk.")
-        return getattr(force(self), name)
+        value = force(self)
+        if hasattr(value, name):
+            return getattr(value, name)
+        # Python's numbers have few of an array's methods.
+        return METHODS[name](value) if name in PROPERTIES else functools.partial(METHODS[name], value)
 
     def __getitem__(self, index: Operand) -> Operand:
         """A part of the value."""
