@@ -279,7 +279,6 @@ REFUSED = {
     "+= into an array": (add_into_array, tm.MutationError, r"Write y = y \+ x instead of y \+= x"),
     "out=": (lambda x: np.sin(x, out=np.zeros(4)), tm.MutationError, "out="),
     "out= of a function": (lambda x: np.sum(x, out=np.zeros(())), tm.MutationError, r"np.sum.*out="),
-    "out= with where=": (lambda x: np.add(x, 1, where=MASK), tm.NoRuleError, r"np.add with where.*call it without"),
     "fill": (lambda x: x.fill(0.0), tm.MutationError, "np.full_like"),
     "sort in place": (lambda x: x.sort(), tm.MutationError, r"np.sort\(x\)"),
     "np.add.at": (lambda x: np.add.at(x, [0], 1.0), tm.MutationError, "scatter_add"),
