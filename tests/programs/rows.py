@@ -21,7 +21,7 @@ def rows_of(family: str) -> list[Row]:
 
 
 def families() -> list[str]:
-    """All families of the table whose rows are real, as programs are."""
+    """All families of the table but the one that is made of the others."""
     return sorted(module.name for module in pkgutil.iter_modules(tables.__path__) if module.name != "complex_numbers")
 
 
@@ -29,8 +29,13 @@ def row(family: str, index: int, position: int, y: Any) -> Any:
     """The op of a row with `y` as the operand at this position; all that it gives is summed with fixed weights."""
     found = rows_of(family)[index]
     operands = [*found.operands[:position], y, *found.operands[position + 1 :]]
-    parts = [part for part in tree_flatten(found.op(*operands, **found.static))[0] if part is not None]
+    parts = [as_real(part) for part in tree_flatten(found.op(*operands, **found.static))[0] if part is not None]
     return sum(np.sum(part * np.cos(np.arange(np.size(part))).reshape(np.shape(part))) for part in parts)
+
+
+def as_real(part: Any) -> Any:
+    """A value of a program, which is real: of a complex one both parts, so that neither is lost."""
+    return np.real(part) + 0.5 * np.imag(part) if np.iscomplexobj(part) else part
 
 
 def near(family: str, index: int, position: int, y: Any) -> Any:
