@@ -31,7 +31,7 @@ from tapem.tangents import Thunk
 from tapem.types import Complex, Inexact, Num, Tensor
 
 
-def _complex_kind(shape: Sequence[int], a: Any) -> ShapeDtype:
+def complex_kind(shape: Sequence[int], a: Any) -> ShapeDtype:
     return ShapeDtype(tuple(shape), np.result_type(kind_of((), a).dtype, np.complex64))
 
 
@@ -91,7 +91,7 @@ def matching(w: Num[Tensor, "*batch n"], other: Num[Tensor, "*batch n"]) -> Int[
     rrule=(lambda g, y, z: g,),
     frule=(lambda t, y, z: t,),
     batch=batch_of_matrices,
-    abstract=lambda z: ShapeDtype(np.shape(z), np.zeros((), ShapeDtype.of(z).dtype).real.dtype),
+    abstract=lambda z: ShapeDtype(np.shape(z), np.real(np.zeros((), ShapeDtype.of(z).dtype)).dtype),
 )
 def as_real(z: Num[Tensor, "*shape"]) -> Num[Tensor, "*shape"]:
     """The real part of numbers whose imaginary parts are all 0: Num "*shape" -> Num "*shape".
@@ -151,7 +151,7 @@ def _push_eig(t: Any, y: Any, a: Any) -> Any:
     rrule=(_pull_eig,),
     frule=(_push_eig,),
     batch=batch_of_matrices,
-    abstract=lambda a: (_complex_kind(a.shape[:-1], a), _complex_kind(a.shape, a)),
+    abstract=lambda a: (complex_kind(a.shape[:-1], a), complex_kind(a.shape, a)),
 )
 def eig(a: Square) -> tuple[Complex[Tensor, "*batch n"], Complex[Tensor, "*batch n n"]]:
     """The eigenvalues of square matrices, in no order, and their eigenvectors, one per column.
@@ -170,7 +170,7 @@ def eig(a: Square) -> tuple[Complex[Tensor, "*batch n"], Complex[Tensor, "*batch
     array([0.-1.j, 0.+1.j])
     """
     w, v = np.linalg.eig(a)
-    kind = _complex_kind((), a).dtype
+    kind = complex_kind((), a).dtype
     return w.astype(kind, copy=False), v.astype(kind, copy=False)
 
 
@@ -197,7 +197,7 @@ def _push_eigvals(t: Any, y: Any, a: Any) -> Any:
     rrule=(_pull_eigvals,),
     frule=(_push_eigvals,),
     batch=batch_of_matrices,
-    abstract=lambda a: _complex_kind(a.shape[:-1], a),
+    abstract=lambda a: complex_kind(a.shape[:-1], a),
 )
 def eigvals(a: Square) -> Complex[Tensor, "*batch n"]:
     """The eigenvalues of square matrices, in no order, as complex numbers: Num "*batch n n" -> Complex "*batch n".
@@ -209,7 +209,7 @@ def eigvals(a: Square) -> Complex[Tensor, "*batch n"]:
     >>> np.sort_complex(eigvals(np.array([[0.0, 1.0], [-1.0, 0.0]])))
     array([0.-1.j, 0.+1.j])
     """
-    return np.linalg.eigvals(a).astype(_complex_kind((), a).dtype, copy=False)
+    return np.linalg.eigvals(a).astype(complex_kind((), a).dtype, copy=False)
 
 
 __all__ = ["eig", "eigvals"]

@@ -266,7 +266,12 @@ MORE: dict[Any, list[Case]] = {
         *((lambda p, m=m: np.polyint(p, m), V) for m in (0, 1, 2)),
         (lambda p: np.polyint(p, 2, k=[3.0, 4.0]), V),
     ],
-    np.poly: [(lambda p: np.poly(p), V)],
+    np.poly: [
+        (lambda p: np.poly(p), V),
+        (lambda p: np.poly(p), SQUARE),
+        (lambda p: np.poly(p), np.array([[1.0, 2.0], [-3.0, 0.5]])),
+        (lambda p: np.poly(np.stack([p + 1j * p, p - 1j * p]).ravel()), V),
+    ],
     np.polydiv: [
         *((lambda p, i=i: np.polydiv(p, [1.0, 2])[i], V) for i in (0, 1)),
         *((lambda p, i=i: np.polydiv([1.0, 2, 3, 4, 5], p)[i], V[:3]) for i in (0, 1)),

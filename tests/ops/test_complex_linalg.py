@@ -62,6 +62,9 @@ FUNCTIONS: dict[str, tuple[Any, Any]] = {
     "pinv of a lower rank": (lambda z: np.linalg.pinv(z @ WIDE[:2], 1e-6), TALL[:, :2]),
     "eigvals": (lambda z: np.linalg.eigvals(z), Z),
     "root by eig": (lambda z: (lambda w, v: v * np.sqrt(w) @ np.linalg.inv(v))(*np.linalg.eig(z)), Z),
+    "roots": (lambda z: np.roots(z), Z[0]),
+    "poly": (lambda z: np.poly(z), TALL[:, 0]),
+    "poly of a matrix": (lambda z: np.poly(z), Z),
     "projectors of eigh": (lambda z: products(np.linalg.eigh(z, "U")[1]), HERMITIAN),
     "logarithm by eigh": (lambda z: (lambda w, v: (v * np.log(w)) @ np.conj(v).T)(*np.linalg.eigh(z)), HERMITIAN),
     "polar by svd": (lambda z: (lambda u, s, vh: u @ vh)(*np.linalg.svd(z, full_matrices=False)), TALL),
@@ -155,6 +158,37 @@ def test_a_pseudo_inverse_that_leaves_something_out_has_no_derivative() -> None:
             find(lambda a: np.sum(np.linalg.pinv(a, 0.5)))(a)
     with pytest.raises(ValueError, match="can't be both set"):
         tm.grad(lambda a: np.sum(np.linalg.pinv(a, 0.5, rtol=0.1)))(a)
+
+
+class TestRoots:
+    def test_zeros_among_the_coefficients(self) -> None:
+        """A root at 0 moves with the last coefficient, and a leading one of 0 moves the roots that there are."""
+        value, pull = tm.vjp(np.roots, np.array([0.0, 1.0, -1.0, 0.0]))
+        np.testing.assert_allclose(value, [1.0, 0.0])
+        # Of p(x) = a x^3 + b x^2 + c x + d at its roots 1 and 0, where its slope is 1 and -1.
+        np.testing.assert_allclose(pull(np.array([1.0, 0.0]))[0], [-1, -1, -1, -1], atol=1e-12)
+        np.testing.assert_allclose(pull(np.array([0.0, 1.0]))[0], [0, 0, 0, 1], atol=1e-12)
+
+    def test_double_roots(self) -> None:
+        for p in ([1.0, -2.0, 1.0], [1.0, 1.0, 0.0, 0.0], np.poly([3.0, 0.5, 3.0])):
+            for find in (tm.grad(lambda p: np.sum(np.abs(np.roots(p)))), lambda p: tm.jvp(np.roots, (p,), (p,))):
+                with pytest.raises(tm.ArgumentError, match=r"np\.roots: roots \d and \d are both .*a double root"):
+                    find(np.array(p))
+
+    def test_shapes(self) -> None:
+        with pytest.raises(tm.ArgumentError, match=r"np\.roots takes the coefficients of one polynomial, not shape"):
+            tm.vjp(np.roots, np.ones((2, 2)))
+        with pytest.raises(tm.ArgumentError, match=r"np\.poly takes zeros in a vector, or a square matrix"):
+            tm.vjp(np.poly, np.ones((2, 3)))
+        with pytest.raises(tm.ArgumentError, match=r"np\.roots: the polynomials of a stack have 1 or 2 roots"):
+            tm.vmap(lambda p: np.abs(np.roots(p)))(np.array([[1.0, 2.0, 3.0], [0.0, 1.0, 2.0]]))
+        assert tm.vmap(np.roots)(np.array([[1.0, -3.0, 2.0]])).dtype == complex
+
+    def test_the_polynomial_of_its_own_roots(self) -> None:
+        p = np.array([1.0, 0.5, 3.0, 2.0])
+        jacobian = tm.jacfwd(lambda p: np.poly(np.roots(p)))(p)
+        expected = np.eye(4) - np.outer(p, [1, 0, 0, 0])
+        np.testing.assert_allclose(jacobian, expected, atol=1e-12)
 
 
 class TestEigenvaluesOfAnyMatrix:

@@ -85,6 +85,12 @@ CASES: dict[Any, list[Case]] = {
         (lambda x: np.linalg.eig(x @ x.T)[1] ** 2, SQUARE),
         (lambda x: np.abs(np.linalg.eig(x)[0]), np.array([[1.0, 2.0], [-3.0, 0.5]])),
     ],
+    np.roots: [
+        *((lambda x, k=k: np.roots(x - k), np.array([1.0, 0.5, -3.0, -0.2])) for k in (0.0, 0.1)),
+        (lambda x: np.abs(np.roots(x)), np.array([1.0, 0.5, 3.0, 2.0])),
+        (lambda x: np.real(np.roots(np.append(x, 0.0))), np.array([1.0, 0.5, 3.0])),
+        (lambda x: np.roots(x * np.array([0.0, 1.0, 1.0])), np.array([1.0, 0.5, 3.0])),
+    ],
     np.linalg.pinv: [
         (lambda x: np.linalg.pinv(x), X),
         (lambda x: np.linalg.pinv(x.T, rtol=None), X),

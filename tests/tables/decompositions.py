@@ -11,6 +11,7 @@ from tapem.ops.decompositions import cholesky, independent_columns, qr
 from tapem.ops.eigen import as_real, eig, eigvals, independent_vectors, matching
 from tapem.ops.matrix_functions import expm, solve_triangular
 from tapem.ops.pseudo_inverse import known_rank, pinv
+from tapem.ops.roots import polynomial_roots, simple_roots
 from tapem.ops.solving import cofactors, det, linalg_inv, second_cofactors, slogdet, solve
 from tapem.ops.spectral import eigh, eigvalsh, reciprocal_gaps, svd, svdvals
 from tests.tables import Row
@@ -76,6 +77,7 @@ def _by_series(a: Any) -> Any:
 
 _SQUARE = [(3, 3), (2, 3, 3), (2, 1, 2, 2), (1, 1), (0, 0), (0, 2, 2)]
 _OBLONG = [(3, 3), (4, 2), (2, 4), (2, 3, 2), (2, 2, 3), (3, 1), (1, 3), (1, 1), (3, 0), (0, 3), (0, 2, 3)]
+_POLYNOMIALS = [[1.0, -3.0, 2.0], [2.0, 1.0, 3.0, -1.0], [1.0, 2.0, 0.0], [1.5, 2.0], [2.0], [1.0, 0.3, 2.0, 0.5, -1.0]]
 _SOLVE = [
     ((3, 3), (3,)),
     ((3, 3), (3, 2)),
@@ -132,6 +134,10 @@ ROWS: list[Row] = [
     Row(pinv, (_values(3, 3),), {"hermitian": True}, lambda a, hermitian: np.linalg.pinv(a, hermitian=True)),
     Row(pinv, (_values(2, 3, 2),), {"rcond": np.array([1e-3, 1e-2])}, lambda a, rcond: np.linalg.pinv(a, rcond)),
     *(Row(known_rank, (_values(*shape),), {"rcond": 1e-15}) for shape in [(2, 2), (2, 3, 2), (1, 1), (0, 0)]),
+    *(Row(polynomial_roots, (np.array(p),), reference=np.roots) for p in _POLYNOMIALS),
+    Row(polynomial_roots, (_any(2, 2, 4),), reference=np.vectorize(np.roots, signature="(n)->(m)"), note="stack"),
+    *(Row(polynomial_roots, (_any(*shape),), note="empty") for shape in [(0,), (0, 3), (2, 1)]),
+    *(Row(simple_roots, (x,)) for x in (_any(3), _any(2, 4), _any(1), _any(0))),
     *(Row(qr, (_values(*shape),), reference=_plain(np.linalg.qr)) for shape in _OBLONG),
     *(Row(qr, (_values(*shape),), {"mode": "complete"}, _plain(np.linalg.qr)) for shape in [(3, 3), (2, 4)]),
     Row(qr, (_values(4, 2),), {"mode": "complete"}, _plain(np.linalg.qr), "no derivative", order=0),

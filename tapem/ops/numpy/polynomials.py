@@ -6,10 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from tapem.core import ShapeDtype
-from tapem.errors import ArgumentError, NoRuleError
+from tapem.core import ShapeDtype, detach
+from tapem.errors import ArgumentError
+from tapem.ops import eigen
 from tapem.ops.linalg import adjoint
 from tapem.ops.numpy.functions import equals
+from tapem.ops.numpy.linalg import real_if_real
+from tapem.ops.roots import polynomial_roots
 
 
 def _line(p: Any) -> Any:
@@ -71,14 +74,47 @@ def polyint(p: Any, m: int = 1, k: Any = None) -> Any:
 
 @equals(np.poly)
 def poly(seq_of_zeros: Any) -> Any:
-    """The polynomial that has these zeros."""
-    if np.ndim(seq_of_zeros) != 1:
-        raise NoRuleError("np.poly of a matrix has no rule in tapem, since it needs eigenvalues that may be complex.")
-    dtype = np.dtype(np.mintypecode(seq_of_zeros.dtype.char))
-    zeros, zero, coefficients = seq_of_zeros.astype(dtype), np.zeros(1, dtype), np.ones(1, dtype)
+    """The polynomial that has these zeros, or the characteristic polynomial of a matrix.
+
+    As in NumPy, complex zeros in conjugate pairs give real coefficients, as far as their values are known.
+    """
+    zeros, shape = _line(seq_of_zeros), np.shape(seq_of_zeros)
+    if len(shape) == 2 and shape[0] == shape[1] > 0:
+        w = eigen.eigvals(zeros)
+        coefficients = _of_zeros(w)
+        return coefficients if np.iscomplexobj(zeros) and not _paired(w) else np.real(coefficients)
+    if len(shape) > 1:
+        raise ArgumentError(
+            f"np.poly takes zeros in a vector, or a square matrix that is not empty, not shape {shape}."
+        )
+    if not np.size(zeros):
+        return 1.0
+    coefficients = _of_zeros(zeros)
+    return np.real(coefficients) if np.iscomplexobj(zeros) and _paired(zeros) else coefficients
+
+
+def _of_zeros(zeros: Any) -> Any:
+    dtype = zeros.dtype if zeros.dtype.char in "fdFDgG" else np.dtype(float)
+    coefficients = np.ones(1, dtype)
     for i in range(np.shape(zeros)[0]):
-        coefficients = np.append(coefficients, zero) - zeros[i] * np.append(zero, coefficients)
+        shifted = np.append(np.zeros(1, dtype), coefficients)
+        coefficients = np.append(coefficients, np.zeros(1, dtype)) - zeros[i] * shifted
     return coefficients
+
+
+def _paired(zeros: Any) -> bool:
+    """Whether numbers are known to be in conjugate pairs."""
+    known = detach(zeros)
+    return isinstance(known, np.ndarray) and np.array_equal(np.sort(known), np.sort(np.conjugate(known)))
+
+
+@equals(np.roots)
+def roots(p: Any) -> Any:
+    """The roots of a polynomial, real where all of them are real, as far as their values are known."""
+    p = _line(p)
+    if np.ndim(p) != 1:
+        raise ArgumentError(f"np.roots takes the coefficients of one polynomial, not shape {np.shape(p)}.")
+    return real_if_real(p, polynomial_roots(p))[0]
 
 
 @equals(np.polydiv)
