@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import inspect
 import itertools
+import sys
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import numba
 import numpy as np
 
+from tapem.compiler.cache import module_of
 from tapem.compiler.emit import Emitter, Line
 from tapem.compiler.engines.engine import Engine
 from tapem.compiler.guards import guard
-from tapem.compiler.native import Group, Segment, accesses, grouped
-from tapem.compiler.native.functions import FUNCTIONS
+from tapem.compiler.native import Group, Segment, accesses, functions, grouped
 from tapem.compiler.passes import common, expand_all, hoist, simplify
 from tapem.core import LEAF, Node, Primitive, UnknownNumber, quietly
 from tapem.transforms import Program
 
 _counter = itertools.count()
+
+VERSIONS = (sys.version, np.__version__, cast("Any", numba).__version__, inspect.getsource(functions))
+"""What the machine code depends on, beside the text of the function."""
+
 _LARGEST = 100
 """The number of ops in one native function; numba's compile time grows faster than it."""
 
@@ -105,9 +111,7 @@ class NumbaRunner:
         part = Segment(self.program, self.views, groups, wanted)
         text = part.text("native")
         self.native.append(text)
-        environment: dict[str, Any] = {"np": np, **FUNCTIONS}
-        exec(compile(text, f"<native {next(_counter)}>", "exec"), environment)
-        function = numba.njit(fastmath={"reassoc", "contract"}, error_model="numpy")(environment["native"])
+        function = compiled_natively(text)
         name = self.emitter.bind(function, "native")
         arguments = [self.argument(id) for id in part.arguments]
         results: list[str] = []
@@ -135,6 +139,15 @@ class NumbaRunner:
             texts.append(f"{name}.copy()" if base in seen and not fixed else name)
             seen.add(base)
         return texts
+
+
+def compiled_natively(text: str) -> Any:
+    """The native function of this text; what numba compiles stays in the cache on disk."""
+    whole = "\n".join(["import numpy as np", f"from {functions.__name__} import *", "", "", text, ""])
+    module, lasting = module_of(whole, VERSIONS)
+    # fastmath=True would assume that there is no NaN.
+    options: dict[str, Any] = {"fastmath": {"reassoc", "contract"}, "error_model": "numpy", "cache": lasting}
+    return cast("Any", numba).njit(**options)(module.native)
 
 
 def parts(groups: Sequence[Group]) -> list[list[Group]]:

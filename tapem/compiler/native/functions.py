@@ -32,11 +32,4 @@ def power(x: Any, y: Any) -> Any:
     return x**y
 
 
-FUNCTIONS = {
-    "math": math, "exp": exp, "log": log, "expm1": expm1, "log1p": log1p, "sin": sin, "cos": cos, "tanh": tanh,
-    "erf": erf, "sigmoid": sigmoid, "power": power,
-}  # fmt: skip
-"""What the texts of `scalars` name."""
-
-
-__all__ = ["FUNCTIONS"]
+__all__ = ["cos", "erf", "exp", "expm1", "log", "log1p", "math", "power", "sigmoid", "sin", "tanh"]
