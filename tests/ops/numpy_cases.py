@@ -44,6 +44,18 @@ SMOOTH: tuple[Any, ...] = (
 )
 
 MORE_METHODS: list[Case] = [
+    *(
+        (lambda x, f=f, o=o, q=q: f(x, q, method="inverted_cdf", **o), X)
+        for f, q in ((np.quantile, [0.0, 0.1, 0.5, 1]), (np.percentile, [30.0, 77.0]))
+        for o in (
+            {"weights": X[::-1] * 3},
+            {"weights": EDGES, "axis": 1},
+            {"weights": [1, 0, 2], "axis": 0, "keepdims": True},
+            {"weights": MASK + 0.0, "axis": (0, 1)},
+            {"weights": [0, 1, 2, 0], "axis": -1},
+        )
+    ),
+    (lambda x: np.quantile(x, 0.4, axis=1, weights=EDGES, method="inverted_cdf"), X),
     *((lambda x, m=m: np.quantile(x, [0.1, 0.5, 0.83], axis=1, method=m), X) for m in METHODS),
     *((lambda x, m=m: np.percentile(x, 33.0, axis=(0, 1), method=m, keepdims=True), X) for m in METHODS),
     *((lambda q, m=m: np.quantile(X, q, axis=1, method=m), SHARES) for m in SMOOTH),
@@ -164,8 +176,15 @@ MORE: dict[Any, list[Case]] = {
     np.nanquantile: [
         *((lambda x, m=m: np.nanquantile(x, [0.1, 0.5, 0.83], axis=1, method=m), WITH_NAN) for m in SMOOTH),
         (lambda q: np.nanquantile(WITH_NAN, q), SHARES),
+        *((lambda x, m=m: np.nanquantile(x, [0.1, 0.5, 0.83], axis=1, method=m), WITH_NAN) for m in METHODS),
+        *((lambda x, m=m: np.nanquantile(x, 0.6, method=m, keepdims=True), WITH_NAN) for m in METHODS),
+        (lambda x: np.nanquantile(x, [0.2, 0.7], axis=0, weights=X, method="inverted_cdf"), WITH_NAN),
+        (lambda x: np.nanquantile(x, 0.7, weights=X, method="inverted_cdf"), WITH_NAN),
     ],
-    np.nanpercentile: [(lambda x: np.nanpercentile(x, 40.0, axis=(0, 1), keepdims=True), WITH_NAN)],
+    np.nanpercentile: [
+        *((lambda x, m=m: np.nanpercentile(x, [10, 55.0], axis=0, method=m), WITH_NAN) for m in METHODS),
+        (lambda x: np.nanpercentile(x, 40.0, axis=(0, 1), keepdims=True), WITH_NAN),
+    ],
     np.nanmedian: [(lambda x: np.nanmedian(x, axis=0), WITH_NAN), (lambda x: np.nanmedian(x), WITH_NAN)],
     np.searchsorted: [
         (lambda x: np.searchsorted(EDGES, x) * x, X),
@@ -281,6 +300,11 @@ MORE: dict[Any, list[Case]] = {
         (lambda x: np.polyfit(x, V, 1), POINTS),
         (lambda y: np.polyfit(POINTS, y, 2), V),
         (lambda y: np.polyfit(POINTS[:3], y, 1, w=[1, 2, 3.0]), X),
+        *((lambda x, i=i: np.polyfit(x, V, 1, full=True)[i], POINTS) for i in (0, 1, 3)),
+        *((lambda y, c=c: np.polyfit(POINTS, y, 1, cov=c)[1], V) for c in (True, "unscaled")),
+        (lambda x: np.polyfit(x, V, 1, cov=True, w=EDGES)[1], POINTS),
+        (lambda y: np.polyfit(POINTS[:3], y, 1, cov=True)[1], X),
+        (lambda x: np.polyfit(x, V, 2, full=True)[2] * np.polyfit(x, V, 2, full=True)[4] * x, POINTS),
     ],
     np.bincount: [
         (lambda w: np.bincount(NUMBERS, w), V),

@@ -409,8 +409,6 @@ class TestRefused:
             (lambda x: np.real_if_close(x), "real_if_close has no rule in tapem"),
             (lambda x: np.isnat(x), "np.isnat has no rule in tapem"),
             (lambda x: np.median(x, method="lower"), "method"),
-            (lambda x: np.quantile(x, 0.5, weights=OTHER), "np.quantile with weights=... has no rule"),
-            (lambda x: np.nanquantile(x, 0.5, method="lower"), "np.nanquantile with method='lower' has no rule"),
         ],
     )
     def test_unknown(self, call: Any, text: str) -> None:

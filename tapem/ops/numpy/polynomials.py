@@ -132,14 +132,36 @@ def polydiv(u: Any, v: Any) -> Any:
 
 
 @equals(np.polyfit)
-def polyfit(x: Any, y: Any, deg: int, rcond: Any = None, *, w: Any = None) -> Any:
-    """The polynomial that fits the points best, weighted by `w`: the least sum of squares."""
+def polyfit(
+    x: Any, y: Any, deg: int, rcond: Any = None, full: bool = False, w: Any = None, cov: bool | str = False
+) -> Any:
+    """The polynomial that fits the points best, weighted by `w`: the least sum of squares.
+
+    With `full` also how well it does (as np.linalg.lstsq says it), with `cov` also the covariance of the coefficients.
+    """
     weight = np.ones(np.shape(x)[0]) if w is None else w
     columns = np.vander(x, deg + 1) * np.expand_dims(weight, -1)
     right = y * (weight if np.ndim(y) == 1 else np.expand_dims(weight, -1))
     scale = np.sqrt(np.sum(columns * columns, axis=0))
-    found = _least_squares(columns / scale, right)
-    return found / (scale if np.ndim(y) == 1 else np.expand_dims(scale, -1))
+    by = scale if np.ndim(y) == 1 else np.expand_dims(scale, -1)
+    if full or cov:
+        rcond = np.shape(x)[0] * np.finfo(ShapeDtype.of(columns).dtype).eps if rcond is None else rcond
+        found, residuals, rank, s = np.linalg.lstsq(columns / scale, right, rcond)
+        if full:
+            return found / by, residuals, rank, s, rcond
+        return found / by, _covariance(columns / scale, scale, residuals, np.ndim(y), cov)
+    return _least_squares(columns / scale, right) / by
+
+
+def _covariance(columns: Any, scale: Any, residuals: Any, rank: int, cov: bool | str) -> Any:
+    """The covariance of the coefficients; scaled by the residuals, unless it is asked for unscaled."""
+    base = np.linalg.inv(columns.T @ columns) / np.outer(scale, scale)
+    points, order = np.shape(columns)
+    if cov == "unscaled":
+        return base if rank == 1 else base[:, :, None]
+    if points <= order:
+        raise ArgumentError("np.polyfit: the number of data points must exceed order to scale the covariance matrix.")
+    return (base if rank == 1 else base[:, :, None]) * (residuals / (points - order))
 
 
 def _least_squares(columns: Any, right: Any) -> Any:

@@ -13,20 +13,25 @@ from typing import Any
 import numpy as np
 
 from tapem.core import detach
-from tapem.errors import ArgumentError, NoRuleError
+from tapem.errors import ArgumentError
 from tapem.ops import indexing
 from tapem.ops.axes import axes_of, axis_of, normal_axes
 from tapem.ops.complex_numbers import require_real
 from tapem.ops.numpy.functions import equals, values_of
+from tapem.ops.numpy.weighted_quantiles import place_of_each, weighted, weights_like
 
 
 def _in_order(function: str, a: Any, axis: Any) -> Any:
     """The elements along the axes, sorted in ascending order along one last axis; NaN is at its end."""
+    return np.sort(_lines(function, a, axis), axis=-1)
+
+
+def _lines(function: str, a: Any, axis: Any) -> Any:
+    """The elements along the axes, along one last axis."""
     axes = axes_of(a, axis, function)
     kept = [i for i in range(np.ndim(a)) if i not in axes]
     shape = [np.shape(a)[i] for i in kept]
-    lines = np.reshape(np.transpose(a, (*kept, *axes)), (*shape, math.prod(np.shape(a)[i] for i in axes)))
-    return np.sort(lines, axis=-1)
+    return np.reshape(np.transpose(a, (*kept, *axes)), (*shape, math.prod(np.shape(a)[i] for i in axes)))
 
 
 def _nan_where_any(found: Any, ordered: Any, rank: int = 0) -> Any:
@@ -60,19 +65,23 @@ def _require_share(q: Any, function: str, most: float) -> None:
 
 
 @equals(np.quantile)
-def quantile(a: Any, q: Any, axis: Any = None, *, method: str = "linear", keepdims: bool = False) -> Any:
+def quantile(
+    a: Any, q: Any, axis: Any = None, *, method: str = "linear", keepdims: bool = False, weights: Any = None
+) -> Any:
     """Quantiles by any of NumPy's methods; `q` may be differentiated where the method interpolates."""
     q = np.asarray(q) if isinstance(q, list | tuple) else q
     _require_share(q, "np.quantile", 1)
-    return _quantile("np.quantile", a, q, q, axis, method, keepdims)
+    return _quantile("np.quantile", a, q, q, axis, method, keepdims, weights)
 
 
 @equals(np.percentile)
-def percentile(a: Any, q: Any, axis: Any = None, *, method: str = "linear", keepdims: bool = False) -> Any:
+def percentile(
+    a: Any, q: Any, axis: Any = None, *, method: str = "linear", keepdims: bool = False, weights: Any = None
+) -> Any:
     """Quantiles with q in percent."""
     q = np.asarray(q) if isinstance(q, list | tuple) else q
     _require_share(q, "np.percentile", 100)
-    return _quantile("np.percentile", a, np.true_divide(q, 100), q, axis, method, keepdims)
+    return _quantile("np.percentile", a, np.true_divide(q, 100), q, axis, method, keepdims, weights)
 
 
 _METHODS: Mapping[str, tuple[float, float]] = {
@@ -95,13 +104,19 @@ def _place(function: str, q: Any, count: Any, method: str) -> Any:
     return (place.astype(np.result_type(plain)) if place.dtype.kind == "f" else place)[()]
 
 
-def _quantile(function: str, a: Any, q: Any, given: Any, axis: Any, method: str, keepdims: bool) -> Any:
+def _quantile(
+    function: str, a: Any, q: Any, given: Any, axis: Any, method: str, keepdims: bool, weights: Any = None
+) -> Any:
     """The quantiles q; in the dtype of `a` if `given`, the user's q, is a Python number."""
     require_real(a, function, "a")
     ordered = _in_order(function, a, axis)
     count, rank = np.shape(ordered)[-1], np.ndim(q)
     if not count:
         raise ArgumentError(f"{function}: there is no element along axis {axis} of shape {np.shape(a)}.")
+    if weights is not None:
+        weights = _lines(function, weights_like(weights, a, axis, function, method), axis)
+        found = _nan_where_any(weighted(_lines(function, a, axis), weights, q), ordered, rank)
+        return _kept(np.moveaxis(found, range(-rank, 0), range(rank)), a, axis, keepdims, np.shape(q))
     place = _place(function, q, count, method)
     if np.result_type(place).kind in "iu":  # the least or the greatest element, without interpolation
         found = indexing.take(ordered, place, axis=-1)
@@ -132,21 +147,25 @@ def _mixed(below: Any, above: Any, share: Any) -> Any:
 
 
 @equals(np.nanquantile)
-def nanquantile(a: Any, q: Any, axis: Any = None, *, method: str = "linear", keepdims: bool = False) -> Any:
-    """Quantiles of the elements that are not NaN; NaN where all are. Its methods are those that interpolate."""
+def nanquantile(
+    a: Any, q: Any, axis: Any = None, *, method: str = "linear", keepdims: bool = False, weights: Any = None
+) -> Any:
+    """Quantiles of the elements that are not NaN; NaN where all are."""
     q = np.asarray(q) if isinstance(q, list | tuple) else q
     require_real(a, "np.nanquantile", "a")
     _require_share(q, "np.nanquantile", 1)
-    return _nanquantile("np.nanquantile", a, q, axis, method, keepdims)
+    return _nanquantile("np.nanquantile", a, q, axis, method, keepdims, weights)
 
 
 @equals(np.nanpercentile)
-def nanpercentile(a: Any, q: Any, axis: Any = None, *, method: str = "linear", keepdims: bool = False) -> Any:
+def nanpercentile(
+    a: Any, q: Any, axis: Any = None, *, method: str = "linear", keepdims: bool = False, weights: Any = None
+) -> Any:
     """Quantiles of the elements that are not NaN, with q in percent."""
     q = np.asarray(q) if isinstance(q, list | tuple) else q
     require_real(a, "np.nanpercentile", "a")
     _require_share(q, "np.nanpercentile", 100)
-    return _nanquantile("np.nanpercentile", a, q / 100, axis, method, keepdims)
+    return _nanquantile("np.nanpercentile", a, q / 100, axis, method, keepdims, weights)
 
 
 @equals(np.nanmedian)
@@ -155,16 +174,21 @@ def nanmedian(a: Any, axis: Any = None, *, keepdims: bool = False) -> Any:
     return _nanquantile("np.nanmedian", a, 0.5, axis, "linear", keepdims)
 
 
-def _nanquantile(function: str, a: Any, q: Any, axis: Any, method: str, keepdims: bool) -> Any:
-    if method not in _METHODS:
-        raise NoRuleError(f"{function} with method={method!r} has no rule in tapem; it takes {', '.join(_METHODS)}.")
-    ordered = _in_order(function, a, axis)
+def _nanquantile(function: str, a: Any, q: Any, axis: Any, method: str, keepdims: bool, weights: Any = None) -> Any:
     rank = np.ndim(q)
+    if weights is not None:
+        weights = np.where(np.isnan(a), 0, weights_like(weights, a, axis, function, method))
+        found = weighted(_lines(function, a, axis), _lines(function, weights, axis), q)
+        return _kept(np.moveaxis(found, range(-rank, 0), range(rank)), a, axis, keepdims, np.shape(q))
+    ordered = _in_order(function, a, axis)
     # Every line has a number of elements of its own; NaN is behind them.
     number = np.sum(np.logical_not(np.isnan(ordered)), axis=-1)
     dtype = np.finfo(a.dtype).dtype if np.iscomplexobj(a) else a.dtype
     counts = np.reshape(np.maximum(number, 1).astype(dtype), (*np.shape(number), *(1,) * rank))
-    place = _place(function, q, counts, method)
+    if method in _METHODS:
+        place = _place(function, q, counts, method)
+    else:
+        place = place_of_each(number, np.shape(ordered)[-1], q, method, function).astype(dtype)
     low = np.floor(place)
     share = place - low
     lines = np.reshape(low, (*np.shape(number), -1)).astype(np.intp)
