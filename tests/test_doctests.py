@@ -18,6 +18,7 @@ import layers
 import losses
 import tapem
 from tapem.core.primitive import Primitive
+from tapem.types import NUMPY
 
 PACKAGES = (tapem, layers, losses)
 
@@ -69,12 +70,15 @@ def public(package: ModuleType, path: str) -> Iterator[tuple[str, Any]]:
     """The public names of a package and of the modules that it offers, with what they stand for.
 
     A name for an annotation (`Params`), a constant or a dtype of NumPy has no docstring of its own, and needs none.
+    Functions of NumPy are documented by NumPy, in 2.0 without examples.
     """
     for name in leaf_names(package):
         value = getattr(package, name)
         if isinstance(value, ModuleType):
             yield from public(value, f"{path}.{name}")
         elif inspect.isclass(value) and issubclass(value, np.generic):
+            continue
+        elif NUMPY < (2, 1) and value in (getattr(np, name, None), getattr(np.linalg, name, None)):
             continue
         elif isinstance(value, Primitive) or inspect.isclass(value) or inspect.isroutine(value):
             yield f"{path}.{name}", value

@@ -119,7 +119,7 @@ def embedding(table: Float[Tensor, "vocabulary dim"], ids: Ids) -> Float[Tensor,
            [2., 2.],
            [0., 0.]])
     """
-    return np.take(table, _known(ids, table.shape[0]), axis=0)
+    return np.take(table, _known(ids, table.shape[0]).astype(np.intp, copy=False), axis=0)
 
 
 __all__ = ["added_rows", "checked_ids", "embedding"]

@@ -160,4 +160,4 @@ def clamp(x: T, lo: T | None = None, hi: T | None = None) -> Out:
     >>> clamp(np.array([-2.0, 0.5, 2.0]), hi=1.0)
     array([-2. ,  0.5,  1. ])
     """
-    return np.clip(x, lo, hi)
+    return np.positive(x) if lo is None and hi is None else np.clip(x, lo, hi)

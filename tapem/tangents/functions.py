@@ -6,7 +6,6 @@ TangentError. A Thunk counts as its value. A function that only moves elements r
 """
 
 import functools
-import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias, cast
 
@@ -16,7 +15,7 @@ from tapem.tangents.algebra import add, divide, product
 from tapem.tangents.composite import Composite, map_fields
 from tapem.tangents.symbols import ALGEBRA, AbstractZero, One, Operand, Symbol, Tangent, leaves, unanswered
 from tapem.tangents.thunks import computed, force, forced
-from tapem.types import present
+from tapem.types import present, signature_of
 
 Meaning: TypeAlias = Callable[..., Operand]
 
@@ -97,7 +96,7 @@ def is_offset(name: str, value: Operand) -> bool:
 def named(function: Callable[..., Any], arguments: Sequence[Operand], options: Mapping[str, Operand]) -> dict[str, Any]:
     """The arguments by the names of their parameters, in the order of the parameters."""
     try:
-        names = list(inspect.signature(function).parameters)
+        names = list(signature_of(function).parameters)
     except ValueError:  # a ufunc's method has no signature
         names = ["array"]
     given = {**dict(zip(names, arguments, strict=False)), **options}

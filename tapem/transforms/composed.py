@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import inspect
 from collections.abc import Callable
 from typing import Any, ParamSpec, Protocol, TypeVar, cast, overload
 
@@ -12,7 +11,7 @@ import numpy as np
 from tapem.core import all_half, narrow, taken, tree_flatten, wide
 from tapem.doors.monadic import TapeM, lift
 from tapem.transforms.tracing import monadic
-from tapem.types import Signature
+from tapem.types import Signature, signature_of
 
 P = ParamSpec("P")
 R = TypeVar("R", covariant=True)
@@ -49,7 +48,7 @@ def composed(f: Callable[P, R]) -> Composed[P, R]:
     tapem.errors.ShapeError: energy(v, w): axis 'n' is 2 in v (2,) but 1 in w (1,)
     ...
     """
-    signature, parameters = Signature.of(f), inspect.signature(f)
+    signature, parameters = Signature.of(f), signature_of(f)
     names = [operand.name for operand in signature.operands]
     optional = {operand.name for operand in signature.operands if operand.optional}
 

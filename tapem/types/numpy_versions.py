@@ -3,34 +3,49 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
+NUMPY = tuple(map(int, np.__version__.split(".")[:2]))
+"""The installed NumPy, such as (2, 4)."""
+
+
+SINCE: Mapping[str, tuple[int, int]] = {
+    **dict.fromkeys(("unstack", "cumulative_sum", "cumulative_prod"), (2, 1)),
+    **dict.fromkeys(("matvec", "vecmat"), (2, 2)),
+}
+"""The functions with a rule that are newer than NumPy 2.0, each with its first NumPy; the README tells them too."""
+
 
 def present(*names: str) -> tuple[Any, ...]:
-    """The functions of NumPy by these names, without those that the installed NumPy does not have.
+    """Those functions of SINCE by these names that the installed NumPy has.
 
-    `unstack`, `cumulative_sum` and `cumulative_prod` came with NumPy 2.1, `matvec` and `vecmat` with 2.2.
-
-    >>> present("sin", "a_function_of_numpy_9") == (np.sin,)
+    >>> len(present("unstack", "matvec")) == (NUMPY >= (2, 1)) + (NUMPY >= (2, 2))
     True
     """
-    return tuple(getattr(np, name) for name in names if hasattr(np, name))
+    return tuple(getattr(np, name) for name in names if NUMPY >= SINCE[name])
 
 
 def signature_of(function: Callable[..., Any]) -> inspect.Signature:
     """The signature of a function as NumPy 2.4 tells it, in older versions too.
 
-    Before 2.4 NumPy's functions in C tell none, and before 2.1 `np.reshape` calls its argument `newshape`.
+    Before 2.4 ufuncs and NumPy's other functions in C tell none, and before 2.1 `np.reshape` calls its argument
+    `newshape`.
 
-    >>> str(signature_of(np.dot))
-    '(a, b, out=None)'
+    Raises ValueError for other functions that tell none.
+
+    >>> list(signature_of(np.dot).parameters)
+    ['a', 'b', 'out']
     """
     try:
         signature = inspect.signature(function)
     except ValueError:
+        if isinstance(function, np.ufunc):
+            return _signature_of_ufunc(function)
+        if function not in _UNTOLD:
+            raise
         return inspect.signature(_UNTOLD[function])
     if "newshape" in signature.parameters and "shape" not in signature.parameters:
         renamed = [p.replace(name="shape") if p.name == "newshape" else p for p in signature.parameters.values()]
@@ -38,9 +53,24 @@ def signature_of(function: Callable[..., Any]) -> inspect.Signature:
     return signature
 
 
+def _signature_of_ufunc(ufunc: np.ufunc) -> inspect.Signature:
+    operands = ["x"] if ufunc.nin == 1 else [f"x{i + 1}" for i in range(ufunc.nin)]
+    own = ["where"] if ufunc.signature is None else ["axes", "axis", "keepdims"]
+    parameter, options = inspect.Parameter, [*own, "casting", "order", "dtype", "subok", "signature"]
+    return inspect.Signature(
+        [
+            *(parameter(name, parameter.POSITIONAL_ONLY) for name in operands),
+            parameter("out", parameter.POSITIONAL_OR_KEYWORD, default=None),
+            *(parameter(name, parameter.KEYWORD_ONLY, default=None) for name in options),
+        ]
+    )
+
+
 # Functions of these parameters, and nothing to do.
 def _dot(a: Any, b: Any, out: Any = None) -> None: ...
 def _product(a: Any, b: Any, /) -> None: ...
+def _bincount(x: Any, /, weights: Any = None, minlength: Any = 0) -> None: ...
+def _lexsort(keys: Any, axis: Any = -1) -> None: ...
 def _where(condition: Any, x: Any = None, y: Any = None, /) -> None: ...
 def _concatenate(
     arrays: Any, /, axis: Any = 0, out: Any = None, *, dtype: Any = None, casting: Any = "same_kind"
@@ -58,6 +88,8 @@ _UNTOLD: dict[Callable[..., Any], Callable[..., Any]] = {
     np.dot: _dot,
     np.inner: _product,
     np.vdot: _product,
+    np.bincount: _bincount,
+    np.lexsort: _lexsort,
     np.where: _where,
     np.concatenate: _concatenate,
     np.can_cast: _can_cast,

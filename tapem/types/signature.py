@@ -29,6 +29,7 @@ from tapem.types.annotations import (
     results_of,
     satisfies,
 )
+from tapem.types.numpy_versions import signature_of
 from tapem.types.refusal import Slot, refusal
 from tapem.types.tensor import Tensor, shape_and_dtype, stand_in
 
@@ -263,7 +264,7 @@ def parameters_and_hints(function: Callable[..., object]) -> tuple[list[inspect.
     """The parameters of a function, and its evaluated annotations by name, that of its result as "return"."""
     source: Any = function.func if isinstance(function, functools.partial) else inspect.unwrap(function)
     annotated = getattr(source, "__annotations__", None)  # a ufunc has none, and get_type_hints minds
-    parameters = inspect.signature(cast("Any", function)).parameters.values()
+    parameters = signature_of(cast("Any", function)).parameters.values()
     return list(parameters), typing.get_type_hints(source, include_extras=True) if annotated else {}
 
 

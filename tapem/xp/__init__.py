@@ -18,7 +18,6 @@ array([3., 8.])
 import sys
 
 from numpy import (
-    __array_namespace_info__,
     abs,
     acos,
     acosh,
@@ -67,7 +66,6 @@ from numpy import (
     float64,
     floor,
     floor_divide,
-    from_dlpack,
     full_like,
     greater,
     greater_equal,
@@ -160,7 +158,7 @@ from numpy import (
 
 from tapem.core import ARRAY_API
 from tapem.xp import fft, linalg
-from tapem.xp.creation import asarray, full
+from tapem.xp.creation import asarray, from_dlpack, full
 from tapem.xp.functions import (
     argsort,
     astype,
@@ -175,6 +173,7 @@ from tapem.xp.functions import (
     unstack,
     vecdot,
 )
+from tapem.xp.inspection import __array_namespace_info__
 
 __array_api_version__ = "2024.12"
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from tapem.doors.direct import Tracer
+from tapem.types import NUMPY
 
 
 def asarray(obj: Any, /, *, dtype: Any = None, device: Any = None, copy: bool | None = None) -> Any:
@@ -38,6 +39,19 @@ def full(shape: int | tuple[int, ...], fill_value: Any, *, dtype: Any = None, de
     return np.full(shape, fill_value, dtype, device=device, like=like)
 
 
+def from_dlpack(x: Any, /, *, device: Any = None, copy: bool | None = None) -> Any:
+    """The array of another library that speaks DLPack, without a copy where that is possible.
+
+    NumPy 2.0 takes no options, so there an array must lie on the CPU already.
+
+    >>> from_dlpack(np.arange(3), copy=True)
+    array([0, 1, 2])
+    """
+    if NUMPY < (2, 1):
+        return np.asarray(np.from_dlpack(x), device=device, copy=copy)
+    return np.from_dlpack(x, device=device, copy=copy)
+
+
 def _traced(value: Any) -> Iterator[Any]:
     """The traced values in nested lists and tuples."""
     if type(value) in (list, tuple):
@@ -47,4 +61,4 @@ def _traced(value: Any) -> Iterator[Any]:
         yield value
 
 
-__all__ = ["asarray", "full"]
+__all__ = ["asarray", "from_dlpack", "full"]

@@ -48,7 +48,7 @@ def clip(x: Any, /, min: Any = None, max: Any = None) -> Any:
     >>> clip(np.array([1.0, 5.0]), max=3.0)
     array([1., 3.])
     """
-    return np.clip(x, min, max)
+    return x if min is None and max is None else np.clip(x, min, max)
 
 
 def reshape(x: Any, /, shape: tuple[int, ...], *, copy: bool | None = None) -> Any:
@@ -58,7 +58,13 @@ def reshape(x: Any, /, shape: tuple[int, ...], *, copy: bool | None = None) -> A
     array([[0, 1],
            [2, 3]])
     """
-    return np.reshape(x, shape, copy=copy) if isinstance(x, np.ndarray) else np.reshape(x, shape)
+    reshaped = np.reshape(x, shape)
+    if not isinstance(x, np.ndarray) or copy is None:
+        return reshaped
+    shared = np.may_share_memory(reshaped, x) or not x.size
+    if not copy and not shared:
+        raise ArgumentError(f"xp.reshape(..., copy=False): this array of shape {x.shape} must be copied for {shape}.")
+    return reshaped.copy() if copy and shared else reshaped
 
 
 def vecdot(x1: Any, x2: Any, /, *, axis: int = -1) -> Any:

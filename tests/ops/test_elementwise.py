@@ -112,9 +112,9 @@ def test_dtype_is_kept(row: Row, dtype: Any) -> None:
     if not any(isinstance(x, np.ndarray) for x in operands):
         return
     f, xs = program(Row(row.op, tuple(operands), row.static))
-    wanted = np.asarray(row.reference(*operands, **row.static)).dtype if row.op.numpy else np.dtype(dtype)  # type: ignore
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)
+        wanted = np.asarray(row.reference(*operands, **row.static)).dtype if row.op.numpy else np.dtype(dtype)  # type: ignore
         y, pullback = tm.vjp(f, *xs)
         assert y.dtype == wanted == dtype
         cotangents = pullback(np.ones_like(y))
@@ -226,7 +226,7 @@ def test_power_of_small_integer_exponents_keeps_float32() -> None:
 
 def test_square_by_power_is_square() -> None:
     x = np.random.default_rng(0).normal(size=100).astype(np.float32)
-    np.testing.assert_array_equal(arithmetic.power(x, 2), np.power(x, 2))
+    np.testing.assert_array_equal(arithmetic.power(x, 2), x**2)
     np.testing.assert_array_equal(arithmetic.power(np.arange(3), 2), np.arange(3) ** 2)
     assert tm.hessian(lambda x: np.sum(x**2))(np.zeros(2)).tolist() == [[2.0, 0.0], [0.0, 2.0]]
 

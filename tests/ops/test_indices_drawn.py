@@ -59,9 +59,9 @@ def test_any_index(given: tuple[tuple[int, ...], tuple[Any, ...]], seed: int) ->
     x, v = rng.normal(size=(2, *shape))
     try:
         expected = x[index]
-    except IndexError:
+    except (IndexError, DeprecationWarning) as refused:  # before 2.3 NumPy only warns where no element is picked
         for attempt in (lambda: tm.getitem(x, index), lambda: tm.vjp(lambda x: x[index], x)):
-            with pytest.raises(tm.TapeError):
+            with pytest.raises(tm.TapeError if isinstance(refused, IndexError) else DeprecationWarning):
                 attempt()
         return
     np.testing.assert_array_equal(tm.getitem(x, index), expected)

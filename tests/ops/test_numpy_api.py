@@ -14,6 +14,7 @@ from tapem.core.hints import ATTRIBUTES, scipys
 from tapem.core.names import FUNCTIONS, name_of
 from tapem.errors import ArgumentError, ConcretizationError, MutationError, NoRuleError
 from tapem.ops.numpy.functions import IN_PLACE
+from tapem.types import NUMPY, present
 from tests.ops.judged import Case, judge_value_and_gradient, judge_vmap
 from tests.ops.numpy_cases import DECIDED, MORE, MORE_METHODS
 
@@ -47,8 +48,8 @@ CASES: dict[Any, list[Case]] = {
     np.kron: [(lambda x: np.kron(x, OTHER), X)],
     np.cross: [(lambda x: np.cross(x.T, OTHER.T), X), (lambda x: np.cross(x, OTHER, axis=0), X)],
     np.vecdot: [(lambda x: np.vecdot(x, OTHER), X)],
-    np.matvec: [(lambda x: np.matvec(x, V), X)],
-    np.vecmat: [(lambda x: np.vecmat(V[:3], x), X)],
+    **{f: [(lambda x, f=f: f(x, V), X)] for f in present("matvec")},
+    **{f: [(lambda x, f=f: f(V[:3], x), X)] for f in present("vecmat")},
     np.linalg.matmul: [(lambda x: np.linalg.matmul(x, x.T), X)],
     np.linalg.outer: [(lambda x: np.linalg.outer(x, x), V)],
     np.linalg.tensordot: [(lambda x: np.linalg.tensordot(x, OTHER, axes=2), X)],
@@ -142,8 +143,7 @@ CASES: dict[Any, list[Case]] = {
     np.nanmean: [(lambda x: np.nanmean(x, axis=1, keepdims=True), WITH_NAN)],
     np.cumsum: [(lambda x: np.cumsum(x), X), (lambda x: x.cumsum(axis=1), X)],
     np.cumprod: [(lambda x: np.cumprod(x), X), (lambda x: np.cumprod(x, 0), X)],
-    np.cumulative_sum: [(lambda x: np.cumulative_sum(x, axis=1), X)],
-    np.cumulative_prod: [(lambda x: np.cumulative_prod(x, axis=1), X)],
+    **{f: [(lambda x, f=f: f(x, axis=1), X)] for f in present("cumulative_sum", "cumulative_prod")},
     np.trace: [(lambda x: x.trace(), X), (lambda x: np.trace(x, 1), X)],
     np.trapezoid: [
         (lambda x: np.trapezoid(x), X),
@@ -192,7 +192,7 @@ CASES: dict[Any, list[Case]] = {
     np.hsplit: [(lambda x: np.hsplit(x, 2)[1], X), (lambda x: np.hsplit(x, 2)[1], V)],
     np.vsplit: [(lambda x: np.vsplit(x, 3)[1], X)],
     np.dsplit: [(lambda x: np.dsplit(x, 2)[1], np.stack([X, OTHER]))],
-    np.unstack: [(lambda x: np.unstack(x, axis=1)[2], X)],
+    **{f: [(lambda x, f=f: f(x, axis=1)[2], X)] for f in present("unstack")},
     np.delete: [(lambda x: np.delete(x, 1, axis=0), X), (lambda x: np.delete(x, [0, 5]), X)],
     # picking
     np.take: [
@@ -214,7 +214,7 @@ CASES: dict[Any, list[Case]] = {
         (lambda x: np.clip(x, None, 0.7), X),
         (lambda x: np.clip(OTHER, x, 0.95), X),
         (lambda x: x.clip(0.5), X),
-        (lambda x: np.clip(x, min=0.5, max=0.6), X),
+        *((lambda x: np.clip(x, min=0.5, max=0.6), X) for _ in range(NUMPY >= (2, 1))),
     ],
     np.nan_to_num: [(lambda x: np.nan_to_num(x, nan=7.0), WITH_NAN), (lambda x: np.nan_to_num(x), X)],
     # differences

@@ -11,6 +11,7 @@ import pytest
 
 import tapem as tm
 from tapem.errors import TapeError
+from tapem.types import present
 
 X = np.random.default_rng(0).normal(size=(3, 4, 2))
 ROW, COLUMN, PLANE = X[0, 0] + 2, X[:, :1] + 1, X[:, :, :1] - 1
@@ -109,8 +110,8 @@ REDUCTIONS = [
     np.nanmax, np.nanmin, np.nanmean, np.any, np.all, np.count_nonzero, np.linalg.norm, np.linalg.vector_norm,
 ]  # fmt: skip
 ONE_AXIS: list[Callable[..., Any]] = [
-    np.cumsum, np.cumprod, np.sort, np.argsort, np.argmax, np.argmin, np.diff, np.gradient, np.trapezoid, np.unstack,
-    np.cumulative_sum, np.cumulative_prod,
+    np.cumsum, np.cumprod, np.sort, np.argsort, np.argmax, np.argmin, np.diff, np.gradient, np.trapezoid,
+    *present("unstack", "cumulative_sum", "cumulative_prod"),
     lambda x, axis: np.take(x, [1, 0], axis=axis), lambda x, axis: np.repeat(x, 2, axis=axis),
     lambda x, axis: np.concatenate([x, x], axis=axis), lambda x, axis: np.stack([x, x], axis=axis),
     lambda x, axis: np.delete(x, 1, axis=axis), lambda x, axis: np.append(x, x, axis=axis),

@@ -11,6 +11,7 @@ import pytest
 
 import tapem as tm
 from tapem.errors import ArgumentError, NoRuleError
+from tapem.types import present
 from tests.ops.judged import Case, judge_value_and_gradient, judge_vmap
 
 X = np.random.default_rng(0).uniform(0.2, 0.9, (3, 4))
@@ -66,9 +67,11 @@ CASES: dict[str, Case] = {
     },
     "sum of lists": (lambda x: np.sum(x, axis=0, where=[True, False, True, True]), X),
     "empty max": (lambda x: np.max(x[:0], axis=0, initial=0.5) + x[0], X),
-    "cumulative_sum": (lambda x: np.cumulative_sum(x, axis=1, include_initial=True), X),
-    "cumulative_prod": (lambda x: np.cumulative_prod(x, axis=-1, include_initial=True), X),
-    "cumulative_sum of a line": (lambda x: np.cumulative_sum(x, include_initial=True), V),
+    **{
+        f"{f.__name__} {options}": (lambda x, f=f, o=options: f(x, include_initial=True, **o), at)
+        for f in present("cumulative_sum", "cumulative_prod")
+        for options, at in (({"axis": 1}, X), ({"axis": -2}, X), ({}, V))
+    },
     **{f"reshape {order}": (lambda x, o=order: np.reshape(x, (2, -1, 3), order=o), X) for order in "CFA"},
     **{f"ravel {order}": (lambda x, o=order: np.ravel(x, order=o), X) for order in "CFAK"},
     "sort stable": (lambda x: np.sort(x, stable=True), X),

@@ -180,8 +180,9 @@ SELECTION = [
     Row(selection.fmax, (X, np.array([np.nan, 0.5, 0.6])), {}, np.fmax, "NaN", order=0),
     *[
         Row(selection.clamp, (X, lo, hi), {}, np.clip)
-        for lo, hi in ((-1.0, 1.0), (None, 1.0), (-1.0, None), (None, None), (np.array([[-0.5], [0.1]]), X[1] + 0.7))
+        for lo, hi in ((-1.0, 1.0), (None, 1.0), (-1.0, None), (np.array([[-0.5], [0.1]]), X[1] + 0.7))
     ],
+    Row(selection.clamp, (X, None, None), {}, lambda x, lo, hi: x),
     Row(selection.clamp, (X[:, :1], np.full(3, -1.0), X + 0.25), {}, np.clip, "broadcast"),
     Row(selection.clamp, (X, 1.0, -1.0), {}, np.clip, "lo > hi"),
     Row(selection.clamp, (INTS, 2, 4), {}, np.clip, "integers", order=0),

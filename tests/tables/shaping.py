@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from tapem.ops import padding, shaping
+from tapem.types import NUMPY
 from tests.tables import Row
 
 
@@ -35,12 +36,14 @@ def unpad(x: Any, widths: Any, mode: str = "constant") -> Any:
     return out
 
 
+# Before 2.1 the argument has another name in NumPy.
+reshaped = np.reshape if NUMPY >= (2, 1) else lambda x, shape: np.reshape(x, shape)
 WHOLE = np.arange(6).reshape(2, 3)
 
 ROWS: list[Row] = [
     *rows(
         shaping.reshape,
-        np.reshape,
+        reshaped,
         ((2, 3), {"shape": (3, 2)}),
         ((2, 3), {"shape": (-1,)}),
         ((2, 3), {"shape": 6}),
@@ -180,7 +183,7 @@ ROWS: list[Row] = [
         *(((9,), {"widths": ((4, 3),), "mode": m}) for m in ("edge", "reflect", "symmetric", "wrap")),
     ),
     # integers and numbers
-    Row(shaping.reshape, (WHOLE,), {"shape": (3, 2)}, np.reshape),
+    Row(shaping.reshape, (WHOLE,), {"shape": (3, 2)}, reshaped),
     Row(shaping.transpose, (WHOLE,), {}, np.transpose),
     Row(shaping.tile, (WHOLE,), {"reps": 2}, np.tile),
     Row(padding.pad, (WHOLE,), {"pad_width": 1}, np.pad),

@@ -95,6 +95,10 @@ class ArrayMethods(Operators[R]):
         """The elements, or slices along an axis, at which the condition holds."""
         return np.compress(condition, self, axis, out=out)  # type: ignore[call-overload]
 
+    def clip(self, min: Any = None, max: Any = None, out: Any = None, **options: Any) -> Any:
+        """The same values, but no less than `min` and no more than `max`; None is no bound."""
+        return np.clip(self, min, max, out, **options)  # type: ignore[call-overload]
+
     def flatten(self, order: Any = "C") -> R:
         """All elements along one axis."""
         return OPS[np.ravel](self) if order == "C" else np.ravel(self, order)  # type: ignore[call-overload]
