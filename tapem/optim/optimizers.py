@@ -6,14 +6,16 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, NoReturn, TypeAlias
+from typing import Any, ClassVar, NoReturn, TypeAlias, cast
 
 import numpy as np
 
-from tapem.core import Structure, leaves_like, tree_flatten, tree_unflatten
+from tapem.core import Handle, Structure, leaves_like, tree_flatten, tree_unflatten
 from tapem.errors import ArgumentError, DTypeError, ShapeError, TreeError
-from tapem.ops import norm
+from tapem.ops import astype, norm, stack, where
+from tapem.optim.numbers import fitting, square_root
 from tapem.optim.schedules import Schedule, require
 from tapem.types import is_inexact
 
@@ -94,7 +96,7 @@ class Optimizer(ABC):
             raise TreeError(f"{self!r}: the state must have the entries {entries}, as init(params) makes them.")
         remembered = [leaves_like(structure, state[name], f"the parameters and the state {name!r}") for name in names]
         step = state["step"]
-        rate = float(self.lr(int(step)) if callable(self.lr) else self.lr)
+        rate = self.rate(step)
         rows: list[tuple[Any, ...]] = []
         for position, (param, grad, *slots) in enumerate(zip(leaves, gradients, *remembered, strict=True)):
             if type(param) in (float, int, complex):
@@ -115,6 +117,12 @@ class Optimizer(ABC):
         columns = [tree_unflatten(structure, column) for column in zip(*rows, strict=True)]
         updated, *memories = columns or [params] * (1 + len(names))  # a tree without leaves stays as it is
         return updated, {"step": step + 1, **dict(zip(names, memories, strict=True))}
+
+    def rate(self, step: Any) -> Any:
+        """The learning rate of the next update; in a compiled update a number that is not known."""
+        if isinstance(step, Handle):
+            return self.lr(cast("int", step)) if callable(self.lr) else self.lr
+        return float(self.lr(int(step)) if callable(self.lr) else self.lr)
 
     @abstractmethod
     def leaf(self, param: Any, grad: Any, rate: float, step: int, *slots: Any) -> tuple[Any, ...]:
@@ -171,7 +179,7 @@ def _squared(x: Any) -> Any:
 
 def _stepped(param: Any, direction: Any, rate: float) -> Any:
     """The parameters moved by `-rate * direction`, in one temporary array."""
-    change = direction * rate
+    change = direction * fitting(rate, direction)
     return np.subtract(param, change, out=_room(change, param))
 
 
@@ -259,7 +267,7 @@ class adam(Optimizer):
         mean = _mixed(mean, grad, self.b1)
         square = _mixed(square, _squared(grad), self.b2)
         root = np.sqrt(square)
-        root = np.divide(root, math.sqrt(1 - self.b2 ** (step + 1)), out=_room(root))
+        root = np.divide(root, fitting(square_root(1 - self.b2 ** (step + 1)), root), out=_room(root))
         root = np.add(root, self.eps, out=_room(root))
         direction = np.divide(mean, root, out=_room(root, mean))
         return _stepped(param, direction, rate / (1 - self.b1 ** (step + 1))), mean, square
@@ -280,7 +288,7 @@ class adamw(adam):
 
     def leaf(self, param: Any, grad: Any, rate: float, step: int, *slots: Any) -> tuple[Any, ...]:
         """The new parameters, and the new means of the gradient and of its square."""
-        return self.moved(param * (1 - rate * self.weight_decay), grad, rate, step, *slots)
+        return self.moved(param * fitting(1 - rate * self.weight_decay, param), grad, rate, step, *slots)
 
 
 @dataclass(frozen=True)
@@ -388,11 +396,21 @@ def clip_by_global_norm(grads: Tree, limit: float) -> Tree:
     [array([0.6]), array([0.8])]
     """
     require(limit > 0, "clip_by_global_norm: limit", limit, "positive")
+    leaves, structure = tree_flatten(grads)
+    if any(isinstance(leaf, Handle) for leaf in leaves):
+        return tree_unflatten(structure, _clipped(leaves, limit))
     length = global_norm(grads)
     if length <= limit:
         return grads
-    leaves, structure = tree_flatten(grads)
     return tree_unflatten(structure, [leaf * (limit / length) for leaf in leaves])
+
+
+def _clipped(leaves: Sequence[Any], limit: float) -> list[Any]:
+    """The same for gradients that are not known yet."""
+    wide = [astype(leaf, np.result_type(leaf.dtype, np.float64)) for leaf in leaves]
+    length = norm(stack([norm(x) for x in wide]))
+    factor = where(length <= limit, 1.0, limit / length)
+    return [leaf * fitting(factor, leaf) for leaf in leaves]
 
 
 __all__ = [

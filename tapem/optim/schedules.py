@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from tapem.errors import ArgumentError
+from tapem.optim.numbers import chosen, cosine_of, lesser
 
 Schedule: TypeAlias = Callable[[int], float]
 
@@ -102,8 +103,8 @@ class cosine:
 
     def __call__(self, step: int) -> float:
         """The rate for the update number `step`."""
-        progress = min(step / self.steps, 1.0)
-        return self.final + (self.lr - self.final) * (1 + math.cos(math.pi * progress)) / 2
+        progress = lesser(step / self.steps, 1.0)
+        return self.final + (self.lr - self.final) * (1 + cosine_of(math.pi * progress)) / 2
 
 
 @dataclass(frozen=True)
@@ -127,9 +128,8 @@ class warmup_cosine:
 
     def __call__(self, step: int) -> float:
         """The rate for the update number `step`."""
-        if step < self.warmup:
-            return self.lr * step / self.warmup
-        return cosine(self.lr, self.steps - self.warmup, self.final)(step - self.warmup)
+        falling = cosine(self.lr, self.steps - self.warmup, self.final)(step - self.warmup)
+        return chosen(step < self.warmup, self.lr * step / max(self.warmup, 1), falling)
 
 
 __all__ = ["Schedule", "constant", "cosine", "exponential", "require", "step", "warmup_cosine"]
