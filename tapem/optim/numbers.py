@@ -7,12 +7,17 @@ program.
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
 from tapem.core import Handle
 from tapem.ops import astype, where
+
+
+def is_unknown(x: Any) -> bool:
+    """Whether a number is a tracer."""
+    return isinstance(x, Handle)
 
 
 def square_root(x: Any) -> Any:
@@ -21,7 +26,7 @@ def square_root(x: Any) -> Any:
     >>> square_root(4.0)
     2.0
     """
-    return np.sqrt(x) if isinstance(x, Handle) else math.sqrt(x)
+    return np.sqrt(x) if is_unknown(x) else math.sqrt(x)
 
 
 def cosine_of(x: Any) -> Any:
@@ -30,7 +35,7 @@ def cosine_of(x: Any) -> Any:
     >>> cosine_of(0.0)
     1.0
     """
-    return np.cos(x) if isinstance(x, Handle) else math.cos(x)
+    return np.cos(x) if is_unknown(x) else math.cos(x)
 
 
 def lesser(x: Any, bound: float) -> Any:
@@ -39,7 +44,7 @@ def lesser(x: Any, bound: float) -> Any:
     >>> lesser(0.5, 1.0)
     0.5
     """
-    return np.minimum(x, bound) if isinstance(x, Handle) else min(x, bound)
+    return np.minimum(x, bound) if is_unknown(x) else min(x, bound)
 
 
 def chosen(condition: Any, yes: Any, no: Any) -> Any:
@@ -48,8 +53,8 @@ def chosen(condition: Any, yes: Any, no: Any) -> Any:
     >>> chosen(True, 1.0, 2.0)
     1.0
     """
-    if isinstance(condition, Handle):
-        return where(condition, yes, no)
+    if is_unknown(condition):
+        return cast("Any", where)(condition, yes, no)
     return yes if condition else no
 
 
@@ -59,7 +64,8 @@ def fitting(number: Any, like: Any) -> Any:
     >>> fitting(0.1, np.ones(2, np.float32))
     0.1
     """
-    return astype(number, like.real.dtype) if isinstance(number, Handle) else number
+    fitted: Any = astype(number, like.real.dtype) if is_unknown(number) else number
+    return fitted
 
 
-__all__ = ["chosen", "cosine_of", "fitting", "lesser", "square_root"]
+__all__ = ["chosen", "cosine_of", "fitting", "is_unknown", "lesser", "square_root"]

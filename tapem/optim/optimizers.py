@@ -8,14 +8,14 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, NoReturn, TypeAlias, cast
+from typing import Any, ClassVar, NoReturn, TypeAlias
 
 import numpy as np
 
-from tapem.core import Handle, Structure, leaves_like, tree_flatten, tree_unflatten
+from tapem.core import Structure, leaves_like, tree_flatten, tree_unflatten
 from tapem.errors import ArgumentError, DTypeError, ShapeError, TreeError
-from tapem.ops import astype, norm, stack, where
-from tapem.optim.numbers import fitting, square_root
+from tapem.ops import astype, norm, stack
+from tapem.optim.numbers import chosen, fitting, is_unknown, square_root
 from tapem.optim.schedules import Schedule, require
 from tapem.types import is_inexact
 
@@ -120,8 +120,8 @@ class Optimizer(ABC):
 
     def rate(self, step: Any) -> Any:
         """The learning rate of the next update; in a compiled update a number that is not known."""
-        if isinstance(step, Handle):
-            return self.lr(cast("int", step)) if callable(self.lr) else self.lr
+        if is_unknown(step):
+            return self.lr(step) if callable(self.lr) else self.lr
         return float(self.lr(int(step)) if callable(self.lr) else self.lr)
 
     @abstractmethod
@@ -397,7 +397,7 @@ def clip_by_global_norm(grads: Tree, limit: float) -> Tree:
     """
     require(limit > 0, "clip_by_global_norm: limit", limit, "positive")
     leaves, structure = tree_flatten(grads)
-    if any(isinstance(leaf, Handle) for leaf in leaves):
+    if any(map(is_unknown, leaves)):
         return tree_unflatten(structure, _clipped(leaves, limit))
     length = global_norm(grads)
     if length <= limit:
@@ -407,9 +407,10 @@ def clip_by_global_norm(grads: Tree, limit: float) -> Tree:
 
 def _clipped(leaves: Sequence[Any], limit: float) -> list[Any]:
     """The same for gradients that are not known yet."""
-    wide = [astype(leaf, np.result_type(leaf.dtype, np.float64)) for leaf in leaves]
-    length = norm(stack([norm(x) for x in wide]))
-    factor = where(length <= limit, 1.0, limit / length)
+    wide: list[Any] = [astype(leaf, np.result_type(leaf.dtype, np.float64)) for leaf in leaves]
+    norms: list[Any] = [norm(x) for x in wide]
+    length: Any = norm(stack(norms))
+    factor = chosen(length <= limit, 1.0, limit / length)
     return [leaf * fitting(factor, leaf) for leaf in leaves]
 
 

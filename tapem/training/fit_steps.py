@@ -11,6 +11,7 @@ from typing import Any, TypeAlias, cast
 import numpy as np
 
 from tapem import random
+from tapem.compiler import compile
 from tapem.core import tree_flatten
 from tapem.doors.monadic import lift
 from tapem.doors.pure import Ref
@@ -47,19 +48,57 @@ class Trainer:
     data: Data
     batch: int
     plan: Plan
+    engine: str | bool | None = False
+
+    def step(self, state: FitState) -> tuple[float, Callable[[], FitState]]:
+        """The loss of the current mini-batch, and what gives the state after it."""
+        if self.engine is False:
+            value, gradients, after = self.measured(state)
+            return value, functools.partial(self.updated, state, value, gradients, after)
+        x, target, key = self.given(state)
+        trees = (state.params, state.model_state, state.optimizer_state)
+        found, *trees = self.program(*trees, x, target, key)
+        value = float(found)
+        return value, functools.partial(self.after, state, value, *trees)
+
+    @functools.cached_property
+    def program(self) -> Callable[..., Any]:
+        """The compiled step: loss, gradients and update."""
+
+        def fit_step(
+            params: Tree, model_state: Tree, optimizer_state: Tree, x: Any, target: Any, key: Any
+        ) -> tuple[Any, Tree, Tree, Tree]:
+            value, gradients, after = self.gradients(params, model_state, x, target, key)
+            params, optimizer_state = self.optimizer.update(gradients, optimizer_state, params)
+            return value, params, after, optimizer_state
+
+        return compile(fit_step, engine=None if self.engine is True else cast("str | None", self.engine))
+
+    def given(self, state: FitState) -> tuple[Any, Any, Any]:
+        """The current mini-batch, and the key of its step."""
+        order, steps_key = self.plan(state.epoch)
+        x, target = taken_rows(self.data, order[state.seen : state.seen + self.batch])
+        return x, target, fold_in(steps_key, state.seen)
+
+    def gradients(self, params: Tree, model_state: Tree, x: Any, target: Any, key: Any) -> tuple[Any, Tree, Tree]:
+        """The loss of a mini-batch, its gradients, and the state of the model after it."""
+        options = setting(self.model, key, True, model_state)
+        found = value_and_grad_params(self.model, self.loss, params, x, target, **options)
+        (value, gradients), after = found if "state" in options else (found, model_state)
+        return value, gradients, after
 
     def measured(self, state: FitState) -> tuple[float, Tree, Tree]:
         """The loss of the current mini-batch, its gradients, and the state of the model after it."""
-        order, steps_key = self.plan(state.epoch)
-        x, target = taken_rows(self.data, order[state.seen : state.seen + self.batch])
-        options = setting(self.model, fold_in(steps_key, state.seen), True, state.model_state)
-        found = value_and_grad_params(self.model, self.loss, state.params, x, target, **options)
-        (value, gradients), after = found if "state" in options else (found, state.model_state)
+        value, gradients, after = self.gradients(state.params, state.model_state, *self.given(state))
         return float(value), gradients, after
 
     def updated(self, state: FitState, value: float, gradients: Tree, model_state: Tree) -> FitState:
         """The state after the measured mini-batch."""
         params, optimizer_state = self.optimizer.update(gradients, state.optimizer_state, state.params)
+        return self.after(state, value, params, model_state, optimizer_state)
+
+    def after(self, state: FitState, value: float, params: Tree, model_state: Tree, optimizer_state: Tree) -> FitState:
+        """The state with what a mini-batch changed."""
         count = min(self.batch, rows_of(self.data) - state.seen)
         seen, total = state.seen + count, state.total + value * count
         return FitState(params, model_state, optimizer_state, state.epoch, seen, total, state.best)
@@ -74,6 +113,7 @@ class Judge:
     validation: Data | None
     batch: int
     higher_is_better: bool
+    engine: str | bool | None = False
 
     def judged(self, state: FitState) -> tuple[FitState, float | None]:
         """The state at the beginning of the next epoch, and the metric."""

@@ -41,6 +41,7 @@ def fit(
     resume: FitState | None = None,
     on_nonfinite: Literal["stop", "continue"] = "stop",
     progress: bool = True,
+    compile: bool | str = False,
 ) -> Fitted:
     """Train a model: go through the data `epochs` times, shuffled, and update the parameters after every mini-batch.
 
@@ -53,6 +54,9 @@ def fit(
     After every epoch the `metric`, a function `(prediction, target) -> scalar` that averages over examples (by default
     the loss), is computed on `validation` with `train=False`. `patience` stops the training after this many epochs in a
     row that are not better than the best one, which the result holds as `best`.
+
+    With `compile`, or the name of an engine, the whole step (loss, gradients and update) runs as a program of
+    `tm.compile`; the numbers agree to rounding. The first step takes as long as compiling takes.
 
     All random numbers come from `key`, so a call can be repeated. With `resume`, the state of an earlier result, and
     otherwise the same arguments, the training continues, up to `epochs` in all, with the same numbers as if it had not
@@ -123,17 +127,19 @@ def fit(
         check_state(model, optimizer, state, params_key, "" if resume is None else "resume.")
 
     size = rows_of(data)
-    trainer = Trainer(model, loss, optimizer, data, batch, planned(run_key, size))
+    trainer = Trainer(model, loss, optimizer, data, batch, planned(run_key, size), compile)
     judge = Judge(model, metric or loss, validation, batch, higher_is_better)
     log = Log(state, validated=validation is not None, strict=on_nonfinite == "stop")
     with progress_bar(state, epochs, math.ceil(size / batch), batch, progress) as bar:
+        if compile is not False:
+            bar.set_postfix_str("compiling")
         try:
             while state.epoch < epochs and not out_of_patience(state, patience):
                 step = math.ceil(state.seen / batch)
                 if state.seen < size:
-                    value, gradients, after = trainer.measured(state)
+                    value, following = trainer.step(state)
                     log.check_loss(value, state, step + 1)
-                    state = trainer.updated(state, value, gradients, after)
+                    state = following()
                     log.end_step(value)
                     bar.update()
                 else:
