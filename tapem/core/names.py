@@ -221,6 +221,8 @@ class Adapted:
                     )
                 if rest is not self:
                     return rest(*arguments, **options)
+                if _means_nothing(name, value):
+                    continue
                 raise NoRuleError(f"{name_of(self.function)} with {name}=... has no rule in tapem; call it without.")
         return self.handler(*arguments[:direct], **keywords)
 
@@ -237,6 +239,15 @@ def _direct(theirs: list[inspect.Parameter], ours: list[inspect.Parameter], hand
             break
         count += 1
     return count
+
+
+def _means_nothing(name: str, value: Any) -> bool:
+    """Whether an option asks only for a layout in memory, a subclass or a device: a value on a tape has none."""
+    return (
+        name == "subok"
+        or (name == "order" and value in ("C", "F", "A", "K"))
+        or (name == "device" and value in (None, "cpu"))
+    )
 
 
 def _is_default(value: Any, default: Any) -> bool:

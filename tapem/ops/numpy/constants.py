@@ -135,6 +135,13 @@ def matrix_rank(A: Any, tol: Any = None, hermitian: bool = False, *, rtol: Any =
     return np.count_nonzero(s > np.expand_dims(tol, -1), axis=-1)
 
 
+@constant(np.isin)
+def isin(element: Any, test_elements: Any, assume_unique: bool = False, invert: bool = False) -> Any:
+    """Which elements are among others, or with `invert` which are not."""
+    found = np.any(np.expand_dims(element, -1) == np.ravel(test_elements), axis=-1)
+    return np.logical_not(found) if invert else found
+
+
 # -- sets: which elements, not their values, is constant ---------------------------------------------------------------
 
 
@@ -169,15 +176,15 @@ equals(np.unique_inverse)(lambda x, /: _INVERSE(*unique(x, return_inverse=True, 
 equals(np.unique_values)(lambda x, /: unique(x, equal_nan=False))
 
 
-def _of_both(first: Any, second: Any, name: str, kept: bool) -> Any:
-    """The different elements of `first` that are in `second`, or that are not."""
-    first = unique(first)
+def _of_both(first: Any, second: Any, name: str, kept: bool, assume_unique: bool = False) -> Any:
+    """The different elements of `first` that are in `second`, or that are not; in order, unless they differ already."""
+    first = np.ravel(first) if assume_unique else unique(first)
     inside = np.isin(values_of(first, name), values_of(second, name))
     return first[inside if kept else ~inside]
 
 
 equals(np.union1d)(lambda ar1, ar2: unique(np.concatenate([np.ravel(ar1), np.ravel(ar2)])))
-equals(np.setdiff1d)(lambda ar1, ar2, assume_unique=False: _of_both(ar1, ar2, "np.setdiff1d", False))
+equals(np.setdiff1d)(lambda ar1, ar2, assume_unique=False: _of_both(ar1, ar2, "np.setdiff1d", False, assume_unique))
 equals(np.setxor1d)(
     lambda ar1, ar2, assume_unique=False: np.sort(
         np.concatenate([_of_both(ar1, ar2, "np.setxor1d", False), _of_both(ar2, ar1, "np.setxor1d", False)])

@@ -350,9 +350,6 @@ constant(np.array_equiv)(lambda a1, a2: np.all(a1 == a2))
 constant(np.nonzero)(lambda a: np.nonzero(values_of(a, "np.nonzero")))
 constant(np.flatnonzero)(lambda a: np.flatnonzero(values_of(a, "np.flatnonzero")))
 constant(np.argwhere)(lambda a: np.argwhere(values_of(a, "np.argwhere")))
-constant(np.isin)(
-    lambda element, test_elements: np.any(np.expand_dims(element, -1) == np.ravel(test_elements), axis=-1)
-)
 
 # -- ufuncs ------------------------------------------------------------------------------------------------------
 

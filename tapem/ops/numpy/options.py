@@ -218,6 +218,10 @@ def _trace(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1, dtype: Any =
 
 
 enter_options(np.trace, _trace)
+enter_options(
+    np.linalg.trace,
+    lambda x, /, *, offset=0, dtype=None: _narrowed(np.linalg.trace(_cast(x, dtype), offset=offset), dtype),
+)
 
 
 # -- the reductions that ignore NaN -----------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from tapem.core import enter_options
-from tapem.errors import ArgumentError, NoRuleError
+from tapem.errors import ArgumentError, DTypeError, NoRuleError
 from tapem.ops import diagonals, padding, shaping
 from tapem.ops.axes import as_tuple
 from tapem.ops.cumulative import sort as sort_op
@@ -52,6 +52,30 @@ def _triangle(op: Callable[..., Any]) -> Callable[..., Any]:
 
 equals(np.tril)(_triangle(diagonals.tril))
 equals(np.triu)(_triangle(diagonals.triu))
+
+
+# -- dtypes of what is joined -----------------------------------------------------------------------------------------
+
+
+def _joined(function: Callable[..., Any], **axis: int) -> Callable[..., Any]:
+    """The function that joins arrays, of arrays cast to `dtype`."""
+
+    def join(arrays: Any, dtype: Any, casting: Any, **given: Any) -> Any:
+        parts: list[Any] = [x if hasattr(x, "dtype") else np.asarray(x) for x in arrays]
+        for x in parts:
+            if dtype is not None and not np.can_cast(x.dtype, dtype, casting):
+                raise DTypeError(f"np.{function.__name__}: {x.dtype} cannot be cast to {dtype!r} by {casting!r}.")
+        return function(parts if dtype is None else [np.astype(x, dtype) for x in parts], **given)
+
+    if not axis:
+        return lambda tup, *, dtype=None, casting="same_kind": join(tup, dtype, casting)
+    return lambda arrays, axis=0, *, dtype=None, casting="same_kind": join(arrays, dtype, casting, axis=axis)
+
+
+enter_options(np.concatenate, _joined(np.concatenate, axis=0))
+enter_options(np.stack, _joined(np.stack, axis=0))
+enter_options(np.hstack, _joined(np.hstack))
+enter_options(np.vstack, _joined(np.vstack))
 
 # -- padding ----------------------------------------------------------------------------------------------------------
 
