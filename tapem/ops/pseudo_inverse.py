@@ -86,9 +86,11 @@ def pinv(a: Matrix, rcond: Share | None = None, hermitian: bool = False) -> Inex
     Singular values up to `rcond` times the greatest, by default 1e-15 as in NumPy, are taken for 0. If `hermitian`,
     only the lower triangle is read, and only it has a cotangent.
 
-    The derivative is that along changes of `a` that keep its rank. Where the rank is full, these are all changes; where
-    it is not, the pseudo-inverse jumps along the others. Raises ArgumentError where `rcond` leaves out singular values
-    that are not 0, to within rounding. Source: Golub and Pereyra (1973).
+    Kink: where the rank is not full, the pseudo-inverse jumps, and the derivative is that along changes of `a` which
+    keep the rank.
+
+    The derivative raises ArgumentError where `rcond` leaves out singular values that are not 0, to within rounding.
+    Source: Golub and Pereyra (1973).
 
     >>> pinv(np.array([[1.0], [1.0]]))
     array([[0.5, 0.5]])

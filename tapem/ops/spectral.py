@@ -291,10 +291,11 @@ def _push_svdvals(t: Any, y: Any, a: Any) -> Any:
 def svdvals(a: Matrix) -> Float[Tensor, "*batch k"]:
     """The singular values, in descending order: Num "*batch m n" -> Float "*batch k" with k = min(m, n).
 
-    A singular value is the absolute value of a smooth function, so it has a kink at 0, where its derivative is 0. If
-    singular values are equal, symmetric functions of them (the nuclear norm) have the derivative given here; a single
-    one of them has a kink, at which its derivative depends on the computed singular vectors. A second derivative raises
-    ArgumentError unless the values are distinct and above zero.
+    Kink: a singular value is the absolute value of a smooth function, and at 0 its derivative is 0.
+
+    If singular values are equal, symmetric functions of them (the nuclear norm) have the derivative given here; that of
+    a single one depends on the computed singular vectors. A second derivative raises ArgumentError unless the values
+    are distinct and above zero.
 
     >>> svdvals(np.array([[0.0, 2.0], [1.0, 0.0]]))
     array([2., 1.])
