@@ -25,7 +25,7 @@ from tapem.doors.direct import Tracer
 from tapem.doors.monadic import lift
 from tapem.doors.pure import Tape
 from tapem.errors import ArgumentError
-from tapem.transforms import Program, monadic
+from tapem.transforms import Program, lowered, monadic
 
 _MOST = 128
 """The number of programs that a compiled function keeps."""
@@ -128,7 +128,7 @@ class Compiled:
         found = traced(call, kinds, self.__name__)
         if found is None:
             return None
-        program = self.engine.improved(found.program, self.fast)
+        program = self.engine.improved(lowered(found.program), self.fast)
         entry = Entry(found, program, self.engine.build(program, self.fast))
         with self._lock:
             self._entries[tuple(key)] = entry

@@ -6,6 +6,7 @@ names stand for, implementations of ops and constants.
 
 from __future__ import annotations
 
+import copy
 import keyword
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -13,10 +14,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from tapem.compiler.control import control_text
 from tapem.compiler.texts import literal, text_of
 from tapem.core import LEAF, Node, Primitive, Static, UnknownNumber, node_type, pick, python_operator, tree_flatten
 from tapem.errors import ArgumentError
-from tapem.transforms import Kept, Program, kept
+from tapem.transforms import Cond, Kept, Program, Scan, While, kept
 from tapem.types import NUMBERS
 
 
@@ -54,9 +56,11 @@ class Emitter:
         self.fallbacks: list[Primitive] = []
         self.lines: list[Line] = []
         self.names: dict[int, str] = dict(zip(program.inputs, inputs, strict=True))
-        self._used = {"np", *inputs, *taken, *keyword.kwlist}
+        self._used = {"np", "abs", "len", "range", "reversed", *inputs, *taken, *keyword.kwlist}
         self._bound: dict[int, str] = {}
         self._calls: dict[Any, str] = {}
+        # The names of the results of loops and conditions.
+        self.results: dict[int | None, list[str]] = {}
 
     def emit(self, write: Callable[[Emitter, Node], str | None] | None = None) -> list[str]:
         """Write all nodes; returns the names of the outputs. `write` may write a node in an engine's own way."""
@@ -69,10 +73,15 @@ class Emitter:
         """Write one node; returns the name or the literal that stands for it."""
         if node.op is LEAF:
             return self.constant(node.output)
+        if node.op is pick and node.parents[0] in self.results:
+            return self.results[node.parents[0]][node.static["index"]]
         if node.op is pick:
             return self.assign(node, f"{self.names[node.parents[0]]}[{node.static['index']}]")  # pyright: ignore[reportArgumentType]
         operands = self.operands(node)
         op: Any = node.op
+        control = node.static.get("program")
+        if isinstance(control, Scan | While | Cond) and not getattr(control, "sizes", ()):
+            return self.control(node, control, operands)
         if op is kept:
             what: Kept = node.static["what"]
             call = self.call(what.op, what.operands(operands), what.static, node)
@@ -117,6 +126,21 @@ class Emitter:
             self.lines.append(Line(f"{known}, {known}_kept = {self.fallback(op, operands, static)}", node))
             self.lines.append(Line(f"{known}_kept = {self.bind(leaves_of, 'leaves_of')}({known}_kept)", node))
         return known
+
+    def control(self, node: Node, control: Scan | While | Cond, operands: Sequence[str]) -> str:
+        """Write a loop or a condition; returns its results as a tuple."""
+        lines, names = control_text(control, operands, self.fresh, self.inside)
+        self.lines += [Line(line) if isinstance(line, str) else line for line in lines]
+        self.results[node.id] = names
+        return f"({', '.join(names)},)"
+
+    def inside(self, program: Program, inputs: Sequence[str], depth: int) -> tuple[list[Line], list[str]]:
+        """The lines of a program inside of this one, and the names of its outputs."""
+        inner = copy.copy(self)
+        inner.program, inner.lines, inner.results = program, [], {}
+        inner.names, inner._calls = dict(zip(program.inputs, inputs, strict=True)), {}
+        outputs = inner.emit()
+        return [line._replace(text="    " * depth + line.text) for line in inner.lines], outputs
 
     # -- names -----------------------------------------------------------------------------------------------------
 

@@ -46,7 +46,7 @@ def traced(call: Callable[[list[Any]], Any], kinds: Sequence[Any], name: str) ->
         program = Program.of(recorder.nodes, [node.id for node in inputs], outputs, name)
         return Traced(program, structure)
 
-    return opened(new_recorder(abstract=True, capturing=True), record)
+    return opened(new_recorder(abstract=True, capturing=True, whole=True), record)
 
 
 def kind_of_leaf(leaf: Any) -> ShapeDtype:

@@ -1,10 +1,14 @@
 """Transforms: derivatives, batching, custom rules and control flow, each a fold over a trace."""
 
+from tapem.transforms.branching import Cond, While
+from tapem.transforms.calls import call
 from tapem.transforms.composed import composed
 from tapem.transforms.control import checkpoint, cond, eval_shape, fori_loop, scan, while_loop
 from tapem.transforms.custom import custom_jvp, custom_vjp, detach, no_grad, stop_gradient
 from tapem.transforms.derivatives import differentiable, grad, jvp, linearize, value_and_grad, vjp
 from tapem.transforms.jacobians import hessian, hvp, jacfwd, jacobian, jacrev
+from tapem.transforms.loops import Scan, row_kinds
+from tapem.transforms.lowering import lowered, with_parts
 from tapem.transforms.program import Program
 from tapem.transforms.residuals import Kept, kept
 from tapem.transforms.rules import defbatch, deffrule, defrrule, frule, rrule, scalar_rule
@@ -12,8 +16,9 @@ from tapem.transforms.tracing import Trace, monadic, plain_tree, through_every_d
 from tapem.transforms.vectorize import vmap
 
 __all__ = [
-    "Kept", "Program", "Trace", "checkpoint", "composed", "cond", "custom_jvp", "custom_vjp", "defbatch", "deffrule",
-    "defrrule", "detach", "differentiable", "eval_shape", "fori_loop", "frule", "grad", "hessian", "hvp", "jacfwd",
-    "jacobian", "jacrev", "jvp", "kept", "linearize", "monadic", "no_grad", "plain_tree", "rrule", "scalar_rule",
-    "scan", "stop_gradient", "through_every_door", "trace", "value_and_grad", "vjp", "vmap", "while_loop",
+    "Cond", "Kept", "Program", "Scan", "Trace", "While", "call", "checkpoint", "composed", "cond", "custom_jvp",
+    "custom_vjp", "defbatch", "deffrule", "defrrule", "detach", "differentiable", "eval_shape", "fori_loop", "frule",
+    "grad", "hessian", "hvp", "jacfwd", "jacobian", "jacrev", "jvp", "kept", "linearize", "lowered", "monadic",
+    "no_grad", "plain_tree", "row_kinds", "rrule", "scalar_rule", "scan", "stop_gradient", "through_every_door",
+    "trace", "value_and_grad", "vjp", "vmap", "while_loop", "with_parts",
 ]  # fmt: skip

@@ -21,7 +21,7 @@ from tapem.doors.direct import Tracer
 from tapem.transforms.calls import ClosedFunction, batched, call
 from tapem.transforms.closure_conversion import traced
 from tapem.transforms.loop_batches import batched_kinds, batched_program, dependent, mapped_state, repeated
-from tapem.transforms.loops import loop_links, row_kinds, stacked
+from tapem.transforms.loops import loop_links, row_kinds, stacked, started
 from tapem.transforms.program import Program, is_unknown, linked
 
 Examples = npt.NDArray[np.intp]
@@ -141,6 +141,8 @@ class Cond(Branching):
         """The outputs of a branch in the shapes and dtypes on which both agree."""
         results: list[Any] = []
         for value, kind in zip(outputs, self.kinds, strict=True):
+            if not batch:
+                value = started(value, kind)
             own = ShapeDtype.of(value)
             if own.dtype != kind.dtype:
                 value = np.asarray(value, kind.dtype) if type(value) is not Tracer else value.astype(kind.dtype)
@@ -162,7 +164,7 @@ class Cond(Branching):
 
     def shapes(self, *inputs: Any) -> tuple[ShapeDtype, ...]:
         """The common shapes of both branches, for every example."""
-        return tuple(ShapeDtype((*self.sizes, *kind.shape), kind.dtype) for kind in self.kinds)
+        return tuple(ShapeDtype((*self.sizes, *kind.shape), kind.dtype) if self.sizes else kind for kind in self.kinds)
 
 
 @dataclass(frozen=True, eq=False)

@@ -69,7 +69,7 @@ def pull_call(g: tuple[Any, ...], y: Any, *inputs: Any, program: ClosedFunction)
     """Call the pullback of the outputs that were used, for the inputs on which they depend."""
     used = tuple(part is not None and is_float(value) for part, value in zip(g, y, strict=True))
     reached = union(link for link, use in zip(program.links, used, strict=True) if use)
-    moving = tuple(is_sought(value) and bool(reached >> number & 1) for number, value in enumerate(inputs))
+    moving = tuple(needs and bool(reached >> number & 1) for number, needs in enumerate(sought(inputs)))
     if not any(moving):
         return (Zero(),) * len(inputs)
     cotangents = [part for part, use in zip(g, used, strict=True) if use]
@@ -97,9 +97,11 @@ def is_float(value: Any) -> bool:
     return is_inexact(kind.dtype) and type(kind) is not UnknownNumber
 
 
-def is_sought(value: Any) -> bool:
-    """Whether the cotangent of an input may be needed: not of a tracer on which no differentiated value depends."""
-    return is_float(value) and (type(value) is not Tracer or value.node.requires_grad)
+def sought(inputs: Sequence[Any]) -> list[bool]:
+    """Which inputs may need a cotangent; in a recorded sweep only tracers on which a differentiated value depends."""
+    if not any(type(value) is Tracer for value in inputs):
+        return [is_float(value) for value in inputs]
+    return [type(value) is Tracer and value.node.requires_grad and is_float(value) for value in inputs]
 
 
 # No overload can describe an op of any number of inputs with a static argument without default.

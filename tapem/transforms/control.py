@@ -19,6 +19,7 @@ from tapem.core import (
     NOTHING,
     ShapeDtype,
     Structure,
+    UnknownNumber,
     boundary,
     leaves_like,
     shown,
@@ -173,6 +174,8 @@ def cond(predicate: Any, true_fun: Callable[..., Any], false_fun: Callable[..., 
     def rebuild(values: Sequence[Any]) -> tuple[Sequence[Any], Mapping[str, Any]]:
         return tree_unflatten(structure, merge(leaves, inputs, values)), NOTHING
 
+    whole = stays_whole([predicate, *leaves], "cond")
+
     def record() -> Any:
         yes, no = convert_closure(true_fun, given, rebuild), convert_closure(false_fun, given, rebuild)
         if yes.structure != no.structure:
@@ -180,7 +183,7 @@ def cond(predicate: Any, true_fun: Callable[..., Any], false_fun: Callable[..., 
                 f"cond: the results of the branches: the structures differ: {shown(yes.structure)} and "
                 f"{shown(no.structure)}."
             )
-        kinds = tuple(common_kind(one, other) for one, other in zip(yes.outputs, no.outputs, strict=True))
+        kinds = tuple(common_kind(one, other, whole) for one, other in zip(yes.outputs, no.outputs, strict=True))
         axes = ((),) * (1 + len(given) + len(yes.captures) + len(no.captures))
         program = Cond((), axes, yes.program, no.program, len(given), len(yes.captures), kinds)
         outputs = call(predicate, *given, *yes.captures, *no.captures, program=program)
@@ -189,15 +192,20 @@ def cond(predicate: Any, true_fun: Callable[..., Any], false_fun: Callable[..., 
     return at_home([predicate, *leaves], "cond", record)
 
 
-def common_kind(one: Any, other: Any) -> ShapeDtype:
-    """The common shape and dtype of two values, as in np.where. Raises ShapeError if there is none."""
-    a, b = ShapeDtype.of(one), ShapeDtype.of(other)
+def common_kind(one: Any, other: Any, whole: bool) -> ShapeDtype:
+    """The common shape and dtype of two values, as in np.where. Raises ShapeError if there is none.
+
+    Two Python numbers stay one, if the condition stays `whole`.
+    """
+    a, b = weak_kind(one), weak_kind(other)
     try:
         shape = np.broadcast_shapes(a.shape, b.shape)
     except ValueError:
         raise ShapeError(f"cond: the results of the branches differ in shape: {a} and {b}.") from None
-    weak = [x if type(x) in (bool, int, float, complex) else kind.dtype for x, kind in ((one, a), (other, b))]
-    return ShapeDtype(shape, np.result_type(*weak))
+    stand_ins = [kind.kind(1) if isinstance(kind, UnknownNumber) else kind.dtype for kind in (a, b)]
+    if whole and isinstance(a, UnknownNumber) and isinstance(b, UnknownNumber):
+        return a if np.can_cast(b.dtype, a.dtype, "same_kind") else b
+    return ShapeDtype(shape, np.result_type(*stand_ins))
 
 
 def while_loop(cond_fun: Callable[[Any], Any], body_fun: Callable[[Any], Any], init: Any) -> Any:

@@ -273,7 +273,8 @@ def split(both: Program, inputs: int, outputs: int, count: int, middle: int, cou
     """Split a body with its pullback by dependence on the cotangents.
 
     The first `count` inputs are the state, those from `middle` on captures. If the backward loop is `counted` by the
-    rows that it gets, since its length is not known, it gets some in any case.
+    rows that it gets, since its length is not known, it gets some in any case. What differs in length from step to
+    step, as the stacks of an inner loop do, cannot be stacked: the backward part computes it again.
     """
     late, fixed = set(both.inputs[inputs:]), set(range(middle, inputs))
     for node in both.nodes[len(both.inputs) :]:
@@ -282,9 +283,16 @@ def split(both: Program, inputs: int, outputs: int, count: int, middle: int, cou
         elif fixed.issuperset(parent for parent in node.parents if parent is not None):
             fixed.add(node.id)
     cotangents = both.outputs[outputs:]
-    needed = {id for id in cotangents if id not in late}
+    wanted = [id for id in cotangents if id not in late]
     for id in late.difference(both.inputs):
-        needed.update(parent for parent in both.nodes[id].parents if parent is not None and parent not in late)
+        wanted.extend(parent for parent in both.nodes[id].parents if parent is not None and parent not in late)
+    needed: set[int] = set()
+    while wanted:
+        node = both.nodes[wanted.pop()]
+        if node.id not in needed and has_rows(node.output):
+            needed.add(node.id)
+        elif node.id not in needed:
+            wanted.extend(parent for parent in node.parents if parent is not None)
     needed = {id for id in needed if both.nodes[id].op is not LEAF or id < inputs}
     used = sorted(id for id in needed if count <= id < inputs)
     once = sorted(id for id in needed if id in fixed and id >= inputs)
@@ -302,6 +310,11 @@ def split(both: Program, inputs: int, outputs: int, count: int, middle: int, cou
         used=used,
         fixed=once,
     )
+
+
+def has_rows(kind: Any) -> bool:
+    """Whether values of this kind have the same shape at every step, so that they can be stacked."""
+    return isinstance(kind, ShapeDtype) and -1 not in kind.shape
 
 
 def apart(values: Sequence[Any], lengths: Sequence[int]) -> list[Sequence[Any]]:

@@ -258,7 +258,7 @@ def as_before(value: Any, kind: ShapeDtype) -> Any:
 def started(value: Any, kind: ShapeDtype) -> Any:
     """A Python number, known or not, as a value of this kind; other values are of their kind already."""
     own = weak_kind(value)
-    if own == kind:
+    if own == kind or not isinstance(own, UnknownNumber):
         return value
     if isinstance(kind, UnknownNumber):
         return value * kind.kind(1)
@@ -266,6 +266,6 @@ def started(value: Any, kind: ShapeDtype) -> Any:
 
 
 __all__ = [
-    "Scan", "converted_with_state", "loop_links", "row_kinds", "stacked", "stays_whole", "weak_kind",
+    "Scan", "converted_with_state", "loop_links", "row_kinds", "stacked", "started", "stays_whole", "weak_kind",
     "whole_fori_loop", "whole_scan",
 ]  # fmt: skip

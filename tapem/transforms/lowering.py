@@ -11,9 +11,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from tapem.core import Primitive
+from tapem.core import Primitive, UnknownNumber, detach, identity
 from tapem.transforms.branching import Branching, Cond, While
-from tapem.transforms.calls import Derivative, call
+from tapem.transforms.calls import Derivative, call, is_float
 from tapem.transforms.closure_conversion import traced
 from tapem.transforms.custom_call import custom_call
 from tapem.transforms.loop_derivatives import derived
@@ -32,7 +32,17 @@ def lowered(program: Program) -> Program:
 
 def inlined(program: Program) -> Program:
     """The same, but functions with a rule of their own stay, so that the program can be differentiated."""
-    return with_ops(program, {call: inlined_call})
+    return with_ops(program, {call: inlined_call, identity: without_copy, detach: without_cut})
+
+
+def without_copy(x: Any) -> Any:
+    """The value itself in place of its copy; a Python number becomes an array."""
+    return identity(x) if isinstance(weak_kind(x), UnknownNumber) else x
+
+
+def without_cut(x: Any) -> Any:
+    """The value itself in place of a constant, where it has no derivative anyhow."""
+    return detach(x) if is_float(x) else x
 
 
 def with_ops(program: Program, ops: Mapping[Primitive, Callable[..., Any]]) -> Program:
@@ -50,7 +60,7 @@ def inlined_call(*operands: Any, program: Any) -> tuple[Any, ...]:
 
 def inlined_function(function: Any, kinds: Sequence[Any]) -> Any:
     """An inlined Program that does the same, or a loop or condition of such; else the function itself."""
-    parts = with_parts(function, inlined)
+    parts = with_parts(fitted(function) if isinstance(function, Cond) else function, inlined)
     if parts is not None or isinstance(function, Branching):
         return parts or function
     if isinstance(function, Program):
@@ -63,6 +73,16 @@ def inlined_function(function: Any, kinds: Sequence[Any]) -> Any:
         return inlined(traced(own, kinds, own.__name__))
     alone = isinstance(inner, Scan | While | Cond) and not getattr(inner, "sizes", ())
     return derived(function, inner, inlined) if alone else function
+
+
+def fitted(cond: Cond) -> Cond:
+    """The condition whose branches return the kinds on which both agree."""
+
+    def fit(branch: Program) -> Program:
+        kinds = [node.output for node in branch.nodes[: len(branch.inputs)]]
+        return traced(lambda *inputs: cond.fitted(branch(*inputs), ()), kinds, branch.__name__)
+
+    return cond if cond.sizes else replace(cond, yes=fit(cond.yes), no=fit(cond.no))
 
 
 def with_parts(function: Any, change: Callable[[Program], Program]) -> Scan | While | Cond | None:

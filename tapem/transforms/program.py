@@ -159,10 +159,9 @@ class Program:
 
 def op_of(node: Node) -> Any:
     """What computes a node: its op, or Python's operator where the result is a Python number."""
-    if type(node.output) is not UnknownNumber:
-        return node.op
     op: Any = node.op
-    return python_operator(op, node.inputs) or op
+    weak = type(node.output) is UnknownNumber and isinstance(op, Primitive)
+    return (python_operator(op, node.inputs) if weak else None) or op
 
 
 def input_of(position: int, node: Node) -> Node:

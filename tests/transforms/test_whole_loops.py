@@ -140,6 +140,23 @@ def cond_in_while_on_the_state(x):
     return np.sum(tm.while_loop(lambda s: s[0] < 6, following, (0, x))[1] ** 2)
 
 
+def while_of_other_lengths_in_scan(x):
+    def step(c, e):
+        last = tm.while_loop(lambda s: np.sum(s * s) > 0.5, lambda s: s * 0.7 * np.cos(s * x), c + e)
+        return last, c * x
+
+    carry, ys = tm.scan(step, x, E)
+    return np.sum(carry**2) + np.sum(ys)
+
+
+def while_in_while(x):
+    def following(s):
+        n, y = s
+        return n + 1, tm.while_loop(lambda z: np.sum(z * z) > 0.5 / n, lambda z: z * 0.7 * np.cos(z * x), y + x)
+
+    return np.sum(tm.while_loop(lambda s: s[0] < 5, following, (1, x))[1] ** 2)
+
+
 def gradient_in_the_body(x):
     loss = lambda w, e: np.sum(np.tanh(w * e) ** 2)  # noqa: E731
     carry, ys = tm.scan(lambda w, e: (w - 0.1 * tm.grad(loss)(w, e * x), loss(w, x)), x, E)
@@ -224,7 +241,7 @@ def residuals(x):
 FUNCTIONS = [
     recurrent, trees, weights_by_index, while_with_counter, linear_while, while_that_reads_the_state,
     while_that_does_not_run, branches, branches_of_other_types, scan_in_scan, all_nested, cond_in_while_on_the_state,
-    gradient_in_the_body, reverse_over_reverse_in_the_body, unused_outputs, only_ys, without_xs, without_steps,
+    while_of_other_lengths_in_scan, while_in_while, gradient_in_the_body, reverse_over_reverse_in_the_body, unused_outputs, only_ys, without_xs, without_steps,
     integers_and_flags, checkpointed, checkpoint_around, custom_rules, residuals,
 ]  # fmt: skip
 

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Protocol
 
-from tapem.compiler.passes import common, expand, simplify
+from tapem.compiler.passes import common, everywhere, expand, simplify
 from tapem.core import Primitive
 from tapem.transforms import Program
 
@@ -34,7 +34,7 @@ class Engine(ABC):
     def improved(self, program: Program, fast: bool) -> Program:
         """The program after the passes; without `fast`, only those that do not change a bit of the values."""
         for improve in self.quick if fast else self.exact:
-            program = improve(program)
+            program = everywhere(improve, program)
         return program
 
     @abstractmethod

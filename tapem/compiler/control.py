@@ -1,0 +1,112 @@
+"""Control flow as text: a scan is a `for` over its slices, a while loop a `while`, a condition an `if`.
+
+The body stands inside, as lines of its own. The state of a loop lies in variables, which each step sets at its end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TypeAlias, TypeVar
+
+from tapem.compiler.guards import guard
+from tapem.compiler.texts import literal
+from tapem.core import ShapeDtype, UnknownNumber
+from tapem.transforms import Cond, Program, Scan, While, row_kinds
+
+L = TypeVar("L")
+
+Inside: TypeAlias = Callable[[Program, Sequence[str], int], tuple[list[L], list[str]]]
+"""Writes a program inside, at a depth, given the names of its inputs: its lines, and the names of its outputs."""
+
+
+def control_text(
+    control: Scan | While | Cond, operands: Sequence[str], fresh: Callable[[str], str], inside: Inside[L]
+) -> tuple[list[str | L], list[str]]:
+    """The lines of a loop or condition, and the names of its outputs; `fresh` makes new names."""
+    if isinstance(control, Cond):
+        return cond_text(control, operands, fresh, inside)
+    write = scan_text if isinstance(control, Scan) else while_text
+    return write(control, operands, fresh, inside)  # pyright: ignore[reportArgumentType]
+
+
+def cond_text(
+    cond: Cond, operands: Sequence[str], fresh: Callable[[str], str], inside: Inside[L]
+) -> tuple[list[str | L], list[str]]:
+    """An `if` with both branches."""
+    results = [fresh("chosen") for _ in cond.kinds]
+    lines: list[str | L] = []
+    for head, branch in ((f"if {operands[0]}:", cond.yes), ("else:", cond.no)):
+        body, outputs = inside(branch, [str(name) for name in cond.of(branch, operands)], 1)
+        lines += [head, *body, "    " + (assigned(results, outputs[: len(results)]) or "pass")]
+    return lines, results
+
+
+def while_text(
+    loop: While, operands: Sequence[str], fresh: Callable[[str], str], inside: Inside[L]
+) -> tuple[list[str | L], list[str]]:
+    """A `while`, whose condition is computed in its lines; what is stacked is collected in lists."""
+    start, tested, captured = loop.parts(operands)
+    state = [fresh("state") for _ in start]
+    kinds = rows_of(loop)
+    rows = [fresh("rows") for _ in kinds]
+    test, holds = inside(loop.test, [*state, *tested], 1)
+    body, outputs = inside(loop.body, [*state, *captured], 1)
+    lines: list[str | L] = [assigned(state, start), *(f"{name} = []" for name in rows), "while True:", *test]
+    lines += [f"    if not {holds[0]}:", "        break", *body]
+    lines += [f"    {name}.append({value})" for name, value in zip(rows, outputs[loop.count :], strict=False)]
+    lines += ["    " + assigned(state, outputs[: loop.count]), *map(stacked, rows, kinds)]
+    return lines, [*state, *rows]
+
+
+def scan_text(
+    scan: Scan, operands: Sequence[str], fresh: Callable[[str], str], inside: Inside[L]
+) -> tuple[list[str | L], list[str]]:
+    """A `for` over the steps; the rows of the outputs are written into arrays that are made before."""
+    end = scan.count + scan.xs
+    xs, captured = operands[scan.count : end], operands[end:]
+    state, slices = [fresh("state") for _ in range(scan.count)], [fresh("slice_of") for _ in xs]
+    kinds, step = rows_of(scan), fresh("step")
+    rows = [fresh("rows") for _ in kinds]
+    length = str(scan.length) if scan.length is not None else fresh("length")
+    lines: list[str | L] = [assigned(state, operands[: scan.count])] if state else []
+    if scan.length is None:
+        lines.append(f"{length} = len({xs[0]})")
+    lines += [
+        f"{name} = np.empty({shape_text(length, kind)}, {literal(kind.dtype)})"
+        for name, kind in zip(rows, kinds, strict=True)
+    ]
+    lines.append(f"for {step} in {f'reversed(range({length}))' if scan.reverse else f'range({length})'}:")
+    for name, x, node in zip(slices, xs, scan.body.nodes[scan.count :], strict=False):
+        lines.append(f"    {name} = {x}[{step}]{'.item()' if type(node.output) is UnknownNumber else ''}")
+    body, outputs = inside(scan.body, [*state, *slices, *captured], 1)
+    lines += body
+    lines += [f"    {name}[{step}] = {value}" for name, value in zip(rows, outputs[scan.count :], strict=False)]
+    lines.append("    " + (assigned(state, outputs[: scan.count]) or "pass"))
+    return lines, [*state, *rows]
+
+
+def rows_of(loop: Scan | While) -> list[ShapeDtype]:
+    """The kinds of the rows of a loop; the guards of its body, which come last, only check."""
+    guards = sum(loop.body.nodes[id].op is guard for id in loop.body.outputs)
+    kinds = row_kinds(loop.body, loop.count)
+    return kinds[: len(kinds) - guards]
+
+
+def assigned(names: Sequence[str], values: Sequence[str]) -> str:
+    """One assignment of all values at once, since a value may be the old one of another name."""
+    pairs = [(name, value) for name, value in zip(names, values, strict=True) if name != value]
+    return f"{', '.join(name for name, _ in pairs)} = {', '.join(value for _, value in pairs)}" if pairs else ""
+
+
+def stacked(name: str, kind: ShapeDtype) -> str:
+    """Make an array of a list of rows, of which there may be none."""
+    return f"{name} = np.array({name}, {literal(kind.dtype)}).reshape({shape_text(f'len({name})', kind)})"
+
+
+def shape_text(length: str, kind: ShapeDtype) -> str:
+    """The shape of rows of this kind."""
+    lengths = [length, *map(str, kind.shape)]
+    return f"({', '.join(lengths)})" if kind.shape else f"({length},)"
+
+
+__all__ = ["control_text"]
