@@ -241,8 +241,9 @@ def residuals(x):
 FUNCTIONS = [
     recurrent, trees, weights_by_index, while_with_counter, linear_while, while_that_reads_the_state,
     while_that_does_not_run, branches, branches_of_other_types, scan_in_scan, all_nested, cond_in_while_on_the_state,
-    while_of_other_lengths_in_scan, while_in_while, gradient_in_the_body, reverse_over_reverse_in_the_body, unused_outputs, only_ys, without_xs, without_steps,
-    integers_and_flags, checkpointed, checkpoint_around, custom_rules, residuals,
+    while_of_other_lengths_in_scan, while_in_while, gradient_in_the_body, reverse_over_reverse_in_the_body,
+    unused_outputs, only_ys, without_xs, without_steps, integers_and_flags, checkpointed, checkpoint_around,
+    custom_rules, residuals,
 ]  # fmt: skip
 
 
