@@ -60,7 +60,6 @@ LEFT_OUT = {
     "interp",  # where points and arguments are the same there are kinks
     "roll",  # NumPy rounds shifts that are no integers
     "arccosh", "acosh",  # of what is below 1
-    "lstsq", "polyfit",  # the rank is an integer of another size
     "lexsort",  # of numbers
 }  # fmt: skip
 # Vectors that are not determined, modes by number, singular values that are left out though they are not 0.

@@ -70,7 +70,7 @@ def lstsq(a: Any, b: Any, rcond: Any = None) -> Any:
     """
     rows, columns = np.shape(a)
     s = np.linalg.svdvals(a)
-    rank = np.linalg.matrix_rank(a, rtol=rcond)
+    rank = np.linalg.matrix_rank(a, rtol=rcond).astype(np.int32)
     right = np.expand_dims(b, -1) if np.ndim(b) == 1 else b
     if rows >= columns:
         q, r = decompositions.qr(a)
