@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import sys
 import types
 import typing
 from collections.abc import Callable, Mapping, Sequence, Set
@@ -36,6 +37,10 @@ from tapem.types.tensor import Tensor, shape_and_dtype, stand_in
 __all__ = ["Signature", "Tensor", "parameters_and_hints"]
 
 jaxtyped = cast("Any", _jaxtyped)
+if "jax" not in sys.modules:
+    # At its first check jaxtyping would import JAX, where it is installed, to leave its own frames out of JAX's
+    # tracebacks. That takes a second, and draws from NumPy's global random state.
+    vars(sys.modules[_jaxtyped.__module__]).update(_tb_flag=False)
 _EMPTY = inspect.Parameter.empty
 _CACHE_LIMIT = 10_000
 _KINDS = "buifc"  # each is converted to those after it
