@@ -20,6 +20,8 @@ LIBRARIES = (
     Library("numpy", "numpy", "gradients written by hand, as an expert would; the unit"),
     Library("numpy-tuned", "numpy", "the same with np.dot and preallocated out= buffers; for information"),
     Library("tapem", "tapem", "tm.value_and_grad of a plain function of tapem's ops and layers, checks on"),
+    Library("tapem-compiled", "tapem", 'tm.compile of the same, engine="numpy"'),
+    Library("tapem-numba", "numba", 'tm.compile of the same, engine="numba"'),
     Library("tapem-monadic", "tapem", "a @tm.do program, run on a new tape each time"),
     Library("tapem-numpy", "tapem", "tm.value_and_grad of the function written with NumPy's own names"),
     Library("autograd", "autograd", "value_and_grad"),

@@ -8,6 +8,7 @@ height, width) without padding. Autograd is left out: it has no pooling, and onl
 # Layers are ops that take values of any kind, so a type checker cannot know the type of a step made of steps.
 # pyright: reportUnknownArgumentType=false
 
+import functools
 from collections.abc import Generator, Sequence
 from typing import Any
 
@@ -200,8 +201,8 @@ def by_numpy_tuned() -> Candidate:
     return Candidate(step)
 
 
-def by_tapem() -> Candidate:
-    """The direct door: a function of tapem's layers and losses, and the stock optimizer."""
+def by_tapem(engine: str | None = None) -> Candidate:
+    """The direct door: a function of tapem's layers and losses, and the stock optimizer; compiled by an engine."""
     import layers
     import losses
     import tapem as tm
@@ -212,7 +213,7 @@ def by_tapem() -> Candidate:
         h2 = layers.max_pool2d(tm.relu(layers.conv2d(k2, b2, h1)), 2)
         return losses.cross_entropy(layers.linear(w3, b3, np.reshape(h2, (BATCH, FEATURES))), LABELS)
 
-    return Candidate(tapem_step(loss_of, start()))
+    return Candidate(tapem_step(loss_of, start(), engine))
 
 
 def by_tapem_monadic() -> Candidate:
@@ -314,6 +315,8 @@ WORKLOAD = Workload(
         "numpy": by_numpy,
         "numpy-tuned": by_numpy_tuned,
         "tapem": by_tapem,
+        "tapem-compiled": functools.partial(by_tapem, "numpy"),
+        "tapem-numba": functools.partial(by_tapem, "numba"),
         "tapem-monadic": by_tapem_monadic,
         "mygrad": by_mygrad,
         "mygrad-unguarded": by_mygrad_unguarded,

@@ -8,6 +8,7 @@ Two hidden layers with relu, then the mean softmax cross-entropy on integer labe
 # Layers are ops that take values of any kind, so a type checker cannot know the type of a step made of steps.
 # pyright: reportUnknownArgumentType=false
 
+import functools
 from collections.abc import Generator, Sequence
 from itertools import pairwise
 from typing import Any
@@ -137,8 +138,8 @@ def by_numpy_tuned() -> Candidate:
     return Candidate(step)
 
 
-def by_tapem() -> Candidate:
-    """The direct door: a function of tapem's layers and losses, and the stock optimizer."""
+def by_tapem(engine: str | None = None) -> Candidate:
+    """The direct door: a function of tapem's layers and losses, and the stock optimizer; compiled by an engine."""
     import layers
     import losses
     import tapem as tm
@@ -151,7 +152,7 @@ def by_tapem() -> Candidate:
         return losses.cross_entropy(layers.linear(last_weight, last_bias, h), LABELS)
 
     parameters = start()
-    return Candidate(tapem_step(loss_of, list(zip(parameters[::2], parameters[1::2], strict=True))))
+    return Candidate(tapem_step(loss_of, list(zip(parameters[::2], parameters[1::2], strict=True)), engine))
 
 
 def by_tapem_monadic() -> Candidate:
@@ -278,6 +279,8 @@ WORKLOAD = Workload(
         "numpy": by_numpy,
         "numpy-tuned": by_numpy_tuned,
         "tapem": by_tapem,
+        "tapem-compiled": functools.partial(by_tapem, "numpy"),
+        "tapem-numba": functools.partial(by_tapem, "numba"),
         "tapem-monadic": by_tapem_monadic,
         "tapem-numpy": by_tapem_numpy,
         "autograd": by_autograd,

@@ -13,18 +13,23 @@ from ..workload import Step
 LEARNING_RATE = 0.01
 
 
-def tapem_step(loss_of: Callable[[Any], Any], parameters: Any) -> Step:
-    """The direct door, and the stock optimizer."""
+def tapem_step(loss_of: Callable[[Any], Any], parameters: Any, engine: str | None = None) -> Step:
+    """The direct door, and the stock optimizer; with an engine the whole step is compiled."""
     import tapem as tm
 
     value_and_grad = tm.value_and_grad(loss_of)
     optimizer = tm.optim.sgd(LEARNING_RATE)
     state: Any = optimizer.init(parameters)
 
+    def updated(parameters: Any, state: Any) -> tuple[Any, Any, Any]:
+        loss, gradients = value_and_grad(parameters)
+        return loss, *optimizer.update(gradients, state, parameters)
+
+    run: Callable[..., Any] = updated if engine is None else tm.compile(updated, engine=engine)
+
     def step() -> tuple[Any, Any]:
         nonlocal parameters, state
-        loss, gradients = value_and_grad(parameters)
-        parameters, state = optimizer.update(gradients, state, parameters)
+        loss, parameters, state = run(parameters, state)
         return loss, parameters
 
     return step

@@ -3,6 +3,7 @@
 The arrays are so small that there is hardly any arithmetic: this measures the cost of a library per operation.
 """
 
+import functools
 from collections.abc import Generator
 from typing import Any
 
@@ -60,8 +61,8 @@ def by_numpy_tuned() -> Candidate:
     return Candidate(step)
 
 
-def by_tapem() -> Candidate:
-    """The direct door, with tapem's own ops."""
+def by_tapem(engine: str | None = None) -> Candidate:
+    """The direct door, with tapem's own ops; compiled by an engine."""
     import tapem as tm
 
     def chain(x: Array) -> Array:
@@ -70,7 +71,8 @@ def by_tapem() -> Candidate:
         return tm.sum(x)
 
     value_and_grad = tm.value_and_grad(chain)
-    return Candidate(lambda: value_and_grad(START))
+    run = value_and_grad if engine is None else tm.compile(value_and_grad, engine=engine)
+    return Candidate(lambda: run(START))
 
 
 def by_tapem_monadic() -> Candidate:
@@ -211,6 +213,8 @@ WORKLOAD = Workload(
         "numpy": by_numpy,
         "numpy-tuned": by_numpy_tuned,
         "tapem": by_tapem,
+        "tapem-compiled": functools.partial(by_tapem, "numpy"),
+        "tapem-numba": functools.partial(by_tapem, "numba"),
         "tapem-monadic": by_tapem_monadic,
         "tapem-numpy": by_tapem_numpy,
         "autograd": by_autograd,

@@ -6,6 +6,7 @@ is the one with tanh (GPT-2's), since not every library here has an error functi
 weights are multiplied from the right, as are all weights if a library's users write ``x @ weight``.
 """
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -150,8 +151,8 @@ def by_numpy() -> Candidate:
     return Candidate(step)
 
 
-def by_tapem() -> Candidate:
-    """The direct door: a function of tapem's layers."""
+def by_tapem(engine: str | None = None) -> Candidate:
+    """The direct door: a function of tapem's layers; compiled by an engine."""
     import layers
     import tapem as tm
 
@@ -164,8 +165,9 @@ def by_tapem() -> Candidate:
         return np.mean(np.square(y))
 
     value_and_grad = tm.value_and_grad(loss_of)
+    run = value_and_grad if engine is None else tm.compile(value_and_grad, engine=engine)
     values = [*parameters_of_layers(), INPUT]
-    return Candidate(lambda: value_and_grad(values), read_of_layers)
+    return Candidate(lambda: run(values), read_of_layers)
 
 
 def _in_numpy_names(np_like: Any, value_and_grad_of: Any) -> Candidate:
@@ -290,6 +292,8 @@ WORKLOAD = Workload(
     libraries={
         "numpy": by_numpy,
         "tapem": by_tapem,
+        "tapem-compiled": functools.partial(by_tapem, "numpy"),
+        "tapem-numba": functools.partial(by_tapem, "numba"),
         "tapem-numpy": by_tapem_numpy,
         "autograd": by_autograd,
         "jax": by_jax,
