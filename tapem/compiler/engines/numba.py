@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import itertools
 import sys
 from collections.abc import Callable, Sequence
+from types import ModuleType
 from typing import Any, cast
 
 import numba
@@ -15,14 +17,18 @@ from tapem.compiler.cache import module_of
 from tapem.compiler.emit import Emitter, Line
 from tapem.compiler.engines.engine import Engine
 from tapem.compiler.guards import guard
-from tapem.compiler.native import Group, Segment, accesses, functions, grouped
+from tapem.compiler.native import Group, Segment, accesses, bits, functions, grouped
+from tapem.compiler.native import wide as wide_functions
 from tapem.compiler.passes import common, expand_all, hoist, simplify
 from tapem.core import LEAF, Node, Primitive, UnknownNumber, quietly
 from tapem.transforms import Program
 
 _counter = itertools.count()
 
-VERSIONS = (sys.version, np.__version__, cast("Any", numba).__version__, inspect.getsource(functions))
+VERSIONS = (
+    sys.version, np.__version__, cast("Any", numba).__version__,
+    *map(inspect.getsource, (bits, functions, wide_functions)),
+)  # fmt: skip
 """What the machine code depends on, beside the text of the function."""
 
 _LARGEST = 100
@@ -120,7 +126,14 @@ class NumbaRunner:
             results.append(self.emitter.fresh(node.op.name))
             self.emitter.names[id] = results[-1]
             self.ready[id] = results[-1]
-        self.lines.append(Line(f"{', '.join(results)}, = {name}({', '.join(arguments)})"))
+        given = ", ".join(arguments)
+        if part.may_be_wide:
+            again = self.emitter.bind(functools.partial(wide, text), "wide")
+            flag = self.emitter.fresh("is_wide")
+            self.lines.append(Line(f"{', '.join([*results, flag])} = {name}({given})"))
+            self.lines.append(Line(f"if {flag}: {', '.join([*results, flag])} = {again}({given})"))
+        else:
+            self.lines.append(Line(f"{', '.join(results)}, = {name}({given})"))
         for id, result in zip(part.results, results, strict=True):
             node = self.program.nodes[id]
             if not node.shape:  # numba returns a Python number
@@ -141,9 +154,21 @@ class NumbaRunner:
         return texts
 
 
-def compiled_natively(text: str) -> Any:
+def wide(text: str, *arguments: Any) -> Any:
+    """Run a native function with sin and cos that take numbers of any size."""
+    return compiled_widely(text)(*arguments)
+
+
+@functools.lru_cache(maxsize=128)
+def compiled_widely(text: str) -> Any:
+    """The same function with sin and cos that take numbers of any size."""
+    return compiled_natively(text, wide_functions)
+
+
+def compiled_natively(text: str, *modules: ModuleType) -> Any:
     """The native function of this text; what numba compiles stays in the cache on disk."""
-    whole = "\n".join(["import numpy as np", f"from {functions.__name__} import *", "", "", text, ""])
+    imports = [f"from {module.__name__} import *" for module in (functions, *modules)]
+    whole = "\n".join(["import numpy as np", *imports, "", "", text, ""])
     module, lasting = module_of(whole, VERSIONS)
     # fastmath=True would assume that there is no NaN.
     options: dict[str, Any] = {"fastmath": {"reassoc", "contract"}, "error_model": "numpy", "cache": lasting}

@@ -27,7 +27,8 @@ _STEP = {
 class Segment:
     """The text of one native function: some groups that follow each other, with arguments and results.
 
-    Values of shape () are scalars `v7`, others C-contiguous arrays `a7`, named by the id of their node.
+    Values of shape () are scalars `v7`, others C-contiguous arrays `a7`, named by the id of their node. If it
+    `may_be_wide`, the last result says whether sin or cos met too large a number.
     """
 
     def __init__(
@@ -40,6 +41,7 @@ class Segment:
         self.results = sorted(self.made & wanted)
         self.arguments: list[int] = []
         self.lines: list[str] = []
+        self.may_be_wide = False
         self._declared: set[str] = set()
         used = self._used_elsewhere(groups)
         for group in groups:
@@ -63,9 +65,10 @@ class Segment:
 
     def text(self, name: str) -> str:
         """The function."""
-        results = ", ".join(self.name(id) for id in self.results)
+        results = ", ".join([*map(self.name, self.results), *["wide"] * self.may_be_wide])
         head = f"def {name}({', '.join(self.name(id) for id in self.arguments)}):"
-        return "\n".join([head, *(f"    {line}" for line in self.lines), f"    return ({results},)"])
+        lines = [*["wide = False"] * self.may_be_wide, *self.lines]
+        return "\n".join([head, *(f"    {line}" for line in lines), f"    return ({results},)"])
 
     def name(self, id: int) -> str:
         """The name of the value of a node."""
@@ -178,6 +181,9 @@ class Segment:
                 self._reduction(node, element, sizes, indices, flat, before, body, opening, after)
                 continue
             expression = scalar(node, element)
+            if name in ("sin", "cos") and node.parents[0] is not None:
+                self.may_be_wide = True
+                body.append(f"wide |= abs({element(node.parents[0])}) > WIDE{8 * node.dtype.itemsize}")
             body.append(f"v{node.id} = {expression}")
             if node.id in used and shape:
                 before.append(f"{self.name(node.id)} = np.empty({node.shape}, np.{node.dtype.name})")
@@ -257,7 +263,7 @@ def scalar(node: Node, element: Any) -> str:
         kind = value.dtype if isinstance(value, ShapeDtype) else None
         same = kind == dtype and type(value) is not UnknownNumber
         operands.append(text if same else f"np.{dtype.name}({text})")
-    expression = SCALARS[node.op.name].format(*operands, T=f"np.{dtypes[-1].name}")
+    expression = SCALARS[node.op.name].format(*operands, T=f"np.{dtypes[-1].name}", B=8 * dtypes[-1].itemsize)
     return expression if dtypes[-1] == node.dtype or node.dtype.kind == "b" else f"np.{node.dtype.name}({expression})"
 
 

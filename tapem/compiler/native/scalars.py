@@ -1,7 +1,7 @@
 """Scalars: what a native loop writes for an elementwise op, one line per op.
 
-`{0}` stands for the first operand, already cast to the dtype in which the op computes; `{T}` for that dtype. A name
-such as `exp` is a function of `tapem.compiler.native.functions`.
+`{0}` stands for the first operand, already cast to the dtype in which the op computes; `{T}` for that dtype, `{B}` for
+its bits. A name such as `exp32` is a function of `tapem.compiler.native.functions`.
 """
 
 from __future__ import annotations
@@ -30,18 +30,18 @@ SCALARS: Mapping[str, str] = {
     "fabs": "abs({0})",
     "sign": "{T}(1) if {0} > 0 else ({T}(-1) if {0} < 0 else ({T}(0) if {0} == 0 else {0}))",
     "sqrt": "math.sqrt({0})",
-    "floor": "math.floor({0})",
-    "ceil": "math.ceil({0})",
+    "floor": "np.floor({0})",
+    "ceil": "np.ceil({0})",
     # functions
-    "exp": "exp({0})",
-    "log": "log({0})",
-    "expm1": "expm1({0})",
-    "log1p": "log1p({0})",
-    "sin": "sin({0})",
-    "cos": "cos({0})",
-    "tanh": "tanh({0})",
-    "sigmoid": "sigmoid({0})",
-    "erf": "erf({0})",
+    "exp": "exp{B}({0})",
+    "log": "log{B}({0})",
+    "expm1": "expm1_{B}({0})",
+    "log1p": "log1p{B}({0})",
+    "sin": "sin{B}({0})",
+    "cos": "cos{B}({0})",
+    "tanh": "tanh{B}({0})",
+    "sigmoid": "sigmoid{B}({0})",
+    "erf": "erf{B}({0})",
     "power": "power({0}, {1})",
     # choices
     "relu": "{0} if {0} > 0 or {0} != {0} else {T}(0)",
@@ -56,7 +56,7 @@ SCALARS: Mapping[str, str] = {
     "greater": "{0} > {1}",
     "greater_equal": "{0} >= {1}",
     "isnan": "{0} != {0}",
-    "isfinite": "math.isfinite({0})",
+    "isfinite": "abs({0}) < {T}(np.inf)",
     "bitwise_and": "{0} & {1}",
     "bitwise_or": "{0} | {1}",
     "logical_and": "{0} and {1}",
