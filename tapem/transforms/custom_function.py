@@ -41,7 +41,7 @@ class Custom(ABC):
         if not any(type(leaf) is Tracer for leaf in leaves):
             return self.function(*arguments)
         call = self.called_with(arguments)
-        outputs = custom_call(*call.operands, rule=call)
+        outputs = custom_call(*call.operands(arguments), rule=call)
         return tree_unflatten(call.output_structure(), outputs)
 
     @abstractmethod
@@ -95,7 +95,7 @@ class Call:
     """One call of a custom function, as a function of a flat list of operands, which are tensors.
 
     Its methods also run on one example of a batch, and on tracers, so they use the trees and shapes of the last run of
-    the function or its rule.
+    the function or its rule. A node holds it, so it holds no tracers: they would hold their tape in turn.
     """
 
     reverse: bool
@@ -103,17 +103,16 @@ class Call:
     def __init__(self, custom: Custom, arguments: tuple[Any, ...]) -> None:
         """Flatten the arguments; those that `nondiff_argnums` names stay as they are.
 
-        Raises DTypeError if another argument is not a tensor, TapeError if a named one holds tracers.
+        Raises TapeError if one of those holds tracers.
         """
         self.name = custom.__name__
         self.custom = custom
         fixed = {position(number, len(arguments)) for number in custom.nondiff_argnums}
+        self.arguments = [argument if number in fixed else None for number, argument in enumerate(arguments)]
         self.fixed = [arguments[number] for number in sorted(fixed)]
         self.numbers = [number for number in range(len(arguments)) if number not in fixed]
-        self.arguments = arguments
-        leaves, self.structure = tree_flatten(tuple(arguments[number] for number in self.numbers))
+        self.structure = tree_flatten(self.chosen(arguments))[1]
         self.names = self.named_leaves()
-        self.operands = [self.tensor(leaf, name) for leaf, name in zip(leaves, self.names, strict=True)]
         self.inputs: list[ShapeDtype] = []
         self.outputs: list[ShapeDtype] = []
         self.structures: dict[str, Structure] = {}
@@ -126,6 +125,15 @@ class Call:
 
     def __repr__(self) -> str:
         return self.name
+
+    def chosen(self, arguments: tuple[Any, ...]) -> tuple[Any, ...]:
+        """The arguments that are not fixed."""
+        return tuple(arguments[number] for number in self.numbers)
+
+    def operands(self, arguments: tuple[Any, ...]) -> list[Any]:
+        """The leaves of the arguments, which are tensors; DTypeError if one is not."""
+        leaves = tree_flatten(self.chosen(arguments))[0]
+        return [self.tensor(leaf, name) for leaf, name in zip(leaves, self.names, strict=True)]
 
     def named_leaves(self) -> list[str]:
         """The names in errors of the leaves of the differentiable arguments."""

@@ -123,32 +123,30 @@ def apart(values: list[Any]) -> list[Any]:
 
 
 def axes_of(axes: Any, tree: Any, parameter: str) -> list[int | None]:
-    """One axis per leaf of the tree: `axes` is an int or None, or a tree of them that matches from the top."""
-    result: list[int | None] = []
+    """One axis per leaf of the tree: `axes` is an int or None, or a tree of them that matches from the top.
 
-    def spread(axis: Any, part: Any) -> None:
-        if axis is not None and (isinstance(axis, bool) or not isinstance(axis, int)):
-            raise ArgumentError(f"vmap: {parameter} must hold integers and None, not {axis!r}.")
-        result.extend([axis] * len(tree_flatten(part)[0]))
+    Raises TreeError if it does not match, ArgumentError for an axis that is not an integer.
+    """
+    leaves, _ = tree_flatten(tree)  # teaches optree the dataclasses in it
+    given = None if axes is None or isinstance(axes, int) else children_of(axes)
+    parts = None if given is None else children_of(tree)
+    if given is None or parts is None:
+        if axes is not None and (isinstance(axes, bool) or not isinstance(axes, int)):
+            raise ArgumentError(f"vmap: {parameter} must hold integers and None, not {axes!r}.")
+        return [axes] * len(leaves)
+    if len(given[0]) != len(parts[0]) or given[1] != parts[1]:
+        raise TreeError(f"vmap: {parameter}={axes!r} does not match the structure of the values it belongs to.")
+    pairs = zip(given[0], parts[0], strict=True)
+    return [axis for one, part in pairs for axis in axes_of(one, part, parameter)]
 
-    def walk(axis: Any, part: Any) -> None:
-        if axis is None or isinstance(axis, int):
-            spread(axis, part)
-            return
-        tree_flatten(part)  # teaches optree the dataclasses in it
-        try:
-            axis_children = optree.tree_flatten_one_level(axis, none_is_leaf=True, namespace=NAMESPACE)
-            children = optree.tree_flatten_one_level(part, none_is_leaf=True, namespace=NAMESPACE)
-        except ValueError:
-            spread(axis, part)
-            return
-        if len(axis_children[0]) != len(children[0]) or axis_children[1] != children[1]:
-            raise TreeError(f"vmap: {parameter}={axes!r} does not match the structure of the values it belongs to.")
-        for one, child in zip(axis_children[0], children[0], strict=True):
-            walk(one, child)
 
-    walk(axes, tree)
-    return result
+def children_of(tree: Any) -> tuple[Sequence[Any], Any] | None:
+    """The parts of a node of a tree and what else it is made of; None for a leaf."""
+    try:
+        parts, metadata, *_ = optree.tree_flatten_one_level(tree, none_is_leaf=True, namespace=NAMESPACE)
+    except ValueError:
+        return None
+    return parts, metadata
 
 
 def normal_axis(axis: int | None, leaf: Any, parameter: str) -> int | None:
