@@ -121,9 +121,8 @@ def attained(x: Any, extreme: Any, axis: Axis) -> tuple[Any, Any]:
     undefined = np.isnan(extreme)
     if undefined.any():
         equal = equal | (undefined & np.isnan(x))
-    if np.count_nonzero(equal) == np.size(extreme):  # each is attained, so each by one element only
-        return equal, 1
-    return equal, np.maximum(_add(equal, axis, None, None, True), 1)
+    counts = _add(equal, axis, None, None, True)
+    return equal, np.maximum(counts, 1) if np.any(counts > 1) else 1
 
 
 def _shares(y: Any, x: Any, axis: Any, keepdims: bool) -> Any:

@@ -11,11 +11,11 @@ from __future__ import annotations
 import numpy as np
 
 
-def keep_freed_memory(size: int = 1 << 24) -> None:
+def keep_freed_memory(size: int = (1 << 25) - (1 << 13)) -> None:
     """Free an array of `size` bytes, so that from now on twice as many free bytes may stay in the process.
 
     The array is never touched, so this takes microseconds and no memory. A program that frees such arrays anyway is in
-    the same state. A size above 32 MB, or an allocator other than glibc's, changes nothing.
+    the same state. The default is nearly 32 MB: a size above that, or an allocator other than glibc's, changes nothing.
 
     >>> keep_freed_memory()
     """

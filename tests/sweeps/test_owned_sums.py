@@ -157,3 +157,32 @@ def tape_of(f, x):
 
     tm.grad(seen)(x)
     return nodes
+
+
+EXTREMES = [np.max, np.min, np.nanmax, np.nanmin]
+TABLES = {
+    "distinct": np.array([[0.5, 2.0, -1.0], [3.0, 0.25, 1.0]]),
+    "ties": np.array([[2.0, 2.0, -1.0], [3.0, 0.25, 0.25]]),
+    "a tie and a NaN": np.array([[2.0, 2.0, -1.0], [3.0, np.nan, 1.0]]),
+    "a row of NaN": np.array([[2.0, 2.0, -1.0], [np.nan] * 3]),
+    "an infinity": np.array([[np.inf, 2.0, 0.5], [3.0, 0.25, 1.0]]),
+}
+
+
+@pytest.mark.filterwarnings("ignore:All-NaN")
+@pytest.mark.parametrize("extreme", EXTREMES)
+@pytest.mark.parametrize("axis", [None, 0, 1, (0, 1)])
+@pytest.mark.parametrize("keepdims", [False, True])
+@pytest.mark.parametrize("table", TABLES)
+def test_extremes_add_themselves_as_they_are_alone(extreme, axis, keepdims, table):
+    """The cotangent of an extreme is the same whether it comes first or goes into a sum."""
+    x = TABLES[table]
+
+    def alone(x):
+        y = extreme(x, axis=axis, keepdims=keepdims)
+        return np.sum(y * np.cos(np.arange(y.size)).reshape(y.shape))
+
+    first = tm.grad(alone)(x)
+    summed = tm.grad(lambda x: alone(x) + np.sum(x * 4.0))(x)
+    np.testing.assert_array_equal(summed, first + 4.0)
+    np.testing.assert_array_equal(tm.grad(lambda x: np.sum(x * 4.0) + alone(x))(x), first + 4.0)
