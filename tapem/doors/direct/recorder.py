@@ -39,13 +39,17 @@ class Recorder:
     makes an input for every tracer of a lower level that an op uses, and keeps both in `captures`. `closure` is the
     innermost capturing recorder, this one or one further down: everything computed inside belongs to that closure.
     On a `whole` recorder, and on all above it, no value will ever be known: loops and branches stay whole, as one node.
+    `slices` are the nodes of slices, by the node and the index: a slice that a loop takes again is not recorded again.
     `alive` becomes False when the transform that opened the recorder ends.
 
     `usual` is the value of the context variable in the usual case: this recorder is current and knows values, there is
     no no_grad and no watcher. An op checks all this by one comparison.
     """
 
-    __slots__ = ("__weakref__", "abstract", "alive", "below", "captures", "closure", "level", "nodes", "usual", "whole")
+    __slots__ = (
+        "__weakref__", "abstract", "alive", "below", "captures", "closure", "level", "nodes", "slices", "usual",
+        "whole",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -63,6 +67,7 @@ class Recorder:
         self.abstract = abstract
         self.whole = whole or (below is not None and below.whole)
         self.alive = True
+        self.slices: dict[Any, Node] = {}
         # node of the captured tracer (kept alive by the tracer) -> (tracer, input that stands for it)
         self.captures: dict[int, tuple[Any, Node]] | None = {} if capturing else None
         self.closure: Recorder | None = self if capturing else None if below is None else below.closure

@@ -139,6 +139,18 @@ class Tracer(Handle, ArrayMethods["Tracer"]):
                 "out = tm.scatter_set(out, indices, values, axis)."
             )
 
+    def __getitem__(self, index: Any) -> Any:
+        recorder, known = self.recorder, plain_index(index)
+        if known is None or CONTEXT.get() is not recorder.usual:
+            return super().__getitem__(index)
+        key = (self.node.id, known)
+        node = recorder.slices.get(key)
+        if node is None:
+            result: Any = super().__getitem__(index)
+            recorder.slices[key] = result.node
+            return result
+        return Tracer(recorder, node)
+
     def __setitem__(self, index: Any, value: Any) -> NoReturn:
         call = rewritten_call()
         if call is not None:  # the user did not write this assignment
@@ -244,6 +256,23 @@ class Tracer(Handle, ArrayMethods["Tracer"]):
             )
         return ARRAY_API[api_version]
 
+
+def plain_index(index: Any) -> Any:
+    """An index of integers and slices of integers as what can be hashed before Python 3.12; None for any other."""
+    kind = type(index)
+    if kind is int:
+        return index
+    if kind is slice:
+        parts = (slice, index.start, index.stop, index.step)
+        return parts if _WHOLE.issuperset(map(type, parts)) else None
+    if kind is tuple:
+        known = tuple(map(plain_index, index))
+        return None if None in known else known
+    return None
+
+
+# The types in `plain_index` of a slice.
+_WHOLE = frozenset({type, int, type(None)})
 
 _new = object.__new__
 
