@@ -96,6 +96,13 @@ ROWS: list[Row] = [
     # what the rules are made of
     Row(ops.ties, (np.array([3.0, 1.0, 3.0]), np.array([3.0])), {"axis": 0}, lambda x, y, axis: (x == y) / 2),
     Row(ops.ties, (draw(2, 3), np.zeros((1, 1))), {}, lambda x, y: np.zeros(x.shape), note="no share"),
+    Row(
+        ops.ties,
+        (np.array([[3.0, 1.0, 3.0], [2.0, 1.0, 0.0]]), np.array([[3.0], [5.0]])),
+        {"axis": 1},
+        lambda x, y, axis: (x == y) / 2,
+        note="as many as there are lines, but of one line",
+    ),
     Row(ops.differs, (np.array([[1.0, 2.0], [3.0, 3.0]]),), {"axis": 1}, lambda x, axis: np.array([[1.0], [0.0]])),
     Row(ops.differs, (np.full(3, 0.1),), {}, lambda x: np.zeros(1), note="equal, whatever the rounding"),
     Row(ops.differs, (np.zeros((2, 0)),), {"axis": 0}, lambda x, axis: np.zeros((1, 0))),
