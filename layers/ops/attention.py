@@ -141,6 +141,7 @@ def batched_mask(mask: Any, mapped: bool, ndim: int) -> Any:
 @primitive(
     wide=True,
     residuals=True,
+    opaque=True,
     rrule=_pull_weights,
     frule=(
         lambda t, y, weights, q, k, mask: push_weights(weights, t, k),
@@ -190,6 +191,7 @@ def _pull_attention(g: Any, y: Any, kept: Any, q: Any, k: Any, v: Any, mask: Any
 @primitive(
     wide=True,
     residuals=True,
+    opaque=True,
     rrule=_pull_attention,
     frule=(
         lambda t, y, kept, q, k, v, mask: np.matmul(push_weights(kept[0], t * scale_of(t), k), v),

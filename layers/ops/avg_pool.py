@@ -52,7 +52,12 @@ def _rules(name: str, axes: int | None) -> dict[str, Any]:
     def pull(g: Any, y: Any, x: Any, kernel_size: Any, stride: Any, padding: Any) -> Any:
         return share_out(g, at=windows_on(f"{name}(x)", x.shape, kernel_size, stride, padding, axes))
 
-    return {"rrule": (pull,), "frule": linear_in_all, "batch": batch_pool if axes is None else batch_windows}
+    return {
+        "rrule": (pull,),
+        "frule": linear_in_all,
+        "batch": batch_pool if axes is None else batch_windows,
+        "opaque": True,
+    }
 
 
 def _pooled(name: str, x: Any, kernel_size: Any, stride: Any, padding: Any, axes: int | None) -> Any:

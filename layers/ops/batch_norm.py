@@ -83,6 +83,7 @@ def _push_beta(t: Any, y: Any, kept: Any) -> Any:
 
 @primitive(
     residuals=True,
+    opaque=True,
     rrule=lambda g, y, kept, x, gamma, beta, **_: _pull(g, y, kept, x, gamma),
     frule=(
         lambda t, y, kept, x, gamma, beta, **_: _push_x(t, y, kept, gamma)[0],
@@ -116,6 +117,7 @@ def batch_norm(
 
 @primitive(
     residuals=True,
+    opaque=True,
     rrule=lambda g, y, kept, x, gamma, beta, **_: _pull(g[0], y[0], kept, x, gamma, g[1:]),
     frule=(
         lambda t, y, kept, x, gamma, beta, **_: _push_x(t, y[0], kept, gamma),

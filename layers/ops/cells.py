@@ -78,6 +78,7 @@ def _push_lstm_cell(t: Any, y: Any, kept: Any, entering: Any, recurrent: Any, c:
 @primitive(
     wide=True,
     residuals=True,
+    opaque=True,
     rrule=_pull_lstm,
     frule=(_push_lstm_gates, _push_lstm_gates, _push_lstm_cell),
     batch=_batch,
@@ -122,6 +123,7 @@ def _push_gru(t: Any, y: Any, kept: Any, entering: Any, recurrent: Any, h: Any, 
 @primitive(
     wide=True,
     residuals=True,
+    opaque=True,
     rrule=_pull_gru,
     frule=(
         lambda t, y, kept, entering, recurrent, h: _push_gru(t, y, kept, entering, recurrent, h, reset=False),

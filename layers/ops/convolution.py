@@ -242,6 +242,7 @@ def conv_rules(name: str) -> dict[str, Any]:
         "batch": lambda *arguments: _batch(*arguments, transposed=False),
         "abstract": _abstract_conv(name),
         "residuals": True,
+        "opaque": True,
     }
 
 
@@ -258,6 +259,7 @@ def conv_transpose_rules(name: str) -> dict[str, Any]:
             lambda t, y, kernel, bias, x, **static: _bias_tangent(t, y, kernel.ndim - 2),
             lambda t, y, kernel, bias, x, **static: conv_transpose(kernel, None, t, **static),
         ),
+        "opaque": True,
         "batch": lambda *arguments: _batch(*arguments, transposed=True),
         "abstract": _abstract_conv_transpose(name),
     }

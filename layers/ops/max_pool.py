@@ -132,7 +132,7 @@ def _rules(name: str, axes: int | None) -> dict[str, Any]:
         at = windows_on(caller, x.shape, kernel_size, stride, padding, axes)
         return from_winners(t, pool_winners(x, y, at=at), at=at)
 
-    return {"rrule": (pull,), "frule": (push,), "batch": batch_pool if axes is None else batch_windows}
+    return {"rrule": (pull,), "frule": (push,), "batch": batch_pool if axes is None else batch_windows, "opaque": True}
 
 
 def _pooled(name: str, x: Any, kernel_size: Any, stride: Any, padding: Any, axes: int | None) -> Any:

@@ -115,6 +115,7 @@ def _batch_multi_head(
 @primitive(
     wide=True,
     residuals=True,
+    opaque=True,
     rrule=_pull_multi_head,
     frule=(
         lambda t, y, kept, wq, wk, wv, wo, x, mask, num_heads: _push_multi_head(

@@ -122,6 +122,7 @@ def _normalized(values: Any, groups: int, x: Any, gamma: Any, beta: Any, eps: fl
 
 _centered: Any = {
     "residuals": True,
+    "opaque": True,
     "rrule": _pull,
     "frule": (_push_x, _push_gamma, _push_beta),
     "batch": batch_of_examples,
@@ -150,7 +151,7 @@ def layer_norm(
     return _normalized(rows(x), 1, x, gamma, beta, check_eps("layer_norm", eps))
 
 
-@primitive(residuals=True, rrule=_pull, frule=(_push_x, _push_gamma), batch=batch_of_examples)
+@primitive(residuals=True, opaque=True, rrule=_pull, frule=(_push_x, _push_gamma), batch=batch_of_examples)
 def rms_norm(
     x: Float[Tensor, "*batch dim"], gamma: Float[Tensor, "dim"], *, eps: float = 1e-6
 ) -> Float[Tensor, "*batch dim"]:

@@ -73,7 +73,7 @@ def _rules(name: str, axes: int | None) -> dict[str, Any]:
         at, weights = _weights(caller, y, x, kernel_size, stride, padding, axes, beta)
         return np.sum(windows_of(t, at=at) * weights, axis=-1)
 
-    return {"rrule": (pull,), "frule": (push,), "batch": batch_pool if axes is None else batch_windows}
+    return {"rrule": (pull,), "frule": (push,), "batch": batch_pool if axes is None else batch_windows, "opaque": True}
 
 
 def check_beta(caller: str, beta: Any) -> None:

@@ -118,6 +118,7 @@ class Primitive(FunctionLike):
       value.
     - `abstract`: `(*inputs, **static) -> ShapeDtype` (or a tuple of them); by default the implementation runs on
       stand-ins.
+    - `opaque`: a compiled program calls the rrule on arrays, instead of the ops of which it is made.
 
     The decorator `primitive` makes instances. They can be called through all three doors.
 
@@ -143,6 +144,7 @@ class Primitive(FunctionLike):
         elementwise: bool = False,
         residuals: bool = False,
         differentiable: bool = True,
+        opaque: bool = False,
         numpy: Sequence[Callable[..., Any]] = (),
     ) -> None:
         """Make the record; users call `primitive`."""
@@ -159,6 +161,7 @@ class Primitive(FunctionLike):
         self.elementwise = elementwise
         self.residuals = residuals
         self.differentiable = differentiable
+        self.opaque = opaque
         self.numpy = tuple(numpy)
         self.signature = signature
         names = [operand.name for operand in signature.operands]

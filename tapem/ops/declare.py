@@ -169,6 +169,7 @@ def primitive(
     abstract: GivenRule | None = None,
     residuals: bool = False,
     differentiable: bool = True,
+    opaque: bool = False,
     name: str | None = None,
     numpy: Sequence[Callable[..., Any]] = (),
     wide: bool = False,
@@ -183,6 +184,7 @@ def primitive(
     abstract: GivenRule | None = None,
     residuals: bool = False,
     differentiable: bool = True,
+    opaque: bool = False,
     name: str | None = None,
     numpy: Sequence[Callable[..., Any]] = (),
     wide: bool = False,
@@ -196,6 +198,9 @@ def primitive(
     With `wide`, the implementation and the rules get float32 for operands of float16, and their results are rounded to
     float16. This is for ops that sum, square or exponentiate, and so would overflow float16 in between. Residuals are
     then float32; the rules must be one per operand, or return arrays, `Thunk`s or tuples of them.
+
+    With `opaque`, `tm.compile` calls the rules of reverse mode as they are, on arrays, instead of the ops that they are
+    made of: for rules that are written for arrays, as those of a convolution are.
 
     Raises ArgumentError for a wrong number of rules.
 
@@ -216,6 +221,7 @@ def primitive(
             abstract=abstract,
             residuals=residuals,
             differentiable=differentiable,
+            opaque=opaque,
             numpy=numpy,
         )
         if wide:

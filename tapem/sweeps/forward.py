@@ -84,7 +84,7 @@ def push(node: Node, given: Sequence[Any], view: View | None) -> Any:
     rules = op.frule
     if rules is None:
         raise missing_rule(node, "forward")
-    output, residuals, inputs = (node.output, node.residuals, node.inputs) if view is None else view(node)
+    output, residuals, inputs = (node.output, node.residuals, node.inputs) if view is None else view(node)[:3]
     static = node.static
     rest = (output, residuals, *inputs) if op.residuals else (output, *inputs)
     if rules is linear_in_all:

@@ -21,7 +21,7 @@ from tapem.sweeps.rule_errors import call_rule, missing_rule, refuse_missing, ru
 from tapem.tangents import InplaceableThunk
 
 # The arguments that a node's rules get: (value, residuals, inputs).
-View: TypeAlias = Callable[[Node], tuple[Any, Any, tuple[Any, ...]]]
+View: TypeAlias = Callable[[Node], tuple[Any, Any, tuple[Any, ...], Any]]
 
 # The types of cotangents that are arrays or numbers, not tracers.
 _PLAIN = frozenset(
@@ -96,13 +96,13 @@ def reverse(
             cotangents.pop(index, None)
             whole: bool = op.whole_cotangent  # pyright: ignore[reportAttributeAccessIssue]
             cotangent = instantiate_zeros(cotangent, output) if whole else tuple(cotangent)
+        rules: Any = op.rrule  # pyright: ignore[reportAttributeAccessIssue]  # what has parents is a Primitive's
         if view is not None:
-            output, residuals, inputs = view(node)
+            output, residuals, inputs, rules = view(node)
         if op.residuals:  # pyright: ignore[reportAttributeAccessIssue]  # what has parents is a Primitive's
             shown = (cotangent, output, residuals, *inputs)
         else:
             shown = (cotangent, output, *inputs)
-        rules: Any = op.rrule  # pyright: ignore[reportAttributeAccessIssue]
         jointly = type(rules) is not tuple
         if jointly:
             rules = all_cotangents(node, rules, shown, static)

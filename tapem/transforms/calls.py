@@ -21,7 +21,7 @@ from tapem.tangents import Zero
 from tapem.transforms.arguments import merge
 from tapem.transforms.derivatives import jvp, vjp
 from tapem.transforms.program import kind_of, union
-from tapem.transforms.residuals import Kept, kept
+from tapem.transforms.residuals import Kept, Pulled, kept, pulled
 from tapem.transforms.vectorize import vmap
 from tapem.types import is_inexact
 
@@ -306,10 +306,10 @@ def batched(program: Any, size: int, mapped: tuple[bool, ...] | None = None) -> 
     return Batched(program, size, mapped) if own is None else own(size, mapped)
 
 
-# -- the rules of `kept` -----------------------------------------------------------------------------------------------
+# -- the rules of `kept` and `pulled` ----------------------------------------------------------------------------------
 
 
-def pull_kept(g: Any, y: Any, *inputs: Any, what: Kept) -> tuple[Any, ...]:
+def pull_kept(g: Any, y: Any, *inputs: Any, what: Kept | Pulled) -> tuple[Any, ...]:
     """Pull a cotangent of a residual back through the implementation."""
     moving = [number for number, value in enumerate(inputs) if is_float(value)]
     _, pullback = vjp(lambda *xs: what(*merge(inputs, moving, xs)), *(inputs[number] for number in moving))
@@ -317,7 +317,7 @@ def pull_kept(g: Any, y: Any, *inputs: Any, what: Kept) -> tuple[Any, ...]:
     return tuple(next(found) if number in moving else Zero() for number in range(len(inputs)))
 
 
-def push_kept(tangents: Sequence[Any], y: Any, *inputs: Any, what: Kept) -> Any:
+def push_kept(tangents: Sequence[Any], y: Any, *inputs: Any, what: Kept | Pulled) -> Any:
     """Push tangents through the implementation."""
     moving = [n for n, (t, x) in enumerate(zip(tangents, inputs, strict=True)) if type(t) is not Zero and is_float(x)]
     primals, along = (tuple(values[number] for number in moving) for values in (inputs, tangents))
@@ -331,4 +331,5 @@ def batch_kept(
     return vmap(static["what"], in_axes=tuple(0 if own else None for own in mapped), axis_size=size)(*inputs)
 
 
-kept.rrule, kept.frule, kept.batch = pull_kept, push_kept, batch_kept
+for op in (kept, pulled):
+    op.rrule, op.frule, op.batch = pull_kept, push_kept, batch_kept

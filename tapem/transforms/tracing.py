@@ -40,7 +40,7 @@ from tapem.doors.direct import Recorder, Tracer, current_recorder, home, new_rec
 from tapem.doors.monadic import DEFERRED, lift, run_if_program
 from tapem.errors import DTypeError, NotScalarError
 from tapem.sweeps import View, reached
-from tapem.transforms.residuals import kept_by, recomputed
+from tapem.transforms.residuals import kept_by, recomputed, rules_by_calls, will_run
 from tapem.types import is_inexact
 
 R = TypeVar("R")
@@ -216,26 +216,30 @@ def function_name(f: Callable[..., Any]) -> str:
 def tracer_view(recorder: Recorder) -> View:
     """Show nodes to the rules as tracers; residuals, which are plain arrays, are computed again as tracers.
 
-    On an abstract recorder, which computes nothing, they are nodes of their own: `kept`.
+    Where the nodes will run as a program, residuals are nodes of their own, `kept`, and so are the pullbacks of opaque
+    ops, `pulled`.
     """
     nodes = recorder.nodes
 
-    def view(node: Node) -> tuple[Any, Any, tuple[Any, ...]]:
+    running = will_run(recorder)
+
+    def view(node: Node) -> tuple[Any, Any, tuple[Any, ...], Any]:
         inputs = tuple(
             value if parent is None else Tracer(recorder, nodes[parent])
             for parent, value in zip(node.parents, node.inputs, strict=True)
         )
         op: Any = node.op
         if op is pick:  # its operand is a tuple; the rules need only its length
-            return Tracer(recorder, node), None, (node.inputs[0],)
+            return Tracer(recorder, node), None, (node.inputs[0],), op.rrule
         output: Any = Tracer(recorder, node)
         if type(node.output) is tuple:
             output = tuple(pick(output, index=index) for index in range(len(node.output)))
         residuals = None
         if op.residuals:
-            again = kept_by if recorder.abstract else recomputed
+            again = kept_by if running else recomputed
             residuals = again(op, inputs, node.static)
-        return output, residuals, inputs
+        rules = rules_by_calls(node) if running and op.opaque else op.rrule
+        return output, residuals, inputs, rules
 
     return view
 

@@ -16,7 +16,7 @@ from tapem.compiler.guards import guard
 from tapem.compiler.passes import Plan, plan
 from tapem.compiler.sharing import copied_outputs
 from tapem.compiler.texts import function_name
-from tapem.core import Node, Primitive, quietly
+from tapem.core import Node, Primitive, ShapeDtype, quietly
 from tapem.errors import TapeError
 from tapem.transforms import Program
 
@@ -35,7 +35,9 @@ class NumpyRunner:
 
         def into_buffer(emitter: Emitter, node: Node) -> str | None:
             place = plan.places.get(node.id)
-            return None if place is None else written_into(emitter, node, names[place])
+            if place is not None:
+                return written_into(emitter, node, names[place])
+            return masked(emitter, node) if plan.places else None
 
         outputs = emitter.emit(into_buffer)
         fresh = [
@@ -85,6 +87,22 @@ class NumpyRunner:
         if node is None or not isinstance(node.op, Primitive) or not isinstance(error, node.op.refusals):
             return None
         return node.op.refusal(node.inputs, node.static, [], error)
+
+
+_BITS = {"f": "uint32", "d": "uint64"}
+
+
+def masked(emitter: Emitter, node: Node) -> str | None:
+    """Write `where(condition, x, 0)` as a product of the bits of x with 0 or 1, which is faster than a branch."""
+    if node.op.name != "where" or node.parents[2] is not None or np.ndim(node.inputs[2]) or node.inputs[2] != 0:
+        return None
+    condition, x, zero = node.inputs
+    fits = ShapeDtype.of(x) == node.output == ShapeDtype(ShapeDtype.of(condition).shape, node.dtype)
+    if not fits or node.dtype.char not in _BITS or np.signbit(zero) or ShapeDtype.of(condition).dtype != np.bool_:
+        return None
+    mask, values, _ = emitter.operands(node)
+    bits = f"np.multiply({values}.view(np.{_BITS[node.dtype.char]}), {mask})"
+    return emitter.assign(node, f"{bits}.view(np.{node.dtype.name})")
 
 
 def written_into(emitter: Emitter, node: Node, buffer: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Hashable
 from typing import Any
 
@@ -11,8 +12,8 @@ from tapem.compiler.rewriting import Rewriter, Value, rewritten
 from tapem.core import LEAF, Node, detach, identity
 from tapem.transforms import Program
 
-_SMALL = 4096
-"""Constants of up to this many bytes are compared by their content, larger ones by identity."""
+_SMALL = 64
+"""Constants of up to this many bytes are compared byte by byte, larger ones by a digest."""
 
 
 def common(program: Program) -> Program:
@@ -47,7 +48,7 @@ def key_of(rewriter: Rewriter, node: Node) -> Hashable:
 def constant_key(value: Any) -> Hashable:
     """What two constants have in common if they are equal: NaN equals itself here, and 0.0 is not -0.0."""
     if isinstance(value, np.ndarray | np.generic):
-        content = value.tobytes() if value.nbytes <= _SMALL else id(value)
+        content = value.tobytes() if value.nbytes <= _SMALL else digest(value)
         return "array", value.shape, value.dtype.str, content
     if type(value) is float or type(value) is complex:
         return type(value), repr(value)
@@ -60,6 +61,11 @@ def constant_key(value: Any) -> Hashable:
     except TypeError:
         return id(value)
     return type(value), value
+
+
+def digest(array: Any) -> bytes:
+    """A digest of the elements of an array in row-major order."""
+    return hashlib.blake2b(np.ascontiguousarray(array).data, digest_size=32).digest()
 
 
 __all__ = ["common"]

@@ -5,6 +5,7 @@ The smaller ops are written as NumPy, and traced.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -75,9 +76,10 @@ def inlined(rewriter: Rewriter, parts: Callable[..., Any], operands: list[Any], 
 
 def linear(weight: Any, bias: Any, x: Any) -> Any:
     """A product of matrices, with all axes of examples as one, and a sum."""
-    rows = x if np.ndim(x) <= 2 else np.reshape(x, (-1, np.shape(x)[-1]))
+    *batch, width = np.shape(x)
+    rows = x if len(batch) <= 1 else np.reshape(x, (math.prod(batch), width))
     product = np.dot(rows, np.transpose(weight))
-    return (product if np.ndim(x) <= 2 else np.reshape(product, (*np.shape(x)[:-1], -1))) + bias
+    return (product if len(batch) <= 1 else np.reshape(product, (*batch, np.shape(weight)[0]))) + bias
 
 
 def softmax(x: Any, axis: Any) -> Any:

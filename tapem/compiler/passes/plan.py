@@ -32,7 +32,7 @@ def plan(program: Program) -> Plan:
 
     Source: linear-scan register allocation (Poletto and Sarkar 1999); arrays of equal shape and dtype are registers.
     """
-    origin = sources(program)
+    origin, ordered = sources(program), in_row_major_order(program)
     kept = frozenset[int]().union(*(origin[id] for id in program.outputs))
     last: dict[int, int] = {}
     for node in program.nodes:
@@ -47,7 +47,7 @@ def plan(program: Program) -> Plan:
         ends.setdefault(end, []).append(id)
     for node in program.nodes:
         dying = [id for id in ends.get(node.id, ()) if id in places]
-        if node.id not in kept and can_be_written(node):
+        if node.id not in kept and node.id in ordered and can_be_written(node):
             kind = node.output
             own = [id for id in dying if is_ufunc(node) and id in node.parents and program.nodes[id].output == kind]
             if own:
@@ -61,6 +61,22 @@ def plan(program: Program) -> Plan:
         for id in dying:
             free.setdefault(program.nodes[id].output, []).append(places[id])
     return Plan(tuple(buffers), places)
+
+
+def in_row_major_order(program: Program) -> set[int]:
+    """The nodes whose values NumPy would lay out in row-major order, as buffers are.
+
+    The result of a ufunc is laid out as its operands are. Inputs are taken to be in row-major order, and so is what is
+    made of them by ufuncs and products; of other ops, such as a convolution, nothing is known.
+    """
+    found: set[int] = set()
+    for node in program.nodes:
+        whole = [p for p in node.parents if p is not None and program.nodes[p].shape == node.shape]
+        if node.op is LEAF or len(node.shape) == 1 or node.op.name in _PRODUCTS:
+            found.add(node.id)
+        elif is_ufunc(node) and whole and found.issuperset(whole):
+            found.add(node.id)
+    return found
 
 
 def is_ufunc(node: Node) -> bool:
