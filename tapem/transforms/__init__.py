@@ -2,6 +2,7 @@
 
 from tapem.transforms.branching import Cond, While
 from tapem.transforms.calls import call
+from tapem.transforms.closure_conversion import traced
 from tapem.transforms.composed import composed
 from tapem.transforms.control import checkpoint, cond, eval_shape, fori_loop, scan, while_loop
 from tapem.transforms.custom import custom_jvp, custom_vjp, detach, no_grad, stop_gradient
@@ -20,5 +21,5 @@ __all__ = [
     "custom_vjp", "defbatch", "deffrule", "defrrule", "detach", "differentiable", "eval_shape", "fori_loop", "frule",
     "grad", "hessian", "hvp", "jacfwd", "jacobian", "jacrev", "jvp", "kept", "linearize", "lowered", "monadic",
     "no_grad", "plain_tree", "row_kinds", "rrule", "scalar_rule", "scan", "stop_gradient", "through_every_door",
-    "trace", "value_and_grad", "vjp", "vmap", "while_loop", "with_parts",
+    "trace", "traced", "value_and_grad", "vjp", "vmap", "while_loop", "with_parts",
 ]  # fmt: skip

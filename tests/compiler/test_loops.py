@@ -6,7 +6,22 @@ import numpy as np
 import pytest
 
 import tapem as tm
-from tests.transforms.test_whole_loops import BATCH, FIRST, FUNCTIONS, SECOND, W, X, best_of, recurrent, without_xs
+from tapem.transforms import Program
+from tests.transforms.test_whole_loops import (
+    BATCH,
+    FIRST,
+    FUNCTIONS,
+    SECOND,
+    W,
+    X,
+    best_of,
+    calls,
+    recurrent,
+    scan_in_scan,
+    while_that_reads_the_state,
+    while_with_counter,
+    without_xs,
+)
 
 TRANSFORMS = {**FIRST, **SECOND}
 
@@ -50,7 +65,7 @@ def test_ten_thousand_steps_compile_as_one_and_run():
     def compiled(length):
         tm.compile(gradient(length), engine="numpy").tape(X)
 
-    assert best_of(lambda: compiled(10_000)) < 2 * best_of(lambda: compiled(1))
+    assert best_of(lambda: compiled(10_000), 7) < 3 * best_of(lambda: compiled(1), 7)
     assert_close(tm.compile(gradient(1000), engine="numpy")(X), gradient(1000)(X), 1e-8)
 
 
@@ -66,3 +81,58 @@ def test_a_number_of_steps_that_is_an_argument():
     for n in (0, 1, 5, 40):
         assert_close(run(X, n), run.__wrapped__(X, n), 1e-8)
     assert len(run._entries) == 1
+
+
+def loops_of(f, *arguments):
+    """The kinds of the loops of a compiled program, those inside of loops too."""
+    nodes = [*tm.compile(f, engine="numpy").tape(*arguments).after]
+    return [type(own).__name__ for own in calls(Program(nodes, (), (), "f"))]
+
+
+@pytest.mark.parametrize(
+    ("f", "transform", "wanted"),
+    [
+        (recurrent, "value", ["Scan"]),
+        (recurrent, "value and gradient", ["Scan", "Scan"]),
+        (recurrent, "tangent", ["Scan"]),
+        (recurrent, "forward over reverse", ["Scan", "Scan"]),
+        (recurrent, "reverse over forward", ["Scan"] * 3),
+        (scan_in_scan, "value and gradient", ["Scan"] * 4),
+        (while_that_reads_the_state, "value and gradient", ["While", "Scan"]),
+        (while_that_reads_the_state, "tangent", ["While"]),
+        (while_with_counter, "reverse over forward", ["While", "Scan", "Scan"]),
+    ],
+)
+def test_loops_run_once(f, transform, wanted):
+    """The pullback and the tangent of a loop do not run it again."""
+    assert sorted(loops_of(TRANSFORMS[transform](f), X)) == sorted(wanted)
+
+
+def test_what_no_output_needs_is_not_computed():
+    def f(x):
+        step = lambda c, e: ((c[0] * e, c[1] + np.exp(c[0]), c[2] + 1), (np.cos(c[1]), np.sinh(c[0])))  # noqa: E731
+        return tm.scan(step, (x, x, 0), np.stack([x, x * x, x]))[1][1]
+
+    text = tm.compile(f, engine="numpy").source(X)
+    assert "sinh" in text and "exp" not in text and "cos(" not in text
+    assert_close(tm.compile(f, engine="numpy")(X), f(X), 1e-12)
+    choose = lambda x: tm.cond(x[0] > 0, lambda: (np.exp(x), x * 2), lambda: (x, np.sinh(x)))[1]  # noqa: E731
+    text = tm.compile(choose, engine="numpy").source(X)
+    assert "sinh" in text and "exp" not in text
+    assert_close(tm.compile(choose, engine="numpy")(-X), choose(-X), 1e-12)
+
+
+def test_equal_loops_are_one_and_others_are_not():
+    run = lambda x, w: tm.scan(lambda c, e: (np.tanh(c * w) + e, np.sum(c)), x, np.stack([x, x]))  # noqa: E731
+    assert loops_of(lambda x: run(x, x)[0] * run(x, x)[1][0], X) == ["Scan"]
+    for g in (
+        lambda x: run(x, x)[0] * run(x, x * 2)[0],
+        lambda x: run(x, x)[0] * run(x * 2, x)[0],
+        lambda x: run(run(x, x)[0], x)[0],
+    ):
+        assert loops_of(g, X) == ["Scan", "Scan"]
+        assert_close(tm.compile(g, engine="numpy")(X), g(X), 1e-12)
+    until = lambda x, most: tm.while_loop(lambda s: np.sum(s) < most, lambda s: s * 1.5, x)  # noqa: E731
+    g = lambda x: until(x, 4.0) + until(x, 9.0) + until(x, 4.0)  # noqa: E731
+    assert loops_of(g, X) == ["While", "While"]
+    assert_close(tm.compile(g, engine="numpy")(X), g(X), 1e-12)

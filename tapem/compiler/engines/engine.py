@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Protocol
 
-from tapem.compiler.passes import common, everywhere, expand, hoist, simplify
+from tapem.compiler.passes import common, dead, everywhere, expand, hoist, joined, simplify
 from tapem.core import Primitive
 from tapem.transforms import Program
 
@@ -28,8 +28,8 @@ class Engine(ABC):
     """Turns programs into something that runs."""
 
     name: ClassVar[str]
-    exact: ClassVar[Sequence[Callable[[Program], Program]]] = (hoist, common)
-    quick: ClassVar[Sequence[Callable[[Program], Program]]] = (hoist, common, expand, simplify, common)
+    exact: ClassVar[Sequence[Callable[[Program], Program]]] = (hoist, common, joined, dead)
+    quick: ClassVar[Sequence[Callable[[Program], Program]]] = (hoist, common, joined, dead, expand, simplify, common)
 
     def improved(self, program: Program, fast: bool) -> Program:
         """The program after the passes; without `fast`, only those that do not change a bit of the values."""

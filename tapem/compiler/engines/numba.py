@@ -19,7 +19,7 @@ from tapem.compiler.engines.engine import Engine
 from tapem.compiler.guards import guard
 from tapem.compiler.native import Group, Segment, accesses, bits, functions, grouped
 from tapem.compiler.native import wide as wide_functions
-from tapem.compiler.passes import common, expand_all, hoist, simplify
+from tapem.compiler.passes import common, dead, expand_all, hoist, joined, simplify
 from tapem.core import LEAF, Node, Primitive, UnknownNumber, quietly
 from tapem.transforms import Program
 
@@ -199,7 +199,7 @@ class NumbaEngine(Engine):
     """Native loops by numba."""
 
     name = "numba"
-    quick = (common, expand_all, simplify, common, hoist)
+    quick = (hoist, common, joined, dead, expand_all, simplify, common, hoist)
 
     def build(self, program: Program, fast: bool) -> NumbaRunner:
         """The program as a Python function that calls native ones."""

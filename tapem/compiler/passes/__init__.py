@@ -5,7 +5,8 @@ from tapem.compiler.passes.dead import dead
 from tapem.compiler.passes.everywhere import everywhere
 from tapem.compiler.passes.expand import expand, expand_all
 from tapem.compiler.passes.hoist import hoist
+from tapem.compiler.passes.joined import joined
 from tapem.compiler.passes.plan import Plan, plan
 from tapem.compiler.passes.simplify import simplify
 
-__all__ = ["Plan", "common", "dead", "everywhere", "expand", "expand_all", "hoist", "plan", "simplify"]
+__all__ = ["Plan", "common", "dead", "everywhere", "expand", "expand_all", "hoist", "joined", "plan", "simplify"]
