@@ -21,7 +21,7 @@ def test_the_whole_run(tmp_path):
     finished = run("--out", str(picture))
     assert finished.returncode == 0, finished.stderr
     assert re.search(r"^total +26,090$", finished.stdout, re.MULTILINE)
-    assert "1,008 steps" in finished.stdout
+    assert re.search(r"1,008 steps: [\d.]+ s op by op, then [\d.]+ s compiled", finished.stdout)
     assert "| 504/1008 [" in finished.stderr  # the second bar begins where the first one ended
     assert "validation=" in finished.stderr
 
