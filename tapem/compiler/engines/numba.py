@@ -17,9 +17,9 @@ from tapem.compiler.cache import module_of
 from tapem.compiler.emit import Emitter, Line
 from tapem.compiler.engines.engine import Engine
 from tapem.compiler.guards import guard
-from tapem.compiler.native import Group, Segment, accesses, bits, functions, grouped
+from tapem.compiler.native import RESHAPES, Group, Segment, accesses, bits, functions, grouped
 from tapem.compiler.native import wide as wide_functions
-from tapem.compiler.passes import common, dead, expand_all, hoist, joined, simplify
+from tapem.compiler.passes import common, dead, expand_all, hoist, joined, simplify, uniform
 from tapem.core import LEAF, Node, Primitive, UnknownNumber, quietly
 from tapem.transforms import Program
 
@@ -147,11 +147,18 @@ class NumbaRunner:
             name, node = self.named(id), self.program.nodes[id]
             if node.op is guard:
                 continue
-            base = self.views[id].base if id in self.views else id
+            base = self.origin(id)
             fixed = type(node.output) is UnknownNumber or type(node.output) in (bool, int, float, complex)
             texts.append(f"{name}.copy()" if base in seen and not fixed else name)
             seen.add(base)
         return texts
+
+    def origin(self, id: int) -> int:
+        """The node whose memory a value may lie in."""
+        base = self.views[id].base if id in self.views else id
+        node = self.program.nodes[base]
+        parent = node.parents[0] if getattr(node.op, "name", "") in RESHAPES else None
+        return base if parent is None else self.origin(parent)
 
 
 def wide(text: str, *arguments: Any) -> Any:
@@ -199,7 +206,7 @@ class NumbaEngine(Engine):
     """Native loops by numba."""
 
     name = "numba"
-    quick = (hoist, common, joined, dead, expand_all, simplify, common, hoist)
+    quick = (hoist, common, joined, dead, expand_all, uniform, simplify, common, hoist)
 
     def build(self, program: Program, fast: bool) -> NumbaRunner:
         """The program as a Python function that calls native ones."""

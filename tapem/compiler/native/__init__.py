@@ -2,6 +2,6 @@
 
 from tapem.compiler.native.access import Access, accesses
 from tapem.compiler.native.codegen import Segment
-from tapem.compiler.native.groups import Group, grouped
+from tapem.compiler.native.groups import RESHAPES, Group, grouped
 
-__all__ = ["Access", "Group", "Segment", "accesses", "grouped"]
+__all__ = ["RESHAPES", "Access", "Group", "Segment", "accesses", "grouped"]

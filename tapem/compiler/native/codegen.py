@@ -47,6 +47,8 @@ class Segment:
         for group in groups:
             if group.kind == "product":
                 self._product(group.nodes[0])
+            elif group.kind == "reshape":
+                self._reshape(group.nodes[0])
             else:
                 self._loop(group, used)
 
@@ -105,6 +107,15 @@ class Segment:
         self.lines += [f"{name} = {stack}" for name, stack in zip(names, stacks, strict=True)]
         o, x, y = (f"{name}[i]{turn}" for name, turn in zip(names, turns, strict=True))
         self.lines += [f"for i in range({count}):", f"    np.dot({x}, {y}, {o})"]
+
+    def _reshape(self, node: Node) -> None:
+        """The same memory with another shape."""
+        (parent,) = node.parents
+        assert parent is not None
+        access, shape = self.views[parent], self.program.nodes[parent].shape
+        plain = is_plain(access, len(shape)) and self.program.nodes[access.base].shape == shape
+        name = self.value(access.base) if plain else self._copied(parent, access)
+        self.lines.append(f"{self.name(node.id)} = {name}.reshape({node.shape})")
 
     def _matrix(self, node: Node, position: int) -> str:
         """An operand of a product, with `.T` if its last two axes are exchanged in memory."""

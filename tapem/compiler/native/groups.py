@@ -11,35 +11,40 @@ from dataclasses import dataclass, field
 
 from numpy.lib.array_utils import normalize_axis_tuple
 
+from tapem.compiler.guards import guard
 from tapem.compiler.native.access import Access, is_plain
 from tapem.compiler.native.scalars import DTYPES, computed_in
 from tapem.core import LEAF, Node, ShapeDtype, UnknownNumber
 from tapem.transforms import Program
 
 REDUCTIONS = frozenset({"sum", "max", "min", "all", "any"})
+RESHAPES = frozenset({"reshape", "flatten", "expand_dims", "squeeze"})
 _MOST = 60
 """The number of ops in one loop."""
 
 
 @dataclass
 class Group:
-    """Ops that run together: a loop over `shape`, a product, or a call of an op's implementation."""
+    """Ops that run together: a loop over `shape`; or one op, a product, a reshape, or a call of its implementation."""
 
     kind: str
     shape: tuple[int, ...] = ()
+    stage: int = 0
     nodes: list[Node] = field(default_factory=list)
 
 
 def kind_of(node: Node, program: Program) -> str:
-    """How a node runs: in a "loop", as a "product" of BLAS, or by a "call" of its implementation."""
+    """How a node runs: in a "loop", as a "product" of BLAS, as a "reshape", or by a "call" of its implementation."""
     name = getattr(node.op, "name", "")
     if type(node.output) is tuple or not isinstance(node.output, ShapeDtype):
         return "call"
+    if name in RESHAPES and node.parents[0] is not None:
+        return "reshape" if node.dtype in DTYPES and node.shape and node.output.size else "call"
     if name in REDUCTIONS:
         kind = ShapeDtype.of(node.inputs[0])
         same = node.dtype == kind.dtype and kind.dtype.kind == "f"
         logical = name in ("all", "any") and kind.dtype.kind == "b"
-        known = kind.size and kind.ndim and kind.dtype in DTYPES and node.parents[0] is not None
+        known = kind.size and kind.ndim and kind.dtype in DTYPES and node.parents[0] is not None and reduced_axes(node)
         return "loop" if known and (same or logical) else "call"
     if type(node.output) is UnknownNumber:
         return "call"
@@ -76,11 +81,13 @@ def grouped(program: Program, views: Mapping[int, Access]) -> Sequence[Group]:
     """The groups of a program, in the order in which they run; views belong to none."""
     groups: list[Group] = []
     place: dict[int, int] = {}
+    stages: dict[int, int] = {}
     for node in program.nodes[len(program.inputs) :]:
         if node.op is LEAF or (node.id in views and views[node.id].base != node.id):
             continue
         kind = kind_of(node, program)
         shape = loop_shape(node) if kind == "loop" else ()
+        stage = stages[node.id] = stage_of(node, kind, program, views, stages)
         ready = 0
         for parent in node.parents:
             if parent is None:
@@ -99,13 +106,25 @@ def grouped(program: Program, views: Mapping[int, Access]) -> Sequence[Group]:
             ready = max(ready, place[base] + (not here))
         number = len(groups)
         if kind == "loop":
-            fits = [g.kind == "loop" and g.shape == shape and len(g.nodes) < _MOST for g in groups]
+            fits = [(g.kind, g.shape, g.stage) == (kind, shape, stage) and len(g.nodes) < _MOST for g in groups]
             number = next((index for index in range(ready, len(groups)) if fits[index]), number)
         if number == len(groups):
-            groups.append(Group(kind, shape))
+            groups.append(Group(kind, shape, stage))
         groups[number].nodes.append(node)
         place[node.id] = number
-    return groups
+    return sorted(groups, key=lambda group: group.stage)
 
 
-__all__ = ["REDUCTIONS", "Group", "grouped", "kind_of", "loop_shape", "reduced_axes"]
+def stage_of(node: Node, kind: str, program: Program, views: Mapping[int, Access], stages: Mapping[int, int]) -> int:
+    """When a node runs: native code in even stages, calls in odd ones, so that few calls come between.
+
+    Guards run at last: nothing depends on them.
+    """
+    if node.op is guard:
+        return len(program.nodes) | 1
+    bases = [views[parent].base if parent in views else parent for parent in node.parents if parent is not None]
+    latest = max((stages[base] for base in bases if base in stages), default=0)
+    return latest + (latest % 2 != (kind == "call"))
+
+
+__all__ = ["REDUCTIONS", "RESHAPES", "Group", "grouped", "kind_of", "loop_shape", "reduced_axes"]

@@ -8,5 +8,8 @@ from tapem.compiler.passes.hoist import hoist
 from tapem.compiler.passes.joined import joined
 from tapem.compiler.passes.plan import Plan, plan
 from tapem.compiler.passes.simplify import simplify
+from tapem.compiler.passes.uniform import uniform
 
-__all__ = ["Plan", "common", "dead", "everywhere", "expand", "expand_all", "hoist", "joined", "plan", "simplify"]
+__all__ = [
+    "Plan", "common", "dead", "everywhere", "expand", "expand_all", "hoist", "joined", "plan", "simplify", "uniform",
+]  # fmt: skip

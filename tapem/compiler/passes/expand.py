@@ -5,16 +5,17 @@ The smaller ops are written as NumPy, and traced.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
 from tapem.compiler.guards import Guarded, guard
+from tapem.compiler.passes.checks import CHECKS
+from tapem.compiler.passes.parts import AFFINE, PARTS, can_be_taken_apart
 from tapem.compiler.rewriting import Rewriter, Value, rewritten
 from tapem.compiler.tracing import traced
-from tapem.core import Node, Primitive, ShapeDtype, tree_unflatten
+from tapem.core import Node, Primitive, ShapeDtype, Static, pick, tree_leaves, tree_unflatten
 from tapem.transforms import Kept, Program, kept
 
 
@@ -24,8 +25,17 @@ def expand(program: Program) -> Program:
 
 
 def expand_all(program: Program) -> Program:
-    """Take apart all ops of the table, for engines that fuse elementwise ops."""
-    return expanded(program, {**AFFINE, **PARTS})
+    """Take apart all ops of the table, and those that they are made of, for engines that fuse elementwise ops."""
+    table = {**AFFINE, **PARTS}
+    for _ in range(_DEEPEST):
+        if not any(parts_known(node, table) for node in program.nodes):
+            break
+        program = expanded(program, table)
+    return program
+
+
+_DEEPEST = 4
+"""How often parts have parts: multi_head_attention is made of attention_weights."""
 
 
 def expanded(program: Program, table: Mapping[str, Callable[..., Any] | None]) -> Program:
@@ -33,17 +43,39 @@ def expanded(program: Program, table: Mapping[str, Callable[..., Any] | None]) -
 
     def replace(rewriter: Rewriter, node: Node) -> Any:
         op: Any = node.op
-        if op is kept:
-            what: Kept = node.static["what"]
-            return inlined(rewriter, what, rewriter.operands(node), {}) if what.op.name in table else None
-        if not isinstance(op, Primitive) or op.name not in table:
+        if op is pick and type(whole := rewriter.values.get(node.parents[0])) is tuple:  # pyright: ignore
+            return whole[node.static["index"]]
+        if not parts_known(node, table):
             return None
-        if op.name in GUARDED:
-            guard_labels(rewriter, node)
-        parts = table[op.name] or (lambda *xs, **static: value_of(op, op.implementation(*xs, **static)))
-        return inlined(rewriter, parts, rewriter.operands(node), node.static)
+        operands, static = rewriter.operands(node), node.static
+        if op is kept:
+            what: Kept = static["what"]
+            add_check(rewriter, what.op, what.operands(operands), what.static)
+            part = table[what.op.name] or what.op.implementation
+            kept_of = lambda *xs: tree_leaves(part(*what.operands(xs), **what.static)[1])[what.leaf]  # noqa: E731
+            return inlined(rewriter, kept_of, operands, {})
+        add_check(rewriter, op, operands, static)
+        part = table[op.name] or op.implementation
+        return inlined(rewriter, lambda *xs, **own: value_of(op, part(*xs, **own)), operands, static)
 
     return rewritten(program, replace)
+
+
+def parts_known(node: Node, table: Mapping[str, Callable[..., Any] | None]) -> bool:
+    """Whether a node can be taken apart: its op is in the table, and it computes with float32 or float64."""
+    op: Any = node.op
+    static, inputs = node.static, node.inputs
+    if op is kept:
+        what: Kept = static["what"]
+        op, static, inputs = what.op, what.static, what.operands(inputs)
+    if not isinstance(op, Primitive) or op.name not in table or not can_be_taken_apart(op.name, static):
+        return False
+    kinds = [ShapeDtype.of(x) for x in inputs if x is not None]
+    known = all(min(k.shape, default=1) > 0 and (k.dtype.kind in "biu" or k.dtype in _FLOATS) for k in kinds)
+    return known and kinds[0].dtype.kind == "f"
+
+
+_FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
 
 def value_of(op: Primitive, result: Any) -> Any:
@@ -61,6 +93,8 @@ def inlined(rewriter: Rewriter, parts: Callable[..., Any], operands: list[Any], 
 
     result = traced(call, [rewriter.kind(value) for value in values], "expand")
     assert result is not None
+    if result.structure.num_leaves == 0:
+        return None
     inner, places = result.program, dict[int, Any](zip(range(len(values)), values, strict=True))
     for node in inner.nodes[len(values) :]:
         if not node.parents:
@@ -71,67 +105,12 @@ def inlined(rewriter: Rewriter, parts: Callable[..., Any], operands: list[Any], 
     return tree_unflatten(result.structure, [places[id] for id in inner.outputs])
 
 
-# -- the smaller ops ---------------------------------------------------------------------------------------------------
+def add_check(rewriter: Rewriter, op: Primitive, operands: list[Any], static: Static) -> None:
+    """Check the values that an op would refuse: a hidden output."""
+    check = CHECKS.get(op.name)
+    fine = None if check is None else inlined(rewriter, check, operands, static)
+    if fine is not None:
+        rewriter.hidden.append(rewriter.apply(guard, fine, *operands, what=Guarded(op, static)))
 
 
-def linear(weight: Any, bias: Any, x: Any) -> Any:
-    """A product of matrices, with all axes of examples as one, and a sum."""
-    *batch, width = np.shape(x)
-    rows = x if len(batch) <= 1 else np.reshape(x, (math.prod(batch), width))
-    product = np.dot(rows, np.transpose(weight))
-    return (product if len(batch) <= 1 else np.reshape(product, (*batch, np.shape(weight)[0]))) + bias
-
-
-def softmax(x: Any, axis: Any) -> Any:
-    """Exponentials over their sum."""
-    e = np.exp(x - np.max(x, axis=axis, keepdims=True))
-    return e / np.sum(e, axis=axis, keepdims=True)
-
-
-def log_softmax(x: Any, axis: Any) -> Any:
-    """Logarithms of the exponentials over their sum."""
-    shifted = x - np.max(x, axis=axis, keepdims=True)
-    return shifted - np.log(np.sum(np.exp(shifted), axis=axis, keepdims=True))
-
-
-def mean(x: Any, axis: Any, keepdims: bool) -> Any:
-    """A sum over the number of elements."""
-    total = np.sum(x, axis=axis, keepdims=keepdims)
-    return total / (np.size(x) // max(np.size(total), 1))
-
-
-AFFINE: Mapping[str, Callable[..., Any] | None] = {"linear": linear}
-PARTS: Mapping[str, Callable[..., Any] | None] = {
-    "cross_entropy": None,
-    "log_softmax": log_softmax,
-    "mse": None,
-    "softmax": softmax,
-}
-"""From the name of an op to what it is made of; None stands for its implementation."""
-
-
-# -- guards ------------------------------------------------------------------------------------------------------------
-
-GUARDED = frozenset({"cross_entropy"})
-"""Ops that refuse labels which are no classes."""
-
-
-def guard_labels(rewriter: Rewriter, node: Node) -> None:
-    """Check the labels of a loss: a hidden output."""
-    scores, labels = rewriter.operands(node)
-    kind = ShapeDtype.of(rewriter.kind(labels))
-    shape = ShapeDtype.of(rewriter.kind(scores)).shape
-    if kind.dtype.kind not in "iu" or kind.ndim == len(shape) or not kind.size:
-        return
-    ignored = node.static["ignore_index"]
-
-    def fine(labels: Any) -> Any:
-        known = (labels >= 0) & (labels < shape[-1])
-        return np.all(known if ignored is None else known | (labels == ignored))
-
-    ok = inlined(rewriter, fine, [labels], {})
-    what = Guarded(node.op, node.static)  # pyright: ignore[reportArgumentType]
-    rewriter.hidden.append(rewriter.apply(guard, ok, scores, labels, what=what))
-
-
-__all__ = ["AFFINE", "PARTS", "expand", "expand_all"]
+__all__ = ["expand", "expand_all"]

@@ -1,0 +1,73 @@
+"""Every op of the table, compiled by the numba engine: values and derivatives are the eager ones, to rounding."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import tapem as tm
+from tapem.core import tree_flatten
+from tests.compiler.test_every_op import needs_values, value_and_cotangents
+from tests.tables import Row
+from tests.test_table import TABLE
+
+ROWS: dict[str, list[Row]] = {}
+for _, entry in TABLE:
+    operands = [np.asarray(x) for x in entry.operands if x is not None]
+    if not any(x.dtype.kind == "c" or x.dtype.itemsize > 8 for x in operands) and not needs_values(entry):
+        ROWS.setdefault(getattr(entry.op, "name", ""), []).append(entry)
+
+# Ops of every kind of native code; a compilation takes a second, so the others run with -m slow.
+SAMPLE = "where sum max logsumexp softmax matmul clamp gelu layer_norm attention_weights cross_entropy".split()
+MOST = 8
+"""The number of rows of an op in one program."""
+
+
+def of_dtype(row: Row, dtype: Any) -> list[Any]:
+    """The operands of a row, with floats of another dtype."""
+    return [x.astype(dtype) if isinstance(x, np.ndarray) and x.dtype.kind == "f" else x for x in row.operands]
+
+
+def works(function: Callable[..., Any], operands: list[Any]) -> bool:
+    try:
+        with np.errstate(all="ignore"):
+            function(*operands)
+    except tm.TapeError:
+        return False
+    return True
+
+
+def check(rows: list[Row], dtype: Any) -> None:
+    """Hold rows of an op, some in one program, against the eager values."""
+    cases = [(value_and_cotangents(row), of_dtype(row, dtype)) for row in rows]
+    cases = [case for case in cases if works(*case)]
+    for start in range(0, len(cases), MOST):
+        functions, operands = zip(*cases[start : start + MOST], strict=True)
+
+        def every(*operands: Any, functions: Any = functions) -> Any:
+            return [function(*own) for function, own in zip(functions, operands, strict=True)]
+
+        with np.errstate(all="ignore"):
+            expected = tree_flatten(every(*operands))[0]
+        found = tree_flatten(tm.compile(every, engine="numba")(*operands))[0]
+        for one, other in zip(found, expected, strict=True):
+            assert np.asarray(one).dtype == np.asarray(other).dtype
+            assert np.shape(one) == np.shape(other)
+            rtol = 1e-11 if np.asarray(other).dtype.itemsize == 8 else 2e-5
+            finite = np.abs(np.asarray(other, float))[np.isfinite(other)]
+            np.testing.assert_allclose(one, other, rtol=rtol, atol=rtol * finite.max(initial=1) / 10)
+
+
+@pytest.mark.parametrize("name", SAMPLE)
+def test_a_native_op(name: str) -> None:
+    check(ROWS[name][:4], np.float32)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("name", sorted(ROWS))
+def test_every_op(name: str, dtype: Any) -> None:
+    check(ROWS[name], dtype)
