@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from tapem.core import LEAF, NOTHING, Node, Primitive, ShapeDtype, Static, abstract_evaluate, new_node, number_of
 from tapem.transforms import Program
 
@@ -72,7 +70,7 @@ class Rewriter:
     def finish(self) -> Program:
         """The new program; what its outputs do not need is left out."""
         outputs = [self.values[id] for id in self.program.outputs]
-        ids = [value.id if type(value) is Value else self.constant(np.asarray(value)).id for value in outputs]
+        ids = [value.id if type(value) is Value else self.constant(value).id for value in outputs]
         ids += [value.id for value in self.hidden]
         return Program.of(self.nodes, self.program.inputs, ids, self.program.__name__)
 

@@ -92,3 +92,9 @@ def test_no_grad_and_outer_values():
         return kept * constant + x[0] * inner[1]  # x0 * const + x0 * x0 * x0
 
     np.testing.assert_allclose(tm.grad(f)(X), [X[0] + 3 * X[0] ** 2, 0.0, 0.0])
+
+
+def test_an_abstract_tape_records_a_slice_once_too():
+    compiled = tm.compile(lambda x: x[1] * x[1], engine="numpy")
+    names = [node.op.name for node in compiled.tape(np.ones(3)).before]
+    assert names.count("getitem") == 1

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Protocol
 
-from tapem.compiler.passes import common, dead, everywhere, expand, hoist, joined, simplify
+from tapem.compiler.passes import common, dead, everywhere, expand, fold, hoist, joined, simplify
 from tapem.core import Primitive
 from tapem.transforms import Program
 
@@ -29,7 +29,9 @@ class Engine(ABC):
 
     name: ClassVar[str]
     exact: ClassVar[Sequence[Callable[[Program], Program]]] = (hoist, common, joined, dead)
-    quick: ClassVar[Sequence[Callable[[Program], Program]]] = (hoist, common, joined, dead, expand, simplify, common)
+    quick: ClassVar[Sequence[Callable[[Program], Program]]] = (
+        hoist, common, joined, dead, expand, fold, simplify, common,
+    )  # fmt: skip
 
     def improved(self, program: Program, fast: bool) -> Program:
         """The program after the passes; without `fast`, only those that do not change a bit of the values."""

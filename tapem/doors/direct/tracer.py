@@ -140,8 +140,9 @@ class Tracer(Handle, ArrayMethods["Tracer"]):
             )
 
     def __getitem__(self, index: Any) -> Any:
-        recorder, known = self.recorder, plain_index(index)
-        if known is None or CONTEXT.get() is not recorder.usual:
+        recorder, known, context = self.recorder, plain_index(index), CONTEXT.get()
+        plain = context is recorder.usual or context == (recorder, 0, None)
+        if known is None or not plain:
             return super().__getitem__(index)
         key = (self.node.id, known)
         node = recorder.slices.get(key)

@@ -1,0 +1,182 @@
+"""The passes: each computes what the program computed before, on random programs and on special values."""
+
+import re
+
+import numpy as np
+import pytest
+
+import tapem as tm
+from tapem.compiler.passes import common, dead, everywhere, expand, expand_all, fold, hoist, joined, simplify
+from tapem.compiler.tracing import kind_of_leaf, traced
+from tapem.core import LEAF
+from tapem.transforms import Program, lowered
+from tests.programs.generate import program as random_program
+from tests.programs.running import DIRECT, source
+from tests.programs.shrink import candidates
+
+EXACT = [hoist, common, joined, dead, fold]
+"""Passes that change no bit."""
+NEARLY = [simplify, expand, expand_all]
+SPECIAL = np.array([np.nan, np.inf, -np.inf, 0.0, -0.0, 1.0, -1.0, 0.5, -2.5, 1e-310, 1e308, 3.0])
+F32 = np.float32
+
+
+def program_of(f, *arguments):
+    """A function of arrays and numbers as a lowered program."""
+    found = traced(lambda leaves: f(*leaves), [kind_of_leaf(x) for x in arguments], "f")
+    return lowered(found.program)
+
+
+def names(program):
+    return [node.op.name for node in program.nodes if node.op is not LEAF]
+
+
+def run(program, *inputs):
+    with np.errstate(all="ignore"):
+        return [np.asarray(x) for x in program(*inputs)]
+
+
+def assert_bits(found, expected):
+    for a, b in zip(found, expected, strict=True):
+        assert a.dtype == b.dtype and a.shape == b.shape
+        np.testing.assert_array_equal(a, b)
+        np.testing.assert_array_equal(np.signbit(a.real), np.signbit(b.real))
+
+
+def assert_near(found, expected, rtol=1e-9, atol=1e-9):
+    for a, b in zip(found, expected, strict=True):
+        assert a.dtype == b.dtype and a.shape == b.shape
+        np.testing.assert_allclose(a, b, rtol, atol)
+
+
+def with_gradient(drawn):
+    """The values of a random program and the gradient of their sum."""
+    f = DIRECT.run(drawn)
+
+    def both(x):
+        y, pullback = tm.vjp(f, x)
+        return y, pullback(np.array([1.0, 0.3]))[0]
+
+    return both
+
+
+def smallest(drawn, fails):
+    """A program from which nothing can be left out that still fails."""
+    while True:
+        for candidate in candidates(drawn):
+            try:
+                if fails(candidate) is not None:
+                    drawn = candidate
+                    break
+            except Exception:
+                continue
+        else:
+            return drawn
+
+
+def insist(seed, difference, title):
+    """Fail with the smallest program for which a comparison raises an AssertionError."""
+
+    def fails(drawn):
+        try:
+            difference(drawn)
+        except AssertionError as error:
+            return error
+        return None
+
+    drawn = random_program(seed)
+    if fails(drawn) is not None:
+        drawn = smallest(drawn, fails)
+        pytest.fail(f"{title}: {fails(drawn)}\n\n{source(drawn)}")
+
+
+def compare_pass(drawn, improve, exact):
+    f, x = with_gradient(drawn), np.array(drawn.points[0])
+    before = program_of(f, x)
+    after = everywhere(improve, before)
+    for point in drawn.points:
+        expected, found = run(before, np.array(point)), run(after, np.array(point))
+        (assert_bits if exact else assert_near)(found, expected)
+
+
+@pytest.mark.parametrize("improve", [*EXACT, *NEARLY], ids=lambda f: f.__name__)
+@pytest.mark.parametrize("seed", range(0, 40, 4))
+def test_a_pass_keeps_values_and_gradients_of_random_programs(improve, seed):
+    for number in range(seed, seed + 4):
+        insist(number, lambda drawn: compare_pass(drawn, improve, improve in EXACT), improve.__name__)
+
+
+IN_ANOTHER_ORDER = re.compile(r"tm\.(scan|cond|fori_loop|while_loop)\b|\[[\d, -]+\]\]|np\.take")
+
+
+def compare_compiled(drawn, fast):
+    """Hold a compiled program against the eager one.
+
+    Derivatives of loops and conditions, and of elements that are taken twice, sum cotangents in another order.
+    """
+    f = with_gradient(drawn)
+    exact = not fast and not IN_ANOTHER_ORDER.search(source(drawn))
+    compiled = tm.compile(f, engine="numpy", fast=fast)
+    for point in drawn.points:
+        expected = [np.asarray(x) for x in f(np.array(point))]
+        found = [np.asarray(x) for x in compiled(np.array(point))]
+        (assert_bits if exact else assert_near)(found, expected)
+
+
+@pytest.mark.parametrize("fast", [True, False], ids=["fast", "exact"])
+@pytest.mark.parametrize("start", range(0, 200, 10))
+def test_compiled_random_programs_are_the_eager_ones(fast, start):
+    for seed in range(start, start + 10):
+        insist(f"compiled {seed}", lambda drawn: compare_compiled(drawn, fast), f"fast={fast}")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("fast", [True, False], ids=["fast", "exact"])
+@pytest.mark.parametrize("start", range(200, 3200, 100))
+def test_many_compiled_random_programs_are_the_eager_ones(fast, start):
+    for seed in range(start, start + 100):
+        insist(f"compiled {seed}", lambda drawn: compare_compiled(drawn, fast), f"fast={fast}")
+
+
+# Constant folding -----------------------------------------------------------------------------------------------------
+
+
+def with_constants(program, **constants):
+    """The program with arrays in place of some of its inputs, which are named by their letters a, b, c."""
+    nodes = [node._replace(output=constants.get("abc"[node.id], node.output)) for node in program.nodes[:3]]
+    nodes += program.nodes[3:]
+    rest = [id for id in program.inputs if "abc"[id] not in constants]
+    return Program.of(nodes, rest, program.outputs, "f")
+
+
+def test_what_is_made_of_constants_is_computed_once():
+    table = np.arange(6.0).reshape(2, 3)
+    whole = program_of(lambda a, b, c: a + np.exp(b) @ c * 2.0, 1.0, table, table.T)
+    program = with_constants(whole, b=table, c=table.T)
+    assert names(program) == ["exp", "matmul", "mul", "add"]
+    assert names(fold(program)) == ["add"]
+    assert_bits(run(fold(program), 1.5), run(program, 1.5))
+
+
+def test_a_result_may_be_a_constant():
+    program = with_constants(program_of(lambda a, b, c: (a, np.sum(np.log(b))), 1.0, SPECIAL, 1.0), b=SPECIAL)
+    assert names(fold(program)) == []
+    assert_bits(run(fold(program), 2.0, 1.0), run(program, 2.0, 1.0))
+
+
+def test_a_small_constant_makes_no_large_one():
+    program = with_constants(
+        program_of(lambda a, b, c: a + np.broadcast_to(b, (512, 512)), 1.0, 2.0, 1.0), b=np.ones(())
+    )
+    assert names(fold(program)) == ["broadcast_to", "add"]
+    large = np.ones((512, 512))
+    program = with_constants(program_of(lambda a, b, c: a + np.exp(b), 1.0, large, 1.0), b=large)
+    assert names(fold(program)) == ["add"]
+
+
+def test_an_op_that_refuses_its_constants_says_so_when_the_program_runs():
+    singular = np.zeros((2, 2))
+    program = with_constants(program_of(lambda a, b, c: a + np.linalg.inv(b), 1.0, singular, 1.0), b=singular)
+    assert names(fold(program)) == ["linalg_inv", "add"]
+    with pytest.raises(tm.TapeError, match="inv"):
+        fold(program)(1.0, 1.0)
