@@ -18,7 +18,7 @@ from numpy import dtype, ndarray
 
 from tapem.compiler.arguments import StaticArguments, StaticValues
 from tapem.compiler.engines import Engine, Runner, engine_named
-from tapem.compiler.source import source_of
+from tapem.compiler.source import Place, source_of
 from tapem.compiler.tracing import Traced, kind_of_leaf, traced
 from tapem.core import Structure, boundary, leaf_names, shorten, taken, tree_flatten, tree_unflatten
 from tapem.doors.direct import Tracer
@@ -194,16 +194,44 @@ class Compiled:
 
     @boundary
     def source(self, *arguments: Any, **options: Any) -> str:
-        """The program for these arguments as NumPy source, which needs no tapem."""
+        """The program for these arguments as NumPy source, which a person can read and which needs no tapem.
+
+        Its last function has the name and the arguments of f, static ones left out: the program is for their values,
+        and for the shapes and dtypes that its comments say. What has no text of one line is a function above it. With
+        every engine the text is NumPy's.
+
+        Raises ArgumentError, which names the op, for a user's op that cannot be written out: its source is not
+        available, or it uses what is no plain value, or another package than NumPy and SciPy.
+
+        >>> import numpy as np, tapem as tm
+        >>> print(tm.compile(tm.grad(lambda x: np.sum(np.sin(x) * x))).source(np.ones(3)))
+        import numpy as np
+        <BLANKLINE>
+        <BLANKLINE>
+        def f(x):
+            # x: f64[3]
+            sin = np.sin(x)  # f64[3]
+            cos = np.cos(x)  # f64[3]
+            mul = x * cos    # f64[3]
+            add = sin + mul  # f64[3]
+            return add
+        """
         entry, structure = self._at(arguments, options)
-        return source_of(entry.program, self.__name__, self._names(structure), structure, entry.traced.structure)
+        program = engine_named("numpy").improved(lowered(entry.traced.program), self.fast)
+        positional, named = tree_unflatten(structure, [*map(Place, range(structure.num_leaves))])
+        trees = {**dict(zip(self.static.shown(len(positional)), positional, strict=True)), **named}
+        result = tree_unflatten(entry.traced.structure, [*map(Place, range(entry.traced.structure.num_leaves))])
+        return source_of(program, self.__name__, trees, result)
 
     @boundary
     def save(self, path: str | os.PathLike[str], *arguments: Any, **options: Any) -> None:
-        """Write the program for these arguments as a module, which runs where there is no tapem."""
+        """Write the program for these arguments as a module, which runs where there is no tapem.
+
+        The module defines the function whose text is that of `source`. Raises what `source` raises.
+        """
         text = self.source(*arguments, **options)
         with open(path, "w", encoding="utf-8") as file:
-            file.write(text)
+            file.write(text + "\n")
 
     def __repr__(self) -> str:
         count = len(self._entries)

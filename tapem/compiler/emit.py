@@ -16,8 +16,7 @@ import numpy as np
 
 from tapem.compiler.control import control_text
 from tapem.compiler.texts import literal, text_of
-from tapem.core import LEAF, Node, Primitive, Static, UnknownNumber, node_type, pick, python_operator, tree_flatten
-from tapem.errors import ArgumentError
+from tapem.core import LEAF, Node, Primitive, Static, UnknownNumber, pick, python_operator, tree_flatten
 from tapem.transforms import Cond, Kept, Program, Scan, While, kept
 from tapem.types import NUMBERS
 
@@ -118,7 +117,8 @@ class Emitter:
 
     def call(self, op: Primitive, operands: Sequence[Any], static: Static, node: Node) -> str:
         """The name of the value of an op that keeps residuals; the line that computes both is written once."""
-        key = op, tuple(operands), tuple((name, self.constant(value)) for name, value in static.items())
+        given = tuple(["None" if operand is None else operand for operand in operands])
+        key = op, given, tuple((name, self.constant(value)) for name, value in static.items())
         known = self._calls.get(key)
         if known is None:
             known = self._calls[key] = self.fresh(op.name)
@@ -180,15 +180,4 @@ def leaves_of(tree: Any) -> list[Any]:
     return tree_flatten(tree)[0]
 
 
-def with_comments(lines: Sequence[Line]) -> list[str]:
-    """The lines, each with the type of its value behind it."""
-    width = min(60, max((len(line.text) for line in lines), default=0))
-    return [line.text if line.node is None else f"{line.text:<{width}}  # {node_type(line.node)}" for line in lines]
-
-
-def refuse(op: Primitive, why: str) -> ArgumentError:
-    """The error for an op that cannot be written out."""
-    return ArgumentError(f"compile: {op.name} cannot be written out: {why}.")
-
-
-__all__ = ["Emitter", "Line", "leaves_of", "refuse", "with_comments"]
+__all__ = ["Emitter", "Line", "leaves_of"]

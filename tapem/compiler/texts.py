@@ -60,13 +60,15 @@ _PLACE = re.compile(r"\{(\w+|\*)(=?)\}")
 _OPERATOR = re.compile(r"^(-?)\{\w+\}( \S+ \{\w+\})?$")
 
 
-def text_of(op: Primitive, operands: Sequence[str], kinds: Sequence[Any], static: Static, show: Any) -> str | None:
+def text_of(
+    op: Primitive, operands: Sequence[str], kinds: Sequence[Any], static: Static, show: Any, template: str | None = None
+) -> str | None:
     """The expression for an op applied to operands of these texts and kinds; None if the op has no text.
 
-    `show` writes a static argument.
+    `show` writes a static argument; `template` is another text than that of the table.
     """
     ufunc = op.implementation if isinstance(op.implementation, np.ufunc) else None
-    template = TEXTS.get(op.name)
+    template = template or TEXTS.get(op.name)
     if template is not None and _OPERATOR.match(template) and not has_array(kinds):
         template = None  # Python's operators do not compute with two Python numbers as NumPy does
     if template is None:
