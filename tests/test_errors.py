@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import tapem as tm
+from tapem.core import Primitive
 
 
 def state(tape):
@@ -539,3 +540,21 @@ def test_a_tracer_that_escapes_says_so(world):
     tm.grad(f)(np.ones(2))
     words = ["escape|outside|after|over|ended"]
     expect(world, tm.TapeError, words, lambda: tm.grad(lambda x: np.sum(x * kept[0]))(np.ones(2)))
+
+
+PUBLIC_OPS = [op for name, op in sorted(vars(tm).items()) if isinstance(op, Primitive) and not op.variadic]
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("op", PUBLIC_OPS, ids=lambda op: op.name)
+def test_a_refused_dtype_is_about_the_op_that_was_called(op):
+    """Not about one that it calls in turn: with arrays, traced values, and where only shapes are known."""
+    z = np.eye(2) + 1j
+    for given in ([z] * op.arity, [z > 0] * op.arity):
+        for call in (op, tm.vmap(op), lambda *x: tm.eval_shape(op, *x), lambda *x: tm.vjp(op, *x)):
+            try:
+                call(*given)
+            except tm.DTypeError as error:
+                assert str(error).startswith((op.usage(), "vjp: argument")), str(error)
+            except (tm.TapeError, TypeError):
+                pass  # about a shape, or a missing static argument

@@ -31,8 +31,11 @@ def abstract_evaluate(op: Primitive, inputs: Sequence[Any], static: Static, oper
     if op.abstract_rule is not None:
         try:
             result = op.abstract_rule(*inputs, **static)
-        except TapeError:
-            raise
+        except TapeError as error:
+            verdict = op.verdict(known, static, operands, error)
+            if verdict is None:
+                raise
+            raise verdict from error
         except op.refusals as error:
             raise op.refusal(known, static, operands, error) from error
     else:
@@ -110,8 +113,11 @@ def try_on_stand_ins(op: Primitive, known: tuple[Any, ...], static: Static, oper
             shape = joint_shape(value.shape for value in known if type(value) is ShapeDtype)
             with np.errstate(all="ignore"):
                 output = op.implementation(*ones, **static)
-        except TapeError:
-            raise
+        except TapeError as error:
+            verdict = op.verdict(known, static, operands, error)
+            if verdict is None:
+                raise
+            raise verdict from error
         except op.refusals as error:
             raise op.refusal(known, static, operands, error) from error
         if op.residuals:

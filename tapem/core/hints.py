@@ -68,6 +68,20 @@ _SCIPY: Mapping[str, str] = {
     "polygamma": "tm.polygamma(x, n)",
 }
 
+_LINALG: Mapping[str, str] = {
+    "solve_triangular": "tm.solve_triangular(a, b, trans, lower, unit_diagonal)",
+    "cho_solve": "tm.cho_solve(c, b, lower=lower)",
+    "expm": "tm.expm(a)",
+    "cholesky": "np.linalg.cholesky(a, upper=not lower)",
+    "lstsq": "np.linalg.lstsq(a, b)",
+    **{
+        name: f"np.linalg.{name}(a)"
+        for name in ("inv", "det", "pinv", "eigh", "eigvalsh", "eig", "eigvals", "norm", "qr")
+    },
+    "solve": "np.linalg.solve(a, b)",
+    "svd": "np.linalg.svd(a, full_matrices)",
+    "svdvals": "np.linalg.svdvals(a)",
+}
 
 _DATES = "nothing: dates have no derivative; pass plain ones"
 _NUMPY: Mapping[str, str] = {
@@ -85,7 +99,7 @@ def instead(name: str) -> str:
     'tm.sigmoid(x)'
     """
     library, _, function = name.rpartition(".")
-    return {"scipy.special": _SCIPY, "np": _NUMPY}.get(library, {}).get(function, "")
+    return {"scipy.special": _SCIPY, "scipy.linalg": _LINALG, "np": _NUMPY}.get(library, {}).get(function, "")
 
 
 def scipys(ufunc: np.ufunc) -> bool:

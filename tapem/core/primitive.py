@@ -291,8 +291,11 @@ class Primitive(FunctionLike):
         """Compute value and residuals from concrete inputs and check the signature; errors show `operands`' nodes."""
         try:
             output = self.implementation(*inputs, **static) if static else self.implementation(*inputs)
-        except TapeError:
-            raise
+        except TapeError as error:
+            verdict = self.verdict(inputs, static, operands, error)
+            if verdict is None:
+                raise
+            raise verdict from error
         except self.refusals as error:
             raise self.refusal(inputs, static, operands, error) from error
         residuals = None
@@ -311,13 +314,27 @@ class Primitive(FunctionLike):
             pass
         self.signature.verify(inputs, output, static=static, labels=labels_of(operands))
 
-    def refusal(self, inputs: Sequence[Any], static: Static, operands: Sequence[Any], error: Exception) -> TapeError:
-        """The TapeError for inputs that the implementation refused: the signature's own, if it refuses them too."""
-        labels = labels_of(operands)
+    def verdict(
+        self, inputs: Sequence[Any], static: Static, operands: Sequence[Any], error: Exception
+    ) -> TapeError | None:
+        """The error of the signature, if it refuses the inputs for which the implementation raised `error`.
+
+        An op inside may have refused them first; then the error is about this op all the same.
+        """
+        if isinstance(error, TapeError) and not isinstance(error, DTypeError | ShapeError):
+            return None
         try:
-            self.signature.verify(inputs, static=static, labels=labels)
+            self.signature.verify(inputs, static=static, labels=labels_of(operands))
         except TapeError as verdict:
             return verdict
+        return None
+
+    def refusal(self, inputs: Sequence[Any], static: Static, operands: Sequence[Any], error: Exception) -> TapeError:
+        """The TapeError for inputs that the implementation refused: the signature's own, if it refuses them too."""
+        verdict = self.verdict(inputs, static, operands, error)
+        if verdict is not None:
+            return verdict
+        labels = labels_of(operands)
         lines = [f"{self.usage()}: {error}"]
         for position, value in enumerate(inputs):
             kind = ShapeDtype.of(value)

@@ -19,12 +19,19 @@ from tapem.types import Num, Tensor
 
 Line = Num[Tensor, "n"]
 Other = Num[Tensor, "m"]
-Mode: TypeAlias = Literal["full", "same", "valid"]
+Name: TypeAlias = Literal["full", "same", "valid"]
+Mode: TypeAlias = Name | Literal[0, 1, 2]
+
+
+def _named(mode: Mode) -> Any:
+    """The name of a mode that is given by its number, as NumPy takes it."""
+    return ("valid", "same", "full")[mode] if type(mode) is int and 0 <= mode <= 2 else mode
 
 
 def _span(n: int, m: int, mode: Mode, of_correlation: bool) -> tuple[int, int]:
     """Where in the whole result, which has n + m - 1 elements, the part that `mode` keeps starts and stops."""
     long, short = max(n, m), min(n, m)
+    mode = _named(mode)
     if mode == "full":
         return 0, n + m - 1
     if mode == "valid":
@@ -38,7 +45,7 @@ def _pull(position: int, of_correlation: bool) -> Rule:
     def pull(g: Any, y: Any, a: Any, v: Any, mode: Mode) -> Any:
         n, m = np.shape(a)[0], np.shape(v)[0]
         start, stop = _span(n, m, mode, of_correlation)
-        whole = np.pad(g, (start, n + m - 1 - stop)) if mode != "full" else g
+        whole = np.pad(g, (start, n + m - 1 - stop)) if _named(mode) != "full" else g
         if not of_correlation:
             return convolve(whole, (v, a)[position][::-1], mode="valid")
         if position == 0:
@@ -63,8 +70,8 @@ def _batch(op: Primitive, size: int, inputs: Sequence[Any], mapped: Sequence[boo
 
 
 def _require_known(mode: Any, name: str) -> None:
-    if mode not in get_args(Mode):
-        raise ArgumentError(f"{name}(a, v): mode={mode!r} is not known; it must be one of {', '.join(get_args(Mode))}.")
+    if _named(mode) not in get_args(Name):
+        raise ArgumentError(f"{name}(a, v): mode={mode!r} is not known; it must be one of {', '.join(get_args(Name))}.")
 
 
 @primitive(
@@ -77,13 +84,14 @@ def convolve(a: Line, v: Other, mode: Mode = "full") -> Num[Tensor, "k"]:
     """The convolution of two lines, the sums of `a[j] v[k - j]`: Num "n", Num "m" -> Num "k".
 
     `mode` is "full" (k = n + m - 1), "same" (the middle, as long as the longer line) or "valid" (where they overlap
-    wholly). Raises ArgumentError for another mode, ShapeError for a line without elements.
+    wholly), or NumPy's number of one of these. Raises ArgumentError for another mode, ShapeError for a line without
+    elements.
 
     >>> convolve(np.array([1.0, 2.0, 3.0]), np.array([1.0, 10.0]))
     array([ 1., 12., 23., 30.])
     """
     _require_known(mode, "convolve")
-    return np.convolve(a, v, mode)
+    return np.convolve(a, v, _named(mode))
 
 
 @primitive(
@@ -101,7 +109,7 @@ def correlate(a: Line, v: Other, mode: Mode = "valid") -> Num[Tensor, "k"]:
     array([21., 32.])
     """
     _require_known(mode, "correlate")
-    return np.correlate(a, v, mode)
+    return np.correlate(a, v, _named(mode))
 
 
 __all__ = ["convolve", "correlate"]

@@ -77,7 +77,8 @@ def value_and_grad(
             value_and_grad, argnums=argnums, has_aux=has_aux, allow_int=allow_int, holomorphic=holomorphic
         )
     caller = "value_and_grad"
-    return boundary(both_of(as_function(f, caller), as_argnums(argnums, caller), has_aux, allow_int, holomorphic))
+    selected = as_argnums(argnums, caller)
+    return boundary(both_of(as_function(f, caller), selected, has_aux, allow_int, holomorphic, caller))
 
 
 def both_of(
@@ -86,8 +87,9 @@ def both_of(
     has_aux: bool,
     allow_int: bool,
     holomorphic: bool,
+    caller: str,
 ) -> Callable[..., Any]:
-    """The function that computes value and gradient; its caller is the boundary for tracebacks."""
+    """The function that computes value and gradient for `caller`, which is the boundary for tracebacks."""
 
     @functools.wraps(function)
     def with_gradient(*arguments: Any, **options: Any) -> Any:
@@ -97,7 +99,7 @@ def both_of(
         if monadic(leaves):
             # Not with_gradient itself: a closure that holds itself would keep f alive until the next collection.
             return lift(value_and_grad(function, argnums, has_aux, allow_int, holomorphic))(*arguments, **options)
-        positions = differentiable(leaves, structure, allow_int, "grad", selected)
+        positions = differentiable(leaves, structure, allow_int, caller, selected)
 
         def call(tracers: list[Any]) -> Any:
             values = tracers if positions is None else merge(leaves, positions, tracers)
@@ -110,9 +112,9 @@ def both_of(
 
         inputs = leaves if positions is None else [leaves[position] for position in positions]
         if holomorphic:
-            require_complex(inputs, "grad", "an argument")
+            require_complex(inputs, caller, "an argument")
         traced = trace(call, inputs, has_aux=has_aux)
-        output = scalar_output(traced, "grad", holomorphic)
+        output = scalar_output(traced, caller, holomorphic)
         gradients: Sequence[Any] = pull_back(traced, [output], [None], copy=False)
         if positions is not None:
             gradients = merge([None] * len(leaves), positions, gradients)
@@ -144,7 +146,7 @@ def grad(
     """
     if f is None:
         return functools.partial(grad, argnums=argnums, has_aux=has_aux, allow_int=allow_int, holomorphic=holomorphic)
-    both = both_of(as_function(f, "grad"), as_argnums(argnums, "grad"), has_aux, allow_int, holomorphic)
+    both = both_of(as_function(f, "grad"), as_argnums(argnums, "grad"), has_aux, allow_int, holomorphic, "grad")
 
     @functools.wraps(f)
     def gradient(*arguments: Any, **options: Any) -> Any:

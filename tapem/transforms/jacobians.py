@@ -63,28 +63,36 @@ def jacfwd(
         return functools.partial(
             jacfwd, argnums=argnums, has_aux=has_aux, holomorphic=holomorphic, chunk_size=chunk_size
         )
-    function = as_function(f, "jacfwd")
-    argnums = as_argnums(argnums, "jacfwd")
-    check_chunk_size(chunk_size, "jacfwd")
+    return forward_jacobian(f, argnums, has_aux, holomorphic, chunk_size, "jacfwd")
+
+
+def forward_jacobian(
+    f: Callable[..., Any], argnums: Argnums, has_aux: bool, holomorphic: bool, chunk_size: int | None, caller: str
+) -> Callable[..., Any]:
+    """`jacfwd`, under the name of the transform that errors are about."""
+    function = as_function(f, caller)
+    argnums = as_argnums(argnums, caller)
+    check_chunk_size(chunk_size, caller)
 
     @through_every_door
     @functools.wraps(function)
     def jacobian_of(*arguments: Any, **options: Any) -> Any:
         call, chosen, selected, single = partially(function, arguments, options, argnums)
         leaves, structure = tree_flatten(chosen)
-        differentiable(leaves, structure, None, "jacfwd", selected)
+        differentiable(leaves, structure, None, caller, selected)
         if holomorphic:
-            require_complex(leaves, "jacfwd", "an argument")
+            require_complex(leaves, caller, "an argument")
         else:
             require_real(
                 leaves,
-                "jacfwd",
+                caller,
                 "an argument",
-                "which has two directions at each element. Use jacrev if the output is real",
+                "which has two directions at each element"
+                + (". Use jacrev if the output is real" if caller == "jacfwd" else ""),
             )
-        traced, push = pushforward(call, chosen, has_aux, "jacfwd")
+        traced, push = pushforward(call, chosen, has_aux, caller)
         if holomorphic:
-            require_complex(traced.outputs, "jacfwd", "an output")
+            require_complex(traced.outputs, caller, "an output")
         columns = along_basis(push, leaves, traced, chunk_size, axis=-1)
 
         def rows(output: Any) -> Any:
@@ -125,27 +133,35 @@ def jacrev(
         return functools.partial(
             jacrev, argnums=argnums, has_aux=has_aux, holomorphic=holomorphic, chunk_size=chunk_size
         )
-    function = as_function(f, "jacrev")
-    argnums = as_argnums(argnums, "jacrev")
-    check_chunk_size(chunk_size, "jacrev")
+    return reverse_jacobian(f, argnums, has_aux, holomorphic, chunk_size, "jacrev")
+
+
+def reverse_jacobian(
+    f: Callable[..., Any], argnums: Argnums, has_aux: bool, holomorphic: bool, chunk_size: int | None, caller: str
+) -> Callable[..., Any]:
+    """`jacrev`, under the name of the transform that errors are about."""
+    function = as_function(f, caller)
+    argnums = as_argnums(argnums, caller)
+    check_chunk_size(chunk_size, caller)
 
     @through_every_door
     @functools.wraps(function)
     def jacobian_of(*arguments: Any, **options: Any) -> Any:
         call, chosen, selected, single = partially(function, arguments, options, argnums)
         leaves, structure = tree_flatten(chosen)
-        differentiable(leaves, structure, None, "jacrev", selected)
-        traced, pull = pullback_of(call, chosen, has_aux, "jacrev")
+        differentiable(leaves, structure, None, caller, selected)
+        traced, pull = pullback_of(call, chosen, has_aux, caller)
         outputs, out_structure = tree_flatten(traced.result())
         if holomorphic:
-            require_complex(leaves, "jacrev", "an argument")
-            require_complex(outputs, "jacrev", "an output")
+            require_complex(leaves, caller, "an argument")
+            require_complex(outputs, caller, "an output")
         else:
             require_real(
                 outputs,
-                "jacrev",
+                caller,
                 "an output",
-                "of which jacrev would have to lose a part. Use jacfwd if the input is real",
+                f"of which {caller} would have to lose a part"
+                + (". Use jacfwd if the input is real" if caller == "jacrev" else ""),
             )
 
         rows = along_basis(pull, outputs, traced, chunk_size, axis=0)
@@ -182,7 +198,8 @@ def hessian(f: Callable[..., Any] | None = None, argnums: Argnums = 0, holomorph
     """
     if f is None:
         return functools.partial(hessian, argnums=argnums, holomorphic=holomorphic)
-    return jacfwd(jacrev(as_function(f, "hessian"), argnums, False, holomorphic), argnums, False, holomorphic)
+    rows = reverse_jacobian(f, argnums, False, holomorphic, None, "hessian")
+    return forward_jacobian(rows, argnums, False, holomorphic, None, "hessian")
 
 
 @boundary

@@ -8,6 +8,7 @@ import numpy as np
 import numpy as onp
 import numpy.linalg as la
 import pytest
+import scipy.linalg
 import scipy.special
 import scipy.special as sc
 from numpy import mean
@@ -110,3 +111,31 @@ def test_functions_of_scipy_that_tapem_has_are_named(name: str):
     message = rf"Where you wrote scipy.special.{name}\(x\), write tm.{name}\(x\);"
     with pytest.raises(tm.ConcretizationError, match=message):
         tm.grad(lambda x: tm.sum(SCIPY[name](x)))(np.ones(3))
+
+
+LINALG: dict[str, tuple[Callable[[Any], Any], str]] = {
+    "solve_triangular": (lambda x: scipy.linalg.solve_triangular(x, x[0]), "tm.solve_triangular(a, b"),
+    "cho_solve": (lambda x: scipy.linalg.cho_solve((x, True), x[0]), "tm.cho_solve(c, b"),
+    "expm": (lambda x: scipy.linalg.expm(x), "tm.expm(a)"),
+    "solve": (lambda x: scipy.linalg.solve(x, x), "np.linalg.solve(a, b)"),
+    "cholesky": (lambda x: scipy.linalg.cholesky(x), "np.linalg.cholesky(a, upper=not lower)"),
+    "inv": (lambda x: scipy.linalg.inv(x), "np.linalg.inv(a"),
+    "det": (lambda x: scipy.linalg.det(x), "np.linalg.det(a"),
+    "pinv": (lambda x: scipy.linalg.pinv(x), "np.linalg.pinv(a"),
+    "eigh": (lambda x: scipy.linalg.eigh(x), "np.linalg.eigh(a"),
+    "eigvalsh": (lambda x: scipy.linalg.eigvalsh(x), "np.linalg.eigvalsh(a"),
+    "eig": (lambda x: scipy.linalg.eig(x), "np.linalg.eig(a"),
+    "eigvals": (lambda x: scipy.linalg.eigvals(x), "np.linalg.eigvals(a"),
+    "norm": (lambda x: scipy.linalg.norm(x), "np.linalg.norm(a"),
+    "qr": (lambda x: scipy.linalg.qr(x), "np.linalg.qr(a"),
+    "svd": (lambda x: scipy.linalg.svd(x), "np.linalg.svd(a"),
+    "svdvals": (lambda x: scipy.linalg.svdvals(x), "np.linalg.svdvals(a"),
+}
+
+
+@pytest.mark.parametrize("name", LINALG)
+def test_functions_of_scipys_linear_algebra_are_named(name: str):
+    call, instead = LINALG[name]
+    message = rf"Where you wrote scipy.linalg.{name}\(x\), write {re.escape(instead)}"
+    with pytest.raises(tm.ConcretizationError, match=message):
+        tm.grad(lambda x: tm.sum(call(x)))(np.eye(2))

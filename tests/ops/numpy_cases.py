@@ -201,7 +201,7 @@ MORE: dict[Any, list[Case]] = {
         (lambda x: np.sort(np.partition(x, (1, 2), axis=1), axis=1), X),
         (lambda x: np.partition(x, 5, axis=None)[5], X),
     ],
-    np.lexsort: [(lambda x: np.lexsort((x, NUMBERS)) * x, V)],
+    np.lexsort: [(lambda x: np.lexsort((x, NUMBERS)) * x, V), (lambda x: np.lexsort((x[0], 2.0)) + x, V)],
     np.nanargmax: [(lambda x: np.nanargmax(x, axis=1)[:, None] * x, X), (lambda x: np.nanargmax(x) * x, X)],
     np.nanargmin: [(lambda x: np.nanargmin(x, axis=0, keepdims=True) * x, X)],
     np.isposinf: [(lambda x: np.isposinf(np.where(x > 0.5, np.inf, x)) * x, X)],
@@ -241,7 +241,10 @@ MORE: dict[Any, list[Case]] = {
         (lambda x: np.apply_along_axis(lambda v, w: v @ v * w, 0, x, 3.0), CUBE),
         (lambda x: np.apply_along_axis(lambda v: np.outer(v, v), 1, x), CUBE),
     ],
-    np.apply_over_axes: [(lambda x: np.apply_over_axes(np.sum, x, [0, 2]), CUBE)],
+    np.apply_over_axes: [
+        (lambda x: np.apply_over_axes(np.sum, x, [0, 2]), CUBE),
+        (lambda x: np.apply_over_axes(np.sum, x[0], [0, -1]), V),
+    ],
     sliding: [
         (lambda x: sliding(x, 2, axis=1), CUBE),
         (lambda x: sliding(x, (1, 2, 3)), CUBE),

@@ -68,6 +68,12 @@ FUNCTIONS: dict[str, tuple[Any, Any]] = {
     "poly of a matrix": (lambda z: np.poly(z), Z),
     "projectors of eigh": (lambda z: products(np.linalg.eigh(z, "U")[1]), HERMITIAN),
     "logarithm by eigh": (lambda z: (lambda w, v: (v * np.log(w)) @ np.conj(v).T)(*np.linalg.eigh(z)), HERMITIAN),
+    "svd of hermitian ones": (
+        lambda z: (lambda u, s, vh: (products(u), s, (u * s**2) @ vh))(
+            *np.linalg.svd(z - 3 * np.eye(3), hermitian=True)
+        ),
+        HERMITIAN,
+    ),
     "polar by svd": (lambda z: (lambda u, s, vh: u @ vh)(*np.linalg.svd(z, full_matrices=False)), TALL),
 }
 

@@ -108,6 +108,9 @@ CASES: dict[Any, list[Case]] = {
     np.linalg.svd: [
         (lambda x: np.linalg.svd(x, full_matrices=False).S, X),
         (lambda x: np.linalg.svd(x, compute_uv=False), X),
+        (lambda x: np.linalg.svd(x[:, :3] + x[:, :3].T, compute_uv=False, hermitian=True), X),
+        (lambda x: np.linalg.svd(x[:, :3] + x[:, :3].T - 1, hermitian=True).S, X),
+        (lambda x: np.abs(np.linalg.svd(x[:, :3] + x[:, :3].T - 1, hermitian=True).Vh), X),
     ],
     np.linalg.svdvals: [(lambda x: np.linalg.svdvals(x), X)],
     # reductions

@@ -204,3 +204,20 @@ def test_scipy_is_imported_by_nobody_else() -> None:
     """Who does not use SciPy does not pay for it."""
     code = "import sys, numpy as np, tapem as tm; tm.grad(np.sin)(1.0); assert 'scipy' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize(
+    "name", sorted(name for name in vars(special) if isinstance(getattr(sp, name, None), np.ufunc))
+)
+def test_plain_numbers_beside_float32(name: str) -> None:
+    """The dtypes are SciPy's, whatever it makes of a Python number, and the derivative is that of arrays."""
+    ufunc, x = getattr(sp, name), np.array([0.3, 0.6], np.float32)
+    for numbers in ([2.0] * (ufunc.nin - 1), [2] * (ufunc.nin - 1)):
+        f = lambda x, numbers=numbers: ufunc(*numbers, x)  # noqa: E731
+        value, slope = tm.jvp(f, (x,), (np.ones_like(x),))
+        assert value.dtype == slope.dtype == f(x).dtype
+        total = lambda x, f=f: np.sum(f(x))  # noqa: E731
+        gradient, expected = tm.grad(total)(x), tm.grad(total)(x.astype(float))
+        assert gradient.dtype == np.float32
+        np.testing.assert_allclose(gradient, expected, rtol=1e-5)
+        np.testing.assert_allclose(slope, expected, rtol=1e-5)

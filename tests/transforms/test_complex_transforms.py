@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -24,6 +25,29 @@ TRANSFORMS: dict[str, Callable[..., Any]] = {
 
 def cube(z: Any) -> Any:
     return np.sum(z**3)
+
+
+@pytest.mark.parametrize("name", [name for name in TRANSFORMS if name != "jacobian"])  # which is jacrev
+@pytest.mark.parametrize(
+    ("f", "x", "options"),
+    [
+        (cube, Z, {}),
+        (lambda x: np.sum(x * 1j), np.ones(2), {}),
+        (lambda z: np.sum(np.abs(z)), Z, {"holomorphic": True}),
+        (np.sum, np.ones(2), {"holomorphic": True}),
+        (np.sum, np.arange(2), {}),
+        (lambda z: z, np.ones(2), {}),
+    ],
+    ids=["complex", "complex of real", "real", "real of real", "integers", "a vector"],
+)
+def test_an_error_names_the_transform_that_was_called(name: str, f: Any, x: Any, options: dict[str, Any]) -> None:
+    try:
+        TRANSFORMS[name](f, **options)(x)
+    except (tm.DTypeError, tm.NotScalarError) as error:
+        assert re.match(rf"{name}\b", str(error))
+        assert f"{name}(f, holomorphic=True)" in str(error) or "(f," not in str(error)
+    else:
+        assert name.startswith(("jac", "hess"))  # of vectors, and jacfwd of complex outputs
 
 
 @pytest.mark.parametrize("name", TRANSFORMS)

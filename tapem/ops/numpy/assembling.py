@@ -174,8 +174,9 @@ enter_whole(np.apply_along_axis, apply_along_axis)
 @equals(np.apply_over_axes)
 def apply_over_axes(func: Callable[..., Any], a: Any, axes: Any) -> Any:
     """A function of an array and an axis, applied over several axes, one after the other; all of them are kept."""
+    rank = np.ndim(a)
     for axis in as_tuple(axes):
-        along = axis_of(a, axis, "np.apply_over_axes")
+        along = axis + rank if axis < 0 else axis  # as the function takes it: np.sum takes axis 0 of a number
         found = func(a, along)
         a = found if np.ndim(found) == np.ndim(a) else np.expand_dims(found, along)
     return a

@@ -98,6 +98,8 @@ def digitize(x: Any, bins: Any, right: bool = False) -> Any:
 def lexsort(keys: Any, axis: int = -1) -> Any:
     """The order by several keys, of which the last one counts first."""
     first, *rest = keys
+    if not np.ndim(first):
+        return np.lexsort(([0.0], [0.0]))[0]  # NumPy takes numbers, which are in order
     along = axis_of(first, axis, "np.lexsort")
     order = np.argsort(first, axis=along, stable=True)
     for key in rest:

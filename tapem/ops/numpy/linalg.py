@@ -218,6 +218,16 @@ def qr(a: Any, mode: Any = "reduced") -> Any:
 
 
 @equals(np.linalg.svd)
-def svd(a: Any, full_matrices: bool = True, compute_uv: bool = True) -> Any:
-    """Singular vectors and values; only the values without `compute_uv`."""
+def svd(a: Any, full_matrices: bool = True, compute_uv: bool = True, hermitian: bool = False) -> Any:
+    """Singular vectors and values; only the values without `compute_uv`. Those of a Hermitian matrix go by `eigh`."""
+    if hermitian:
+        return _hermitian_svd(a) if compute_uv else np.flip(np.sort(np.abs(np.linalg.eigvalsh(a))), -1)
     return _SVDResult(*spectral.svd(a, full_matrices)) if compute_uv else spectral.svdvals(a)
+
+
+def _hermitian_svd(a: Any) -> Any:
+    """The eigenvalues without their signs, which the second vectors take, in descending order."""
+    w, v = spectral.eigh(a)
+    order = np.flip(np.argsort(np.abs(w)), -1)
+    w, u = np.take_along_axis(w, order, -1), np.take_along_axis(v, np.expand_dims(order, -2), -1)
+    return _SVDResult(u, np.abs(w), adjoint(u * np.expand_dims(np.sign(w), -2)))

@@ -63,7 +63,8 @@ def _extreme(reduction: Callable[..., Any], choose: Callable[..., Any], sign: in
             if where is not True:
                 raise ArgumentError(f"np.{reduction.__name__}: where= needs initial=, the result where it is False.")
             return reduction(a, axis=axis, keepdims=keepdims)
-        axes = axes_of(a, axis, f"np.{reduction.__name__}")
+        # As in NumPy a number may be given axis 0 or -1, which it does not have; another one the reduction refuses.
+        axes = axes_of(a, axis, f"np.{reduction.__name__}") if np.ndim(a) else ()
         if not math.prod(np.shape(a)[i] for i in axes):
             return np.sum(a, axis=axis, keepdims=keepdims) + initial
         if a.dtype == bool:
@@ -195,20 +196,25 @@ enter_options(np.clip, _clip)
 @equals(*present("cumulative_sum"))
 def cumulative_sum(x: Any, /, *, axis: Any = None, dtype: Any = None, include_initial: bool = False) -> Any:
     """The sums of the first elements along an axis; with `include_initial` the empty sum, 0, comes first."""
-    return _with_initial(np.cumsum, _cast(x, dtype), axis, include_initial, 0)
+    return _with_initial(np.cumsum, "np.cumulative_sum", _cast(x, dtype), axis, include_initial, 0)
 
 
 @equals(*present("cumulative_prod"))
 def cumulative_prod(x: Any, /, *, axis: Any = None, dtype: Any = None, include_initial: bool = False) -> Any:
     """The products of the first elements along an axis; with `include_initial` the empty product, 1, comes first."""
-    return _with_initial(np.cumprod, _cast(x, dtype), axis, include_initial, 1)
+    return _with_initial(np.cumprod, "np.cumulative_prod", _cast(x, dtype), axis, include_initial, 1)
 
 
-def _with_initial(function: Callable[..., Any], x: Any, axis: Any, include_initial: bool, neutral: int) -> Any:
-    found = function(x, axis=axis)
+def _with_initial(
+    function: Callable[..., Any], name: str, x: Any, axis: Any, include_initial: bool, neutral: int
+) -> Any:
+    x = np.atleast_1d(x)
+    if axis is None and np.ndim(x) > 1:
+        raise ArgumentError(f"{name} needs an axis for an array of {np.ndim(x)} axes.")
+    along = axis_of(x, 0 if axis is None else axis, name)
+    found = function(x, axis=along)
     if not include_initial:
         return found
-    along = axis_of(found, 0 if axis is None else axis, "np.cumulative_sum")
     first = np.full((*np.shape(found)[:along], 1, *np.shape(found)[along + 1 :]), neutral, ShapeDtype.of(found).dtype)
     return np.concatenate([first, found], axis=along)
 

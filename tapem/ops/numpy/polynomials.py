@@ -65,7 +65,7 @@ def polyint(p: Any, m: int = 1, k: Any = None) -> Any:
     """The m-th antiderivative of a polynomial; `k` has the constants of integration, 0 by default."""
     if m < 0:
         raise ArgumentError(f"np.polyint: m={m}, but an antiderivative is taken 0 times or more.")
-    p, constants = _line(p), _line(np.zeros(m) if k is None else k)
+    p, constants = _line(p) if m else p, _line(np.zeros(m) if k is None else k)
     constants = np.broadcast_to(constants, (m,)) if np.shape(constants) == (1,) else constants
     for i in range(m):
         p = np.concatenate([p / np.arange(np.shape(p)[0], 0, -1), constants[i : i + 1]])

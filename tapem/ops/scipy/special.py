@@ -21,7 +21,7 @@ from scipy import special as sp
 from tapem.core import GivenRule, Primitive
 from tapem.ops.declare import elementwise
 from tapem.ops.polygamma import polygamma
-from tapem.types import Tensor
+from tapem.types import NUMBERS, Tensor
 
 # Not NumPy's long double, of which SciPy's ufuncs know nothing.
 T = Real[Tensor, "*#shape"] | Bool[Tensor, "*#shape"]
@@ -112,7 +112,7 @@ cosm1 = unary(sp.cosm1, lambda g, y, x: -g * np.sin(x))
 exprel = unary(sp.exprel, lambda g, y, x: g * _exprel_slope(y, x))
 exp1 = unary(sp.exp1, lambda g, y, x: -g * (np.exp(-x) / x))
 expi = unary(sp.expi, lambda g, y, x: g * (np.exp(x) / x))
-expn = binary(sp.expn, None, lambda g, y, n, x: -g * _one_order_less(n, x))
+expn = binary(sp.expn, None, lambda g, y, n, x: -g * _one_order_less(_typed(n, y), x))
 spence = unary(sp.spence, lambda g, y, x: g * np.where(x == 1, -1, np.log(x) / np.where(x == 1, 1, 1 - x)))
 xlogy = binary(sp.xlogy, lambda g, y, a, b: g * np.log(b), lambda g, y, a, b: g * _ratio(a, b))
 xlog1py = binary(sp.xlog1py, lambda g, y, a, b: g * np.log1p(b), lambda g, y, a, b: g * _ratio(a, 1 + b))
@@ -167,9 +167,9 @@ gammainc = binary(sp.gammainc, None, lambda g, y, a, x: g * _gamma_density(a, x)
 gammaincc = binary(sp.gammaincc, None, lambda g, y, a, x: -g * _gamma_density(a, x))
 gammaincinv = binary(sp.gammaincinv, None, lambda g, y, a, p: g / _gamma_density(a, y))
 gammainccinv = binary(sp.gammainccinv, None, lambda g, y, a, p: -g / _gamma_density(a, y))
-betainc = ternary(sp.betainc, None, None, lambda g, y, a, b, x: g * _beta_density(a, b, x))
-betaincc = ternary(sp.betaincc, None, None, lambda g, y, a, b, x: -g * _beta_density(a, b, x))
-betaincinv = ternary(sp.betaincinv, None, None, lambda g, y, a, b, p: g / _beta_density(a, b, y))
+betainc = ternary(sp.betainc, None, None, lambda g, y, a, b, x: g * _beta_density(_typed(a, y), _typed(b, y), x))
+betaincc = ternary(sp.betaincc, None, None, lambda g, y, a, b, x: -g * _beta_density(_typed(a, y), _typed(b, y), x))
+betaincinv = ternary(sp.betaincinv, None, None, lambda g, y, a, b, p: g / _beta_density(_typed(a, y), _typed(b, y), y))
 
 
 def _rgamma_slope(y: Any, x: Any) -> Any:
@@ -183,6 +183,11 @@ def _rgamma_slope(y: Any, x: Any) -> Any:
 
 def _gamma_density(a: Any, x: Any) -> Any:
     return np.exp(sp.xlogy(a - 1, x) - x - sp.gammaln(a))
+
+
+def _typed(parameter: Any, y: Any) -> Any:
+    """A plain number in the dtype of the result: of a number alone some of SciPy's ufuncs make float64."""
+    return y.dtype.type(parameter) if type(parameter) in NUMBERS else parameter
 
 
 def _beta_density(a: Any, b: Any, x: Any) -> Any:
