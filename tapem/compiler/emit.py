@@ -10,7 +10,7 @@ import copy
 import keyword
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 
@@ -136,11 +136,16 @@ class Emitter:
 
     def inside(self, program: Program, inputs: Sequence[str], depth: int) -> tuple[list[Line], list[str]]:
         """The lines of a program inside of this one, and the names of its outputs."""
+        inner = self.within(program, inputs)
+        outputs = inner.emit()
+        return indented(inner.lines, depth), outputs
+
+    def within(self, program: Program, inputs: Sequence[str]) -> Self:
+        """An emitter of a program inside of this one; names and environment are shared."""
         inner = copy.copy(self)
         inner.program, inner.lines, inner.results = program, [], {}
         inner.names, inner._calls = dict(zip(program.inputs, inputs, strict=True)), {}
-        outputs = inner.emit()
-        return [line._replace(text="    " * depth + line.text) for line in inner.lines], outputs
+        return inner
 
     # -- names -----------------------------------------------------------------------------------------------------
 
@@ -175,9 +180,14 @@ class Emitter:
         return known
 
 
+def indented(lines: Sequence[Line], depth: int) -> list[Line]:
+    """The lines, further to the right."""
+    return [line._replace(text="    " * depth + line.text) for line in lines]
+
+
 def leaves_of(tree: Any) -> list[Any]:
     """The leaves of what an op keeps."""
     return tree_flatten(tree)[0]
 
 
-__all__ = ["Emitter", "Line", "leaves_of"]
+__all__ = ["Emitter", "Line", "indented", "leaves_of"]

@@ -85,7 +85,8 @@ def scan(
     """Apply `f(carry, x) -> (carry, y)` along the first axis of `xs`, and return `(last carry, stacked ys)`.
 
     `init`, `xs` and `y` may be trees. Without xs, `length` is the number of steps. The loop is unrolled onto the tape:
-    time and memory are linear in its length, in the forward and in the backward pass.
+    time and memory are linear in its length, in the forward and in the backward pass. In `tm.compile` it stays a loop,
+    and so does its derivative; f runs once, and must keep the shapes and dtypes of the carry.
 
     Raises ShapeError if the leaves of xs differ in length, TreeError if f changes the structure of the carry,
     ArgumentError if f does not return a pair.
@@ -126,7 +127,8 @@ def scan(
 def fori_loop(lower: int, upper: int, body: Callable[[int, Any], Any], init: Any) -> Any:
     """Apply `body(i, state) -> state` for every i from `lower` up to, but not including, `upper`.
 
-    Under `vmap` the bounds may differ from example to example; the body must then keep shapes and dtypes.
+    Under `vmap` the bounds may differ from example to example; the body must then keep shapes and dtypes. So it must in
+    `tm.compile`, where the loop stays one and i is not known: index arrays by `tm.take(array, i, axis=0)`.
 
     >>> fori_loop(0, 4, lambda i, total: total + i, 0.0)
     6.0
@@ -212,7 +214,7 @@ def while_loop(cond_fun: Callable[[Any], Any], body_fun: Callable[[Any], Any], i
     """Apply `body_fun` to the state for as long as `cond_fun(state)` holds.
 
     Differentiable in both modes: the derivative is that of the iterations that ran. Under `vmap` the body runs for the
-    examples that are not done yet.
+    examples that are not done yet. In `tm.compile` it stays a loop, which keeps in stacks what its derivative needs.
 
     Raises TreeError if the body changes the structure of the state, ShapeError or DTypeError (under vmap) if it changes
     a shape or dtype.

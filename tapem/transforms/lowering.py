@@ -62,7 +62,7 @@ def inlined_function(function: Any, kinds: Sequence[Any]) -> Any:
     """An inlined Program that does the same, or a loop or condition of such; else the function itself."""
     parts = with_parts(fitted(function) if isinstance(function, Cond) else function, inlined)
     if parts is not None or isinstance(function, Branching):
-        return parts or function
+        return function if parts is None else parts if isinstance(parts, Cond) else without_fixed_state(parts)
     if isinstance(function, Program):
         return inlined(function)
     if not isinstance(function, Derivative):
@@ -73,6 +73,38 @@ def inlined_function(function: Any, kinds: Sequence[Any]) -> Any:
         return inlined(traced(own, kinds, own.__name__))
     alone = isinstance(inner, Scan | While | Cond) and not getattr(inner, "sizes", ())
     return derived(function, inner, inlined) if alone else function
+
+
+def without_fixed_state(loop: Scan | While) -> Scan | While | Program:
+    """The loop without the state that its body returns as it is, which the body captures instead.
+
+    So a pullback does not stack it.
+    """
+    body, count = loop.body, loop.count
+    fixed = [i for i in range(count) if body.outputs[i] == body.inputs[i]]
+    if not fixed:
+        return loop
+    moving = [i for i in range(count) if i not in fixed]
+    outputs = [body.outputs[i] for i in (*moving, *range(count, len(body.outputs)))]
+    inner = Program.of(body.nodes, [*moving, *range(count, len(body.inputs)), *fixed], outputs, body.__name__)
+    if isinstance(loop, Scan):
+        smaller: Scan | While = replace(loop, body=inner, count=len(moving))
+    else:
+        test, captured = loop.test, loop.captured + len(fixed)
+        inputs = [*moving, *range(count, len(test.inputs)), *fixed]
+        holds = Program.of(test.nodes, inputs, test.outputs, test.__name__)
+        axes = ((),) * (len(inner.inputs) + captured)
+        smaller = replace(loop, axes=axes, test=holds, body=inner, count=len(moving), captured=captured)
+    middle = count + (loop.captured if isinstance(loop, While) else 0)
+
+    def run(*values: Any) -> list[Any]:
+        state, same = [values[i] for i in moving], [values[i] for i in fixed]
+        tested = (*values[count:middle], *same) if isinstance(loop, While) else ()
+        found = call(*state, *tested, *values[middle:], *same, program=smaller)
+        states = dict(zip((*moving, *fixed), (*found[: len(moving)], *same), strict=True))
+        return [*(states[i] for i in range(count)), *found[len(moving) :]]
+
+    return traced(run, loop.kinds, loop.__name__)
 
 
 def fitted(cond: Cond) -> Cond:

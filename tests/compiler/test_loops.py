@@ -24,6 +24,10 @@ from tests.transforms.test_whole_loops import (
 )
 
 TRANSFORMS = {**FIRST, **SECOND}
+NATIVE = [f for f in FUNCTIONS if f.__name__ in (
+    "trees", "weights_by_index", "while_that_reads_the_state", "branches_of_other_types", "all_nested", "without_steps",
+    "integers_and_flags", "residuals",
+)]  # fmt: skip
 
 
 def assert_close(found, wanted, rtol):
@@ -33,12 +37,19 @@ def assert_close(found, wanted, rtol):
         np.testing.assert_allclose(one, other, rtol, 1e-9)
 
 
-@pytest.mark.parametrize(("engine", "fast"), [("numpy", False), ("numpy", True), ("numba", True)])
+@pytest.mark.parametrize("f", NATIVE)
+def test_loops_of_native_code(f):
+    run = tm.compile(tm.value_and_grad(f), engine="numba")
+    assert_close(run(X), tm.value_and_grad(f)(X), 1e-8)
+    assert_close(run(X * 0.5), tm.value_and_grad(f)(X * 0.5), 1e-8)
+
+
+@pytest.mark.parametrize("fast", [False, True])
 @pytest.mark.parametrize("transform", TRANSFORMS)
 @pytest.mark.parametrize("f", FUNCTIONS)
-def test_loops_in_derivatives(f, transform, engine, fast):
+def test_loops_in_derivatives(f, transform, fast):
     g = TRANSFORMS[transform](f)
-    run = tm.compile(g, engine=engine, fast=fast)
+    run = tm.compile(g, engine="numpy", fast=fast)
     assert_close(run(X), g(X), 1e-8)
     assert_close(run(X * 0.5), g(X * 0.5), 1e-8)
 

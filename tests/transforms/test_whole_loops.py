@@ -169,6 +169,16 @@ def reverse_over_reverse_in_the_body(x):
     return np.sum(tm.fori_loop(0, 3, lambda i, w: w - 0.1 * curved(w) * x, x))
 
 
+def state_that_stays(x):
+    def following(s):
+        n, w, y = s
+        return n - 1, w, np.tanh(W @ y) * w
+
+    _, w, y = tm.while_loop(lambda s: s[0] + s[1][2] > 2.0, following, (7, x * 0.5, x))
+    (_, v), ys = tm.scan(lambda c, e: ((c[0], c[1] * e * c[0]), c[0]), (w, y), E)
+    return np.sum(v * w) + np.sum(ys)
+
+
 def unused_outputs(x):
     carry, _ = tm.scan(lambda c, e: ((c[0] * e, c[1] + np.exp(c[0])), (np.cos(c[1]), c[0])), (x, x), E)
     return np.sum(carry[0])
@@ -242,8 +252,8 @@ FUNCTIONS = [
     recurrent, trees, weights_by_index, while_with_counter, linear_while, while_that_reads_the_state,
     while_that_does_not_run, branches, branches_of_other_types, scan_in_scan, all_nested, cond_in_while_on_the_state,
     while_of_other_lengths_in_scan, while_in_while, gradient_in_the_body, reverse_over_reverse_in_the_body,
-    unused_outputs, only_ys, without_xs, without_steps, integers_and_flags, checkpointed, checkpoint_around,
-    custom_rules, residuals,
+    state_that_stays, unused_outputs, only_ys, without_xs, without_steps, integers_and_flags, checkpointed,
+    checkpoint_around, custom_rules, residuals,
 ]  # fmt: skip
 
 
@@ -387,6 +397,18 @@ def test_what_does_not_change_is_not_stacked():
     assert tracemalloc.get_traced_memory()[1] < 12 * weights.nbytes
     tracemalloc.stop()
     np.testing.assert_allclose(found, tm.grad(f)(weights), 1e-10)
+
+
+def test_state_that_stays_is_not_stacked():
+    weights = np.ones((20, 20)) * 0.01
+
+    def f(w):
+        step = lambda s: (s[0] + 1, s[1], np.tanh(s[1] @ s[2]))  # noqa: E731
+        return np.sum(tm.while_loop(lambda s: s[0] < 9, step, (0, w, np.ones(20)))[2])
+
+    low = lowered(traced(lambda w: [tm.grad(f)(w)], [weak_kind(weights)], "f"))
+    assert all(kind.shape != (-1, 20, 20) for p in calls(low) for kind in p.shapes(*p.kinds))
+    np.testing.assert_allclose(low(weights)[0], tm.grad(f)(weights), 1e-10)
 
 
 # -- refusals ----------------------------------------------------------------------------------------------------------

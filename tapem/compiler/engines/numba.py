@@ -14,7 +14,7 @@ import numba
 import numpy as np
 
 from tapem.compiler.cache import module_of
-from tapem.compiler.emit import Emitter, Line
+from tapem.compiler.emit import Emitter, Line, indented
 from tapem.compiler.engines.engine import Engine
 from tapem.compiler.guards import guard
 from tapem.compiler.native import RESHAPES, Group, Segment, accesses, bits, functions, grouped
@@ -41,18 +41,12 @@ class NumbaRunner:
     def __init__(self, program: Program) -> None:
         """Write the functions; each is compiled when it is called for the first time."""
         self.program = program
-        self.views = accesses(program)
-        self.emitter = Emitter(program, [f"x{number}" for number in range(len(program.inputs))], ["run"])
-        self.lines = self.emitter.lines
-        self.ready: dict[int, str] = {}
-        self.native: list[str] = []
-        for part in parts(grouped(program, self.views)):
-            if part[0].kind == "call":
-                self.call(part[0].nodes[0])
-            else:
-                self.segment(part)
-        outputs = self.outputs()
         inputs = [f"x{number}" for number in range(len(program.inputs))]
+        self.emitter = NumbaEmitter(program, inputs, ["run"])
+        self.lines = self.emitter.lines
+        writer = NumbaWriter(program, self.emitter)
+        self.native = writer.native
+        outputs = writer.outputs()
         text = "\n".join(
             [
                 f"def run({', '.join(inputs)}):",
@@ -73,6 +67,35 @@ class NumbaRunner:
     def __call__(self, *inputs: Any) -> tuple[Any, ...]:
         """The values of the outputs."""
         return quietly(self.run, *inputs)
+
+
+class NumbaEmitter(Emitter):
+    """Writes the bodies of loops and conditions with calls of native functions, too."""
+
+    def inside(self, program: Program, inputs: Sequence[str], depth: int) -> tuple[list[Line], list[str]]:
+        """The lines of a program inside of this one, and the names of its outputs."""
+        inner = self.within(program, inputs)
+        writer = NumbaWriter(program, inner)
+        outputs = [writer.named(id) for id in program.outputs]
+        return indented(inner.lines, depth), outputs
+
+
+class NumbaWriter:
+    """Writes the lines of a program: calls of native functions, and of ops that have no native loop."""
+
+    def __init__(self, program: Program, emitter: Emitter) -> None:
+        """Write all lines but those of the outputs; each function is compiled when it is called for the first time."""
+        self.program = program
+        self.views = accesses(program)
+        self.emitter = emitter
+        self.lines = emitter.lines
+        self.ready: dict[int, str] = {}
+        self.native: list[str] = []
+        for part in parts(grouped(program, self.views)):
+            if part[0].kind == "call":
+                self.call(part[0].nodes[0])
+            else:
+                self.segment(part)
 
     def named(self, id: int) -> str:
         """The name of a value in the Python function; views and constants are written when they are needed."""
