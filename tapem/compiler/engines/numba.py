@@ -7,7 +7,6 @@ import inspect
 import itertools
 import sys
 from collections.abc import Callable, Sequence
-from types import ModuleType
 from typing import Any, cast
 
 import numba
@@ -33,6 +32,9 @@ VERSIONS = (
 
 _LARGEST = 100
 """The number of ops in one native function; numba's compile time grows faster than it."""
+
+_LARGE = 250
+"""The number of native ops from which on every loop is a function of its own."""
 
 
 class NumbaRunner:
@@ -91,6 +93,7 @@ class NumbaWriter:
         self.lines = emitter.lines
         self.ready: dict[int, str] = {}
         self.native: list[str] = []
+        self.users = self.find_users()
         for part in parts(grouped(program, self.views)):
             if part[0].kind == "call":
                 self.call(part[0].nodes[0])
@@ -131,12 +134,7 @@ class NumbaWriter:
     def segment(self, groups: Sequence[Group]) -> None:
         """A call of a native function."""
         made = {node.id for group in groups for node in group.nodes}
-        wanted = {self.views[id].base for id in self.program.outputs if id in self.views}
-        for node in self.program.nodes:
-            if node.id not in made and (node.id not in self.views or self.views[node.id].base == node.id):
-                for parent in node.parents:
-                    if parent is not None and parent in self.views:
-                        wanted.add(self.views[parent].base)
+        wanted = {id for id in made if not made.issuperset(self.users.get(id, ()))}
         part = Segment(self.program, self.views, groups, wanted)
         text = part.text("native")
         self.native.append(text)
@@ -161,6 +159,19 @@ class NumbaWriter:
             node = self.program.nodes[id]
             if not node.shape:  # numba returns a Python number
                 self.lines.append(Line(f"{result} = np.{node.dtype.name}({result})"))
+
+    def find_users(self) -> dict[int, set[int]]:
+        """For each value the nodes that read it, itself or a view of it; -1 stands for the outputs."""
+        users: dict[int, set[int]] = {}
+        for node in self.program.nodes:
+            if node.id not in self.views or self.views[node.id].base == node.id:
+                for parent in node.parents:
+                    if parent is not None and parent in self.views:
+                        users.setdefault(self.views[parent].base, set()).add(node.id)
+        for id in self.program.outputs:
+            if id in self.views:
+                users.setdefault(self.views[id].base, set()).add(-1)
+        return users
 
     def outputs(self) -> list[str]:
         """The outputs; what shares memory with an input or another output is copied."""
@@ -192,12 +203,13 @@ def wide(text: str, *arguments: Any) -> Any:
 @functools.lru_cache(maxsize=128)
 def compiled_widely(text: str) -> Any:
     """The same function with sin and cos that take numbers of any size."""
-    return compiled_natively(text, wide_functions)
+    return compiled_natively(text, wide_functions.__name__)
 
 
-def compiled_natively(text: str, *modules: ModuleType) -> Any:
+@functools.lru_cache(maxsize=4096)
+def compiled_natively(text: str, *more: str) -> Any:
     """The native function of this text; what numba compiles stays in the cache on disk."""
-    imports = [f"from {module.__name__} import *" for module in (functions, *modules)]
+    imports = [f"from {module} import *" for module in (functions.__name__, *more)]
     whole = "\n".join(["import numpy as np", *imports, "", "", text, ""])
     module, lasting = module_of(whole, VERSIONS)
     # fastmath=True would assume that there is no NaN.
@@ -206,11 +218,17 @@ def compiled_natively(text: str, *modules: ModuleType) -> Any:
 
 
 def parts(groups: Sequence[Group]) -> list[list[Group]]:
-    """The groups in pieces: each a call of an op, or native groups of no more than some ops together."""
+    """The groups in pieces: each a call of an op, or native groups of no more than some ops together.
+
+    In a large program each group is a function of its own: many are equal, as the updates of all parameters are, and
+    equal functions are compiled once.
+    """
     found: list[list[Group]] = []
     count = 0
+    large = sum(len(group.nodes) for group in groups if group.kind != "call") > _LARGE
     for group in groups:
-        together = bool(found) and "call" not in (group.kind, found[-1][0].kind) and count < _LARGEST
+        size = count + len(group.nodes)
+        together = bool(found) and "call" not in (group.kind, found[-1][0].kind) and size <= _LARGEST and not large
         if together:
             found[-1].append(group)
             count += len(group.nodes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -66,7 +67,10 @@ class Segment:
         return needed
 
     def text(self, name: str) -> str:
-        """The function."""
+        """The function; its names say nothing of the program, so that equal functions have equal texts."""
+        return renumbered(self._text(name))
+
+    def _text(self, name: str) -> str:
         results = ", ".join([*map(self.name, self.results), *["wide"] * self.may_be_wide])
         head = f"def {name}({', '.join(self.name(id) for id in self.arguments)}):"
         lines = [*["wide = False"] * self.may_be_wide, *self.lines]
@@ -157,6 +161,8 @@ class Segment:
         own = {node.id for node in nodes}
         flat = len(shape) > 1 and self._is_flat(group, own)
         sizes = (int(np.prod(shape)),) if flat else shape
+        counts = [str(size) for size in sizes]
+        like = self._whole(group, own) if flat or len(shape) == 1 else None
         indices = [f"i{axis}" for axis in range(len(sizes))]
         before: list[str] = []
         body: list[str] = []
@@ -171,7 +177,7 @@ class Segment:
                 return name
             if id not in arrays:
                 arrays[id] = f"f{id}"
-                before.append(f"f{id} = {name}.reshape({sizes[0]})")
+                before.append(f"f{id} = {name}.reshape({counts[0]})")
             return arrays[id]
 
         def element(id: int) -> str:
@@ -186,6 +192,9 @@ class Segment:
             shift = len(shape) - len(operand)
             return f"{array(access.base)}[{access.index_text(indices[shift:], operand)}]"
 
+        if like is not None:  # the size is that of an operand, so that loops over other sizes are the same function
+            counts = [f"n{nodes[0].id}"]
+            before.append(f"n{nodes[0].id} = {self.value(like)}.size")
         for node in nodes:
             name = node.op.name
             if name in REDUCTIONS:
@@ -197,17 +206,28 @@ class Segment:
                 body.append(f"wide |= abs({element(node.parents[0])}) > WIDE{8 * node.dtype.itemsize}")
             body.append(f"v{node.id} = {expression}")
             if node.id in used and shape:
-                before.append(f"{self.name(node.id)} = np.empty({node.shape}, np.{node.dtype.name})")
+                size = node.shape if like is None else f"{self.value(like)}.shape"
+                before.append(f"{self.name(node.id)} = np.empty({size}, np.{node.dtype.name})")
                 body.append(f"{array(node.id)}[{', '.join(indices)}] = v{node.id}")
         self.lines += before
         depth = 0
-        for depth, size in enumerate(sizes):
+        for depth, size in enumerate(counts):
             self.lines += [f"{'    ' * depth}{line}" for line in opening.get(depth, [])]
             self.lines.append(f"{'    ' * depth}for i{depth} in range({size}):")
         inner = len(sizes)
         self.lines += [f"{'    ' * inner}{line}" for line in (body or ["pass"])]
         for depth in range(len(sizes) - 1, -1, -1):
             self.lines += [f"{'    ' * depth}{line}" for line in after.get(depth, [])]
+
+    def _whole(self, group: Group, own: set[int]) -> int | None:
+        """An array of the shape of the loop that is made outside of it, and read in order; None if there is none."""
+        for node in group.nodes:
+            for parent in node.parents:
+                if parent is not None and parent not in own and is_plain(self.views[parent], len(group.shape)):
+                    base = self.views[parent].base
+                    if base not in own and self.program.nodes[base].shape == group.shape:
+                        return base
+        return None
 
     def _is_flat(self, group: Group, own: set[int]) -> bool:
         """Whether a loop may run over all elements in one line: every array has the whole shape, or no axis."""
@@ -259,6 +279,16 @@ class Segment:
         else:
             before.append(f"{self.name(node.id)}[...] = {start}")
             body.append(f"{target} = {_STEP[name].format(total=target, x=x)}")
+
+
+def renumbered(text: str) -> str:
+    """The text with the values numbered in the order in which they occur."""
+    numbers: dict[str, int] = {}
+
+    def number(match: re.Match[str]) -> str:
+        return f"{match[1]}{numbers.setdefault(match[2], len(numbers))}{match[3]}"
+
+    return re.sub(r"\b([afvtcsn])(\d+)(|_\d)\b", number, text)
 
 
 def scalar(node: Node, element: Any) -> str:

@@ -1,7 +1,8 @@
 """Groups: which ops share a loop.
 
 Elementwise ops and reductions over the same shape run in one loop, if what one of them needs of the others is the
-element at hand. Groups run in order; each node goes into the first group where its operands are ready.
+element at hand, and if they have an array in common. Groups run in order; each node goes into the first group where its
+operands are ready.
 """
 
 from __future__ import annotations
@@ -31,6 +32,13 @@ class Group:
     shape: tuple[int, ...] = ()
     stage: int = 0
     nodes: list[Node] = field(default_factory=list)
+    touched: set[int] = field(default_factory=set)
+
+    def add(self, node: Node, parents: Sequence[int], views: Mapping[int, Access], program: Program) -> None:
+        """Add a node, which touches itself and the arrays that it reads."""
+        self.nodes.append(node)
+        bases = (views[parent].base for parent in parents if parent in views)
+        self.touched |= {node.id, *(base for base in bases if program.nodes[base].shape)}
 
 
 def kind_of(node: Node, program: Program) -> str:
@@ -106,11 +114,17 @@ def grouped(program: Program, views: Mapping[int, Access]) -> Sequence[Group]:
             ready = max(ready, place[base] + (not here))
         number = len(groups)
         if kind == "loop":
-            fits = [(g.kind, g.shape, g.stage) == (kind, shape, stage) and len(g.nodes) < _MOST for g in groups]
+            bases = {views[parent].base for parent in node.parents if parent is not None and parent in views}
+            fits = [
+                (g.kind, g.shape, g.stage) == (kind, shape, stage)
+                and len(g.nodes) < _MOST
+                and (not shape or not bases.isdisjoint(g.touched))
+                for g in groups
+            ]
             number = next((index for index in range(ready, len(groups)) if fits[index]), number)
         if number == len(groups):
             groups.append(Group(kind, shape, stage))
-        groups[number].nodes.append(node)
+        groups[number].add(node, [p for p in node.parents if p is not None], views, program)
         place[node.id] = number
     return sorted(groups, key=lambda group: group.stage)
 
