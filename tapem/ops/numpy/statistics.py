@@ -89,6 +89,8 @@ _METHODS: Mapping[str, tuple[float, float]] = {
     "median_unbiased": (1 / 3, 1 / 3), "normal_unbiased": (3 / 8, 3 / 8),
 }  # fmt: skip
 """The methods that interpolate, by their two parameters (Hyndman and Fan, 1996)."""
+_MEANS = {"midpoint", "averaged_inverted_cdf"}
+"""The methods that go in steps, but may take the mean of two elements."""
 
 
 def _place(function: str, q: Any, count: Any, method: str) -> Any:
@@ -188,7 +190,9 @@ def _nanquantile(function: str, a: Any, q: Any, axis: Any, method: str, keepdims
     if method in _METHODS:
         place = _place(function, q, counts, method)
     else:
-        place = place_of_each(number, np.shape(ordered)[-1], q, method, function).astype(dtype)
+        # Where a method takes the mean of two elements, the dtype of q counts too, as where one interpolates.
+        met = np.result_type(dtype, q) if method in _MEANS else dtype
+        place = place_of_each(number, np.shape(ordered)[-1], q, method, function).astype(met)
     low = np.floor(place)
     share = place - low
     lines = np.reshape(low, (*np.shape(number), -1)).astype(np.intp)
