@@ -14,6 +14,7 @@ from tapem.core import NOTHING, Node, Primitive, Static, Structure, UnknownNumbe
 from tapem.doors.direct import Recorder, Tracer, current_recorder, home, new_recorder, opened, results_of
 from tapem.doors.monadic import run_if_program
 from tapem.errors import TapeError
+from tapem.ops import astype
 from tapem.transforms.program import Program, kind_of
 
 
@@ -38,7 +39,8 @@ def convert_closure(
 
     below = current_recorder()
     recorder = new_recorder(abstract=below is not None and below.abstract, capturing=True)
-    return opened(recorder, convert, f, leaves, rebuild, getattr(f, "__name__", type(f).__name__))
+    found = opened(recorder, convert, f, leaves, rebuild, getattr(f, "__name__", type(f).__name__))
+    return found._replace(captures=[strong(tracer) for tracer in found.captures])
 
 
 def convert(
@@ -70,6 +72,12 @@ def traced(f: Callable[..., Sequence[Any]], kinds: Sequence[Any], name: str) -> 
     if converted.captures:
         raise TapeError(f"{name} closes over {converted.captures[0]!r}. Pass it as an argument.")
     return converted.program
+
+
+def strong(value: Any) -> Any:
+    """A Python number that is differentiated, as an array: the inputs of a program that are numbers are constants."""
+    number = type(value) is Tracer and type(value.node.output) is UnknownNumber and value.node.requires_grad
+    return astype(value, value.dtype) if number else value
 
 
 def no_options(values: Sequence[Any]) -> tuple[Sequence[Any], Mapping[str, Any]]:

@@ -20,7 +20,7 @@ from tapem.errors import DTypeError, ShapeError, TapeError
 from tapem.ops import stack
 from tapem.transforms.arguments import as_pair
 from tapem.transforms.calls import call
-from tapem.transforms.closure_conversion import Conversion, convert_closure, no_options, traced
+from tapem.transforms.closure_conversion import Conversion, convert_closure, no_options, strong, traced
 from tapem.transforms.loop_batches import batched_kinds, batched_program, dependent, mapped_state, repeated
 from tapem.transforms.program import Program, is_unknown, kind_of, linked
 
@@ -212,7 +212,7 @@ def converted_with_state(
     `step` takes the state and values like the `rest`, and returns the next state and more. Raises ShapeError or
     DTypeError if it changes a shape or a dtype.
     """
-    leaves = [taken(leaf, op=caller, argument="the state at the start") for leaf in leaves]
+    leaves = [strong(taken(leaf, op=caller, argument="the state at the start")) for leaf in leaves]
     kinds = [weak_kind(leaf) for leaf in leaves]
 
     @functools.wraps(step)

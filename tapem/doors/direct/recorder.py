@@ -110,6 +110,8 @@ class Recorder:
             value = tracer.node.output
             if self.abstract and not isinstance(value, ShapeDtype):
                 value = ShapeDtype.of(value)
+            if type(value) is UnknownNumber and tracer.node.requires_grad:  # `strong` makes it an array
+                value = ShapeDtype(value.shape, value.dtype)
             needs = type(value) is not UnknownNumber
             known = self.captures[id(tracer.node)] = tracer, self.leaf(value, requires_grad=needs, copy=False)
         return known[1]
