@@ -44,6 +44,14 @@ def test_loops_of_native_code(f):
     assert_close(run(X * 0.5), tm.value_and_grad(f)(X * 0.5), 1e-8)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("transform", TRANSFORMS)
+@pytest.mark.parametrize("f", FUNCTIONS)
+def test_native_loops_in_derivatives(f, transform):
+    g = TRANSFORMS[transform](f)
+    assert_close(tm.compile(g, engine="numba")(X), g(X), 1e-8)
+
+
 @pytest.mark.parametrize("fast", [False, True])
 @pytest.mark.parametrize("transform", TRANSFORMS)
 @pytest.mark.parametrize("f", FUNCTIONS)

@@ -61,3 +61,41 @@ def test_special_values_are_those_of_numpy():
         if np.asarray(other).dtype.kind == "f" and number not in (1, 2):  # NumPy leaves it open for a tie of zeros
             known = ~np.isnan(other)
             np.testing.assert_array_equal(np.signbit(one)[known], np.signbit(other)[known], err_msg=str(number))
+
+
+def test_a_scan_is_one_native_function():
+    def total(w, x):
+        def body(state, t):
+            state = np.tanh(state @ w) + np.sin(t)
+            return state, np.sum(state)
+
+        last, sums = tm.scan(body, x, np.linspace(0.0, 1.0, 30))
+        return np.sum(last * last) + np.sum(sums[::2])
+
+    rng = np.random.default_rng(0)
+    w, x = rng.standard_normal((3, 3)), rng.standard_normal((4, 3))
+    fast = tm.compile(tm.value_and_grad(total, argnums=(0, 1)), engine="numba")
+    assert_close(fast(w, x), tm.value_and_grad(total, argnums=(0, 1))(w, x), 1e-10)
+    assert_close(fast(w * 0, x + 1e9), tm.value_and_grad(total, argnums=(0, 1))(w * 0, x + 1e9), 1e-10)
+    assert repr(fast) == "<compiled total: engine numba, 1 program>"
+
+
+def test_the_state_of_a_scan_is_no_memory_of_its_start():
+    def turned(a, b):
+        return tm.scan(lambda state, _: ((state[1], state[0]), state[0]), (a, b), None, length=2)
+
+    a, b = np.ones(2), np.zeros(2)
+    (c, d), rows = tm.compile(turned, engine="numba")(a, b)
+    np.testing.assert_array_equal((c, d), (a, b))
+    np.testing.assert_array_equal(rows, [a, b])
+    assert not any(np.shares_memory(one, other) for one in (c, d) for other in (a, b, rows))
+
+
+def test_an_error_names_the_op():
+    def factor(x):
+        return np.sum(np.linalg.cholesky(-np.exp(x)) + 1)
+
+    with pytest.raises(tm.TapeError) as eager:
+        tm.grad(factor)(np.ones((2, 2)))
+    with pytest.raises(type(eager.value), match="cholesky"):
+        tm.compile(tm.grad(factor), engine="numba")(np.ones((2, 2)))

@@ -14,7 +14,7 @@ import numpy as np
 
 from tapem.compiler.cache import module_of
 from tapem.compiler.emit import Emitter, Line, indented
-from tapem.compiler.engines.engine import Engine
+from tapem.compiler.engines.engine import Engine, raise_as_op
 from tapem.compiler.guards import guard
 from tapem.compiler.native import RESHAPES, Group, Segment, accesses, bits, functions, grouped
 from tapem.compiler.native import wide as wide_functions
@@ -58,7 +58,8 @@ class NumbaRunner:
         )
         environment: dict[str, Any] = {**self.emitter.environment, "np": np, "contiguous": contiguous}
         self.text = text
-        exec(compile(text, f"<compiled {program.__name__} {next(_counter)}>", "exec"), environment)
+        self.file = f"<compiled {program.__name__} {next(_counter)}>"
+        exec(compile(text, self.file, "exec"), environment)
         self.run: Callable[..., tuple[Any, ...]] = environment["run"]
 
     @property
@@ -67,8 +68,12 @@ class NumbaRunner:
         return self.emitter.fallbacks
 
     def __call__(self, *inputs: Any) -> tuple[Any, ...]:
-        """The values of the outputs."""
-        return quietly(self.run, *inputs)
+        """The values of the outputs. Raises the error of the op that failed."""
+        try:
+            return quietly(self.run, *inputs)
+        except Exception as error:
+            raise_as_op(error, self.file, self.lines)
+            raise
 
 
 class NumbaEmitter(Emitter):
@@ -123,8 +128,7 @@ class NumbaWriter:
             if type(node.output) is UnknownNumber:
                 known = name
             elif node.op is LEAF and id >= len(self.program.inputs):
-                value = np.ascontiguousarray(node.output) if np.ndim(node.output) else np.asarray(node.output)[()]
-                known = self.emitter.bind(value, "constant")
+                known = self.emitter.bind(contiguous_or_number(node.output), "constant")
             else:
                 known = self.emitter.fresh("array")
                 self.lines.append(Line(f"{known} = {f'contiguous({name})' if node.shape else f'{name}[()]'}"))
@@ -141,6 +145,7 @@ class NumbaWriter:
         function = compiled_natively(text)
         name = self.emitter.bind(function, "native")
         arguments = [self.argument(id) for id in part.arguments]
+        arguments += [self.emitter.bind(contiguous_or_number(value), "constant") for _, value in part.constants]
         results: list[str] = []
         for id in part.results:
             node = self.program.nodes[id]
@@ -236,6 +241,11 @@ def parts(groups: Sequence[Group]) -> list[list[Group]]:
             found.append([group])
             count = len(group.nodes)
     return found
+
+
+def contiguous_or_number(x: Any) -> Any:
+    """A constant as a native function takes it."""
+    return np.ascontiguousarray(x) if np.ndim(x) else np.asarray(x)[()]
 
 
 def contiguous(x: Any) -> Any:

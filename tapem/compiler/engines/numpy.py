@@ -5,19 +5,18 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Callable, Sequence
-from types import CodeType, TracebackType
+from types import CodeType
 from typing import Any
 
 import numpy as np
 
 from tapem.compiler.emit import Emitter, Line
-from tapem.compiler.engines.engine import Engine
+from tapem.compiler.engines.engine import Engine, raise_as_op
 from tapem.compiler.guards import guard
 from tapem.compiler.passes import Plan, plan
 from tapem.compiler.sharing import copied_outputs
 from tapem.compiler.texts import function_name
-from tapem.core import Node, Primitive, ShapeDtype, quietly
-from tapem.errors import TapeError
+from tapem.core import Node, ShapeDtype, quietly
 from tapem.transforms import Program
 
 _counter = itertools.count()
@@ -66,27 +65,11 @@ class NumpyRunner:
             buffers = [np.empty(kind.shape, kind.dtype) for kind in self.plan.buffers]
         try:
             return quietly(self.run, *buffers, *inputs)
-        except TapeError:
-            raise
         except Exception as error:
-            failed = self.failed(error)
-            if failed is None:
-                raise
-            raise failed from error
+            raise_as_op(error, self.file, self.lines)
+            raise
         finally:
             self.free.append(buffers)
-
-    def failed(self, error: Exception) -> TapeError | None:
-        """The error as the op says it, whose line was running."""
-        at: TracebackType | None = error.__traceback__
-        while at is not None and at.tb_frame.f_code.co_filename != self.file:
-            at = at.tb_next
-        if at is None or not 0 <= at.tb_lineno - 2 < len(self.lines):
-            return None
-        node = self.lines[at.tb_lineno - 2].node
-        if node is None or not isinstance(node.op, Primitive) or not isinstance(error, node.op.refusals):
-            return None
-        return node.op.refusal(node.inputs, node.static, [], error)
 
 
 _BITS = {"f": "uint32", "d": "uint64"}

@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from tapem.compiler.native.access import Access, is_plain, is_turned
-from tapem.compiler.native.groups import REDUCTIONS, Group, reduced_axes
+from tapem.compiler.native.access import Access, accesses, is_plain, is_turned
+from tapem.compiler.native.groups import REDUCTIONS, Group, grouped, reduced_axes
 from tapem.compiler.native.scalars import SCALARS, computed_in
+from tapem.compiler.native.scans import Names, scan_of, scan_text
 from tapem.core import Node, ShapeDtype, UnknownNumber
 from tapem.transforms import Program
 from tapem.types import NUMBERS
@@ -33,9 +34,10 @@ class Segment:
     """
 
     def __init__(
-        self, program: Program, views: Mapping[int, Access], groups: Sequence[Group], wanted: set[int]
+        self, program: Program, views: Mapping[int, Access], groups: Sequence[Group], wanted: set[int], prefix: str = ""
     ) -> None:
-        """Write the groups; `wanted` are the nodes whose values are needed outside."""
+        """Write the groups; `wanted` are the nodes whose values are needed outside. Names of bodies get a prefix."""
+        self.prefix = prefix
         self.program = program
         self.views = views
         self.made = {node.id for group in groups for node in group.nodes}
@@ -43,6 +45,8 @@ class Segment:
         self.arguments: list[int] = []
         self.lines: list[str] = []
         self.may_be_wide = False
+        self.bodies: list[str] = []
+        self.constants: list[tuple[str, Any]] = []
         self._declared: set[str] = set()
         used = self._used_elsewhere(groups)
         for group in groups:
@@ -50,6 +54,8 @@ class Segment:
                 self._product(group.nodes[0])
             elif group.kind == "reshape":
                 self._reshape(group.nodes[0])
+            elif group.kind == "scan":
+                self._scan(group.nodes)
             else:
                 self._loop(group, used)
 
@@ -60,7 +66,7 @@ class Segment:
             own = {node.id for node in group.nodes}
             for node in group.nodes:
                 for parent in node.parents:
-                    if parent is not None:
+                    if parent is not None and parent in self.views:
                         base = self.views[parent].base
                         if base not in own or base != parent:
                             needed.add(base)
@@ -72,9 +78,10 @@ class Segment:
 
     def _text(self, name: str) -> str:
         results = ", ".join([*map(self.name, self.results), *["wide"] * self.may_be_wide])
-        head = f"def {name}({', '.join(self.name(id) for id in self.arguments)}):"
-        lines = [*["wide = False"] * self.may_be_wide, *self.lines]
-        return "\n".join([head, *(f"    {line}" for line in lines), f"    return ({results},)"])
+        given = [*map(self.name, self.arguments), *(name for name, _ in self.constants)]
+        lines = [f"def {name}({', '.join(given)}):", *["    wide = False"] * self.may_be_wide]
+        lines += [f"    {line}" for line in self.lines]
+        return "\n".join([*self.bodies, *lines, f"    return ({results},)"])
 
     def name(self, id: int) -> str:
         """The name of the value of a node."""
@@ -85,6 +92,54 @@ class Segment:
         if id not in self.made and id not in self.arguments:
             self.arguments.append(id)
         return self.name(id)
+
+    # -- scans ---------------------------------------------------------------------------------------------------------
+
+    def _scan(self, nodes: Sequence[Node]) -> None:
+        """A loop that calls a native function, the body."""
+        node, *picks = nodes
+        scan = scan_of(node)
+        assert scan is not None
+        body = f"{self.prefix}body{node.id}_"
+        inner = Segment.of_body(scan.body, body)
+        constants = [f"k{body}{number}" for number in range(len(inner.constants))]
+        self.constants += zip(constants, (value for _, value in inner.constants), strict=True)
+        self.bodies += inner.bodies
+        self.may_be_wide |= inner.may_be_wide
+        operands = [
+            literal(x, ShapeDtype.of(x).dtype) if parent is None else self.whole(parent)
+            for parent, x in zip(node.parents, node.inputs, strict=True)
+        ]
+        results = [(pick.static["index"], self.name(pick.id)) for pick in picks]
+        self.lines += scan_text(scan, Names(node.id, body, operands, constants, results, inner.may_be_wide))
+
+    @classmethod
+    def of_body(cls, program: Program, name: str) -> Segment:
+        """The body of a loop: a native function of all inputs that returns all outputs."""
+        views = accesses(program)
+        part = cls(program, views, grouped(program, views), {views[id].base for id in program.outputs}, name)
+        outputs = [part.whole(id) for id in program.outputs]
+        leaves = [id for id in part.arguments if id >= len(program.inputs)]
+        part.constants = [
+            *((part.name(id), np.asarray(program.nodes[id].output)) for id in leaves),
+            *part.constants,
+        ]
+        given = [*map(part.name, program.inputs), *(name for name, _ in part.constants)]
+        lines = ["@inner", f"def {name}({', '.join(given)}):", *["    wide = False"] * part.may_be_wide]
+        lines += [f"    {line}" for line in part.lines]
+        results = ", ".join([*outputs, *["wide"] * part.may_be_wide])
+        part.bodies.append("\n".join([*lines, f"    return ({results},)", "", ""]))
+        return part
+
+    def whole(self, id: int) -> str:
+        """A value as an array of its own, or as a number."""
+        access, node = self.views[id], self.program.nodes[id]
+        base = self.program.nodes[access.base]
+        if not node.shape:
+            name = self.value(access.base)
+            return f"{name}[{access.index_text([], ())}]" if base.shape else name
+        plain = is_plain(access, len(node.shape)) and base.shape == node.shape
+        return self.value(access.base) if plain else self._copied(id, access)
 
     # -- products ------------------------------------------------------------------------------------------------------
 
@@ -116,10 +171,7 @@ class Segment:
         """The same memory with another shape."""
         (parent,) = node.parents
         assert parent is not None
-        access, shape = self.views[parent], self.program.nodes[parent].shape
-        plain = is_plain(access, len(shape)) and self.program.nodes[access.base].shape == shape
-        name = self.value(access.base) if plain else self._copied(parent, access)
-        self.lines.append(f"{self.name(node.id)} = {name}.reshape({node.shape})")
+        self.lines.append(f"{self.name(node.id)} = {self.whole(parent)}.reshape({node.shape})")
 
     def _matrix(self, node: Node, position: int) -> str:
         """An operand of a product, with `.T` if its last two axes are exchanged in memory."""
@@ -144,10 +196,9 @@ class Segment:
             indices = [f"i{axis}" for axis in range(len(shape))]
             for axis, size in enumerate(shape):
                 self.lines.append(f"{'    ' * axis}for i{axis} in range({size}):")
-            source = access.index_text(indices, shape)
-            self.lines.append(
-                f"{'    ' * len(shape)}{name}[{', '.join(indices)}] = {self.value(access.base)}[{source}]"
-            )
+            base, index = self.value(access.base), access.index_text(indices, shape)
+            source = f"{base}[{index}]" if self.program.nodes[access.base].shape else base
+            self.lines.append(f"{'    ' * len(shape)}{name}[{', '.join(indices)}] = {source}")
         return name
 
     # -- loops ---------------------------------------------------------------------------------------------------------

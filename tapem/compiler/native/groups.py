@@ -13,10 +13,11 @@ from dataclasses import dataclass, field
 from numpy.lib.array_utils import normalize_axis_tuple
 
 from tapem.compiler.guards import guard
-from tapem.compiler.native.access import Access, is_plain
+from tapem.compiler.native.access import Access, accesses, is_plain
 from tapem.compiler.native.scalars import DTYPES, computed_in
-from tapem.core import LEAF, Node, ShapeDtype, UnknownNumber
-from tapem.transforms import Program
+from tapem.compiler.native.scans import scan_of
+from tapem.core import LEAF, Node, ShapeDtype, UnknownNumber, pick
+from tapem.transforms import Program, call
 
 REDUCTIONS = frozenset({"sum", "max", "min", "all", "any"})
 RESHAPES = frozenset({"reshape", "flatten", "expand_dims", "squeeze"})
@@ -26,7 +27,7 @@ _MOST = 60
 
 @dataclass
 class Group:
-    """Ops that run together: a loop over `shape`; or one op, a product, a reshape, or a call of its implementation."""
+    """Ops that run together, a loop over `shape`; or one op: a product, a reshape, a scan, a call."""
 
     kind: str
     shape: tuple[int, ...] = ()
@@ -44,6 +45,8 @@ class Group:
 def kind_of(node: Node, program: Program) -> str:
     """How a node runs: in a "loop", as a "product" of BLAS, as a "reshape", or by a "call" of its implementation."""
     name = getattr(node.op, "name", "")
+    if node.op is call and runs_natively(node):
+        return "scan"
     if type(node.output) is tuple or not isinstance(node.output, ShapeDtype):
         return "call"
     if name in RESHAPES and node.parents[0] is not None:
@@ -59,6 +62,12 @@ def kind_of(node: Node, program: Program) -> str:
     if name in ("dot", "matmul", "bmm"):
         return "product" if is_product(node) else "call"
     return "call" if computed_in(name, node.inputs, node.dtype) is None else "loop"
+
+
+def runs_natively(node: Node) -> bool:
+    """Whether a node is a scan of which all ops are native."""
+    scan = scan_of(node)
+    return scan is not None and all(group.kind != "call" for group in grouped(scan.body, accesses(scan.body)))
 
 
 def is_product(node: Node) -> bool:
@@ -92,6 +101,11 @@ def grouped(program: Program, views: Mapping[int, Access]) -> Sequence[Group]:
     stages: dict[int, int] = {}
     for node in program.nodes[len(program.inputs) :]:
         if node.op is LEAF or (node.id in views and views[node.id].base != node.id):
+            continue
+        if node.op is pick and node.parents[0] in place and groups[place[node.parents[0]]].kind == "scan":
+            number = place[node.id] = place[node.parents[0]]
+            stages[node.id] = groups[number].stage
+            groups[number].nodes.append(node)
             continue
         kind = kind_of(node, program)
         shape = loop_shape(node) if kind == "loop" else ()

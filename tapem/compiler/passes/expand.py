@@ -16,7 +16,7 @@ from tapem.compiler.passes.parts import AFFINE, PARTS, can_be_taken_apart
 from tapem.compiler.rewriting import Rewriter, Value, rewritten
 from tapem.compiler.tracing import traced
 from tapem.core import Node, Primitive, ShapeDtype, Static, pick, tree_leaves, tree_unflatten
-from tapem.transforms import Kept, Program, kept
+from tapem.transforms import Kept, Program, Pulled, kept, pulled
 
 
 def expand(program: Program) -> Program:
@@ -48,6 +48,8 @@ def expanded(program: Program, table: Mapping[str, Callable[..., Any] | None]) -
         if not parts_known(node, table):
             return None
         operands, static = rewriter.operands(node), node.static
+        if op is pulled:
+            return inlined(rewriter, static["what"], operands, {})
         if op is kept:
             what: Kept = static["what"]
             add_check(rewriter, what.op, what.operands(operands), what.static)
@@ -65,9 +67,9 @@ def parts_known(node: Node, table: Mapping[str, Callable[..., Any] | None]) -> b
     """Whether a node can be taken apart: its op is in the table, and it computes with float32 or float64."""
     op: Any = node.op
     static, inputs = node.static, node.inputs
-    if op is kept:
-        what: Kept = static["what"]
-        op, static, inputs = what.op, what.static, what.operands(inputs)
+    if op is kept or op is pulled:
+        what: Kept | Pulled = static["what"]
+        op, static, inputs = what.op, what.static, inputs if isinstance(what, Pulled) else what.operands(inputs)
     if not isinstance(op, Primitive) or op.name not in table or not can_be_taken_apart(op.name, static):
         return False
     kinds = [ShapeDtype.of(x) for x in inputs if x is not None]
