@@ -174,6 +174,8 @@ CASES: dict[Any, list[Case]] = {
     np.pad: [
         (lambda x: np.pad(x, 1), X),
         (lambda x: np.pad(x, ((1, 0), (0, 2)), constant_values=3.0), X),
+        (lambda x: np.pad(x, (2, 1), constant_values=x[0, 0]), X),
+        (lambda x: np.pad(x, ((1, 2), (0, 1)), constant_values=((x[1, 1], 2.0), (x[2, 0] * 3, x[0, 2]))), X),
         (lambda x: np.pad(x, 1, mode="edge"), X),
     ],
     np.broadcast_to: [(lambda x: np.broadcast_to(x, (2, 3, 4)), X)],

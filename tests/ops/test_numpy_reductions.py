@@ -266,3 +266,15 @@ def test_a_single_bool_is_a_new_axis(index: Any) -> None:
     for x in (X, np.float64(0.5)):
         judge_value_and_gradient(lambda x: x[index], np.asarray(x))
     np.testing.assert_array_equal(tm.vmap(lambda x: x[index])(X), X[:, None][:, : int(index)])
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@pytest.mark.parametrize("dtype", [np.float16, np.float32], ids=lambda d: d.__name__)
+@pytest.mark.parametrize("case", CASES)
+def test_options_keep_the_dtype_as_numpy_does(case: str, dtype: Any) -> None:
+    f, x = CASES[case]
+    x = x.astype(dtype)
+    expected, found = np.asarray(f(x)), np.asarray(tm.vjp(f, x)[0])
+    assert found.dtype == expected.dtype
+    if dtype is np.float32:  # NumPy rounds to float16 in between
+        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)

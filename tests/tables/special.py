@@ -20,7 +20,7 @@ ARGUMENTS: dict[str, tuple[Any, ...]] = {
     ),
     **dict.fromkeys("erfinv ndtri logit ellipk ellipe".split(), (INSIDE,)),
     **dict.fromkeys("log1p exp1 spence gamma gammaln loggamma psi k0 k1 k0e k1e y0 y1 entr".split(), (POSITIVE,)),
-    **dict.fromkeys("j0 j1 i0 i1 i0e i1e exprel".split(), (REAL,)),
+    **dict.fromkeys("j0 j1 i0 i1 i0e i1e exprel gammasgn".split(), (REAL,)),
     "erfcinv": (POSITIVE / 2,),
     "expi": (POSITIVE,),
     "rgamma": (np.array([-2.0, -1.3, 0.0, 0.5, 2.5]),),

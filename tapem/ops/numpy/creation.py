@@ -20,7 +20,7 @@ def array(
     object: Any, dtype: Any = None, *, copy: Any = True, order: Any = "K", subok: bool = False, ndmin: int = 0
 ) -> Any:
     """Nested lists and tuples of traced values, numbers and arrays, stacked; the memory order means nothing here."""
-    if not _holds_traced(object):
+    if not holds_traced(object):
         return np.array(object, dtype, copy=copy, order=order, subok=subok, ndmin=ndmin)
     stacked = _stacked(object)
     if dtype is not None and stacked.dtype != dtype:
@@ -49,8 +49,9 @@ def full(shape: Any, fill_value: Any, dtype: Any = None, order: Any = "C", *, de
     return _on(device, filled if dtype is None else filled.astype(dtype))
 
 
-def _holds_traced(value: Any) -> bool:
-    return any(map(_holds_traced, value)) if type(value) in (list, tuple) else isinstance(value, Tracer)
+def holds_traced(value: Any) -> bool:
+    """Whether a value is traced, or a list or tuple in which one is."""
+    return any(map(holds_traced, value)) if type(value) in (list, tuple) else isinstance(value, Tracer)
 
 
 def _stacked(value: Any) -> Any:

@@ -110,7 +110,8 @@ def _var(
     mean = _mean(a, axis, None, True, where) if mean is MISSING else mean
     deviations = _masked(a - mean, where, 0)
     squares = np.real(deviations * conjugated(deviations))
-    freedom = np.maximum(_number(a, axis, keepdims, where) - ddof, 0)
+    number = _number(a, axis, keepdims, where) - ddof
+    freedom = np.maximum(number, 0) if np.ndim(number) else max(number, 0)  # a number of Python's is weak
     return _narrowed(np.sum(squares, axis=axis, keepdims=keepdims) / freedom, dtype)
 
 
@@ -302,7 +303,7 @@ def nanvar(
     if mean is MISSING:
         mean = np.sum(a, axis=axis, keepdims=True) / np.maximum(number, 1)
     freedom = np.reshape(np.real(number), np.shape(np.sum(a, axis=axis, keepdims=keepdims))) - ddof
-    deviations = np.where(there, a - mean, 0.0)
+    deviations = casting.astype(np.where(there, a - mean, 0.0), a.dtype)
     squares = np.sum(np.real(deviations * conjugated(deviations)), axis=axis, keepdims=keepdims)
     return np.where(freedom > 0, squares / np.where(freedom > 0, freedom, 1), np.nan)
 

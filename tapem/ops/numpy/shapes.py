@@ -12,6 +12,8 @@ from tapem.errors import ArgumentError, DTypeError, NoRuleError
 from tapem.ops import diagonals, padding, shaping
 from tapem.ops.axes import as_tuple
 from tapem.ops.cumulative import sort as sort_op
+from tapem.ops.numpy.creation import array as stacked_array
+from tapem.ops.numpy.creation import holds_traced
 from tapem.ops.numpy.functions import equals
 from tapem.types import is_inexact
 
@@ -95,6 +97,8 @@ def pad(
     if callable(mode):
         raise NoRuleError("np.pad with a function as mode has no rule in tapem; concatenate what it would add.")
     options: dict[str, Any] = {}
+    if mode == "constant" and holds_traced(constant_values):
+        return _pad_with_traced(array, pad_width, constant_values)
     if mode in ("mean", "median", "maximum", "minimum"):
         options["stat_length"] = stat_length
     elif mode == "linear_ramp":
@@ -110,6 +114,17 @@ def pad(
     }
     for axis, width in enumerate(padding.pairs(pad_width, rank)):
         array = _pad_axis(array, axis, width, mode, {name: values[axis] for name, values in given.items()})
+    return array
+
+
+def _pad_with_traced(array: Any, pad_width: Any, values: Any) -> Any:
+    """Pad with values that are differentiated, in any form that np.pad accepts: the last axis has the corners."""
+    rank = np.ndim(array)
+    values = np.broadcast_to(stacked_array(values), (rank, 2)).astype(array.dtype)
+    for axis, width in enumerate(padding.pairs(pad_width, rank)):
+        first, last = np.shape(array)[:axis], np.shape(array)[axis + 1 :]
+        before, after = (np.broadcast_to(values[axis, side], (*first, width[side], *last)) for side in (0, 1))
+        array = np.concatenate([before, array, after], axis=axis)
     return array
 
 

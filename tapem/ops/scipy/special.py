@@ -36,13 +36,13 @@ _TWO_OVER_ROOT_PI = 2 / math.sqrt(math.pi)
 _ROOT_TWO_PI = math.sqrt(2 * math.pi)
 
 
-def unary(ufunc: np.ufunc, rule: GivenRule) -> Any:
-    """The op of a ufunc of one argument."""
+def unary(ufunc: np.ufunc, *rule: GivenRule) -> Any:
+    """The op of a ufunc of one argument; without a rule it is constant."""
 
     def compute(x: T) -> Out:
         return ufunc(x)
 
-    return declared(ufunc, compute, rule)
+    return declared(ufunc, compute, *rule)
 
 
 def binary(ufunc: np.ufunc, rule_a: GivenRule | None, rule_b: GivenRule | None) -> Any:
@@ -146,6 +146,7 @@ def _exprel_slope(y: Any, x: Any) -> Any:
 gamma = unary(sp.gamma, lambda g, y, x: g * (y * sp.psi(x)))
 gammaln = unary(sp.gammaln, lambda g, y, x: g * sp.psi(x))
 loggamma = unary(sp.loggamma, lambda g, y, x: g * sp.psi(x))
+gammasgn = unary(sp.gammasgn)
 rgamma = unary(sp.rgamma, lambda g, y, x: g * _rgamma_slope(y, x))
 psi = unary(sp.psi, lambda g, y, x: g * polygamma(x, n=1))
 beta = binary(
