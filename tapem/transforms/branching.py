@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from tapem.core import ShapeDtype
 from tapem.doors.direct import Tracer
+from tapem.errors import TapeError
 from tapem.transforms.calls import ClosedFunction, batched, call
 from tapem.transforms.closure_conversion import traced
 from tapem.transforms.loop_batches import batched_kinds, batched_program, dependent, mapped_state, repeated
@@ -233,12 +234,16 @@ class While(Branching):
 
     def together(self, size: int, mapped: tuple[bool, ...]) -> ClosedFunction | None:
         """The loop of the batched body, if the condition does not depend on the mapped inputs at any step."""
+        if len(self.body.outputs) > self.count:
+            raise TapeError(
+                "while_loop: a loop that stacks what its pullback needs has no batch; map the function first, and then "
+                "lower its derivative."
+            )
         state, tested, captured = self.parts(mapped)
         flags = mapped_state(self.body, self.count, [*state, *captured])
         if any(dependent(self.test, [*flags[: self.count], *tested])):
             return None
-        rows = dependent(self.body, flags)[self.count :]
-        body = batched_program(self.body, size, flags, [*flags[: self.count], *rows])
+        body = batched_program(self.body, size, flags, flags[: self.count])
         loop = replace(self, body=body)
 
         def run(*inputs: Any) -> list[Any]:
@@ -249,7 +254,7 @@ class While(Branching):
             last = call(*start, *inputs[self.count :], program=loop)
             return [repeated(value, size, flag) for value, flag in zip(last, flags[: self.count], strict=True)]
 
-        return None if rows else traced(run, batched_kinds(self.kinds, size, mapped), f"batched {self.__name__}")
+        return traced(run, batched_kinds(self.kinds, size, mapped), f"batched {self.__name__}")
 
     @property
     def links(self) -> list[int]:

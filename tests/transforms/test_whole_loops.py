@@ -441,6 +441,12 @@ def test_refusals(f, error, match):
         whole(f, X)
 
 
+def test_a_lowered_derivative_of_a_while_loop_has_no_batch():
+    low = lowered(traced(lambda x: [tm.grad(while_that_reads_the_state)(x)], [weak_kind(X)], "f"))
+    with pytest.raises(tm.TapeError, match="map the function first"):
+        tm.vmap(low)(BATCH)
+
+
 def test_indexing_an_array_by_the_index():
     same(lambda x: tm.fori_loop(0, 3, lambda i, s: s * tm.take(E, i, axis=0), x), X)
     same(lambda x: tm.fori_loop(0, 3, lambda i, s: s + x[i] * x[i - 1], x), X)
