@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Any, ClassVar, Protocol
 
 from tapem.compiler.emit import Line
-from tapem.compiler.passes import common, dead, everywhere, expand, fold, hoist, joined, simplify
+from tapem.compiler.passes import common, dead, everywhere, expand, fold, foreign, hoist, joined, simplify
 from tapem.core import Primitive
 from tapem.errors import TapeError
 from tapem.transforms import Program
@@ -38,6 +38,7 @@ class Engine(ABC):
 
     def improved(self, program: Program, fast: bool) -> Program:
         """The program after the passes; without `fast`, only those that do not change a bit of the values."""
+        program = everywhere(foreign, program)
         for improve in self.quick if fast else self.exact:
             program = everywhere(improve, program)
         return program

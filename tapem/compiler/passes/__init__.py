@@ -5,6 +5,7 @@ from tapem.compiler.passes.dead import dead
 from tapem.compiler.passes.everywhere import everywhere
 from tapem.compiler.passes.expand import expand, expand_all
 from tapem.compiler.passes.fold import fold
+from tapem.compiler.passes.foreign import foreign
 from tapem.compiler.passes.hoist import hoist
 from tapem.compiler.passes.joined import joined
 from tapem.compiler.passes.plan import Plan, plan
@@ -12,6 +13,6 @@ from tapem.compiler.passes.simplify import simplify
 from tapem.compiler.passes.uniform import uniform
 
 __all__ = [
-    "Plan", "common", "dead", "everywhere", "expand", "expand_all", "fold", "hoist", "joined", "plan", "simplify",
-    "uniform",
+    "Plan", "common", "dead", "everywhere", "expand", "expand_all", "fold", "foreign", "hoist", "joined", "plan",
+    "simplify", "uniform",
 ]  # fmt: skip
