@@ -11,8 +11,12 @@ from tapem.core import LEAF, Node, Primitive, UnknownNumber, is_several
 from tapem.transforms import Program
 
 # Ops whose results are always new arrays, beside all elementwise ops that are NumPy ufuncs.
-_NEW = frozenset(
-    {"sum", "prod", "max", "min", "all", "any", "mean", "concat", "stack", "dot", "matmul", "bmm", "take", "ties"}
+NEW = frozenset(
+    """
+    all any argmax argmin argsort bmm clamp concat cross_entropy cumprod cumsum dot elu gelu inner kron leaky_relu
+    linear log_softmax logsumexp matmul max mean min mse outer power prod relu repeat scatter sigmoid silu softmax
+    softplus sort stack std sum take take_along_axis ties tile var where
+    """.split()
 )
 
 
@@ -21,7 +25,7 @@ def is_new(node: Node) -> bool:
     op: Any = node.op
     if not isinstance(op, Primitive) or is_several(node.output):
         return False
-    return isinstance(op.implementation, np.ufunc) or op.name in _NEW
+    return isinstance(op.implementation, np.ufunc) or op.name in NEW
 
 
 def sources(program: Program) -> Mapping[int, frozenset[int]]:
@@ -51,4 +55,4 @@ def copied_outputs(program: Program) -> list[bool]:
     return copied
 
 
-__all__ = ["copied_outputs", "is_new", "sources"]
+__all__ = ["NEW", "copied_outputs", "is_new", "sources"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import keyword
+import re
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, cast
@@ -14,6 +15,7 @@ from tapem.compiler.guards import guard
 from tapem.compiler.passes.common import constant_key
 from tapem.compiler.readable import index_text, readable, tidy, tidy_return
 from tapem.compiler.sharing import copied_outputs
+from tapem.compiler.stripping import BUILTINS
 from tapem.compiler.texts import literal
 from tapem.compiler.unwritable import Unwritable
 from tapem.compiler.writing import Writer
@@ -54,7 +56,7 @@ def source_of(program: Program, name: str, arguments: Mapping[str, Any], result:
     `arguments` are from the names to trees of the `Place`s of the program's inputs; `result` is a tree of those of its
     outputs. Raises ArgumentError, which names the op, for what cannot be written out.
     """
-    name = name if name.isidentifier() and not keyword.iskeyword(name) else "f"
+    name = name if name.isidentifier() and not keyword.iskeyword(name) and name != "np" else "f"
     leaves = {leaf.number: (key, leaf) for key, tree in arguments.items() for leaf in leaves_of_argument(key, tree)}
     names = leaf_names({number: leaf for number, (_, leaf) in leaves.items()}, [*arguments, name])
     emitter = SourceEmitter(program, [names[number] for number in range(len(program.inputs))], [name, *arguments])
@@ -78,6 +80,9 @@ def source_of(program: Program, name: str, arguments: Mapping[str, Any], result:
     returned = tree_text(result, fresh, emitter.writer)
     lines += emitter.lines
     body = [*whole, *with_comments([Line(tidy(line.text), line.node) for line in lines])]
+    hidden = [key for key in arguments if key in {"np", *BUILTINS} and re.search(rf"\b{key}[.(]", "\n".join(body))]
+    if hidden:
+        raise ArgumentError(f"compile: the argument {hidden[0]!r} hides what the program uses; give it another name.")
     writer = emitter.writer
     head = "\n".join(writer.imports)
     body += tidy_return(returned).splitlines()

@@ -178,7 +178,7 @@ def docstring(source: Source, node: ast.FunctionDef | ast.ClassDef) -> Edit:
     return Edit(start, end, "")
 
 
-def left_out(node: Definition) -> Iterator[ast.expr]:
+def left_out(node: ast.AST) -> Iterator[ast.expr]:
     """What says no more than types; and the default values, which are known."""
     for inner in ast.walk(node):
         match inner:
@@ -191,7 +191,7 @@ def left_out(node: Definition) -> Iterator[ast.expr]:
                 yield returns
             case _:
                 pass
-    if not isinstance(node, ast.Lambda):
+    if isinstance(node, ast.FunctionDef | ast.ClassDef):
         yield from node.decorator_list
 
 
@@ -236,7 +236,7 @@ def value_of(look_up: Callable[[str], Any], name: str) -> Any:
 
 def resolve(
     source: Source,
-    node: Definition,
+    node: ast.AST,
     look_up: Callable[[str], Any],
     written: Callable[[Any, str], str],
     is_ours: Callable[[Any], bool],

@@ -293,10 +293,7 @@ class Writer:
 
         fields = dataclasses.is_dataclass(cls) or hasattr(cls, "_fields")
         edits = stripped(source, node, fields) + self.resolved(source, node, look_up)
-        head = []
-        if dataclasses.is_dataclass(cls):
-            frozen = cast("Any", cls).__dataclass_params__.frozen
-            head = [f"@{self.imported('dataclasses')}.dataclass{'(frozen=True)' * frozen}"]
+        head = [f"@{source.cut(part, self.resolved(source, part, look_up))}" for part in node.decorator_list]
         self.definitions.append("\n".join([*head, source.cut(node, edits)]))
         return name
 

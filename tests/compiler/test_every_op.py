@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 import tapem as tm
-from tapem.core import tree_flatten
+from tapem.compiler.sharing import NEW
+from tapem.core import Primitive, tree_flatten
 from tests.tables import Row
 from tests.test_table import TABLE
 
@@ -71,3 +72,24 @@ def assert_like(found: list[Any], expected: list[Any], row: Row, exact: bool) ->
             np.testing.assert_allclose(one, other, rtol=1e-13, atol=1e-14)
         else:
             np.testing.assert_array_equal(one, other)
+
+
+def test_values_that_are_new_share_no_memory() -> None:
+    """A buffer is used again, and a result not copied, where an op is known to return new memory."""
+    met = set()
+    for _, row in TABLE:
+        name = getattr(row.op, "name", "")
+        if name not in NEW or not isinstance(row.op, Primitive):
+            continue
+        met.add(name)
+        operands = [np.asarray(x) if isinstance(x, np.ndarray) else x for x in row.operands]
+        with np.errstate(all="ignore"):
+            bound, static = row.op.bind(tuple(operands), row.static)
+            try:
+                result = row.op.implementation(*bound, **static)
+            except (ValueError, TypeError, IndexError):
+                continue
+        value = result[0] if row.op.residuals else result
+        others = [x for x in tree_flatten([*operands, result[1] if row.op.residuals else ()])[0]]
+        assert not any(np.shares_memory(value, x) for x in others if isinstance(x, np.ndarray)), (name, row)
+    assert met == NEW

@@ -179,6 +179,12 @@ class Model:
     rest: Any = None
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Frozen:
+    rest: Any = None
+    again: Any
+
+
 def test_trees_are_taken_apart_and_put_together(monkeypatch: pytest.MonkeyPatch) -> None:
     def f(params: Any, pair: Any, plain: Any, *, rate: Any) -> Any:
         w = params["layers"][0]["w"] * rate
@@ -409,3 +415,40 @@ def test_trees_that_python_has_no_expression_for_are_refused() -> None:
 def test_no_op_of_the_table_is_refused() -> None:
     assert not REFUSED
     assert layers.__name__ == "layers"
+
+
+def test_a_program_hides_nothing_that_it_uses(monkeypatch: pytest.MonkeyPatch) -> None:
+    def f(np: Any, abs: Any, sin: Any, f: Any) -> Any:
+        return np + abs + sin + f
+
+    text = tm.compile(f, engine="numpy").source(1.0, 2.0, 3.0, 4.0)
+    assert entry_of(text, monkeypatch)(1.0, 2.0, 3.0, 4.0) == 10
+    with pytest.raises(tm.ArgumentError, match="'np' hides"):
+        tm.compile(lambda np: tm.sin(np), engine="numpy").source(1.0)
+    with pytest.raises(tm.ArgumentError, match="'abs' hides"):
+        tm.compile(lambda abs: -tm.abs(abs), engine="numpy").source(1.0)
+
+
+def test_a_check_of_values_in_a_users_op_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    def require_positive(x: Any) -> None:
+        if np.any(x <= 0):
+            raise tm.ArgumentError("not positive")
+
+    @tm.primitive(rrule=(lambda g, y, x: g / x,))
+    def logarithm(x: Tensor) -> Tensor:
+        require_positive(x)
+        return np.log(x)
+
+    text = tm.compile(lambda x: logarithm(x), engine="numpy").source(np.ones(2))
+    entry = entry_of(text, monkeypatch)
+    np.testing.assert_array_equal(entry(np.ones(2)), np.zeros(2))
+    with pytest.raises(ValueError, match="not positive"):
+        entry(np.zeros(2))
+
+
+def test_a_users_class_is_written_with_its_decorator(monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled = tm.compile(lambda x: Frozen(again=x, rest=-x), engine="numpy")
+    made = entry_of(compiled.source(1.0), monkeypatch)(1.0)
+    assert (made.again, made.rest) == (1.0, -1.0)
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        made.rest = 1
