@@ -16,17 +16,28 @@ from tapem.compiler.cache import module_of
 from tapem.compiler.emit import Emitter, Line, indented
 from tapem.compiler.engines.engine import Engine, raise_as_op
 from tapem.compiler.guards import guard
-from tapem.compiler.native import RESHAPES, Group, Segment, accesses, bits, functions, grouped
+from tapem.compiler.native import (
+    RESHAPES,
+    Group,
+    Segment,
+    accesses,
+    bits,
+    functions,
+    grouped,
+    growing,
+    native_control,
+    written,
+)
 from tapem.compiler.native import wide as wide_functions
 from tapem.compiler.passes import common, dead, expand_all, hoist, joined, simplify, uniform
 from tapem.core import LEAF, Node, Primitive, UnknownNumber, quietly
-from tapem.transforms import Program
+from tapem.transforms import Cond, Program, Scan, While
 
 _counter = itertools.count()
 
 VERSIONS = (
     sys.version, np.__version__, cast("Any", numba).__version__,
-    *map(inspect.getsource, (bits, functions, wide_functions)),
+    *map(inspect.getsource, (bits, functions, wide_functions, growing)),
 )  # fmt: skip
 """What the machine code depends on, beside the text of the function."""
 
@@ -117,8 +128,40 @@ class NumbaWriter:
         return names[id]
 
     def call(self, node: Node) -> None:
-        """A line of NumPy for an op that has no native loop."""
-        self.named(node.id)
+        """A line of NumPy for an op that has no native loop; loops and conditions may be native functions."""
+        control = native_control(node)
+        if control is None:
+            self.named(node.id)
+        else:
+            self.control(node, control)
+
+    def control(self, node: Node, control: Scan | While | Cond) -> None:
+        """A call of a native function for a loop or condition; where it fails, the loop runs in Python and says why."""
+        function, text = written(node, control)
+        self.native.append(text)
+        bind = self.emitter.bind
+        arguments = [
+            self.emitter.constant(value) if parent is None else self.argument(parent)
+            for parent, value in zip(node.parents, node.inputs, strict=True)
+        ]
+        given = ", ".join([*arguments, *(bind(value, "constant") for _, value in function.constants)])
+        results = [self.emitter.fresh(control.__name__) for _ in node.output]
+        flags = [self.emitter.fresh("is_wide")] * function.may_be_wide + [
+            self.emitter.fresh("failed")
+        ] * function.may_fail
+        every = ", ".join([*results, *flags])
+        self.lines.append(Line(f"{every}, = {bind(compiled_natively(text), 'native')}({given})"))
+        if function.may_be_wide:
+            again = bind(functools.partial(wide, text), "wide")
+            self.lines.append(Line(f"if {flags[0]}: {every}, = {again}({given})"))
+        if function.may_fail:
+            again = bind(functools.partial(in_python, control), "again")
+            self.lines.append(Line(f"if {flags[-1]}: {', '.join(results)}, = {again}({', '.join(arguments)},)"))
+        for result, kind in zip(results, node.output, strict=True):
+            if not kind.shape and type(kind) is not UnknownNumber:
+                self.lines.append(Line(f"{result} = np.{kind.dtype.name}({result})"))
+        self.emitter.results[node.id] = results
+        self.emitter.names[node.id] = f"({', '.join(results)},)"
 
     def argument(self, id: int) -> str:
         """A value as a native function takes it: a contiguous array, or a number."""
@@ -145,7 +188,6 @@ class NumbaWriter:
         function = compiled_natively(text)
         name = self.emitter.bind(function, "native")
         arguments = [self.argument(id) for id in part.arguments]
-        arguments += [self.emitter.bind(contiguous_or_number(value), "constant") for _, value in part.constants]
         results: list[str] = []
         for id in part.results:
             node = self.program.nodes[id]
@@ -200,6 +242,11 @@ class NumbaWriter:
         return base if parent is None else self.origin(parent)
 
 
+def in_python(control: Scan | While | Cond, *operands: Any) -> Any:
+    """Run a loop or condition in Python."""
+    return control(*operands)
+
+
 def wide(text: str, *arguments: Any) -> Any:
     """Run a native function with sin and cos that take numbers of any size."""
     return compiled_widely(text)(*arguments)
@@ -214,7 +261,7 @@ def compiled_widely(text: str) -> Any:
 @functools.lru_cache(maxsize=4096)
 def compiled_natively(text: str, *more: str) -> Any:
     """The native function of this text; what numba compiles stays in the cache on disk."""
-    imports = [f"from {module} import *" for module in (functions.__name__, *more)]
+    imports = [f"from {module} import *" for module in (functions.__name__, growing.__name__, *more)]
     whole = "\n".join(["import numpy as np", *imports, "", "", text, ""])
     module, lasting = module_of(whole, VERSIONS)
     # fastmath=True would assume that there is no NaN.

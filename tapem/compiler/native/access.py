@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from tapem.core import Node
+from tapem.core import Node, pick, unstack
 from tapem.transforms import Program
 
 
@@ -65,7 +65,11 @@ def accesses(program: Program) -> dict[int, Access]:
         parent = node.parents[0] if node.parents else None
         view = _VIEWS.get(getattr(node.op, "name", ""))
         places = None
-        if view is not None and parent in found and len(node.parents) == 1:
+        if node.op is pick and picked_from(program, node).op is unstack:
+            parent = picked_from(program, node).parents[0]
+            if parent in found:
+                places = [Place(None, node.static["index"]), *map(Place, range(len(node.shape)))]
+        elif view is not None and parent in found and len(node.parents) == 1:
             places = view(program.nodes[parent].shape, node)  # pyright: ignore[reportArgumentType]
         if places is None:
             found[node.id] = whole(node.id, len(node.shape))
@@ -73,6 +77,13 @@ def accesses(program: Program) -> dict[int, Access]:
             inner = found[parent]  # pyright: ignore[reportArgumentType]
             found[node.id] = Access(inner.base, tuple(composed(place, places) for place in inner.places))
     return found
+
+
+def picked_from(program: Program, node: Node) -> Node:
+    """The node of which another picks a result."""
+    (parent,) = node.parents
+    assert parent is not None
+    return program.nodes[parent]
 
 
 def composed(place: Place, outer: Sequence[Place]) -> Place:
@@ -180,4 +191,4 @@ _VIEWS: Mapping[str, Callable[[Sequence[int], Node], Sequence[Place] | None]] = 
 }
 
 
-__all__ = ["Access", "Place", "accesses", "is_plain", "is_turned", "whole"]
+__all__ = ["Access", "Place", "accesses", "is_plain", "is_turned", "picked_from", "whole"]

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from tapem.compiler.native.access import Access, accesses, is_plain, is_turned
-from tapem.compiler.native.groups import REDUCTIONS, Group, grouped, reduced_axes
+from tapem.compiler.native.access import Access, is_plain, is_turned
+from tapem.compiler.native.groups import DIVISIONS, REDUCTIONS, Group, reduced_axes
+from tapem.compiler.native.moves import move_text
 from tapem.compiler.native.scalars import SCALARS, computed_in
-from tapem.compiler.native.scans import Names, scan_of, scan_text
 from tapem.core import Node, ShapeDtype, UnknownNumber
 from tapem.transforms import Program
 from tapem.types import NUMBERS
@@ -33,11 +33,19 @@ class Segment:
     `may_be_wide`, the last result says whether sin or cos met too large a number.
     """
 
+    tag = ""
+
     def __init__(
-        self, program: Program, views: Mapping[int, Access], groups: Sequence[Group], wanted: set[int], prefix: str = ""
+        self, program: Program, views: Mapping[int, Access], groups: Sequence[Group], wanted: set[int]
     ) -> None:
-        """Write the groups; `wanted` are the nodes whose values are needed outside. Names of bodies get a prefix."""
-        self.prefix = prefix
+        """Write the groups; `wanted` are the nodes whose values are needed outside."""
+        self.begin(program, views, groups, wanted)
+        used = self._used_elsewhere(groups)
+        for group in groups:
+            self.write(group, used)
+
+    def begin(self, program: Program, views: Mapping[int, Access], groups: Sequence[Group], wanted: set[int]) -> None:
+        """Start with no lines."""
         self.program = program
         self.views = views
         self.made = {node.id for group in groups for node in group.nodes}
@@ -45,19 +53,22 @@ class Segment:
         self.arguments: list[int] = []
         self.lines: list[str] = []
         self.may_be_wide = False
-        self.bodies: list[str] = []
-        self.constants: list[tuple[str, Any]] = []
+        self.may_fail = False
         self._declared: set[str] = set()
-        used = self._used_elsewhere(groups)
-        for group in groups:
-            if group.kind == "product":
-                self._product(group.nodes[0])
-            elif group.kind == "reshape":
-                self._reshape(group.nodes[0])
-            elif group.kind == "scan":
-                self._scan(group.nodes)
-            else:
-                self._loop(group, used)
+
+    def write(self, group: Group, used: set[int]) -> None:
+        """Write one group."""
+        if group.kind == "product":
+            self._product(group.nodes[0])
+        elif group.kind == "reshape":
+            self._reshape(group.nodes[0])
+        elif group.kind == "move":
+            node = group.nodes[0]
+            if node.shape:
+                self._empty(node)
+            self.lines += move_text(self, node)
+        else:
+            self._loop(group, used)
 
     def _used_elsewhere(self, groups: Sequence[Group]) -> set[int]:
         """The nodes whose values must lie in memory: results, and those that another group reads."""
@@ -78,14 +89,17 @@ class Segment:
 
     def _text(self, name: str) -> str:
         results = ", ".join([*map(self.name, self.results), *["wide"] * self.may_be_wide])
-        given = [*map(self.name, self.arguments), *(name for name, _ in self.constants)]
-        lines = [f"def {name}({', '.join(given)}):", *["    wide = False"] * self.may_be_wide]
-        lines += [f"    {line}" for line in self.lines]
-        return "\n".join([*self.bodies, *lines, f"    return ({results},)"])
+        head = f"def {name}({', '.join(map(self.name, self.arguments))}):"
+        lines = [*["wide = False"] * self.may_be_wide, *self.lines]
+        return "\n".join([head, *(f"    {line}" for line in lines), f"    return ({results},)"])
 
     def name(self, id: int) -> str:
         """The name of the value of a node."""
-        return f"a{id}" if self.program.nodes[id].shape else f"v{id}"
+        return f"a{id}" if self.program.nodes[id].shape else self.local(id)
+
+    def local(self, id: int) -> str:
+        """The name of the element of a node that a loop has at hand."""
+        return f"v{self.tag}{id}"
 
     def value(self, id: int) -> str:
         """The same; what another function made is an argument."""
@@ -93,52 +107,19 @@ class Segment:
             self.arguments.append(id)
         return self.name(id)
 
-    # -- scans ---------------------------------------------------------------------------------------------------------
-
-    def _scan(self, nodes: Sequence[Node]) -> None:
-        """A loop that calls a native function, the body."""
-        node, *picks = nodes
-        scan = scan_of(node)
-        assert scan is not None
-        body = f"{self.prefix}body{node.id}_"
-        inner = Segment.of_body(scan.body, body)
-        constants = [f"k{body}{number}" for number in range(len(inner.constants))]
-        self.constants += zip(constants, (value for _, value in inner.constants), strict=True)
-        self.bodies += inner.bodies
-        self.may_be_wide |= inner.may_be_wide
-        operands = [
-            literal(x, ShapeDtype.of(x).dtype) if parent is None else self.whole(parent)
-            for parent, x in zip(node.parents, node.inputs, strict=True)
-        ]
-        results = [(pick.static["index"], self.name(pick.id)) for pick in picks]
-        self.lines += scan_text(scan, Names(node.id, body, operands, constants, results, inner.may_be_wide))
-
-    @classmethod
-    def of_body(cls, program: Program, name: str) -> Segment:
-        """The body of a loop: a native function of all inputs that returns all outputs."""
-        views = accesses(program)
-        part = cls(program, views, grouped(program, views), {views[id].base for id in program.outputs}, name)
-        outputs = [part.whole(id) for id in program.outputs]
-        leaves = [id for id in part.arguments if id >= len(program.inputs)]
-        part.constants = [
-            *((part.name(id), np.asarray(program.nodes[id].output)) for id in leaves),
-            *part.constants,
-        ]
-        given = [*map(part.name, program.inputs), *(name for name, _ in part.constants)]
-        lines = ["@inner", f"def {name}({', '.join(given)}):", *["    wide = False"] * part.may_be_wide]
-        lines += [f"    {line}" for line in part.lines]
-        results = ", ".join([*outputs, *["wide"] * part.may_be_wide])
-        part.bodies.append("\n".join([*lines, f"    return ({results},)", "", ""]))
-        return part
+    def operand(self, id: int, indices: Sequence[str]) -> str:
+        """An element of a value at an index of its own axes, which may be a view."""
+        access, shape = self.views[id], self.program.nodes[id].shape
+        if not self.program.nodes[access.base].shape:
+            return self.value(access.base)
+        return indexed(self.value(access.base), access.index_text(indices, shape))
 
     def whole(self, id: int) -> str:
         """A value as an array of its own, or as a number."""
         access, node = self.views[id], self.program.nodes[id]
-        base = self.program.nodes[access.base]
         if not node.shape:
-            name = self.value(access.base)
-            return f"{name}[{access.index_text([], ())}]" if base.shape else name
-        plain = is_plain(access, len(node.shape)) and base.shape == node.shape
+            return self.operand(id, [])
+        plain = is_plain(access, len(node.shape)) and self.program.nodes[access.base].shape == node.shape
         return self.value(access.base) if plain else self._copied(id, access)
 
     # -- products ------------------------------------------------------------------------------------------------------
@@ -162,7 +143,7 @@ class Segment:
             rows, columns = shapes[position][-2:]
             stacks.append(f"{base}.reshape({(count, columns, rows) if turned else (count, rows, columns)})")
         turns = ["", *(".T" if text.endswith(".T") else "" for text in operands)]
-        names = [f"s{node.id}_{number}" for number in range(3)]
+        names = [f"s{self.tag}{node.id}_{number}" for number in range(3)]
         self.lines += [f"{name} = {stack}" for name, stack in zip(names, stacks, strict=True)]
         o, x, y = (f"{name}[i]{turn}" for name, turn in zip(names, turns, strict=True))
         self.lines += [f"for i in range({count}):", f"    np.dot({x}, {y}, {o})"]
@@ -188,23 +169,33 @@ class Segment:
 
     def _copied(self, id: int, access: Access) -> str:
         """A view copied into an array of its own."""
-        name = f"c{id}"
+        name = f"c{self.tag}{id}"
         if name not in self._declared:
             self._declared.add(name)
             shape = self.program.nodes[id].shape
-            self.lines.append(f"{name} = np.empty({shape}, np.{self.program.nodes[id].dtype.name})")
+            self.lines += self.allocated(name, self.program.nodes[id])
             indices = [f"i{axis}" for axis in range(len(shape))]
             for axis, size in enumerate(shape):
                 self.lines.append(f"{'    ' * axis}for i{axis} in range({size}):")
-            base, index = self.value(access.base), access.index_text(indices, shape)
-            source = f"{base}[{index}]" if self.program.nodes[access.base].shape else base
-            self.lines.append(f"{'    ' * len(shape)}{name}[{', '.join(indices)}] = {source}")
+            line = f"{indexed(name, ', '.join(indices))} = {self.operand(id, indices)}"
+            self.lines.append(f"{'    ' * len(shape)}{line}")
         return name
 
     # -- loops ---------------------------------------------------------------------------------------------------------
 
+    def allocated(self, name: str, node: Node, like: str | None = None) -> list[str]:
+        """The lines that make an array for the value of a node, of the shape of another array if there is one."""
+        size = node.shape if like is None else f"{like}.shape"
+        return [f"{name} = np.empty({size}, np.{node.dtype.name})"]
+
+    def in_one_line(self, id: int, size: str, before: list[str]) -> str:
+        """The array of a node with all its axes as one, which is made before the loop."""
+        name = f"f{self.tag}{id}"
+        before.append(f"{name} = {self.value(id)}.reshape({size})")
+        return name
+
     def _empty(self, node: Node) -> None:
-        self.lines.append(f"{self.name(node.id)} = np.empty({node.shape}, np.{node.dtype.name})")
+        self.lines += self.allocated(self.name(node.id), node)
 
     def _loop(self, group: Group, used: set[int]) -> None:
         """A loop over the shape of a group."""
@@ -227,21 +218,20 @@ class Segment:
             if not flat:
                 return name
             if id not in arrays:
-                arrays[id] = f"f{id}"
-                before.append(f"f{id} = {name}.reshape({counts[0]})")
+                arrays[id] = self.in_one_line(id, counts[0], before)
             return arrays[id]
 
         def element(id: int) -> str:
             """One element of a value."""
             if id in own and self.program.nodes[id].op.name not in REDUCTIONS:
-                return f"v{id}"
+                return self.local(id)
             access, operand = self.views[id], self.program.nodes[id].shape
             if not self.program.nodes[access.base].shape:
                 return self.value(access.base)
             if flat:
-                return f"{array(access.base)}[i0]"
+                return indexed(array(access.base), "i0")
             shift = len(shape) - len(operand)
-            return f"{array(access.base)}[{access.index_text(indices[shift:], operand)}]"
+            return indexed(array(access.base), access.index_text(indices[shift:], operand))
 
         if like is not None:  # the size is that of an operand, so that loops over other sizes are the same function
             counts = [f"n{nodes[0].id}"]
@@ -255,11 +245,14 @@ class Segment:
             if name in ("sin", "cos") and node.parents[0] is not None:
                 self.may_be_wide = True
                 body.append(f"wide |= abs({element(node.parents[0])}) > WIDE{8 * node.dtype.itemsize}")
-            body.append(f"v{node.id} = {expression}")
+            if name in DIVISIONS and type(node.output) is UnknownNumber:
+                self.may_fail = True
+                divisor = node.inputs[1] if node.parents[1] is None else element(node.parents[1])
+                body.append(f"failed |= {divisor} == 0")
+            body.append(f"{self.local(node.id)} = {expression}")
             if node.id in used and shape:
-                size = node.shape if like is None else f"{self.value(like)}.shape"
-                before.append(f"{self.name(node.id)} = np.empty({size}, np.{node.dtype.name})")
-                body.append(f"{array(node.id)}[{', '.join(indices)}] = v{node.id}")
+                before += self.allocated(self.name(node.id), node, None if like is None else self.value(like))
+                body.append(f"{indexed(array(node.id), ', '.join(indices))} = {self.local(node.id)}")
         self.lines += before
         depth = 0
         for depth, size in enumerate(counts):
@@ -318,17 +311,17 @@ class Segment:
         places = [*(indices[axis] if axis in kept else "0" for axis in range(len(sizes)) if axis in kept or keepdims)]
         if flat and node.shape:
             places = ["0"] * len(node.shape)
-        target = f"{self.name(node.id)}[{', '.join(places)}]" if node.shape else self.name(node.id)
+        target = indexed(self.name(node.id), ", ".join(places)) if node.shape else self.name(node.id)
         if node.shape:
-            before.append(f"{self.name(node.id)} = np.empty({node.shape}, {kind})")
+            before += self.allocated(self.name(node.id), node)
         inner = tuple(axes) == tuple(range(len(kept), len(sizes)))
         if inner:
-            total = f"t{node.id}"
+            total = f"t{self.tag}{node.id}"
             opening.setdefault(len(kept), []).append(f"{total} = {start}")
             body.append(f"{total} = {_STEP[name].format(total=total, x=x)}")
             after.setdefault(len(kept), []).append(f"{target} = {total}")
         else:
-            before.append(f"{self.name(node.id)}[...] = {start}")
+            before.append(f"{indexed(self.name(node.id), '...')} = {start}")
             body.append(f"{target} = {_STEP[name].format(total=target, x=x)}")
 
 
@@ -340,6 +333,11 @@ def renumbered(text: str) -> str:
         return f"{match[1]}{numbers.setdefault(match[2], len(numbers))}{match[3]}"
 
     return re.sub(r"\b([afvtcsn])(\d+)(|_\d)\b", number, text)
+
+
+def indexed(array: str, index: str) -> str:
+    """An array at an index; an array that is a row of another already is indexed once."""
+    return f"{array[:-1]}, {index}]" if array.endswith("]") else f"{array}[{index}]"
 
 
 def scalar(node: Node, element: Any) -> str:
@@ -366,4 +364,4 @@ def literal(value: Any, dtype: np.dtype[Any]) -> str:
     return f"np.{dtype.name}({text})"
 
 
-__all__ = ["Segment"]
+__all__ = ["Segment", "indexed", "literal"]

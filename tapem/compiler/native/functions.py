@@ -23,9 +23,6 @@ from tapem.compiler.native.bits import bits32, bits64, float32_of, float64_of
 _numba = cast("Any", numba)
 native: Callable[[Any], Any] = _numba.njit(fastmath={"contract"}, error_model="numpy", forceinline=True)
 
-inner: Callable[[Any], Any] = _numba.njit(fastmath={"reassoc", "contract"}, error_model="numpy")
-"""For the body of a loop."""
-
 WIDE32, WIDE64 = np.float32(2.0**18), 2.0**16
 """sin and cos are accurate up to here; for larger arguments a loop is run again with the functions of `wide`."""
 
@@ -381,7 +378,6 @@ def power(x: Any, y: Any) -> Any:
 
 
 __all__ = [
-    "WIDE32", "WIDE64", "cos32", "cos64", "erf32", "erf64", "exp32", "exp64", "expm1_32", "expm1_64", "inner",
-    "log1p32", "log1p64", "log32", "log64", "math", "power", "sigmoid32", "sigmoid64", "sin32", "sin64", "tanh32",
-    "tanh64",
+    "WIDE32", "WIDE64", "cos32", "cos64", "erf32", "erf64", "exp32", "exp64", "expm1_32", "expm1_64", "log1p32",
+    "log1p64", "log32", "log64", "math", "power", "sigmoid32", "sigmoid64", "sin32", "sin64", "tanh32", "tanh64",
 ]  # fmt: skip

@@ -13,21 +13,24 @@ from dataclasses import dataclass, field
 from numpy.lib.array_utils import normalize_axis_tuple
 
 from tapem.compiler.guards import guard
-from tapem.compiler.native.access import Access, accesses, is_plain
+from tapem.compiler.native.access import Access, is_plain
+from tapem.compiler.native.moves import MOVES, can_move, may_fail
 from tapem.compiler.native.scalars import DTYPES, computed_in
-from tapem.compiler.native.scans import scan_of
-from tapem.core import LEAF, Node, ShapeDtype, UnknownNumber, pick
-from tapem.transforms import Program, call
+from tapem.core import LEAF, Node, ShapeDtype, UnknownNumber, unstack
+from tapem.transforms import Program
 
 REDUCTIONS = frozenset({"sum", "max", "min", "all", "any"})
 RESHAPES = frozenset({"reshape", "flatten", "expand_dims", "squeeze"})
+DIVISIONS = frozenset({"div", "floor_divide", "remainder"})
+"""Divisions, which are errors where a Python number is divided by zero."""
+
 _MOST = 60
 """The number of ops in one loop."""
 
 
 @dataclass
 class Group:
-    """Ops that run together, a loop over `shape`; or one op: a product, a reshape, a scan, a call."""
+    """Ops that run together: a loop over `shape`; or one op, a product, a reshape, a move, or a call."""
 
     kind: str
     shape: tuple[int, ...] = ()
@@ -42,12 +45,13 @@ class Group:
         self.touched |= {node.id, *(base for base in bases if program.nodes[base].shape)}
 
 
-def kind_of(node: Node, program: Program) -> str:
-    """How a node runs: in a "loop", as a "product" of BLAS, as a "reshape", or by a "call" of its implementation."""
+def kind_of(node: Node, inside: bool = False) -> str:
+    """How a node runs, `inside` of a native loop or not.
+
+    In a "loop", as a "product" of BLAS, as a "reshape", as a "move" of elements, or by a "call" of its implementation.
+    """
     name = getattr(node.op, "name", "")
-    if node.op is call and runs_natively(node):
-        return "scan"
-    if type(node.output) is tuple or not isinstance(node.output, ShapeDtype):
+    if type(node.output) is tuple or not isinstance(node.output, ShapeDtype) or is_stack(node):
         return "call"
     if name in RESHAPES and node.parents[0] is not None:
         return "reshape" if node.dtype in DTYPES and node.shape and node.output.size else "call"
@@ -58,16 +62,24 @@ def kind_of(node: Node, program: Program) -> str:
         known = kind.size and kind.ndim and kind.dtype in DTYPES and node.parents[0] is not None and reduced_axes(node)
         return "loop" if known and (same or logical) else "call"
     if type(node.output) is UnknownNumber:
-        return "call"
+        return "loop" if inside and is_counter(node) else "call"
+    if name in MOVES:
+        return "move" if can_move(node) and (inside or not may_fail(node)) else "call"
     if name in ("dot", "matmul", "bmm"):
         return "product" if is_product(node) else "call"
     return "call" if computed_in(name, node.inputs, node.dtype) is None else "loop"
 
 
-def runs_natively(node: Node) -> bool:
-    """Whether a node is a scan of which all ops are native."""
-    scan = scan_of(node)
-    return scan is not None and all(group.kind != "call" for group in grouped(scan.body, accesses(scan.body)))
+def is_counter(node: Node) -> bool:
+    """Whether a Python number is computed from others as from numbers of a fixed size."""
+    if computed_in(node.op.name, node.inputs, node.dtype) is None or node.dtype.kind == "c":
+        return False
+    return node.op.name in ("add", "sub", "mul", "neg", "identity", *DIVISIONS)
+
+
+def is_stack(node: Node) -> bool:
+    """Whether the length of a value, or of an operand, is known only when the program runs."""
+    return any(isinstance(x, ShapeDtype) and -1 in x.shape for x in (node.output, *node.inputs))
 
 
 def is_product(node: Node) -> bool:
@@ -94,20 +106,15 @@ def reduced_axes(node: Node) -> tuple[int, ...]:
     return tuple(range(rank)) if axis is None else tuple(sorted(normalize_axis_tuple(axis, rank)))
 
 
-def grouped(program: Program, views: Mapping[int, Access]) -> Sequence[Group]:
+def grouped(program: Program, views: Mapping[int, Access], inside: bool = False) -> Sequence[Group]:
     """The groups of a program, in the order in which they run; views belong to none."""
     groups: list[Group] = []
     place: dict[int, int] = {}
     stages: dict[int, int] = {}
     for node in program.nodes[len(program.inputs) :]:
-        if node.op is LEAF or (node.id in views and views[node.id].base != node.id):
+        if node.op in (LEAF, unstack) or (node.id in views and views[node.id].base != node.id):
             continue
-        if node.op is pick and node.parents[0] in place and groups[place[node.parents[0]]].kind == "scan":
-            number = place[node.id] = place[node.parents[0]]
-            stages[node.id] = groups[number].stage
-            groups[number].nodes.append(node)
-            continue
-        kind = kind_of(node, program)
+        kind = kind_of(node, inside)
         shape = loop_shape(node) if kind == "loop" else ()
         stage = stages[node.id] = stage_of(node, kind, program, views, stages)
         ready = 0
@@ -155,4 +162,4 @@ def stage_of(node: Node, kind: str, program: Program, views: Mapping[int, Access
     return latest + (latest % 2 != (kind == "call"))
 
 
-__all__ = ["REDUCTIONS", "RESHAPES", "Group", "grouped", "kind_of", "loop_shape", "reduced_axes"]
+__all__ = ["DIVISIONS", "REDUCTIONS", "RESHAPES", "Group", "grouped", "kind_of", "loop_shape", "reduced_axes"]

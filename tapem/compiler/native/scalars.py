@@ -23,6 +23,8 @@ SCALARS: Mapping[str, str] = {
     "mul": "{0} * {1}",
     "div": "{0} / {1}",
     "scale": "{0} * {1}",
+    "floor_divide": "{0} // {1}",
+    "remainder": "{0} % {1}",
     "neg": "-{0}",
     "square": "{0} * {0}",
     "reciprocal": "{T}(1) / {0}",
@@ -68,6 +70,7 @@ SCALARS: Mapping[str, str] = {
 _FLOAT_ONLY = frozenset(
     "div sqrt floor ceil exp log expm1 log1p sin cos tanh sigmoid erf power reciprocal isfinite isnan fabs sign".split()
 )
+_INTEGER_ONLY = frozenset({"floor_divide", "remainder"})
 _LOGICAL = frozenset({"logical_and", "logical_or", "logical_not"})
 
 DTYPES = frozenset(map(np.dtype, (np.float32, np.float64, np.int32, np.int64, np.bool_)))
@@ -95,7 +98,7 @@ def computed_in(name: str, inputs: Sequence[Any], output: np.dtype[Any]) -> list
         together = output
     if together not in DTYPES or (name in _FLOAT_ONLY and together.kind != "f"):
         return None
-    if together.kind == "b" and output.kind != "b":
+    if (together.kind == "b" and output.kind != "b") or (name in _INTEGER_ONLY and together.kind != "i"):
         return None
     return [together] * len(kinds)
 

@@ -203,6 +203,12 @@ def equal_branches(rewriter: Rewriter, node: Node) -> Any:
     return x if type(x) is Value and x == y and is_whole(rewriter, node, x) else None
 
 
+def reduction_of_one(rewriter: Rewriter, node: Node) -> Any:
+    """The sum, the maximum or the minimum of a value without axes is that value."""
+    (x,) = rewriter.operands(node)[:1]
+    return x if np.shape(rewriter.kind(x)) == () and is_whole(rewriter, node, x) else None
+
+
 def sum_of_broadcast(rewriter: Rewriter, node: Node) -> Any:
     """The sum of a value that was only repeated is a product with the number of repetitions."""
     inner = made_by(rewriter, rewriter.operands(node)[0], "broadcast_to")
@@ -229,7 +235,9 @@ RULES: Mapping[str, tuple[Rule, ...]] = {
     "broadcast_to": (nothing_broadcast,),
     "cast": (cast_of_cast,),
     "where": (equal_branches,),
-    "sum": (sum_of_broadcast,),
+    "sum": (reduction_of_one, sum_of_broadcast),
+    "max": (reduction_of_one,),
+    "min": (reduction_of_one,),
 }
 """From the name of an op to the rules for it."""
 

@@ -1,0 +1,216 @@
+"""Moves: joining, gathering and scattering as native loops that copy elements.
+
+Gathered elements may be out of range, which is an error that a native loop cannot raise: it reads another element and
+says so by the flag `failed`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
+
+import numpy as np
+
+from tapem.compiler.native.scalars import DTYPES
+from tapem.core import Node, ShapeDtype
+from tapem.ops import ARRAY, NEW
+
+
+class Names(Protocol):
+    """What a move needs to know: how values are written."""
+
+    may_fail: bool
+    tag: str
+
+    def name(self, id: int) -> str:
+        """The array or the number of a node."""
+        ...
+
+    def operand(self, id: int, indices: Sequence[str]) -> str:
+        """An element of a node at an index of its own axes."""
+        ...
+
+
+Text = list[str]
+
+
+def move_text(names: Names, node: Node) -> Text:
+    """The lines of a move into the array of the node, which is there already."""
+    return MOVES[node.op.name](names, node)
+
+
+def can_move(node: Node) -> bool:
+    """Whether a native loop can make the moves of a node."""
+    kinds = [ShapeDtype.of(x) for x in node.inputs]
+    if None in node.parents or any(kind.dtype not in DTYPES for kind in [*kinds, node.output]):
+        return False
+    if 0 in node.shape or any(0 in kind.shape for kind in kinds):
+        return False
+    name = node.op.name
+    if name in ("getitem", "scatter"):
+        if any(kind.dtype.kind != "i" for kind in kinds[1:]) or (kinds[0].dtype.kind == "b" and name == "scatter"):
+            return False
+        return NEW not in node.static["at"].parts
+    if name == "take":
+        axis = node.static["axis"]
+        return kinds[1].dtype.kind == "i" and (axis is not None or len(kinds[0].shape) == 1)
+    return all(kind.dtype == node.dtype for kind in kinds)
+
+
+def may_fail(node: Node) -> bool:
+    """Whether a move reads numbers that may be out of range."""
+    return node.op.name in ("getitem", "scatter", "take") and len(node.parents) > 1
+
+
+def loops(sizes: Sequence[int], inner: Text, prefix: str = "i") -> Text:
+    """Lines inside of loops over these sizes."""
+    lines = [f"{'    ' * axis}for {prefix}{axis} in range({size}):" for axis, size in enumerate(sizes)]
+    return lines + [f"{'    ' * len(sizes)}{line}" for line in inner]
+
+
+def at(array: str, index: Sequence[str]) -> str:
+    """An array at an index; an array that is a row of another already is indexed once."""
+    if not index:
+        return array
+    inside = ", ".join(index)
+    return f"{array[:-1]}, {inside}]" if array.endswith("]") else f"{array}[{inside}]"
+
+
+# -- joining -----------------------------------------------------------------------------------------------------------
+
+
+def _concat(names: Names, node: Node) -> Text:
+    axis, out, start = node.static.get("axis", 0) % len(node.shape), names.name(node.id), 0
+    lines: Text = []
+    for parent, kind in zip(node.parents, node.inputs, strict=True):
+        own = [f"i{number}" for number in range(len(kind.shape))]
+        target = [*own]
+        if start:
+            target[axis] = f"{start} + i{axis}"
+        lines += loops(kind.shape, [f"{at(out, target)} = {names.operand(parent, own)}"])  # pyright: ignore
+        start += kind.shape[axis]
+    return lines
+
+
+def _stack(names: Names, node: Node) -> Text:
+    axis, out = node.static["axis"] % len(node.shape), names.name(node.id)
+    lines: Text = []
+    for number, parent in enumerate(node.parents):
+        shape = ShapeDtype.of(node.inputs[number]).shape
+        own = [f"i{position}" for position in range(len(shape))]
+        target = [*own[:axis], str(number), *own[axis:]]
+        lines += loops(shape, [f"{at(out, target)} = {names.operand(parent, own)}"])  # pyright: ignore
+    return lines
+
+
+# -- gathering and scattering ------------------------------------------------------------------------------------------
+
+
+class Selection:
+    """Which element of an array of `shape` belongs to each element of the selected array.
+
+    `lines` compute the numbers out of the index arrays, inside of loops over `sizes`; `source` is the index.
+    """
+
+    def __init__(self, names: Names, node: Node, shape: Sequence[int]) -> None:
+        """Of a `getitem` or `scatter`."""
+        parts = list(node.static["at"].parts)
+        used = sum(part is not None and part is not Ellipsis for part in parts)
+        fill = [slice(None)] * (len(shape) - used)
+        if Ellipsis in parts:
+            place = parts.index(Ellipsis)
+            parts[place : place + 1] = fill
+        else:
+            parts += fill
+        arrays = iter(zip(node.parents[1:], node.inputs[1:], strict=True))
+        advanced = [part is ARRAY or (ARRAY in parts and isinstance(part, int)) for part in parts]
+        shapes = [ShapeDtype.of(x).shape for x in node.inputs[1:]]
+        rank = len(np.broadcast_shapes(*shapes)) if shapes else 0
+        places = [number for number, flag in enumerate(advanced) if flag]
+        together = not places or places[-1] - places[0] + 1 == len(places)
+        self.lines: Text = []
+        self.source: list[str] = []
+        axis, first = 0, None
+        if places and not together:
+            axis, first = rank, 0
+        for number, part in enumerate(parts):
+            if advanced[number] and first is None:
+                first = axis
+                axis += rank
+            if part is None:
+                axis += 1
+            elif isinstance(part, slice):
+                start, _, step = part.indices(shape[len(self.source)])
+                text = f"i{axis}" if step == 1 else f"{step} * i{axis}"
+                self.source.append(f"{start} + {text}" if start else text)
+                axis += 1
+            elif part is ARRAY:
+                parent, kind = next(arrays)
+                assert parent is not None
+                size, dims = shape[len(self.source)], ShapeDtype.of(kind).shape
+                last = (first or 0) + rank
+                own = ["0" if n == 1 else f"i{last - len(dims) + k}" for k, n in enumerate(dims)]
+                self.source.append(f"j{len(self.source)}")
+                self.lines += checked(names, self.source[-1], names.operand(parent, own), size)
+            else:
+                self.source.append(str(part % shape[len(self.source)]))
+
+
+def checked(names: Names, name: str, value: str, size: int) -> Text:
+    """An index, counted from the end if it is negative; one that is out of range fails, and is 0."""
+    names.may_fail = True
+    return [
+        f"{name} = np.int64({value})",
+        f"{name} = {name} + {size} if {name} < 0 else {name}",
+        f"failed |= {name} < 0 or {name} >= {size}",
+        f"{name} = {name} if 0 <= {name} < {size} else 0",
+    ]
+
+
+def _gather(names: Names, node: Node) -> Text:
+    kind = ShapeDtype.of(node.inputs[0])
+    selection = Selection(names, node, kind.shape)
+    target = at(names.name(node.id), [f"i{axis}" for axis in range(len(node.shape))])
+    line = f"{target} = {names.operand(node.parents[0], selection.source)}"  # pyright: ignore
+    return loops(node.shape, [*selection.lines, line])
+
+
+def _scatter(names: Names, node: Node) -> Text:
+    out, kind = names.name(node.id), ShapeDtype.of(node.inputs[0])
+    selection = Selection(names, node, node.shape)
+    zero = f"{at(out, [f'i{axis}' for axis in range(len(node.shape))])} = np.{node.dtype.name}(0)"
+    value = names.operand(node.parents[0], [f"i{axis}" for axis in range(len(kind.shape))])  # pyright: ignore
+    place = at(out, selection.source)
+    before = f"np.{node.dtype.name}(0)" if len(node.parents) == 1 else place  # 0 + -0.0 is 0
+    return [
+        *loops(node.shape, [zero]),
+        *loops(kind.shape, [*selection.lines, f"{place} = {before} + {value}"]),
+    ]
+
+
+def _take(names: Names, node: Node) -> Text:
+    kind, indices = (ShapeDtype.of(x) for x in node.inputs)
+    axis = (node.static["axis"] or 0) % len(kind.shape)
+    rank = len(indices.shape)
+    own = [f"i{axis + number}" for number in range(rank)]
+    lines = checked(names, "j0", names.operand(node.parents[1], own), kind.shape[axis])  # pyright: ignore
+    source = [
+        "j0" if number == axis else f"i{number if number < axis else number + rank - 1}"
+        for number in range(len(kind.shape))
+    ]
+    target = at(names.name(node.id), [f"i{number}" for number in range(len(node.shape))])
+    return loops(node.shape, [*lines, f"{target} = {names.operand(node.parents[0], source)}"])  # pyright: ignore
+
+
+MOVES: Mapping[str, Callable[[Names, Node], Text]] = {
+    "concat": _concat,
+    "concat_vectors": _concat,
+    "getitem": _gather,
+    "scatter": _scatter,
+    "stack": _stack,
+    "take": _take,
+}
+"""From the name of an op to its lines."""
+
+
+__all__ = ["MOVES", "can_move", "loops", "may_fail", "move_text"]
