@@ -139,3 +139,30 @@ def test_functions_of_scipys_linear_algebra_are_named(name: str):
     message = rf"Where you wrote scipy.linalg.{name}\(x\), write {re.escape(instead)}"
     with pytest.raises(tm.ConcretizationError, match=message):
         tm.grad(lambda x: tm.sum(call(x)))(np.eye(2))
+
+
+JOINED: dict[str, tuple[Callable[[Any, Any], Any], Callable[[Any, Any], Any]]] = {
+    "np.concatenate([v, w])": (lambda v, w: np.r_[v, w], lambda v, w: np.concatenate([v, w])),
+    "np.concatenate([v, np.atleast_1d(v[0] * 2)])": (
+        lambda v, w: np.r_[v, v[0] * 2],
+        lambda v, w: np.concatenate([v, np.atleast_1d(v[0] * 2)]),
+    ),
+    "onp.column_stack([v, w])": (lambda v, w: onp.c_[v, w], lambda v, w: np.column_stack([v, w])),
+}
+
+
+@pytest.mark.parametrize("instead", JOINED)
+def test_joining_by_brackets_is_rewritten(instead: str):
+    """What is shown gives what NumPy gives, and its gradient."""
+    written, rewritten = JOINED[instead]
+    v, w = np.array([1.0, 2.0]), np.array([3.0, 4.0])
+    with pytest.raises(tm.ConcretizationError, match=rf"write {re.escape(instead)};"):
+        tm.grad(lambda v: np.sum(written(v, w)))(v)
+    np.testing.assert_array_equal(written(v, w), rewritten(v, w))
+    tm.grad(lambda v: np.sum(rewritten(v, w)))(v)
+
+
+def test_joining_in_another_way_is_left_alone():
+    for call in (lambda v: np.r_["0,2", v, v], lambda v: np.r_[v, 1:4]):
+        with pytest.raises(tm.ConcretizationError, match=r"write np.stack\(\[x, y\]\) or x"):
+            tm.grad(lambda v, call=call: np.sum(call(v)))(np.ones(2))

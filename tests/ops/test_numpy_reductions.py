@@ -278,3 +278,11 @@ def test_options_keep_the_dtype_as_numpy_does(case: str, dtype: Any) -> None:
     assert found.dtype == expected.dtype
     if dtype is np.float32:  # NumPy rounds to float16 in between
         np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("f", present("cumulative_sum", "cumulative_prod"))
+def test_cumulative_functions_of_a_matrix_need_an_axis(f: Any) -> None:
+    with pytest.raises(ValueError, match="axis"):
+        f(X)
+    with pytest.raises(ArgumentError, match=rf"np.{f.__name__} needs an axis for an array of {X.ndim} axes"):
+        tm.vjp(f, X)

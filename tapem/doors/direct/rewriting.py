@@ -31,6 +31,8 @@ def rewritten_call() -> tuple[str, str] | None:
         call = ast.parse(f"({source})", mode="eval").body
     except SyntaxError:
         return None
+    if isinstance(call, ast.Subscript):
+        return _joined(call, scope)
     if not isinstance(call, ast.Call) or not call.args:
         return None
     function = _value(call.func, scope)
@@ -46,6 +48,23 @@ def rewritten_call() -> tuple[str, str] | None:
     name = call.func.attr if isinstance(call.func, ast.Attribute) else ast.unparse(call.func)
     after = ast.unparse(_made(call) if name in _MAKERS else call)
     return None if after == before else (before, after)
+
+
+def _joined(joining: ast.Subscript, scope: Mapping[str, Any]) -> tuple[str, str] | None:
+    """`np.r_[x, y]` and `np.c_[x, y]`, and the functions that join what stands in the brackets."""
+    joiner = _value(joining.value, scope)
+    parts = joining.slice.elts if isinstance(joining.slice, ast.Tuple) else [joining.slice]
+    if not (joiner is np.r_ or joiner is np.c_) or any(isinstance(part, ast.Slice | ast.Constant) for part in parts):
+        return None  # a range, or a text that says how to join
+    numpy = _numpy(joining.value, scope)
+    written = [ast.unparse(part) for part in parts]
+    if joiner is np.c_:
+        return ast.unparse(joining), f"{numpy}.column_stack([{', '.join(written)}])"
+    lines = [
+        text if np.ndim(_value(part, scope)) else f"{numpy}.atleast_1d({text})"
+        for part, text in zip(parts, written, strict=True)
+    ]
+    return ast.unparse(joining), f"{numpy}.concatenate([{', '.join(lines)}])"
 
 
 def _made(call: ast.Call) -> ast.expr:
