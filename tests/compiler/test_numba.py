@@ -99,3 +99,18 @@ def test_an_error_names_the_op():
         tm.grad(factor)(np.ones((2, 2)))
     with pytest.raises(type(eager.value), match="cholesky"):
         tm.compile(tm.grad(factor), engine="numba")(np.ones((2, 2)))
+
+
+def test_joins_and_their_derivatives_are_native():
+    def joined(x, y):
+        a = np.concatenate([x.T, y[::-1], np.ones((1, 3))], axis=0) * np.stack([y[0], y[1], x[:, 0]] * 2)[:, ::-1]
+        first, second, third = y
+        rows = np.stack([first, second * third, x[1, 1] * first], axis=1)
+        return np.sum(a[1:5:2] * 2.0) + np.sum(np.sin(a[-1, None, ::-2])) + np.sum(rows[..., 0] * rows[1])
+
+    rng = np.random.default_rng(0)
+    x, y = rng.standard_normal((3, 2)), rng.standard_normal((3, 3))
+    gradients = tm.grad(joined, argnums=(0, 1))
+    fast = tm.compile(gradients, engine="numba")
+    assert_close(fast(x, y), gradients(x, y), 1e-12)
+    assert repr(fast) == "<compiled joined: engine numba, 1 program>"
