@@ -50,7 +50,7 @@ VALUES: dict[str, tuple[Callable[[Any, Any], Any], Any, list[Any]]] = {
     "where": (lambda x, o: np.where(x > 0, x, o), X, [0.1, ROW]),
     "quantile": (lambda x, o: np.quantile(x, o, axis=1), X, [0.3, np.array([0.1, 0.77])]),
     "percentile": (lambda x, o: np.percentile(x, o, axis=(0, 1)), X, [33.0, np.array([10.0, 77.0])]),
-    "pad": (lambda x, o: np.pad(x, 1, constant_values=o), X, [0.5, 3.0]),
+    "pad": (lambda x, o: np.pad(x, 1, constant_values=o), X, [0.5, 3.0, np.array([0.5, 2.0])]),
     "nan_to_num": (lambda x, o: np.nan_to_num(np.where(x > 0, x, np.nan), nan=o), X, [0.5, np.float64(3.0)]),
     "nan_to_num inf": (lambda x, o: np.nan_to_num(np.where(x > 0, x, -np.inf), posinf=o, neginf=-o), X, [0.5]),
     "polyval": (lambda x, o: np.polyval(o, x), X, [V]),
@@ -61,10 +61,9 @@ VALUES: dict[str, tuple[Callable[[Any, Any], Any], Any, list[Any]]] = {
 
 
 # NumPy asks only some of its arguments whether they are ours, and turns the others into arrays or writes them into one;
-# what decides how a comparison comes out, or what is written around an array, has no derivative here. All in words.
+# what decides how a comparison comes out has no derivative here. All in words.
 REFUSED = {
     *((name, "option") for name in ("interp left", "full_like", "nan_to_num", "nan_to_num inf", "pad", "isclose")),
-    ("pad", "both"),
     ("isclose", "both"),
 }
 
