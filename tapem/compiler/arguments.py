@@ -2,19 +2,52 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from typing import Any, cast
+
+import numpy as np
 
 from tapem.errors import ArgumentError
 
 
-class StaticValues(NamedTuple):
-    """The static arguments of a call, as a key: 1, 1.0 and True are equal, so their types belong to it."""
+class StaticValues:
+    """The static arguments of a call. They are equal if a program for the one is a program for the other."""
 
-    numbered: tuple[tuple[int, Any], ...]
-    named: tuple[tuple[str, Any], ...]
-    types: tuple[type, ...]
+    def __init__(self, numbered: Sequence[tuple[int, Any]], named: Sequence[tuple[str, Any]]) -> None:
+        """With the values by position and by name. Raises TypeError for one that cannot be hashed."""
+        self.numbered = numbered
+        self.named = named
+        self._key = tuple((which, exactly(value)) for which, value in (*numbered, *named))
+        self._hash = hash(self._key)
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, StaticValues) and self._key == other._key
+
+
+def exactly(value: Any) -> Hashable:
+    """What equals only that of a value of the same type, in all its parts: 1, 1.0 and True are equal in Python.
+
+    A number is known by its text: so 0.0 is not -0.0, and NaN equals itself.
+    """
+    if isinstance(value, float | complex | np.generic):
+        return type(value), repr(value)
+    if isinstance(value, tuple | frozenset):
+        parts = map(exactly, cast("Iterable[Any]", value))
+        return type(value), tuple(parts) if isinstance(value, tuple) else frozenset(parts)
+    if dataclasses.is_dataclass(value) and not isinstance(value, type) and _compared_by_fields(value):
+        hash(value)  # a dataclass that is not frozen may change
+        compared = [field.name for field in dataclasses.fields(value) if field.compare and field.hash is not False]
+        return type(value), tuple([exactly(getattr(value, name)) for name in compared])
+    return type(value), value
+
+
+def _compared_by_fields(value: Any) -> bool:
+    return value.__dataclass_params__.eq
 
 
 class StaticArguments:
@@ -50,19 +83,31 @@ class StaticArguments:
         """The other arguments, and the static ones. Raises ArgumentError for a value that cannot be hashed."""
         numbered = tuple((number, value) for number, value in enumerate(arguments) if number in self.numbers)
         named = tuple((name, value) for name, value in sorted(options.items()) if name in self.names)
-        for which, value in (*numbered, *named):
-            try:
-                hash(value)
-            except TypeError:
-                name = which if isinstance(which, str) else parameter_name(self.parameters, which)
-                raise ArgumentError(
-                    f"{self.function.__name__}: the static argument {name!r} is a {type(value).__name__}, which cannot "
-                    "be hashed; pass a tuple, a frozen dataclass or a number."
-                ) from None
+        try:
+            static = StaticValues(numbered, named)
+        except TypeError:
+            raise self.cannot_be_hashed(*numbered, *named) from None
         rest = tuple(value for number, value in enumerate(arguments) if number not in self.numbers)
-        types = tuple(type(value) for _, value in (*numbered, *named))
         others = {name: value for name, value in options.items() if name not in self.names}
-        return rest, others, StaticValues(numbered, named, types)
+        return rest, others, static
+
+    def cannot_be_hashed(self, *values: tuple[int | str, Any]) -> ArgumentError:
+        """The error that names the static argument that cannot be hashed."""
+
+        def hashable(value: Any) -> bool:
+            try:
+                hash(exactly(value))
+            except TypeError:
+                return False
+            return True
+
+        which, value = next((pair for pair in values if not hashable(pair[1])), values[0])
+        name = which if isinstance(which, str) else parameter_name(self.parameters, which)
+        function = getattr(self.function, "__name__", type(self.function).__name__)
+        return ArgumentError(
+            f"{function}: the static argument {name!r} is a {type(value).__name__}, which cannot be hashed; pass a "
+            "tuple, a frozen dataclass or a number."
+        )
 
     def call(self, arguments: Sequence[Any], options: Mapping[str, Any], static: StaticValues | None) -> Any:
         """Call the function with its static arguments put back."""

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import functools
 import os
+import sys
 import threading
 import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from types import MethodType
 from typing import Any, NamedTuple
 
 from numpy import dtype, ndarray
@@ -68,6 +70,17 @@ class Compiled:
         self._entries: OrderedDict[Any, Entry] = OrderedDict()
         self._lock = threading.Lock()
         self._written = 0
+
+    def __get__(self, instance: Any, owner: type[Any] | None = None) -> Any:
+        """In a class, the method of an instance, as a function gives it."""
+        return self if instance is None else MethodType(self, instance)
+
+    def __reduce__(self) -> str | tuple[Any, ...]:
+        """Copied and pickled without its programs; what decorates a function of a module is found by its name there."""
+        name: str = getattr(self, "__qualname__", "")
+        if getattr(sys.modules.get(getattr(self, "__module__", "")), name, None) is self:
+            return name
+        return type(self), (self.static.function, self.static, self.engine, self.fast)
 
     def __call__(self, *arguments: Any, **options: Any) -> Any:
         """The result of the function for these arguments."""

@@ -10,7 +10,7 @@ import numpy as np
 
 from tapem.core.node import Shape, ShapeDtype, Static, UnknownNumber
 from tapem.core.primitive import Primitive
-from tapem.core.tree import tree_map
+from tapem.core.tree import tree_flatten, tree_unflatten
 from tapem.errors import TapeError
 from tapem.types import HUGE, NUMBERS, with_lengths
 
@@ -97,11 +97,16 @@ def number_of(op: Primitive, inputs: Sequence[Any]) -> UnknownNumber | None:
     return None if operation is None else UnknownNumber.like(operation(*map(_stand_in, inputs)))
 
 
-def _stand_in(value: Any) -> Any:
-    """Ones that take no memory for a ShapeDtype, the number 1 for an unknown number; another value as it is."""
+def _stand_in(value: Any, place: int | None = None) -> Any:
+    """Ones that take no memory for a ShapeDtype, the number 1 for an unknown number; another value as it is.
+
+    If a `place` is given, an unknown integer or bool is another one, and of integers each place has its own.
+    """
     if type(value) is ShapeDtype:
         return np.broadcast_to(np.ones((), value.dtype), value.shape)
-    return value.kind(1) if type(value) is UnknownNumber else value
+    if type(value) is not UnknownNumber:
+        return value
+    return value.kind(1) if place is None else value.kind({int: 10_007 + 7_919 * place, bool: 0}.get(value.kind, 1))
 
 
 def try_on_stand_ins(op: Primitive, known: tuple[Any, ...], static: Static, operands: Sequence[Any]) -> Any:
@@ -144,13 +149,27 @@ def abstract_residuals(op: Primitive, inputs: Sequence[Any], static: Static) -> 
     """What an op keeps for its derivative, with a ShapeDtype for each array: the implementation is tried on stand-ins.
 
     Integers are 0 there, which is a label and a position wherever there is one. What is no array, such as a number of
-    rows, depends on shapes only.
+    rows, depends on shapes only; but beside unknown Python numbers, a number that may depend on them is unknown itself.
     """
-    stand_ins = [_stand_in(known_of(value)) for value in inputs]
+    known = [*map(known_of, inputs)]
+    leaves, structure = tree_flatten(residuals_on(op, [*map(_stand_in, known)], static))
+    found: list[Any] = [ShapeDtype.of(leaf) if isinstance(leaf, np.ndarray | np.generic) else leaf for leaf in leaves]
+    if any(type(value) is UnknownNumber for value in known) and any(type(leaf) in NUMBERS for leaf in found):
+        others = tree_flatten(residuals_on(op, [_stand_in(x, place) for place, x in enumerate(known)], static))[0]
+        found = [
+            UnknownNumber.like(leaf)
+            if type(leaf) in NUMBERS and (isinstance(leaf, float | complex) or leaf != other)
+            else leaf
+            for leaf, other in zip(found, others, strict=True)
+        ]
+    return tree_unflatten(structure, found)
+
+
+def residuals_on(op: Primitive, stand_ins: Sequence[Any], static: Static) -> Any:
+    """The residuals of an op for stand-ins."""
     whole = [x * 0 if isinstance(x, np.ndarray) and x.dtype.kind in "iu" else x for x in stand_ins]
     with np.errstate(all="ignore"):
-        _, residuals = op.evaluate(whole, static)
-    return tree_map(lambda leaf: ShapeDtype.of(leaf) if isinstance(leaf, np.ndarray | np.generic) else leaf, residuals)
+        return op.evaluate(whole, static)[1]
 
 
 __all__ = ["abstract_evaluate", "abstract_residuals", "number_of", "python_operator"]

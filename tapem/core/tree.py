@@ -9,7 +9,7 @@ from typing import Any, cast
 import numpy as np
 import optree
 
-from tapem.core.node import Handle, Shape, ShapeDtype
+from tapem.core.node import Handle, Shape, ShapeDtype, UnknownNumber
 from tapem.errors import TreeError
 
 NAMESPACE = "tapem"
@@ -23,7 +23,7 @@ NO_LEAF: Structure = optree.tree_structure(cast("Any", None), namespace=NAMESPAC
 """The structure of None."""
 
 # Values of these types are leaves.
-_PLAIN = frozenset({ShapeDtype, np.ndarray, float, complex, int, bool, np.float64, np.float32, np.int64})
+_PLAIN = frozenset({ShapeDtype, UnknownNumber, np.ndarray, float, complex, int, bool, np.float64, np.float32, np.int64})
 
 
 def tree_flatten(tree: Any) -> tuple[list[Any], Structure]:

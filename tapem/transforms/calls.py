@@ -311,7 +311,7 @@ def batched(program: Any, size: int, mapped: tuple[bool, ...] | None = None) -> 
 
 def pull_kept(g: Any, y: Any, *inputs: Any, what: Kept | Pulled) -> tuple[Any, ...]:
     """Pull a cotangent of a residual back through the implementation."""
-    moving = [number for number, value in enumerate(inputs) if is_float(value)]
+    moving = [number for number, value in enumerate(inputs) if is_inexact(kind_of(value).dtype)]
     _, pullback = vjp(lambda *xs: what(*merge(inputs, moving, xs)), *(inputs[number] for number in moving))
     found = iter(pullback(g))
     return tuple(next(found) if number in moving else Zero() for number in range(len(inputs)))
@@ -319,7 +319,8 @@ def pull_kept(g: Any, y: Any, *inputs: Any, what: Kept | Pulled) -> tuple[Any, .
 
 def push_kept(tangents: Sequence[Any], y: Any, *inputs: Any, what: Kept | Pulled) -> Any:
     """Push tangents through the implementation."""
-    moving = [n for n, (t, x) in enumerate(zip(tangents, inputs, strict=True)) if type(t) is not Zero and is_float(x)]
+    given = [type(t) is not Zero and is_inexact(kind_of(x).dtype) for t, x in zip(tangents, inputs, strict=True)]
+    moving = [number for number, has_one in enumerate(given) if has_one]
     primals, along = (tuple(values[number] for number in moving) for values in (inputs, tangents))
     return jvp(lambda *xs: what(*merge(inputs, moving, xs)), primals, along)[1]
 

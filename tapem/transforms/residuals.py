@@ -160,7 +160,7 @@ def kept_by(op: Primitive, inputs: Sequence[Any], static: Static) -> Any:
     return tree_unflatten(
         structure,
         [
-            kept(*given, what=Kept(op, index, static, len(inputs), places)) if type(leaf) is ShapeDtype else leaf
+            kept(*given, what=Kept(op, index, static, len(inputs), places)) if isinstance(leaf, ShapeDtype) else leaf
             for index, leaf in enumerate(leaves)
         ],
     )

@@ -40,11 +40,42 @@ def custom(x):
     return square(x) * x
 
 
+@tm.custom_vjp
+def product(x, y):
+    return x * y
+
+
+product.defvjp(
+    lambda x, y: (x * y, {"both": (x, y), "more": (y - x, x / y, 3, x * 2)}),
+    lambda kept, g: (g * kept["both"][1] * kept["more"][2], g * (kept["both"][0] + kept["more"][0] * kept["more"][1])),
+)
+
+
+def custom_reverse(x):
+    return product(x, x + 1) * product(2, x)
+
+
+def custom_reverse_in_a_loop(x):
+    return tm.fori_loop(0, 3, lambda i, c: product(c, x), x)
+
+
 def plain(x):
     return np.sin(x) * x**3 + (1 - 0.5**x)
 
 
-FUNCTIONS = [while_loop, scan, scan_of_captured, fori_loop, cond, cond_of_captured, checkpoint, custom, plain]
+FUNCTIONS = [
+    while_loop,
+    scan,
+    scan_of_captured,
+    fori_loop,
+    cond,
+    cond_of_captured,
+    checkpoint,
+    custom,
+    custom_reverse,
+    custom_reverse_in_a_loop,
+    plain,
+]
 DERIVATIVES = {
     "value": lambda f: f,
     "grad": tm.grad,
@@ -75,3 +106,23 @@ def test_a_number_is_as_weak_as_in_numpy(number):
         np.testing.assert_array_equal(found[0], expected[0])
         assert type(found[2]) is type(number)
         assert found[2] == number
+
+
+@pytest.mark.parametrize("numbers", [(3.0, 5.0), (3, 5), (3.0, 5), (2, 3.0)])
+def test_a_rule_keeps_numbers_that_are_arguments(numbers):
+    """What fwd keeps of a Python number is the number of each call, and stays weak."""
+
+    scaled = tm.custom_vjp(lambda x, y: (x * y, (y * 2, y - 1, x)), lambda kept, g: (g * kept[0] + kept[1], None))
+
+    def both(x, a, b):
+        return tm.grad(lambda x: np.sum(scaled(x * a, b)))(x)
+
+    fast = tm.compile(both, engine="numpy")
+    for dtype in (np.float32, np.float64):
+        x = np.arange(1, 4, dtype=dtype)
+        for scale in (1, 2):
+            given = [number * scale for number in numbers]
+            found, expected = fast(x, *given), both(x, *given)
+            assert found.dtype == expected.dtype
+            np.testing.assert_allclose(found, expected, rtol=1e-6)
+    assert "2 programs" in repr(fast)
