@@ -28,12 +28,13 @@ class Edit(NamedTuple):
 
 
 class Source:
-    """The text of a file, with the places of its syntax tree."""
+    """The text of a file, with the places of its syntax tree and the definitions in it."""
 
     def __init__(self, lines: list[str]) -> None:
         """Of the lines of a file."""
         self.text = "".join(lines).encode()
-        self.tree = ast.parse(self.text)
+        tree = ast.parse(self.text)
+        self.definitions = [part for part in ast.walk(tree) if isinstance(part, Definition)]
         self.starts = [0]
         for line in self.text.splitlines(keepends=True):
             self.starts.append(self.starts[-1] + len(line))
@@ -76,7 +77,7 @@ def source_of_file(file: str, module_globals: dict[str, Any] | None) -> Source:
 def definition_of_function(source: Source, code: CodeType) -> ast.FunctionDef | ast.Lambda:
     """The definition from which a function's code was compiled."""
     found: list[ast.FunctionDef | ast.Lambda] = []
-    for node in ast.walk(source.tree):
+    for node in source.definitions:
         if code.co_name == "<lambda>" and isinstance(node, ast.Lambda) and node.lineno == code.co_firstlineno:
             found.append(node)
         elif isinstance(node, ast.FunctionDef) and code.co_firstlineno in (
@@ -110,7 +111,7 @@ def names_of_arguments(node: ast.FunctionDef | ast.Lambda) -> tuple[str, ...]:
 
 def definition_of_class(source: Source, name: str) -> ast.ClassDef:
     """The definition of a class. Raises Unwritable if the file has none, or several of that name."""
-    found = [node for node in ast.walk(source.tree) if isinstance(node, ast.ClassDef) and node.name == name]
+    found = [node for node in source.definitions if isinstance(node, ast.ClassDef) and node.name == name]
     if len(found) != 1:
         raise Unwritable("its source is not available")
     return found[0]
@@ -268,15 +269,15 @@ def resolve(
         value, shown = value_of(look_up, name), name
         if value is _LOCAL:
             continue
-        if is_ours(value):
-            if not rest:
-                raise Unwritable(f"it uses the module {value.__name__}")
-            if len(rest) > 1:
-                continue
-            value, shown = getattr(value, rest[0]), rest[0]
-            done.add(id(cast("ast.Attribute", inner).value))
-        elif rest:
+        while is_ours(value) and rest:
+            shown = rest.pop(0)
+            value = getattr(value, shown)
+        if rest:
             continue
+        if is_ours(value):
+            raise Unwritable(f"it uses the module {value.__name__}")
+        if isinstance(inner, ast.Attribute):
+            done.update(id(part) for part in ast.walk(inner.value))
         text = written(value, shown)
         if text != name or shown != name:
             if text.split(".")[0] in local:

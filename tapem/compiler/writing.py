@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import builtins
 import dataclasses
+import dis
 import enum
 import functools
 import keyword
@@ -26,6 +27,7 @@ from tapem.compiler.stripping import (
     BUILTINS,
     Edit,
     Source,
+    bound_names,
     definition_of_class,
     definition_of_function,
     resolve,
@@ -140,7 +142,7 @@ class Writer:
         if isinstance(way, tuple) and len(way) == 2:
             parts = [self.expression(part, "value") for part in way[1]]
             return f"{self.expression(way[0], 'made')}({', '.join(parts)})"
-        raise Unwritable(f"it uses {name}, a {type(value).__name__}, which is no plain value")
+        raise Unwritable(f"it uses {name}, a value of type {type(value).__name__} that no expression makes")
 
     # -- modules ---------------------------------------------------------------------------------------------------
 
@@ -211,12 +213,13 @@ class Writer:
         self._known[id(function)] = name, function
         source = source_of_file(code.co_filename, function.__globals__)
         node = definition_of_function(source, code)
+        names = names_of(code)
         closure = dict(zip(code.co_freevars, function.__closure__ or (), strict=True))
 
         def look_up(global_name: str) -> Any:
             if global_name in closure:
                 return closure[global_name].cell_contents
-            if global_name not in names_of(code):
+            if global_name not in names:
                 raise KeyError(global_name)
             return function.__globals__[global_name]
 
@@ -230,8 +233,7 @@ class Writer:
         else:
             start = source.text.index(node.name.encode(), source.start(node))
             text = source.cut(node, [*edits, Edit(start, start + len(node.name.encode()), name)])
-        text = re.sub(r"tapem\[(\w+)\]", r"\1", text)  # an extra, in a message that says what to install
-        self.definitions.append("\n".join([*([decorator] if decorator else []), text]))
+        self.definitions.append("\n".join([*([decorator] if decorator else []), without_us(text)]))
         return name
 
     def resolved(self, source: Source, node: Any, look_up: Callable[[str], Any]) -> list[Edit]:
@@ -286,15 +288,17 @@ class Writer:
         source = source_of_file(getattr(module, "__file__", None) or f"<{module.__name__}>", vars(module))
         node = definition_of_class(source, cls.__name__)
 
+        local = bound_names(node)
+
         def look_up(global_name: str) -> Any:
-            if global_name == cls.__name__ or not hasattr(module, global_name):
+            if global_name == cls.__name__ or global_name in local or not hasattr(module, global_name):
                 raise KeyError(global_name)
             return getattr(module, global_name)
 
         fields = dataclasses.is_dataclass(cls) or hasattr(cls, "_fields")
         edits = stripped(source, node, fields) + self.resolved(source, node, look_up)
         head = [f"@{source.cut(part, self.resolved(source, part, look_up))}" for part in node.decorator_list]
-        self.definitions.append("\n".join([*head, source.cut(node, edits)]))
+        self.definitions.append("\n".join([*head, without_us(source.cut(node, edits))]))
         return name
 
     def container(self, value: Any) -> str:
@@ -322,9 +326,15 @@ def plain(value: Any) -> str | None:
     return None if isinstance(value, np.ndarray) else literal(value)
 
 
+def without_us(text: str) -> str:
+    """The text of a definition without comments that speak of tapem, and without its extras in error messages."""
+    text = re.sub(r"tapem\[(\w+)\]", r"\1", text)
+    return ast.unparse(ast.parse(text)) if "tapem" in text else text
+
+
 def names_of(code: types.CodeType) -> set[str]:
-    """The names of globals and attributes in some code, and in the functions in it."""
-    names = {*code.co_names, *code.co_freevars}
+    """The names of globals in some code, and in the functions in it."""
+    names = {step.argval for step in dis.get_instructions(code) if step.opname in ("LOAD_GLOBAL", "LOAD_NAME")}
     for constant in code.co_consts:
         if isinstance(constant, types.CodeType):
             names |= names_of(constant)
