@@ -20,13 +20,22 @@ Inside: TypeAlias = Callable[[Program, Sequence[str], int], tuple[list[L], list[
 
 
 def control_text(
-    control: Scan | While | Cond, operands: Sequence[str], fresh: Callable[[str], str], inside: Inside[L]
+    control: Scan | While | Cond,
+    operands: Sequence[str],
+    fresh: Callable[[str], str],
+    inside: Inside[L],
+    given: Callable[[Scan, Sequence[str]], set[int]],
 ) -> tuple[list[str | L], list[str]]:
-    """The lines of a loop or condition, and the names of its outputs; `fresh` makes new names."""
+    """The lines of a loop or condition, and the names of its outputs; `fresh` makes new names.
+
+    `given` is told the names of the arrays in which the rows of a step are to lie, and says which of them `inside`
+    writes itself.
+    """
     if isinstance(control, Cond):
         return cond_text(control, operands, fresh, inside)
-    write = scan_text if isinstance(control, Scan) else while_text
-    return write(control, operands, fresh, inside)  # pyright: ignore[reportArgumentType]
+    if isinstance(control, While):
+        return while_text(control, operands, fresh, inside)
+    return scan_text(control, operands, fresh, inside, given)
 
 
 def cond_text(
@@ -59,14 +68,18 @@ def while_text(
 
 
 def scan_text(
-    scan: Scan, operands: Sequence[str], fresh: Callable[[str], str], inside: Inside[L]
+    scan: Scan,
+    operands: Sequence[str],
+    fresh: Callable[[str], str],
+    inside: Inside[L],
+    given: Callable[[Scan, Sequence[str]], set[int]],
 ) -> tuple[list[str | L], list[str]]:
-    """A `for` over the steps; the rows of the outputs are written into arrays that are made before."""
+    """A `for` over the slices; the rows of the outputs are written into arrays that are made before."""
     end = scan.count + scan.xs
     xs, captured = operands[scan.count : end], operands[end:]
     state, slices = [fresh("state") for _ in range(scan.count)], [fresh("slice_of") for _ in xs]
     kinds, step = rows_of(scan), fresh("step")
-    rows = [fresh("rows") for _ in kinds]
+    rows, own = [fresh("rows") for _ in kinds], [fresh("row") for _ in kinds]
     length = str(scan.length) if scan.length is not None else fresh("length")
     lines: list[str | L] = [assigned(state, operands[: scan.count])] if state else []
     if scan.length is None:
@@ -75,14 +88,36 @@ def scan_text(
         f"{name} = np.empty({shape_text(length, kind)}, {literal(kind.dtype)})"
         for name, kind in zip(rows, kinds, strict=True)
     ]
-    lines.append(f"for {step} in {f'reversed(range({length}))' if scan.reverse else f'range({length})'}:")
-    for name, x, node in zip(slices, xs, scan.body.nodes[scan.count :], strict=False):
-        lines.append(f"    {name} = {x}[{step}]{'.item()' if type(node.output) is UnknownNumber else ''}")
+    direct = given(scan, own)
     body, outputs = inside(scan.body, [*state, *slices, *captured], 1)
+    numbers = [type(node.output) is UnknownNumber for node in scan.body.nodes[scan.count : end]]
+    if len(direct) < len(rows) or not (xs or direct):
+        lines.append(f"for {step} in {f'reversed(range({length}))' if scan.reverse else f'range({length})'}:")
+        for name, x, number in zip(slices, xs, numbers, strict=True):
+            lines.append(f"    {name} = {x}[{step}]{'.item()' if number else ''}")
+        lines += [f"    {own[number]} = {rows[number]}[{step}]" for number in sorted(direct)]
+    else:
+        back = "[::-1]" if scan.reverse else ""
+        taken = [
+            (name, f"{x}{back}{'.tolist()' if number else ''}")
+            for name, x, number in zip(slices, xs, numbers, strict=True)
+        ]
+        lines.append(each([*taken, *((own[number], rows[number] + back) for number in sorted(direct))]))
     lines += body
-    lines += [f"    {name}[{step}] = {value}" for name, value in zip(rows, outputs[scan.count :], strict=False)]
+    lines += [
+        f"    {name}[{step}] = {value}"
+        for number, (name, value) in enumerate(zip(rows, outputs[scan.count :], strict=False))
+        if number not in direct
+    ]
     lines.append("    " + (assigned(state, outputs[: scan.count]) or "pass"))
     return lines, [*state, *rows]
+
+
+def each(taken: Sequence[tuple[str, str]]) -> str:
+    """The head of a `for` that takes names from what they run over, all at once."""
+    if len(taken) == 1:
+        return f"for {taken[0][0]} in {taken[0][1]}:"
+    return f"for {', '.join(name for name, _ in taken)} in zip({', '.join(run for _, run in taken)}):"
 
 
 def rows_of(loop: Scan | While) -> list[ShapeDtype]:

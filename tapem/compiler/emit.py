@@ -55,7 +55,7 @@ class Emitter:
         self.fallbacks: list[Primitive] = []
         self.lines: list[Line] = []
         self.names: dict[int, str] = dict(zip(program.inputs, inputs, strict=True))
-        self._used = {"np", "abs", "len", "range", "reversed", *inputs, *taken, *keyword.kwlist}
+        self._used = {"np", "abs", "len", "range", "reversed", "zip", *inputs, *taken, *keyword.kwlist}
         self._bound: dict[int, str] = {}
         self._calls: dict[Any, str] = {}
         # The names of the results of loops and conditions.
@@ -129,10 +129,14 @@ class Emitter:
 
     def control(self, node: Node, control: Scan | While | Cond, operands: Sequence[str]) -> str:
         """Write a loop or a condition; returns its results as a tuple."""
-        lines, names = control_text(control, operands, self.fresh, self.inside)
+        lines, names = control_text(control, operands, self.fresh, self.inside, self.given_rows)
         self.lines += [Line(line) if isinstance(line, str) else line for line in lines]
         self.results[node.id] = names
         return f"({', '.join(names)},)"
+
+    def given_rows(self, scan: Scan, names: Sequence[str]) -> set[int]:
+        """The numbers of the rows that the body of a scan writes itself into the arrays of these names."""
+        return set()
 
     def inside(self, program: Program, inputs: Sequence[str], depth: int) -> tuple[list[Line], list[str]]:
         """The lines of a program inside of this one, and the names of its outputs."""

@@ -1,22 +1,35 @@
 """The passes: each computes what the program computed before, on random programs and on special values."""
 
 import re
+import time
 
 import numpy as np
 import pytest
 
 import tapem as tm
-from tapem.compiler.passes import common, dead, everywhere, expand, expand_all, fold, hoist, joined, simplify
+from tapem.compiler.passes import (
+    common,
+    dead,
+    everywhere,
+    expand,
+    expand_all,
+    fission,
+    fold,
+    hoist,
+    joined,
+    roll,
+    simplify,
+)
 from tapem.compiler.tracing import kind_of_leaf, traced
 from tapem.core import LEAF
-from tapem.transforms import Program, lowered
+from tapem.transforms import Program, Scan, lowered
 from tests.programs.generate import program as random_program
 from tests.programs.running import DIRECT, source
 from tests.programs.shrink import candidates
 
-EXACT = [hoist, common, joined, dead, fold]
+EXACT = [hoist, common, joined, dead, fold, roll]
 """Passes that change no bit."""
-NEARLY = [simplify, expand, expand_all]
+NEARLY = [simplify, expand, expand_all, fission]
 SPECIAL = np.array([np.nan, np.inf, -np.inf, 0.0, -0.0, 1.0, -1.0, 0.5, -2.5, 1e-310, 1e308, 3.0])
 F32 = np.float32
 
@@ -180,3 +193,153 @@ def test_an_op_that_refuses_its_constants_says_so_when_the_program_runs():
     assert names(fold(program)) == ["linalg_inv", "add"]
     with pytest.raises(tm.TapeError, match="inv"):
         fold(program)(1.0, 1.0)
+
+
+# Rolling --------------------------------------------------------------------------------------------------------------
+
+KEY = np.random.default_rng(0)
+W, U, B = KEY.standard_normal((4, 4)) * 0.3, KEY.standard_normal((4, 4)) * 0.3, KEY.standard_normal(4)
+ROWS, START = KEY.standard_normal((20, 3, 4)), KEY.standard_normal((3, 4))
+
+
+def prepared(f, *arguments):
+    """A function as the engines prepare it before they look for loops."""
+    program = program_of(f, *arguments)
+    for improve in (hoist, common, dead, expand, fold, simplify, common):
+        program = everywhere(improve, program)
+    return program
+
+
+def loops(program):
+    """The length and direction of each loop."""
+    scans = [node.static.get("program") for node in program.nodes if node.op is not LEAF]
+    return [(scan.length, scan.reverse) for scan in scans if isinstance(scan, Scan)]
+
+
+def chain(x):
+    for _ in range(40):
+        x = np.sin(x) * B
+    return np.sum(x)
+
+
+def recurrent(w, u, b, rows):
+    h = np.zeros((3, 4))
+    for x in rows:
+        h = np.tanh(x @ w + h @ u + b)
+    return np.sum(h * h)
+
+
+def summed(w, u, b, rows):
+    h, total = np.zeros((3, 4)), 0.0
+    for x in rows:
+        h = np.tanh(x @ w + h @ u + b)
+        total = total + np.sum(h**2)
+    return total
+
+
+def runge_kutta(w, b, x):
+    slope = lambda x: np.tanh(x @ w + b)  # noqa: E731
+    for _ in range(24):
+        k1 = slope(x)
+        k2 = slope(x + 0.05 * k1)
+        k3 = slope(x + 0.05 * k2)
+        k4 = slope(x + 0.1 * k3)
+        x = x + 0.1 / 6 * (k1 + 2 * k2 + 2 * k3 + k4)
+    return np.sum(x * x)
+
+
+def euler_with_times(b, x):
+    states = [x]
+    for step in range(30):
+        states.append(states[-1] + 0.1 * np.sin(b * states[-1]) + 0.0 * step)
+    return np.sum(np.stack(states[::3]) ** 2)
+
+
+def momentum(x, rate):
+    speed = np.zeros_like(x)
+    for _ in range(24):
+        speed = 0.9 * speed - rate * tm.grad(lambda x: np.sum(np.cosh(x) * B))(x)
+        x = x + speed
+    return np.sum(x * x)
+
+
+ROLLED = [
+    (chain, (B,), [(40, False), (39, True)]),
+    (recurrent, (W, U, B, ROWS), [(20, False), (18, True)]),
+    (summed, (W, U, B, ROWS), [(19, False), (17, True)]),
+    (runge_kutta, (W, B, START), [(24, False), (22, True)]),
+]
+
+
+@pytest.mark.parametrize(("f", "arguments", "expected"), ROLLED, ids=lambda x: getattr(x, "__name__", ""))
+def test_equal_steps_become_loops_forward_and_backward(f, arguments, expected):
+    program = prepared(tm.value_and_grad(f, argnums=tuple(range(len(arguments)))), *arguments)
+    rolled = roll(program)
+    assert loops(rolled) == expected
+    assert len(rolled.nodes) < len(program.nodes) / 4
+    assert_bits(run(rolled, *arguments), run(program, *arguments))
+    assert_near(run(everywhere(fission, rolled), *arguments), run(program, *arguments), 1e-12, 1e-14)
+
+
+def test_a_value_that_is_needed_of_some_steps_is_stacked():
+    program = prepared(tm.value_and_grad(euler_with_times), B, START)
+    rolled = roll(program)
+    assert loops(rolled)[0][0] >= 20
+    assert_bits(run(rolled, B, START), run(program, B, START))
+
+
+def test_steps_with_a_number_that_is_not_known_and_derivatives_inside_become_a_loop():
+    program = prepared(momentum, B, 0.1)
+    rolled = roll(program)
+    assert len(loops(rolled)) == 1
+    for rate in (0.1, 0.25):
+        assert_bits(run(rolled, B, rate), run(program, B, rate))
+
+
+def test_steps_that_take_from_far_back_and_short_programs_stay():
+    def fibonacci(x):
+        a = [x, np.sin(x), np.cos(x)]
+        for _ in range(30):
+            a.append(np.sin(a[-1]) * a[-3])
+        return a[-1]
+
+    for f in (fibonacci, lambda x: np.sin(np.cos(np.sin(np.cos(x))))):
+        program = prepared(f, B)
+        assert loops(roll(program)) == []
+        assert_bits(run(roll(program), B), run(program, B))
+
+
+def test_labels_are_checked_in_each_step_of_a_loop():
+    import losses
+
+    def training(w, x, labels):
+        for _ in range(40):
+            w = w - 0.1 * tm.grad(lambda w: losses.cross_entropy(x @ w, labels))(w)
+        return w
+
+    x, labels = KEY.standard_normal((5, 4)), np.array([0, 1, 2, 3, 0])
+    for engine in ("numpy", "numba"):
+        compiled = tm.compile(training, engine=engine)
+        np.testing.assert_allclose(compiled(W, x, labels), training(W, x, labels), 1e-12)
+        with pytest.raises(tm.TapeError, match="cross_entropy"):
+            compiled(W, x, labels + 3)
+
+
+def test_what_a_step_computes_without_the_carry_leaves_the_loop():
+    program = prepared(tm.grad(chain), B)
+    (backward,) = [n for n in fission(roll(program)).nodes if n.op.name == "call"][1:]
+    assert names(backward.static["program"].body) == ["mul", "mul"]
+    program = prepared(lambda *xs: recurrent(*xs), W, U, B, ROWS)
+    (loop,) = [n for n in fission(roll(program)).nodes if n.op.name == "call"]
+    assert names(loop.static["program"].body) == ["matmul", "add", "add", "tanh"]
+
+
+def test_to_roll_takes_time_that_is_linear_in_the_number_of_nodes():
+    def long(x):
+        for _ in range(2000):
+            x = np.sin(x) * B
+        return x
+
+    began = time.perf_counter()
+    assert loops(roll(prepared(long, B))) == [(2000, False)]
+    assert time.perf_counter() - began < 20

@@ -8,7 +8,19 @@ from types import TracebackType
 from typing import Any, ClassVar, Protocol
 
 from tapem.compiler.emit import Line
-from tapem.compiler.passes import common, dead, everywhere, expand, fold, foreign, hoist, joined, simplify
+from tapem.compiler.passes import (
+    common,
+    dead,
+    everywhere,
+    expand,
+    fission,
+    fold,
+    foreign,
+    hoist,
+    joined,
+    roll,
+    simplify,
+)  # fmt: skip
 from tapem.core import Primitive
 from tapem.errors import TapeError
 from tapem.transforms import Program
@@ -33,7 +45,7 @@ class Engine(ABC):
     name: ClassVar[str]
     exact: ClassVar[Sequence[Callable[[Program], Program]]] = (hoist, common, joined, dead)
     quick: ClassVar[Sequence[Callable[[Program], Program]]] = (
-        hoist, common, joined, dead, expand, fold, simplify, common,
+        hoist, common, joined, dead, expand, fold, simplify, common, roll, fission, dead, common,
     )  # fmt: skip
 
     def improved(self, program: Program, fast: bool) -> Program:

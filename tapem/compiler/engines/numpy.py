@@ -13,32 +13,75 @@ import numpy as np
 from tapem.compiler.emit import Emitter, Line
 from tapem.compiler.engines.engine import Engine, raise_as_op
 from tapem.compiler.guards import guard
-from tapem.compiler.passes import Plan, plan
+from tapem.compiler.passes import can_be_written, plan
 from tapem.compiler.sharing import copied_outputs
 from tapem.compiler.texts import function_name
 from tapem.core import Node, ShapeDtype, quietly
-from tapem.transforms import Program
+from tapem.transforms import Cond, Program, Scan, While
 
 _counter = itertools.count()
+
+
+class BufferedEmitter(Emitter):
+    """Writes values into buffers, and the rows of a scan where they are to lie, also in the bodies of loops.
+
+    Each program inside has buffers of its own.
+    """
+
+    def __init__(self, program: Program, inputs: Sequence[str], taken: Sequence[str] = ()) -> None:
+        """Of a program whose inputs have these names."""
+        super().__init__(program, inputs, taken)
+        self.buffers: dict[str, ShapeDtype] = {}
+        self._places: dict[Program, dict[int, str]] = {}
+        self._rows: dict[Program, dict[int, str]] = {}
+
+    def places(self, program: Program) -> dict[int, str]:
+        """For each node that is written into an array, the name of the array."""
+        if program not in self._places:
+            found = plan(program)
+            names = [self.fresh("buffer") for _ in found.buffers]
+            self.buffers.update(zip(names, found.buffers, strict=True))
+            self._places[program] = {id: names[number] for id, number in found.places.items()}
+        return self._places[program]
+
+    def given_rows(self, scan: Scan, names: Sequence[str]) -> set[int]:
+        """The rows that NumPy can write into a given array."""
+        body, rows = scan.body, self._rows.setdefault(scan.body, {})
+        direct: set[int] = set()
+        for number, (id, name) in enumerate(zip(body.outputs[scan.count :], names, strict=False)):
+            if id not in rows and can_be_written(body.nodes[id]):
+                rows[id] = name
+                direct.add(number)
+        return direct
+
+    def control(self, node: Node, control: Scan | While | Cond, operands: Sequence[str]) -> str:
+        """Write a loop or a condition; another loop of the same body has rows of its own."""
+        results = super().control(node, control, operands)
+        if isinstance(control, Scan):
+            del self._rows[control.body]
+        return results
+
+    def node(self, node: Node) -> str:
+        """Write one node, into its row or buffer if it has one."""
+        rows = self._rows.get(self.program, {})
+        place = rows[node.id] if node.id in rows else self.places(self.program).get(node.id)
+        if place is not None:
+            return written_into(self, node, place)
+        return masked(self, node) or super().node(node)
 
 
 class NumpyRunner:
     """A program as a Python function: from the values of the inputs to those of the outputs."""
 
-    def __init__(self, program: Program, plan: Plan) -> None:
-        """Write the program and compile its text."""
+    def __init__(self, program: Program, fast: bool) -> None:
+        """Write the program and compile its text; if it is fast, with buffers."""
         self.program = program
-        self.plan = plan
-        names = [f"buffer_{number}" for number in range(len(plan.buffers))]
-        emitter = Emitter(program, [f"x{number}" for number in range(len(program.inputs))], ["run", *names])
-
-        def into_buffer(emitter: Emitter, node: Node) -> str | None:
-            place = plan.places.get(node.id)
-            if place is not None:
-                return written_into(emitter, node, names[place])
-            return masked(emitter, node) if plan.places else None
-
-        outputs = emitter.emit(into_buffer)
+        emitter = (BufferedEmitter if fast else Emitter)(
+            program, [f"x{n}" for n in range(len(program.inputs))], ["run"]
+        )
+        outputs = emitter.emit()
+        buffers = emitter.buffers if isinstance(emitter, BufferedEmitter) else {}
+        self.buffers = [*buffers.values()]
         fresh = [
             f"{name}.copy()" if copied else name
             for id, name, copied in zip(program.outputs, outputs, copied_outputs(program), strict=True)
@@ -46,7 +89,7 @@ class NumpyRunner:
         ]
         self.lines: Sequence[Line] = emitter.lines
         self.fallbacks = emitter.fallbacks
-        head = f"def run({', '.join([*names, *(emitter.names[id] for id in program.inputs)])}):"
+        head = f"def run({', '.join([*buffers, *(emitter.names[id] for id in program.inputs)])}):"
         tail = f"    return ({', '.join(fresh)}{',' * (len(fresh) == 1)})"
         text = "\n".join([head, *(f"    {line.text}" for line in self.lines), tail])
         text, environment = without_lookups(text, emitter.environment)
@@ -62,7 +105,7 @@ class NumpyRunner:
         try:
             buffers = self.free.pop()  # a set of buffers belongs to one call at a time
         except IndexError:
-            buffers = [np.empty(kind.shape, kind.dtype) for kind in self.plan.buffers]
+            buffers = [np.empty(kind.shape, kind.dtype) for kind in self.buffers]
         try:
             return quietly(self.run, *buffers, *inputs)
         except Exception as error:
@@ -77,7 +120,13 @@ _BITS = {"f": "uint32", "d": "uint64"}
 
 def masked(emitter: Emitter, node: Node) -> str | None:
     """Write `where(condition, x, 0)` as a product of the bits of x with 0 or 1, which is faster than a branch."""
-    if node.op.name != "where" or node.parents[2] is not None or np.ndim(node.inputs[2]) or node.inputs[2] != 0:
+    if (
+        node.op.name != "where"
+        or not node.shape
+        or node.parents[2] is not None
+        or np.ndim(node.inputs[2])
+        or node.inputs[2] != 0
+    ):
         return None
     condition, x, zero = node.inputs
     fits = ShapeDtype.of(x) == node.output == ShapeDtype(ShapeDtype.of(condition).shape, node.dtype)
@@ -126,7 +175,7 @@ class NumpyEngine(Engine):
 
     def build(self, program: Program, fast: bool) -> NumpyRunner:
         """The program as a Python function; if it is fast, with buffers."""
-        return NumpyRunner(program, plan(program) if fast else Plan((), {}))
+        return NumpyRunner(program, fast)
 
 
 __all__ = ["NumpyEngine"]

@@ -99,4 +99,4 @@ def is_matrix(operand: Any, node: Node) -> bool:
     return kind.ndim in (1, 2) and kind.dtype == node.dtype and kind.dtype.kind in "fc"
 
 
-__all__ = ["Plan", "plan"]
+__all__ = ["Plan", "can_be_written", "plan"]
