@@ -214,7 +214,8 @@ class Compiled:
         every engine the text is NumPy's.
 
         Raises ArgumentError, which names the op, for a user's op that cannot be written out: its source is not
-        available, or it uses what is no plain value, or another package than NumPy and SciPy.
+        available, or it uses what is no plain value, or another package than NumPy and SciPy. So are loops and
+        conditions refused that differ between the examples of a `vmap`.
 
         >>> import numpy as np, tapem as tm
         >>> print(tm.compile(tm.grad(lambda x: np.sum(np.sin(x) * x))).source(np.ones(3)))
