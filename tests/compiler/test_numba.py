@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+import layers
 import tapem as tm
 from tests.compiler.test_compile import LABELS, PARAMS, X, loss, step
 
@@ -114,3 +115,17 @@ def test_joins_and_their_derivatives_are_native():
     fast = tm.compile(gradients, engine="numba")
     assert_close(fast(x, y), gradients(x, y), 1e-12)
     assert repr(fast) == "<compiled joined: engine numba, 1 program>"
+
+
+def test_native_code_keeps_the_order_of_axes_of_what_is_called():
+    def images(kernel, bias, x):
+        y = tm.relu(layers.conv2d(kernel, bias, x))
+        return np.sum(np.sin(layers.max_pool2d(y, 2)) * 0.5), y
+
+    rng = np.random.default_rng(0)
+    operands = rng.standard_normal((4, 3, 3, 3)), rng.standard_normal(4), rng.standard_normal((2, 3, 8, 8))
+    gradient = tm.value_and_grad(images, argnums=(0, 1, 2), has_aux=True)
+    fast = tm.compile(gradient, engine="numba")
+    assert_close(fast(*operands), gradient(*operands), 1e-11)
+    entry = next(iter(fast._entries.values()))
+    assert "native_in_order" in entry.run.text

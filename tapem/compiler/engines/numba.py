@@ -17,6 +17,7 @@ from tapem.compiler.emit import Emitter, Line, indented
 from tapem.compiler.engines.engine import Engine, raise_as_op
 from tapem.compiler.guards import guard
 from tapem.compiler.native import (
+    REDUCTIONS,
     RESHAPES,
     Group,
     Segment,
@@ -110,7 +111,9 @@ class NumbaWriter:
         self.ready: dict[int, str] = {}
         self.native: list[str] = []
         self.users = self.find_users()
-        for part in parts(grouped(program, self.views)):
+        self.loose: set[int] = set()
+        groups = grouped(program, self.views)
+        for part in parts(groups, [self.is_loose(group) for group in groups]):
             if part[0].kind == "call":
                 self.call(part[0].nodes[0])
             else:
@@ -178,6 +181,28 @@ class NumbaWriter:
             self.ready[id] = known
         return known
 
+    def is_loose(self, group: Group) -> bool:
+        """Whether a group computes with arrays whose axes may lie in memory in any order, as those of called ops do.
+
+        Such a group runs in the order of its operands, so that images of convolutions are not turned at every op.
+        """
+        found = group.kind == "call"
+        own = {node.id for node in group.nodes}
+        if not found and group.kind == "loop" and len(group.shape) > 2:
+            outside = {p for node in group.nodes for p in node.parents if p is not None and p not in own}
+            arrays = {id for id in outside if self.program.nodes[id].shape}
+            elementwise = not any(node.op.name in REDUCTIONS for node in group.nodes)
+            same = all(self.program.nodes[id].shape == group.shape for id in arrays)
+            found = (
+                elementwise
+                and same
+                and all(self.views[id].base == id for id in arrays)
+                and not arrays.isdisjoint(self.loose)
+            )
+        if found:
+            self.loose |= own
+        return found and group.kind != "call"
+
     def segment(self, groups: Sequence[Group]) -> None:
         """A call of a native function."""
         made = {node.id for group in groups for node in group.nodes}
@@ -187,16 +212,21 @@ class NumbaWriter:
         self.native.append(text)
         function = compiled_natively(text)
         name = self.emitter.bind(function, "native")
-        arguments = [self.argument(id) for id in part.arguments]
+        loose = groups[0].nodes[0].id in self.loose
+        if loose:
+            name = self.emitter.bind(functools.partial(in_order, function), "native_in_order")
+        nodes = self.program.nodes
+        arguments = [self.named(id) if loose and nodes[id].shape else self.argument(id) for id in part.arguments]
         results: list[str] = []
         for id in part.results:
-            node = self.program.nodes[id]
-            results.append(self.emitter.fresh(node.op.name))
+            results.append(self.emitter.fresh(nodes[id].op.name))
             self.emitter.names[id] = results[-1]
-            self.ready[id] = results[-1]
+            if not loose:
+                self.ready[id] = results[-1]
         given = ", ".join(arguments)
         if part.may_be_wide:
-            again = self.emitter.bind(functools.partial(wide, text), "wide")
+            again = functools.partial(wide, text)
+            again = self.emitter.bind(functools.partial(in_order, again) if loose else again, "wide")
             flag = self.emitter.fresh("is_wide")
             self.lines.append(Line(f"{', '.join([*results, flag])} = {name}({given})"))
             self.lines.append(Line(f"if {flag}: {', '.join([*results, flag])} = {again}({given})"))
@@ -269,8 +299,8 @@ def compiled_natively(text: str, *more: str) -> Any:
     return cast("Any", numba).njit(**options)(module.native)
 
 
-def parts(groups: Sequence[Group]) -> list[list[Group]]:
-    """The groups in pieces: each a call of an op, or native groups of no more than some ops together.
+def parts(groups: Sequence[Group], alone: Sequence[bool]) -> list[list[Group]]:
+    """The groups in pieces: each a call of an op, or native groups of no more than some ops together, or one alone.
 
     In a large program each group is a function of its own: many are equal, as the updates of all parameters are, and
     equal functions are compiled once.
@@ -278,16 +308,29 @@ def parts(groups: Sequence[Group]) -> list[list[Group]]:
     found: list[list[Group]] = []
     count = 0
     large = sum(len(group.nodes) for group in groups if group.kind != "call") > _LARGE
-    for group in groups:
+    after_alone = False
+    for group, own in zip(groups, alone, strict=True):
         size = count + len(group.nodes)
         together = bool(found) and "call" not in (group.kind, found[-1][0].kind) and size <= _LARGEST and not large
-        if together:
+        if together and not own and not after_alone:
             found[-1].append(group)
             count += len(group.nodes)
         else:
             found.append([group])
             count = len(group.nodes)
+        after_alone = own
     return found
+
+
+def in_order(function: Callable[..., Any], *operands: Any) -> tuple[Any, ...]:
+    """The results of an elementwise function, with the axes of all arrays as those of the first lie in memory."""
+    first = next(x for x in operands if isinstance(x, np.ndarray) and x.ndim)
+    if first.flags.c_contiguous:
+        return function(*(contiguous(x) if isinstance(x, np.ndarray) else x for x in operands))
+    order = sorted(range(first.ndim), key=lambda axis: -first.strides[axis])
+    back = sorted(range(first.ndim), key=lambda axis: order[axis])
+    results = function(*(contiguous(x.transpose(order)) if isinstance(x, np.ndarray) else x for x in operands))
+    return tuple(x.transpose(back) if isinstance(x, np.ndarray) else x for x in results)
 
 
 def contiguous_or_number(x: Any) -> Any:
