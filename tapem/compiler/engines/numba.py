@@ -30,7 +30,7 @@ from tapem.compiler.native import (
     written,
 )
 from tapem.compiler.native import wide as wide_functions
-from tapem.compiler.passes import common, dead, expand_all, hoist, joined, simplify, uniform
+from tapem.compiler.passes import common, dead, expand_all, hoist, joined, roll, simplify, uniform
 from tapem.core import LEAF, Node, Primitive, UnknownNumber, quietly
 from tapem.transforms import Cond, Program, Scan, While
 
@@ -347,7 +347,7 @@ class NumbaEngine(Engine):
     """Native loops by numba."""
 
     name = "numba"
-    quick = (hoist, common, joined, dead, expand_all, uniform, simplify, common, hoist)
+    quick = (hoist, common, joined, dead, expand_all, uniform, simplify, common, roll, dead, common, hoist)
 
     def build(self, program: Program, fast: bool) -> NumbaRunner:
         """The program as a Python function that calls native ones."""
