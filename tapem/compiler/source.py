@@ -97,7 +97,7 @@ def kind_text(node: Node) -> str:
 
 def with_comments(lines: Sequence[Line]) -> list[str]:
     """The lines, each with the type of its value behind it."""
-    width = min(60, max((len(line.text) for line in lines), default=0))
+    width = min(60, max((len(line.text) for line in lines if line.node is not None), default=0))
     return [line.text if line.node is None else f"{line.text:<{width}}  # {kind_text(line.node)}" for line in lines]
 
 

@@ -9,7 +9,6 @@ import ast
 import builtins
 import functools
 import linecache
-import textwrap
 from collections.abc import Callable, Iterator
 from types import CodeType
 from typing import Any, NamedTuple, TypeAlias, cast, get_args
@@ -48,16 +47,27 @@ class Source:
         return self.starts[node.end_lineno - 1] + node.end_col_offset
 
     def cut(self, node: Any, edits: list[Edit]) -> str:
-        """The text of a node after some edits; those inside of another edit do not count."""
+        """The text of a node after some edits, without its indentation; edits inside of another one do not count."""
         parts: list[bytes] = []
         at, end = self.start(node), self.end(node)
-        for edit in sorted(edits):
-            if edit.start >= at:
+        for edit in sorted([*edits, *self.indentation(node)], key=lambda edit: (edit.start, -edit.end)):
+            if at <= edit.start <= end:
                 parts += [self.text[at : edit.start], edit.text.encode()]
                 at = edit.end
         parts.append(self.text[at:end])
-        indent = " " * node.col_offset
-        return textwrap.dedent(indent + b"".join(parts).decode())
+        return b"".join(parts).decode()
+
+    def indentation(self, node: Any) -> list[Edit]:
+        """The edits that take away the indentation of a node's lines, except of those inside of a string."""
+        first = self.text[self.starts[node.lineno - 1] : self.starts[node.lineno]]
+        indent = first[: len(first) - len(first.lstrip())]
+        strings = [part for part in ast.walk(node) if isinstance(part, ast.JoinedStr | ast.Constant)]
+        inside = {line for part in strings for line in range(part.lineno, part.end_lineno or 0)}
+        return [
+            Edit(start, start + len(indent), "")
+            for line, start in enumerate(self.starts[node.lineno : node.end_lineno], node.lineno)
+            if line not in inside and self.text.startswith(indent, start)
+        ]
 
 
 @functools.lru_cache(maxsize=256)
@@ -284,7 +294,10 @@ def resolve(
                 text = written(value, "")
             if name in local:
                 raise Unwritable(f"the name {name!r} stands for two things in it")
-            edits.append(Edit(source.start(inner), source.end(inner), text))
+            edit = Edit(source.start(inner), source.end(inner), text)
+            if not source.text[edit.start : edit.end].startswith(name.encode()):
+                raise Unwritable(f"it uses {name} in a formatted string of several lines")
+            edits.append(edit)
     return edits
 
 

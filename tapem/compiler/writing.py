@@ -228,8 +228,9 @@ class Writer:
             text = source.cut(node, edits)
             head = source.start(node.body) - source.start(node)
             given = source.cut(node, [*edits, Edit(source.start(node) + head, source.end(node), "")])
-            arguments = given.removeprefix("lambda").strip().removesuffix(":").strip()
-            text = f"def {name}({arguments}):\n    return {source.cut(node.body, edits)}"
+            arguments = given.removeprefix("lambda").rstrip("(\\ \t\n").removesuffix(":").strip()
+            body = source.cut(node.body, edits)
+            text = f"def {name}({arguments}):\n    return {f'({body})' if chr(10) in body else body}"
         else:
             start = source.text.index(node.name.encode(), source.start(node))
             text = source.cut(node, [*edits, Edit(start, start + len(node.name.encode()), name)])

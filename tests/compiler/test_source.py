@@ -383,6 +383,47 @@ def test_names_of_modules_locals_and_comments(monkeypatch: pytest.MonkeyPatch) -
     assert_equal(entry_of(text, monkeypatch)(x), compiled(x))
 
 
+def annotated(function: Any) -> Any:
+    """A lambda with the types of an op."""
+    function.__annotations__ = {"x": Tensor, "return": Tensor}
+    return function
+
+
+def test_names_in_formatted_strings(monkeypatch: pytest.MonkeyPatch) -> None:
+    first = doubled
+
+    @tm.primitive(rrule=(lambda g, y, x: g,))
+    def told(x: Tensor) -> Tensor:
+        text = f"{first(x)} and {tm.exp(x)!r:>40}{np.shape(first(x))[0]:03d}"
+        return x + len(text)
+
+    @tm.primitive(rrule=(lambda g, y, x: g,))
+    def told_at_length(x: Tensor) -> Tensor:
+        text = f"""
+            {first(x)} and {tm.exp(x)!r:>40}
+        {np.shape(first(x))[0]:03d}"""
+        return x + len(text)
+
+    x = np.array([0.5, 1.5])
+    told_by_lambda = tm.primitive(rrule=(lambda g, y, x: g,), name="told")(
+        annotated(
+            lambda x: (
+                x + 1
+                + len(f"{first(x)}")
+            )
+        )
+    )  # fmt: skip
+
+    for op in (told, told_at_length, told_by_lambda):
+        compiled = tm.compile(lambda x, op=op: op(x), engine="numpy")
+        try:
+            text = compiled.source(x)
+        except tm.ArgumentError as error:  # before Python 3.12 the places in such strings are not known
+            assert op is told_at_length and "formatted string" in str(error)
+        else:
+            assert_equal(entry_of(text, monkeypatch)(x), compiled(x))
+
+
 def test_fast_programs_have_the_values_of_the_compiled_function(monkeypatch: pytest.MonkeyPatch) -> None:
     for row in [*{row.op: row for _, row in reversed(TABLE)}.values()]:
         compiled = tm.compile(value_and_cotangents(row), engine="numpy")
