@@ -64,8 +64,12 @@ LEFT_OUT = {
     "arccosh", "acosh",  # of what is below 1
     "arange", "tri",  # of a number, which is no array
 }  # fmt: skip
-# Vectors that are not determined, singular values that are left out though they are not 0.
-REFUSED = {("svd", None), ("svd", "hermitian"), ("pinv", "rtol"), ("pinv", "rcond")}
+# Vectors that are not determined, singular values that are left out though they are not 0; an option that does nothing,
+# which NumPy deprecates until 2.4.
+REFUSED = {
+    ("svd", None), ("svd", "hermitian"), ("pinv", "rtol"), ("pinv", "rcond"),
+    ("corrcoef", "bias"), ("corrcoef", "ddof"),
+}  # fmt: skip
 
 
 def functions() -> Iterator[Any]:
