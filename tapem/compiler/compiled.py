@@ -20,6 +20,7 @@ from numpy import dtype, ndarray
 
 from tapem.compiler.arguments import StaticArguments, StaticValues
 from tapem.compiler.engines import Engine, Runner, engine_named
+from tapem.compiler.lookup import kind_of_tree, order_of_leaves
 from tapem.compiler.source import Place, source_of
 from tapem.compiler.tracing import Traced, kind_of_leaf, traced
 from tapem.core import Structure, boundary, leaf_names, shorten, taken, tree_flatten, tree_unflatten
@@ -68,6 +69,7 @@ class Compiled:
         self.fast = fast
         self._some_static = bool(static)
         self._entries: OrderedDict[Any, Entry] = OrderedDict()
+        self._known: dict[Any, tuple[list[int], Entry]] = {}
         self._lock = threading.Lock()
         self._written = 0
 
@@ -85,27 +87,47 @@ class Compiled:
     def __call__(self, *arguments: Any, **options: Any) -> Any:
         """The result of the function for these arguments."""
         try:
-            static = None
-            if self._some_static:
-                arguments, options, static = self.static.split(arguments, options)
-            leaves, structure = tree_flatten((arguments, options))
-            key: list[Any] = [structure, static]
-            for leaf in leaves:
-                kind = type(leaf)
-                if kind is ndarray:
-                    key.append(leaf.dtype)
-                    key.append(leaf.shape)
-                elif kind in _NUMBERS:
-                    key.append(kind)
+            leaves: list[Any] = []
+            kind: Any = None
+            if not self._some_static:
+                try:
+                    kind = kind_of_tree((arguments, options), leaves)
+                except LookupError:
+                    pass
                 else:
-                    return self._slowly(leaves, structure, static)
-            found = self._entries.get(tuple(key))
-            if found is None:
-                return self._slowly(leaves, structure, static)
-            return tree_unflatten(found.traced.structure, found.run(*leaves))
+                    known = self._known.get(kind)
+                    if known is not None:
+                        order, entry = known
+                        return tree_unflatten(entry.traced.structure, entry.run(*[leaves[place] for place in order]))
+            return self._looked_up(arguments, options, kind)
         except Exception as error:
             shorten(error)
             raise
+
+    def _looked_up(self, arguments: tuple[Any, ...], options: dict[str, Any], tree: Any) -> Any:
+        """The result for a tree that was not met before; `tree` is its kind, if it is a plain one."""
+        static = None
+        if self._some_static:
+            arguments, options, static = self.static.split(arguments, options)
+        leaves, structure = tree_flatten((arguments, options))
+        key: list[Any] = [structure, static]
+        for leaf in leaves:
+            kind = type(leaf)
+            if kind is ndarray:
+                key.append(leaf.dtype)
+                key.append(leaf.shape)
+            elif kind in _NUMBERS:
+                key.append(kind)
+            else:
+                return self._slowly(leaves, structure, static)
+        found = self._entries.get(tuple(key))
+        if found is None:
+            return self._slowly(leaves, structure, static)
+        if tree is not None:
+            if len(self._known) >= _MOST:
+                self._known.clear()
+            self._known[tree] = order_of_leaves((arguments, options)), found
+        return tree_unflatten(found.traced.structure, found.run(*leaves))
 
     def _slowly(self, leaves: Sequence[Any], structure: Structure, static: StaticValues | None) -> Any:
         """The result for leaves that may be tracers, Refs or foreign arrays, or that were not met before."""
@@ -162,7 +184,7 @@ class Compiled:
         warnings.warn(
             f"{self.__name__} was compiled {_MANY} times, since {' and '.join(changing)} changes. To compile takes "
             "much longer than to call: pad arrays to a few sizes, or call the function without tm.compile.",
-            stacklevel=5,
+            stacklevel=6,
         )
 
     def _kinds(self, key: Sequence[Any]) -> dict[str, Any]:

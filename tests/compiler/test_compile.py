@@ -205,3 +205,15 @@ def test_a_choice_between_equal_constants_stays_a_choice():
         assert_same(found, expected)
         np.testing.assert_array_equal(np.signbit(found), np.signbit(expected))
     assert_same(compiled(lambda x: np.where(x > 0, x, x))(x), x)
+
+
+def test_calls_that_are_known_find_their_leaves_in_any_order_of_keys():
+    fast = tm.compile(lambda tree, x, *, scale=1.0: (tree["a"] - 2 * tree["b"][0], {"z": x * scale}), engine="numpy")
+    one, two = np.ones(2), np.full(2, 5.0)
+    for _ in range(3):
+        for tree in ({"a": one, "b": (two,)}, {"b": (two,), "a": one}, {"a": two, "b": (two,)}, {"a": one, "b": [two]}):
+            for options in ({}, {"scale": 3.0}, {"scale": 3}):
+                y, rest = fast(tree, one, **options)
+                np.testing.assert_array_equal(y, tree["a"] - 2 * tree["b"][0])
+                np.testing.assert_array_equal(rest["z"], one * options.get("scale", 1.0))
+    assert "6 programs" in repr(fast)

@@ -1,0 +1,50 @@
+"""Looking up: what a call has in common with the calls that run the same program.
+
+`tree_flatten` sorts the keys of dicts and looks up every type; that takes longer than all else that a call needs. Plain
+trees of arrays and numbers are read here as they are, with dicts in the order of their keys.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import count
+from typing import Any
+
+from numpy import ndarray
+
+from tapem.core import tree_leaves
+
+_NUMBERS = (float, int, bool, complex)
+
+
+def kind_of_tree(tree: Any, leaves: list[Any]) -> Any:
+    """What is to be equal in two calls, and in `leaves` the leaves; raises LookupError for what is no plain tree."""
+    kind = type(tree)
+    if kind is ndarray:
+        leaves.append(tree)
+        return tree.dtype, tree.shape
+    if kind is dict:
+        return tuple(tree), tuple([kind_of_tree(value, leaves) for value in tree.values()])
+    if kind is tuple or kind is list:
+        return kind, tuple([kind_of_tree(value, leaves) for value in tree])
+    if kind in _NUMBERS:
+        leaves.append(tree)
+        return kind
+    raise LookupError
+
+
+def order_of_leaves(tree: Any) -> list[int]:
+    """For each leaf as `tree_flatten` orders them, its position in the order of `kind_of_tree`."""
+    return tree_leaves(numbered(tree, count()))
+
+
+def numbered(tree: Any, numbers: Iterator[int]) -> Any:
+    """The tree with numbers for leaves."""
+    if isinstance(tree, dict):
+        return {key: numbered(value, numbers) for key, value in tree.items()}  # pyright: ignore
+    if isinstance(tree, tuple | list):
+        return type(tree)([numbered(value, numbers) for value in tree])  # pyright: ignore
+    return next(numbers)
+
+
+__all__ = ["kind_of_tree", "order_of_leaves"]
