@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from tapem.compiler.guards import guard
 from tapem.core import LEAF, Node, Primitive, UnknownNumber, is_several
 from tapem.transforms import Program
 
@@ -28,31 +29,54 @@ def is_new(node: Node) -> bool:
     return isinstance(op.implementation, np.ufunc) or op.name in NEW
 
 
-def sources(program: Program) -> Mapping[int, frozenset[int]]:
-    """For each node the nodes whose memory its value may share: itself, if its memory is new.
+def sources(program: Program, new: Callable[[Node], bool] = is_new) -> Mapping[int, frozenset[int]]:
+    """For each node the nodes whose memory its value may share: itself, if its memory is `new`.
 
     An op of which nothing is known may return an operand, or a view of one.
     """
     found: dict[int, frozenset[int]] = {}
     for node in program.nodes:
-        if node.op is LEAF or is_new(node):
+        if node.op is LEAF or new(node):
             found[node.id] = frozenset({node.id})
         else:
             found[node.id] = frozenset({node.id}).union(*(found[p] for p in node.parents if p is not None))
     return found
 
 
-def copied_outputs(program: Program) -> list[bool]:
+def copied_outputs(program: Program, new: Callable[[Node], bool] = is_new) -> list[bool]:
     """For each output whether it must be copied, so that it shares memory with no input, constant or other output."""
-    origin = sources(program)
+    origin = sources(program, new)
     seen: set[int] = {node.id for node in program.nodes if node.op is LEAF}
     copied: list[bool] = []
     for id in program.outputs:
-        node = program.nodes[id]
-        number = type(node.output) in (UnknownNumber, bool, int, float, complex)
-        copied.append(not number and not seen.isdisjoint(origin[id]))
+        copied.append(not is_number(program.nodes[id]) and not seen.isdisjoint(origin[id]))
         seen |= origin[id]
     return copied
 
 
-__all__ = ["NEW", "copied_outputs", "is_new", "sources"]
+def fresh_outputs(program: Program, names: Sequence[str], new: Callable[[Node], bool] = is_new) -> list[str]:
+    """The texts of the outputs that have these names: copied where they must be; guards are left out.
+
+    A view of a new array may still be read-only, as broadcast arrays and diagonals are: then it is copied, too.
+    """
+    texts: list[str] = []
+    for id, name, copied in zip(program.outputs, names, copied_outputs(program, new), strict=True):
+        node = program.nodes[id]
+        if node.op is guard:
+            continue
+        view = not copied and not new(node) and bool(node.shape) and not is_number(node)
+        texts.append(f"{name}.copy()" if copied else f"writable({name})" if view else name)
+    return texts
+
+
+def writable(x: Any) -> Any:
+    """An array that can be written."""
+    return x if x.flags.writeable else x.copy()
+
+
+def is_number(node: Node) -> bool:
+    """Whether the value of a node is a Python number."""
+    return type(node.output) in (UnknownNumber, bool, int, float, complex)
+
+
+__all__ = ["NEW", "copied_outputs", "fresh_outputs", "is_new", "sources", "writable"]

@@ -2,7 +2,17 @@
 
 from tapem.core.abstract import abstract_evaluate, abstract_residuals, number_of, python_operator
 from tapem.core.boundary import boundary, shorten
-from tapem.core.context import CONTEXT, RecordingContext, Watcher, new_context, prepared, quietly, run, set_back
+from tapem.core.context import (
+    CONTEXT,
+    RecordingContext,
+    Watcher,
+    new_context,
+    prepared,
+    quietly,
+    run,
+    set_back,
+    silently,
+)
 from tapem.core.deprecation import renamed_names, renamed_parameters
 from tapem.core.halves import all_half, in_float32, narrow, wide
 from tapem.core.hints import ATTRIBUTES, instead, note
@@ -84,6 +94,6 @@ __all__ = [
     "leaves_or_none", "linear_in_all", "listing", "name_of", "narrow", "new_context", "new_node", "node_line",
     "node_type", "note", "number_in", "number_of", "pick", "prepared", "python_operator", "quietly", "read_only",
     "recorded", "register_door", "renamed_names", "renamed_parameters", "run", "set_back", "setter", "shorten",
-    "shown", "snapshot", "taken", "tree_differences", "tree_flatten", "tree_leaves", "tree_map", "tree_shapes",
-    "tree_unflatten", "ufunc_handler", "unstack", "wide",
+    "shown", "silently", "snapshot", "taken", "tree_differences", "tree_flatten", "tree_leaves", "tree_map",
+    "tree_shapes", "tree_unflatten", "ufunc_handler", "unstack", "wide",
 ]  # fmt: skip

@@ -122,6 +122,16 @@ def quietly(function: Callable[Q, R], *arguments: Q.args, **options: Q.kwargs) -
     return copy_context().run(_without_warnings, function, *arguments, **options)
 
 
+def silently(function: Callable[Q, R], *arguments: Q.args, **options: Q.kwargs) -> R:
+    """Call a function without any of NumPy's warnings, and keep its context variables to itself, as `quietly` does."""
+    return copy_context().run(_without_any_warnings, function, *arguments, **options)
+
+
+@np.errstate(all="ignore")
+def _without_any_warnings(function: Callable[Q, R], *arguments: Q.args, **options: Q.kwargs) -> R:
+    return function(*arguments, **options)
+
+
 @np.errstate(divide="ignore", invalid="ignore")
 def _without_warnings(function: Callable[Q, R], *arguments: Q.args, **options: Q.kwargs) -> R:
     return function(*arguments, **options)

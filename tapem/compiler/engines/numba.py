@@ -15,10 +15,8 @@ import numpy as np
 from tapem.compiler.cache import module_of
 from tapem.compiler.emit import Emitter, Line, indented
 from tapem.compiler.engines.engine import Engine, raise_as_op
-from tapem.compiler.guards import guard
 from tapem.compiler.native import (
     REDUCTIONS,
-    RESHAPES,
     Group,
     Segment,
     accesses,
@@ -26,12 +24,14 @@ from tapem.compiler.native import (
     functions,
     grouped,
     growing,
+    kind_of,
     native_control,
     written,
 )
 from tapem.compiler.native import wide as wide_functions
 from tapem.compiler.passes import common, dead, expand_all, hoist, joined, roll, simplify, uniform
-from tapem.core import LEAF, Node, Primitive, UnknownNumber, quietly
+from tapem.compiler.sharing import fresh_outputs, is_new, writable
+from tapem.core import LEAF, Node, Primitive, UnknownNumber, pick, silently
 from tapem.transforms import Cond, Program, Scan, While
 
 _counter = itertools.count()
@@ -56,7 +56,7 @@ class NumbaRunner:
         """Write the functions; each is compiled when it is called for the first time."""
         self.program = program
         inputs = [f"x{number}" for number in range(len(program.inputs))]
-        self.emitter = NumbaEmitter(program, inputs, ["run"])
+        self.emitter = NumbaEmitter(program, inputs, ["run", "writable"])
         self.lines = self.emitter.lines
         writer = NumbaWriter(program, self.emitter)
         self.native = writer.native
@@ -69,6 +69,7 @@ class NumbaRunner:
             ]
         )
         environment: dict[str, Any] = {**self.emitter.environment, "np": np, "contiguous": contiguous}
+        environment["writable"] = writable
         self.text = text
         self.file = f"<compiled {program.__name__} {next(_counter)}>"
         exec(compile(text, self.file, "exec"), environment)
@@ -82,7 +83,7 @@ class NumbaRunner:
     def __call__(self, *inputs: Any) -> tuple[Any, ...]:
         """The values of the outputs. Raises the error of the op that failed."""
         try:
-            return quietly(self.run, *inputs)
+            return silently(self.run, *inputs)
         except Exception as error:
             raise_as_op(error, self.file, self.lines)
             raise
@@ -252,24 +253,16 @@ class NumbaWriter:
 
     def outputs(self) -> list[str]:
         """The outputs; what shares memory with an input or another output is copied."""
-        seen = {node.id for node in self.program.nodes if node.op is LEAF}
-        texts: list[str] = []
-        for id in self.program.outputs:
-            name, node = self.named(id), self.program.nodes[id]
-            if node.op is guard:
-                continue
-            base = self.origin(id)
-            fixed = type(node.output) is UnknownNumber or type(node.output) in (bool, int, float, complex)
-            texts.append(f"{name}.copy()" if base in seen and not fixed else name)
-            seen.add(base)
-        return texts
+        names = [self.named(id) for id in self.program.outputs]
+        return fresh_outputs(self.program, names, self.is_new)
 
-    def origin(self, id: int) -> int:
-        """The node whose memory a value may lie in."""
-        base = self.views[id].base if id in self.views else id
-        node = self.program.nodes[base]
-        parent = node.parents[0] if getattr(node.op, "name", "") in RESHAPES else None
-        return base if parent is None else self.origin(parent)
+    def is_new(self, node: Node) -> bool:
+        """Whether the value of a node shares memory with no operand."""
+        if node.op is pick:
+            return native_control(self.program.nodes[node.parents[0] or 0]) is not None
+        view = node.id in self.views and self.views[node.id].base != node.id
+        made = kind_of(node) in ("loop", "product") or native_control(node) is not None
+        return is_new(node) or (made and not view)
 
 
 def in_python(control: Scan | While | Cond, *operands: Any) -> Any:

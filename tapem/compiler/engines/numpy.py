@@ -12,11 +12,10 @@ import numpy as np
 
 from tapem.compiler.emit import Emitter, Line
 from tapem.compiler.engines.engine import Engine, raise_as_op
-from tapem.compiler.guards import guard
 from tapem.compiler.passes import can_be_written, plan
-from tapem.compiler.sharing import copied_outputs
+from tapem.compiler.sharing import fresh_outputs, writable
 from tapem.compiler.texts import function_name
-from tapem.core import Node, ShapeDtype, quietly
+from tapem.core import Node, ShapeDtype, silently
 from tapem.transforms import Cond, Program, Scan, While
 
 _counter = itertools.count()
@@ -77,22 +76,18 @@ class NumpyRunner:
         """Write the program and compile its text; if it is fast, with buffers."""
         self.program = program
         emitter = (BufferedEmitter if fast else Emitter)(
-            program, [f"x{n}" for n in range(len(program.inputs))], ["run"]
+            program, [f"x{n}" for n in range(len(program.inputs))], ["run", "writable"]
         )
         outputs = emitter.emit()
         buffers = emitter.buffers if isinstance(emitter, BufferedEmitter) else {}
         self.buffers = [*buffers.values()]
-        fresh = [
-            f"{name}.copy()" if copied else name
-            for id, name, copied in zip(program.outputs, outputs, copied_outputs(program), strict=True)
-            if program.nodes[id].op is not guard
-        ]
+        fresh = fresh_outputs(program, outputs)
         self.lines: Sequence[Line] = emitter.lines
         self.fallbacks = emitter.fallbacks
         head = f"def run({', '.join([*buffers, *(emitter.names[id] for id in program.inputs)])}):"
         tail = f"    return ({', '.join(fresh)}{',' * (len(fresh) == 1)})"
         text = "\n".join([head, *(f"    {line.text}" for line in self.lines), tail])
-        text, environment = without_lookups(text, emitter.environment)
+        text, environment = without_lookups(text, {**emitter.environment, "writable": writable})
         self.text = text
         self.file = f"<compiled {program.__name__} {next(_counter)}>"
         code: CodeType = compile(text, self.file, "exec")
@@ -107,7 +102,7 @@ class NumpyRunner:
         except IndexError:
             buffers = [np.empty(kind.shape, kind.dtype) for kind in self.buffers]
         try:
-            return quietly(self.run, *buffers, *inputs)
+            return silently(self.run, *buffers, *inputs)
         except Exception as error:
             raise_as_op(error, self.file, self.lines)
             raise

@@ -8,7 +8,7 @@ import numpy as np
 
 from tapem.compiler.guards import guard
 from tapem.compiler.rewriting import Rewriter, Value, kind_matches, rewritten
-from tapem.core import LEAF, Node, Primitive, ShapeDtype, is_several, quietly
+from tapem.core import LEAF, Node, Primitive, ShapeDtype, is_several, silently
 from tapem.errors import TapeError
 from tapem.transforms import Program, call
 
@@ -34,7 +34,7 @@ def fold(program: Program) -> Program:
         ):
             return None
         try:
-            result = quietly(op.implementation, *operands, **node.static)
+            result = silently(op.implementation, *operands, **node.static)
         except (TapeError, *op.refusals):
             return None
         result = result[0] if op.residuals else result
