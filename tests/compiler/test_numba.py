@@ -129,3 +129,11 @@ def test_native_code_keeps_the_order_of_axes_of_what_is_called():
     assert_close(fast(*operands), gradient(*operands), 1e-11)
     entry = next(iter(fast._entries.values()))
     assert "native_in_order" in entry.run.text
+
+
+def test_a_mean_of_large_numbers_does_not_overflow():
+    x = np.full((2, 64), 1e38, np.float32)
+    ones = np.ones(64, np.float32)
+    fast = tm.compile(lambda x: layers.layer_norm(x, ones, 0 * ones), engine="numba")
+    np.testing.assert_array_equal(fast(x), layers.layer_norm(x, ones, 0 * ones))
+    np.testing.assert_array_equal(fast(x), 0)

@@ -27,8 +27,9 @@ def uniform(program: Program) -> Program:
                 continue
             number = number_in(rewriter, operands[vector])
             if number is not None and kinds[vector].size:
-                total = rewriter.apply(sum_, x, axis=axis)
-                return total if number == 1 else rewriter.apply(mul, total, node.dtype.type(number))
+                # The factor comes first, since the sum may overflow where the product does not.
+                terms = x if number == 1 else rewriter.apply(mul, x, node.dtype.type(number))
+                return rewriter.apply(sum_, terms, axis=axis)
         return None
 
     return rewritten(program, replace)
