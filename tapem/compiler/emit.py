@@ -191,7 +191,7 @@ def indented(lines: Sequence[Line], depth: int) -> list[Line]:
 
 def leaves_of(tree: Any) -> list[Any]:
     """The leaves of what an op keeps."""
-    return tree_flatten(tree)[0]
+    return [tree] if type(tree) is np.ndarray else tree_flatten(tree)[0]
 
 
 __all__ = ["Emitter", "Line", "indented", "leaves_of"]

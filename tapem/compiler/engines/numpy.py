@@ -66,6 +66,8 @@ class BufferedEmitter(Emitter):
         place = rows[node.id] if node.id in rows else self.places(self.program).get(node.id)
         if place is not None:
             return written_into(self, node, place)
+        if node.op.name == "transpose" and node.static["axes"] is None and len(node.shape) > 1:
+            return f"{self.operands(node)[0]}.T"  # a tenth of the time of np.transpose
         return masked(self, node) or super().node(node)
 
 

@@ -14,9 +14,11 @@ import numpy as np
 
 from tapem.compiler.rewriting import Rewriter, Value, kind_matches, rewritten
 from tapem.core import LEAF, Node, UnknownNumber
-from tapem.ops import broadcast_to, mul, neg, reshape, transpose
+from tapem.ops import add, broadcast_to, mul, neg, reshape, transpose
 from tapem.transforms import Program
 from tapem.types import NUMBERS
+
+ALL = slice(None)
 
 Rule = Callable[[Rewriter, Node], Any]
 
@@ -120,6 +122,31 @@ def twice_negative(rewriter: Rewriter, node: Node) -> Any:
     return None if inner is None else of(rewriter, inner, 0)
 
 
+def times_of_negative(rewriter: Rewriter, node: Node) -> Any:
+    """-x * c is x * -c."""
+    a, b = rewriter.operands(node)
+    for x, factor in ((a, b), (b, a)):
+        inner, number = made_by(rewriter, x, "neg"), number_in(rewriter, factor)
+        floating = isinstance(number, float | np.floating)
+        if inner is None or not floating or np.ndim(rewriter.kind(factor)) or not is_whole(rewriter, node, x):
+            continue
+        return rewriter.apply(cast("Any", node.op), of(rewriter, inner, 0), -number)
+    return None
+
+
+def small_operand(rewriter: Rewriter, node: Node) -> Any:
+    """An operand that was repeated to the shape of the other one is taken as it was: the op repeats it itself."""
+    a, b = rewriter.operands(node)
+    for position, (x, other) in enumerate(((a, b), (b, a))):
+        inner = made_by(rewriter, x, "broadcast_to")
+        if inner is None or np.shape(rewriter.kind(other)) != node.shape:
+            continue
+        small = of(rewriter, inner, 0)
+        if type(small) is Value and not weak(rewriter, small) and rewriter.kind(small).dtype == inner.dtype:
+            return rewriter.apply(cast("Any", node.op), *((small, other) if position == 0 else (other, small)))
+    return None
+
+
 # -- shapes ------------------------------------------------------------------------------------------------------------
 
 
@@ -143,8 +170,27 @@ def reshape_of_reshape(rewriter: Rewriter, node: Node) -> Any:
     for name in ("reshape", "expand_dims", "squeeze", "flatten"):
         inner = made_by(rewriter, x, name)
         if inner is not None:
-            return rewriter.apply(reshape, of(rewriter, inner, 0), shape=node.shape)
+            first = of(rewriter, inner, 0)
+            return first if is_whole(rewriter, node, first) else rewriter.apply(reshape, first, shape=node.shape)
     return None
+
+
+def new_axes_only(rewriter: Rewriter, node: Node) -> Any:
+    """An index of whole axes and new ones is a reshape."""
+    x, *indices = rewriter.operands(node)
+    if (
+        indices
+        or type(x) is not Value
+        or not all(part in (None, ...) or part == ALL for part in node.static["at"].parts)
+    ):
+        return None
+    return rewriter.apply(reshape, x, shape=node.shape)
+
+
+def put_in_new_axes_only(rewriter: Rewriter, node: Node) -> Any:
+    """To put all elements into zeros is a reshape, and a sum with 0.0 that turns -0.0 into 0.0."""
+    value = new_axes_only(rewriter, node) if node.dtype.kind in "fiu" else None
+    return value if value is None or node.dtype.kind != "f" else rewriter.apply(add, value, 0.0)
 
 
 def transpose_of_transpose(rewriter: Rewriter, node: Node) -> Any:
@@ -222,15 +268,17 @@ def sum_of_broadcast(rewriter: Rewriter, node: Node) -> Any:
 
 
 RULES: Mapping[str, tuple[Rule, ...]] = {
-    "mul": (times_one, scalar_factor),
-    "div": (over_one,),
-    "sub": (minus_zero,),
-    "add": (plus_minus_zero,),
+    "mul": (times_one, scalar_factor, times_of_negative, small_operand),
+    "div": (over_one, small_operand),
+    "sub": (minus_zero, small_operand),
+    "add": (plus_minus_zero, small_operand),
     "neg": (twice_negative,),
     "reshape": (reshape_of_reshape,),
     "flatten": (reshape_of_reshape,),
     "expand_dims": (reshape_of_reshape,),
     "squeeze": (reshape_of_reshape,),
+    "getitem": (new_axes_only,),
+    "scatter": (put_in_new_axes_only,),
     "transpose": (transpose_of_transpose,),
     "broadcast_to": (nothing_broadcast,),
     "cast": (cast_of_cast,),
