@@ -161,6 +161,15 @@ def test_an_op_without_a_native_form_leaves_the_loop_to_python():
     same(lambda x: tm.scan(lambda c, e: (np.sort(c) + e, c), x, E), X, native=False)
 
 
+@pytest.mark.parametrize(
+    "at",
+    [np.s_[:-1], np.s_[1:], np.s_[2], np.s_[-1], np.s_[1:3], np.s_[::2], np.s_[::-1], np.s_[1:, :2], np.s_[..., 1]],
+)
+def test_cotangents_of_parts(at):
+    f = lambda x: tm.fori_loop(0, 3, lambda i, s: np.sin(s) + np.sum(s[at] ** 2) * 0.1, x)  # noqa: E731
+    same(gradient_of(f), E)
+
+
 # -- indices that are computed -----------------------------------------------------------------------------------------
 
 

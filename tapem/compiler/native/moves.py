@@ -178,14 +178,30 @@ def _gather(names: Names, node: Node) -> Text:
 def _scatter(names: Names, node: Node) -> Text:
     out, kind = names.name(node.id), ShapeDtype.of(node.inputs[0])
     selection = Selection(names, node, node.shape)
-    zero = f"{at(out, [f'i{axis}' for axis in range(len(node.shape))])} = np.{node.dtype.name}(0)"
     value = names.operand(node.parents[0], [f"i{axis}" for axis in range(len(kind.shape))])  # pyright: ignore
     place = at(out, selection.source)
     before = f"np.{node.dtype.name}(0)" if len(node.parents) == 1 else place  # 0 + -0.0 is 0
     return [
-        *loops(node.shape, [zero]),
+        *zeros(node, out),
         *loops(kind.shape, [*selection.lines, f"{place} = {before} + {value}"]),
     ]
+
+
+def zeros(node: Node, out: str) -> Text:
+    """Zeros where nothing is written, if that is easily said, or else everywhere."""
+    zero, places = f"np.{node.dtype.name}(0)", [f"i{axis}" for axis in range(len(node.shape))]
+    parts = node.static["at"].parts
+    if len(node.parents) == 1 and len(parts) == 1 and isinstance(parts[0], slice | int):
+        size = node.shape[0]
+        rows = range(size)[parts[0]]
+        first, end = (rows.start, rows.stop) if isinstance(rows, range) else (rows, rows + 1)
+        if not isinstance(rows, range) or rows.step == 1:
+            lines: Text = []
+            for before, count in ((0, first), (end, size - end)):
+                own = [f"{before} + i0" if before else "i0", *places[1:]]
+                lines += loops((count, *node.shape[1:]), [f"{at(out, own)} = {zero}"]) if count else []
+            return lines
+    return loops(node.shape, [f"{at(out, places)} = {zero}"])
 
 
 def _take(names: Names, node: Node) -> Text:
