@@ -1,6 +1,7 @@
 """The passes: each computes what the program computed before, on random programs and on special values."""
 
 import re
+import sys
 import time
 
 import numpy as np
@@ -388,3 +389,47 @@ def test_the_gradient_of_a_new_axis_is_a_reshape_with_its_zeros():
     after = dead(simplify(program))
     assert names(after) == ["reshape", "add"]
     assert_bits(run(after, TABLE, TABLE[:, None]), run(program, TABLE, TABLE[:, None]))
+
+
+# What the tests find --------------------------------------------------------------------------------------------------
+
+
+def module_of(improve):
+    """The file of a pass, which has the pass's name."""
+    return sys.modules[improve.__module__]
+
+
+def test_a_wrong_rule_is_found_and_the_program_is_shrunk_to_its_op(monkeypatch):
+    monkeypatch.setitem(module_of(simplify).RULES, "sin", (lambda rewriter, node: rewriter.operands(node)[0],))
+    with pytest.raises(pytest.fail.Exception, match=r"(?s)def f\(x\):.*np\.sin") as found:
+        for seed in range(40):
+            insist(seed, lambda drawn: compare_pass(drawn, simplify, False), "simplify")
+    assert len(str(found.value).split("def f(x):")[1].splitlines()) < 8
+
+
+def test_a_wrong_zero_is_found(monkeypatch):
+    monkeypatch.setitem(module_of(simplify).RULES, "add", (lambda rewriter, node: rewriter.operands(node)[0],))
+    with pytest.raises(AssertionError):
+        test_what_is_simplified_keeps_special_values(lambda x: x + 0.0, [], np.float64)
+
+
+@pytest.mark.parametrize("fault", ["direction", "carry", "rows"])
+def test_a_wrong_loop_is_found(fault, monkeypatch):
+    roller = module_of(roll).Roller
+    if fault == "direction":
+        monkeypatch.setattr(roller, "moves", lambda self, ids: 1)
+    elif fault == "carry":
+        value = roller.value
+        monkeypatch.setattr(roller, "value", lambda self, id: self.rewriter.apply(tm.exp, value(self, id)))
+    else:
+        batched = module_of(fission).vmap
+        wrong = lambda f, **axes: batched(lambda *xs: [x + 1.0 for x in f(*xs)], **axes)  # noqa: E731
+        monkeypatch.setattr(module_of(fission), "vmap", wrong)
+    with pytest.raises((AssertionError, tm.TapeError)):
+        test_equal_steps_become_loops_forward_and_backward(*ROLLED[0])
+
+
+def test_a_wrong_constant_is_found(monkeypatch):
+    monkeypatch.setattr(module_of(fold), "silently", lambda f, *xs, **static: f(*xs, **static) + 1e-9)
+    with pytest.raises(AssertionError):
+        test_what_is_made_of_constants_is_computed_once()
