@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from numpy import ndarray
 
 from tapem.compiler.guards import guard
 from tapem.core import LEAF, Node, Primitive, UnknownNumber, is_several
@@ -64,14 +65,14 @@ def fresh_outputs(program: Program, names: Sequence[str], new: Callable[[Node], 
         node = program.nodes[id]
         if node.op is guard:
             continue
-        view = not copied and not new(node) and bool(node.shape) and not is_number(node)
+        view = not copied and not new(node) and not is_number(node)
         texts.append(f"{name}.copy()" if copied else f"writable({name})" if view else name)
     return texts
 
 
 def writable(x: Any) -> Any:
-    """An array that can be written."""
-    return x if x.flags.writeable else x.copy()
+    """An array that can be written; a number as it is."""
+    return x.copy() if type(x) is ndarray and not x.flags.writeable else x
 
 
 def is_number(node: Node) -> bool:

@@ -16,7 +16,7 @@ import numpy as np
 
 from tapem.core import Primitive, ShapeDtype, UnknownNumber, run
 from tapem.doors.direct import Recorder, Tracer, new_recorder, opened, prepared_for
-from tapem.ops import primitive
+from tapem.ops import astype, primitive
 from tapem.tangents import Zero
 from tapem.transforms.arguments import merge
 from tapem.transforms.derivatives import jvp, vjp
@@ -72,7 +72,7 @@ def pull_call(g: tuple[Any, ...], y: Any, *inputs: Any, program: ClosedFunction)
     moving = tuple(needs and bool(reached >> number & 1) for number, needs in enumerate(sought(inputs)))
     if not any(moving):
         return (Zero(),) * len(inputs)
-    cotangents = [part for part, use in zip(g, used, strict=True) if use]
+    cotangents = [as_array(part) for part, use in zip(g, used, strict=True) if use]
     found = iter(call(*inputs, *cotangents, program=Pullback(program, moving, used)))
     return tuple(next(found) if moves else Zero() for moves in moving)
 
@@ -86,15 +86,20 @@ def push_call(tangents: Sequence[Any], y: Any, *inputs: Any, program: ClosedFunc
         return (Zero(),) * len(reached)
     mattering = union(link for link, reaches in zip(program.links, reached, strict=True) if reaches)
     moving = tuple(has_one and bool(mattering >> number & 1) for number, has_one in enumerate(given))
-    moved = [t for t, moves in zip(tangents, moving, strict=True) if moves]
+    moved = [as_array(t) for t, moves in zip(tangents, moving, strict=True) if moves]
     found = iter(call(*inputs, *moved, program=Pushforward(program, moving, reached)))
     return tuple(next(found) if reaches else Zero() for reaches in reached)
 
 
+def as_array(value: Any) -> Any:
+    """A tangent or cotangent that is a Python number, as an array: so programs of derivatives take them."""
+    return astype(value, value.dtype) if type(kind_of(value)) is UnknownNumber else value
+
+
 def is_float(value: Any) -> bool:
-    """Whether a value can be perturbed; a Python number of unknown value is never differentiated."""
+    """Whether a value can be perturbed."""
     kind = kind_of(value)
-    return is_inexact(kind.dtype) and type(kind) is not UnknownNumber
+    return is_inexact(kind.dtype)
 
 
 def sought(inputs: Sequence[Any]) -> list[bool]:

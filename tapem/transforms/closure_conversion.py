@@ -39,8 +39,7 @@ def convert_closure(
 
     below = current_recorder()
     recorder = new_recorder(abstract=below is not None and below.abstract, capturing=True)
-    found = opened(recorder, convert, f, leaves, rebuild, getattr(f, "__name__", type(f).__name__))
-    return found._replace(captures=[strong(tracer) for tracer in found.captures])
+    return opened(recorder, convert, f, leaves, rebuild, getattr(f, "__name__", type(f).__name__))
 
 
 def convert(
@@ -75,7 +74,7 @@ def traced(f: Callable[..., Sequence[Any]], kinds: Sequence[Any], name: str) -> 
 
 
 def strong(value: Any) -> Any:
-    """A Python number that is differentiated, as an array: the inputs of a program that are numbers are constants."""
+    """A Python number that is differentiated, as an array: the state of a loop changes, and so does its cotangent."""
     number = type(value) is Tracer and type(value.node.output) is UnknownNumber and value.node.requires_grad
     return astype(value, value.dtype) if number else value
 

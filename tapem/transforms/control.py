@@ -35,7 +35,7 @@ from tapem.ops import stack
 from tapem.transforms.arguments import as_function, as_pair, check_condition, merge
 from tapem.transforms.branching import Cond, While
 from tapem.transforms.calls import call, call_abstractly
-from tapem.transforms.closure_conversion import convert_closure, is_tensor, no_options, record_computed, strong
+from tapem.transforms.closure_conversion import convert_closure, is_tensor, no_options, record_computed
 from tapem.transforms.loops import converted_with_state, stays_whole, weak_kind, whole_fori_loop, whole_scan
 from tapem.transforms.program import is_unknown
 from tapem.transforms.tracing import at_home, function_name, monadic
@@ -63,7 +63,7 @@ def checkpoint(f: Callable[..., Any]) -> Callable[..., Any]:
             return f(*arguments, **options)
         # An argument without a derivative (a number of layers, a mode, a mask) stays a plain value for Python code.
         inputs = [position for position, leaf in enumerate(leaves) if is_tensor(leaf)]
-        operands = [strong(leaves[position]) for position in inputs]
+        operands = [leaves[position] for position in inputs]
 
         def record() -> Any:
             converted = convert_closure(
@@ -171,7 +171,7 @@ def cond(predicate: Any, true_fun: Callable[..., Any], false_fun: Callable[..., 
         return true_fun(*operands) if predicate else false_fun(*operands)
     leaves, structure = tree_flatten(operands)
     inputs = [position for position, leaf in enumerate(leaves) if is_tensor(leaf)]
-    given = [strong(leaves[position]) for position in inputs]
+    given = [leaves[position] for position in inputs]
 
     def rebuild(values: Sequence[Any]) -> tuple[Sequence[Any], Mapping[str, Any]]:
         return tree_unflatten(structure, merge(leaves, inputs, values)), NOTHING

@@ -126,3 +126,56 @@ def test_a_rule_keeps_numbers_that_are_arguments(numbers):
             assert found.dtype == expected.dtype
             np.testing.assert_allclose(found, expected, rtol=1e-6)
     assert "2 programs" in repr(fast)
+
+
+WRAPS = {
+    "scan": lambda f, x: tm.scan(lambda c, a: (f(c), f(a)), x[0], x),
+    "fori_loop": lambda f, x: tm.fori_loop(0, 3, lambda _, c: f(c), x),
+    "while_loop": lambda f, x: tm.while_loop(lambda c: np.sum(np.abs(c)) < 100, f, x),
+    "cond": lambda f, x: tm.cond(x[0] > 0, f, lambda c: -c, x),
+    "checkpoint": lambda f, x: tm.checkpoint(f)(x),
+    "vmap": lambda f, x: tm.vmap(f)(x),
+    "nested": lambda f, x: tm.fori_loop(0, 2, lambda _, c: tm.cond(c[0] > 0, f, lambda c: c, c), x),
+}
+
+
+@pytest.mark.parametrize("name", WRAPS)
+def test_a_number_that_is_differentiated_stays_weak(name):
+    """A loop over float32 stays one, also where the derivative by a Python number in it is taken."""
+
+    def f(x, n):
+        return WRAPS[name](lambda c: c * n + c, x)
+
+    def derivatives(x, n):
+        def loss(x, n):
+            y = f(x, n)
+            return sum(np.sum(part) for part in tm.tree_leaves(y)), y
+
+        return tm.value_and_grad(loss, argnums=(0, 1), has_aux=True)(x, n), tm.jvp(f, (x, n), (x, 1.0))
+
+    x, fast = np.array([1.5, -0.5, 0.25], np.float32), tm.compile(derivatives, engine="numpy")
+    for n in (2.0, 3.0):
+        found, expected = tm.tree_leaves(fast(x, n)), tm.tree_leaves(derivatives(x, n))
+        for one, other in zip(found, expected, strict=True):
+            assert np.asarray(one).dtype == np.asarray(other).dtype
+            np.testing.assert_allclose(one, other, rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", WRAPS)
+def test_a_number_may_be_a_tangent_or_a_cotangent(name):
+    """In the branches of a derivative it is an array: Python's division by zero and overflow are errors."""
+
+    def f(x, n):
+        def g(x):
+            return WRAPS[name](lambda c: c * 1.5 + c, x)
+
+        pushed = tm.jvp(g, (x,), (tm.tree_map(lambda a: a * n, np.ones(3)),))[1]
+        return pushed, tm.jvp(lambda m: tm.cond(m > 1, lambda: m * m * n, lambda: m), (n,), (n,))[1] * np.float32(2)
+
+    x, fast = np.array([1.5, -0.5, 0.25]), tm.compile(f, engine="numpy")
+    for n in (2.0, 0.0, 1e300):
+        with np.errstate(all="ignore"):
+            found, expected = tm.tree_leaves(fast(x, n)), tm.tree_leaves(f(x, n))
+        for one, other in zip(found, expected, strict=True):
+            assert np.asarray(one).dtype == np.asarray(other).dtype
+            np.testing.assert_allclose(one, other, rtol=1e-6)

@@ -110,9 +110,7 @@ class Recorder:
             value = tracer.node.output
             if self.abstract and not isinstance(value, ShapeDtype):
                 value = ShapeDtype.of(value)
-            if type(value) is UnknownNumber and tracer.node.requires_grad:  # `strong` makes it an array
-                value = ShapeDtype(value.shape, value.dtype)
-            needs = type(value) is not UnknownNumber
+            needs = type(value) is not UnknownNumber or tracer.node.requires_grad
             known = self.captures[id(tracer.node)] = tracer, self.leaf(value, requires_grad=needs, copy=False)
         return known[1]
 
