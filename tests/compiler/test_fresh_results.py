@@ -1,5 +1,6 @@
 """Results of compiled functions are new arrays: writable, and apart from inputs, constants, buffers and each other."""
 
+import gc
 from collections.abc import Callable
 from typing import Any
 
@@ -72,3 +73,22 @@ def test_no_warning_appears(engine: str, quick: bool) -> None:
         expected = every(x)
     for one, other in zip(found, expected, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-14)
+
+
+@pytest.mark.parametrize("engine", ["numpy", "numba"])
+def test_programs_are_freed_at_once(engine: str) -> None:
+    """A program holds its constants, which may be large, so it is part of no reference cycle."""
+
+    def use() -> None:
+        table = np.ones(5)
+        fast = tm.compile(lambda x: tm.fori_loop(0, 2, lambda i, c: np.sin(c) @ table + x, x), engine=engine)
+        fast(np.ones(5))
+
+    use()
+    gc.collect()
+    gc.disable()
+    try:
+        use()
+        assert gc.collect() == 0
+    finally:
+        gc.enable()

@@ -73,7 +73,7 @@ class NumbaRunner:
         self.text = text
         self.file = f"<compiled {program.__name__} {next(_counter)}>"
         exec(compile(text, self.file, "exec"), environment)
-        self.run: Callable[..., tuple[Any, ...]] = environment["run"]
+        self.run: Callable[..., tuple[Any, ...]] = environment.pop("run")  # without a reference cycle
 
     @property
     def fallbacks(self) -> Sequence[Primitive]:

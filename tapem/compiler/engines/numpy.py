@@ -94,7 +94,7 @@ class NumpyRunner:
         self.file = f"<compiled {program.__name__} {next(_counter)}>"
         code: CodeType = compile(text, self.file, "exec")
         exec(code, environment)
-        self.run: Callable[..., tuple[Any, ...]] = environment["run"]
+        self.run: Callable[..., tuple[Any, ...]] = environment.pop("run")  # without a reference cycle
         self.free: list[list[Any]] = []
 
     def __call__(self, *inputs: Any) -> tuple[Any, ...]:
