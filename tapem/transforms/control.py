@@ -105,8 +105,9 @@ def scan(
             f"{[np.shape(leaf) for leaf in leaves]} and length={length}."
         )
     count = cast("int", lengths.pop())
-    if stays_whole([*leaves, *tree_flatten(init)[0]], "scan"):
-        return whole_scan(f, init, leaves, structure, count)
+    values = [*leaves, *tree_flatten(init)[0]]
+    if stays_whole(values, "scan"):
+        return at_home(values, "scan", lambda: whole_scan(f, init, leaves, structure, count))
     # Iterating over a tracer takes its slices apart in one node; indexing it would make one node per step.
     steps = zip(*leaves, strict=True) if leaves else itertools.repeat((), count)
     carry, carried = init, tree_flatten(init)[1]
@@ -143,8 +144,9 @@ def fori_loop(lower: int, upper: int, body: Callable[[int, Any], Any], init: Any
             return pair[0] + 1, body(*pair)
 
         return while_loop(lambda pair: pair[0] < upper, following, (lower, init))[1]
-    if stays_whole(tree_flatten(init)[0], "fori_loop"):
-        return whole_fori_loop(lower, upper, body, init)
+    values = tree_flatten(init)[0]
+    if stays_whole(values, "fori_loop"):
+        return at_home(values, "fori_loop", lambda: whole_fori_loop(lower, upper, body, init))
     state = init
     for index in range(lower, upper):
         state = body(index, state)

@@ -1,6 +1,7 @@
 """Loops and branches in compiled functions: real ones in the program, whose values and derivatives are those of f."""
 
 import re
+import threading
 
 import numpy as np
 import pytest
@@ -155,3 +156,27 @@ def test_equal_loops_are_one_and_others_are_not():
     g = lambda x: until(x, 4.0) + until(x, 9.0) + until(x, 4.0)  # noqa: E731
     assert loops_of(g, X) == ["While", "While"]
     assert_close(tm.compile(g, engine="numpy")(X), g(X), 1e-12)
+
+
+LOOPS_IN_THREADS = {
+    "scan": lambda x: tm.scan(lambda c, _: (np.sin(c) * x, None), x, None, length=3)[0],
+    "fori_loop": lambda x: tm.fori_loop(0, 3, lambda i, c: np.sin(c) * x, x),
+    "while_loop": lambda x: tm.while_loop(lambda c: np.sum(c) > 0.1, lambda c: np.sin(c) * x * 0.5, x),
+    "cond": lambda x: tm.cond(np.sum(x) > 0, np.sin, np.cos, x),
+}
+
+
+@pytest.mark.parametrize("name", LOOPS_IN_THREADS)
+def test_a_loop_in_a_thread_without_the_context(name):
+    """The values decide where a loop is recorded, not the thread."""
+
+    def function(x):
+        found = []
+        thread = threading.Thread(target=lambda: found.append(LOOPS_IN_THREADS[name](x)))
+        thread.start()
+        thread.join()
+        return np.sum(found[0])
+
+    x = np.array([0.3, 0.5])
+    for f in (function, tm.grad(function)):
+        np.testing.assert_allclose(tm.compile(f, engine="numpy")(x), f(x), rtol=1e-13)
