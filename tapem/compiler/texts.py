@@ -68,7 +68,9 @@ def text_of(
     `show` writes a static argument; `template` is another text than that of the table.
     """
     ufunc = op.implementation if isinstance(op.implementation, np.ufunc) else None
-    template = template or TEXTS.get(op.name)
+    # NumPy's function may refuse a missing operand: np.clip(x, None, None) does, before NumPy 2.1.
+    if template is None and not any(kind is None for kind in kinds):
+        template = TEXTS.get(op.name)
     if template is not None and _OPERATOR.match(template) and not has_array(kinds):
         template = None  # Python's operators do not compute with two Python numbers as NumPy does
     if template is None:

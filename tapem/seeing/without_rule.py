@@ -54,7 +54,7 @@ def spaces() -> Iterator[Space]:
 
 
 def _public(space: Any) -> dict[str, Any]:
-    found = {name: getattr(space, name) for name in space.__all__}
+    found = {name: getattr(space, name) for name in sorted(space.__all__)}  # NumPy lists them in any order
     return {name: x for name, x in found.items() if callable(x) and hasattr(x, "__name__") and not isinstance(x, type)}
 
 
