@@ -321,7 +321,8 @@ class Primitive(FunctionLike):
 
         An op inside may have refused them first; then the error is about this op all the same.
         """
-        if isinstance(error, TapeError) and not isinstance(error, DTypeError | ShapeError):
+        own = self.name in str(error) or not isinstance(error, DTypeError | ShapeError)
+        if isinstance(error, TapeError) and own:
             return None
         try:
             self.signature.verify(inputs, static=static, labels=labels_of(operands))

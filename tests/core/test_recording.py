@@ -72,4 +72,4 @@ def test_one_function_makes_nodes_of_ops():
                 calls = [call for call in ast.walk(function) if isinstance(call, ast.Call)]
                 if any(isinstance(call.func, ast.Name) and call.func.id == "new_node" for call in calls):
                     makers.add(function.name)
-    assert makers == {"recorded", "leaf_node", "input_node", "of", "input_of", "put", "constant"}
+    assert makers == {"recorded", "leaf_node", "input_node", "of", "input_of", "put", "constant", "body", "leaf"}
