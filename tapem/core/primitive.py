@@ -13,6 +13,7 @@ from __future__ import annotations
 import functools
 import inspect
 import operator
+import re
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, ClassVar, Protocol, TypeAlias
@@ -319,9 +320,10 @@ class Primitive(FunctionLike):
     ) -> TapeError | None:
         """The error of the signature, if it refuses the inputs for which the implementation raised `error`.
 
-        An op inside may have refused them first; then the error is about this op all the same.
+        None if the error is the op's own, which begins with the op's name. An op inside may have refused the inputs
+        first; then the error is about this op all the same.
         """
-        own = self.name in str(error) or not isinstance(error, DTypeError | ShapeError)
+        own = re.match(rf"{self.name}\b", str(error)) or not isinstance(error, DTypeError | ShapeError)
         if isinstance(error, TapeError) and own:
             return None
         try:
