@@ -16,11 +16,11 @@ from collections.abc import Callable, Sequence
 from types import MethodType
 from typing import Any, NamedTuple
 
-from numpy import dtype, ndarray
+from numpy import dtype
 
 from tapem.compiler.arguments import StaticArguments, StaticValues
 from tapem.compiler.engines import Engine, Runner, engine_named
-from tapem.compiler.lookup import kind_of_tree, order_of_leaves
+from tapem.compiler.lookup import PLAIN, key_of, kind_of_tree, order_of_leaves
 from tapem.compiler.source import Place, source_of
 from tapem.compiler.tracing import Traced, kind_of_leaf, traced
 from tapem.core import Structure, boundary, leaf_names, shorten, taken, tree_flatten, tree_unflatten
@@ -35,8 +35,6 @@ _MOST = 128
 
 _MANY = 30
 """The number of programs after which a warning says what changes."""
-
-_NUMBERS = (float, int, bool, complex)
 
 
 class Passes(NamedTuple):
@@ -110,17 +108,7 @@ class Compiled:
         if self._some_static:
             arguments, options, static = self.static.split(arguments, options)
         leaves, structure = tree_flatten((arguments, options))
-        key: list[Any] = [structure, static]
-        for leaf in leaves:
-            kind = type(leaf)
-            if kind is ndarray:
-                key.append(leaf.dtype)
-                key.append(leaf.shape)
-            elif kind in _NUMBERS:
-                key.append(kind)
-            else:
-                return self._slowly(leaves, structure, static)
-        found = self._entries.get(tuple(key))
+        found = self._entries.get(key_of(structure, static, leaves)) if PLAIN.issuperset(map(type, leaves)) else None
         if found is None:
             return self._slowly(leaves, structure, static)
         if tree is not None:
@@ -148,11 +136,8 @@ class Compiled:
 
     def _entry(self, leaves: Sequence[Any], structure: Structure, static: StaticValues | None) -> Entry | None:
         """What is known for these leaves, once it is compiled; None if the function uses a tracer from outside."""
-        kinds = [kind_of_leaf(leaf) for leaf in leaves]
-        key: list[Any] = [structure, static]
-        for kind, leaf in zip(kinds, leaves, strict=True):
-            key.extend((type(leaf),) if type(leaf) in _NUMBERS else (kind.dtype, kind.shape))
-        entry = self._entries.get(tuple(key))
+        key = key_of(structure, static, leaves)
+        entry = self._entries.get(key)
         if entry is not None:
             return entry
 
@@ -160,13 +145,13 @@ class Compiled:
             arguments, options = tree_unflatten(structure, values)
             return self.static.call(arguments, options, static)
 
-        found = traced(call, kinds, self.__name__)
+        found = traced(call, [kind_of_leaf(leaf) for leaf in leaves], self.__name__)
         if found is None:
             return None
         program = self.engine.improved(lowered(found.program), self.fast)
         entry = Entry(found, program, self.engine.build(program, self.fast))
         with self._lock:
-            self._entries[tuple(key)] = entry
+            self._entries[key] = entry
             self._written += 1
             while len(self._entries) > _MOST:
                 self._entries.popitem(last=False)

@@ -6,15 +6,30 @@ trees of arrays and numbers are read here as they are, with dicts in the order o
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator, Sequence
 from itertools import count
 from typing import Any
 
 from numpy import ndarray
 
-from tapem.core import tree_leaves
+from tapem.core import Structure, tree_leaves
 
 _NUMBERS = (float, int, bool, complex)
+
+PLAIN = frozenset({ndarray, *_NUMBERS})
+"""The types of leaves that a program takes as they are."""
+
+
+def key_of(structure: Structure, static: Hashable, leaves: Sequence[Any]) -> Hashable:
+    """What is to be equal in two calls, from the leaves of a tree: an array's dtype and shape, a number's type."""
+    key: list[Any] = [structure, static]
+    for leaf in leaves:
+        if type(leaf) in _NUMBERS:
+            key.append(type(leaf))
+        else:
+            key.append(leaf.dtype)
+            key.append(leaf.shape)
+    return tuple(key)
 
 
 def kind_of_tree(tree: Any, leaves: list[Any]) -> Any:
@@ -47,4 +62,4 @@ def numbered(tree: Any, numbers: Iterator[int]) -> Any:
     return next(numbers)
 
 
-__all__ = ["kind_of_tree", "order_of_leaves"]
+__all__ = ["PLAIN", "key_of", "kind_of_tree", "order_of_leaves"]

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from types import TracebackType
 from typing import Any, ClassVar, Protocol
 
-from tapem.compiler.emit import Line
 from tapem.compiler.passes import (
     common,
     dead,
@@ -22,7 +20,6 @@ from tapem.compiler.passes import (
     simplify,
 )  # fmt: skip
 from tapem.core import Primitive
-from tapem.errors import TapeError
 from tapem.transforms import Program
 
 
@@ -60,19 +57,4 @@ class Engine(ABC):
         """The program as something that runs; without `fast`, to the bit as the ops say."""
 
 
-def raise_as_op(error: Exception, file: str, lines: Sequence[Line]) -> None:
-    """Raise the error of the op whose line of a program was running, if the op refuses operands by such an error.
-
-    The program is a function in `file`, with a line for its head.
-    """
-    at: TracebackType | None = error.__traceback__
-    while at is not None and at.tb_frame.f_code.co_filename != file:
-        at = at.tb_next
-    if isinstance(error, TapeError) or at is None or not 0 <= at.tb_lineno - 2 < len(lines):
-        return
-    node = lines[at.tb_lineno - 2].node
-    if node is not None and isinstance(node.op, Primitive) and isinstance(error, node.op.refusals):
-        raise node.op.refusal(node.inputs, node.static, [], error) from error
-
-
-__all__ = ["Engine", "Runner", "raise_as_op"]
+__all__ = ["Engine", "Runner"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import inspect
-import itertools
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any, cast
@@ -14,7 +13,8 @@ import numpy as np
 
 from tapem.compiler.cache import module_of
 from tapem.compiler.emit import Emitter, Line, indented
-from tapem.compiler.engines.engine import Engine, raise_as_op
+from tapem.compiler.engines.engine import Engine
+from tapem.compiler.engines.running import PythonFunction
 from tapem.compiler.native import (
     REDUCTIONS,
     Group,
@@ -30,11 +30,9 @@ from tapem.compiler.native import (
 )
 from tapem.compiler.native import wide as wide_functions
 from tapem.compiler.passes import common, dead, expand_all, hoist, joined, roll, simplify, uniform
-from tapem.compiler.sharing import fresh_outputs, is_new, writable
-from tapem.core import LEAF, Node, Primitive, UnknownNumber, pick, silently
+from tapem.compiler.sharing import fresh_outputs, is_new
+from tapem.core import LEAF, Node, UnknownNumber, pick
 from tapem.transforms import Cond, Program, Scan, While
-
-_counter = itertools.count()
 
 VERSIONS = (
     sys.version, np.__version__, cast("Any", numba).__version__,
@@ -49,44 +47,16 @@ _LARGE = 250
 """The number of native ops from which on every loop is a function of its own."""
 
 
-class NumbaRunner:
-    """A program as a Python function that calls native ones."""
+class NumbaRunner(PythonFunction):
+    """A program as a Python function that calls native ones; each is compiled when it is called for the first time."""
 
     def __init__(self, program: Program) -> None:
-        """Write the functions; each is compiled when it is called for the first time."""
-        self.program = program
+        """Write the functions."""
         inputs = [f"x{number}" for number in range(len(program.inputs))]
-        self.emitter = NumbaEmitter(program, inputs, ["run", "writable"])
-        self.lines = self.emitter.lines
-        writer = NumbaWriter(program, self.emitter)
+        emitter = NumbaEmitter(program, inputs, ["run", "writable", "contiguous"])
+        writer = NumbaWriter(program, emitter)
         self.native = writer.native
-        outputs = writer.outputs()
-        text = "\n".join(
-            [
-                f"def run({', '.join(inputs)}):",
-                *(f"    {line.text}" for line in self.lines),
-                f"    return ({', '.join(outputs)}{',' * (len(outputs) == 1)})",
-            ]
-        )
-        environment: dict[str, Any] = {**self.emitter.environment, "np": np, "contiguous": contiguous}
-        environment["writable"] = writable
-        self.text = text
-        self.file = f"<compiled {program.__name__} {next(_counter)}>"
-        exec(compile(text, self.file, "exec"), environment)
-        self.run: Callable[..., tuple[Any, ...]] = environment.pop("run")  # without a reference cycle
-
-    @property
-    def fallbacks(self) -> Sequence[Primitive]:
-        """The ops that are called as their implementations."""
-        return self.emitter.fallbacks
-
-    def __call__(self, *inputs: Any) -> tuple[Any, ...]:
-        """The values of the outputs. Raises the error of the op that failed."""
-        try:
-            return silently(self.run, *inputs)
-        except Exception as error:
-            raise_as_op(error, self.file, self.lines)
-            raise
+        super().__init__(emitter, inputs, writer.outputs(), contiguous=contiguous)
 
 
 class NumbaEmitter(Emitter):
@@ -142,7 +112,6 @@ class NumbaWriter:
     def control(self, node: Node, control: Scan | While | Cond) -> None:
         """A call of a native function for a loop or condition; where it fails, the loop runs in Python and says why."""
         function, text = written(node, control)
-        self.native.append(text)
         bind = self.emitter.bind
         arguments = [
             self.emitter.constant(value) if parent is None else self.argument(parent)
@@ -150,20 +119,12 @@ class NumbaWriter:
         ]
         given = ", ".join([*arguments, *(bind(value, "constant") for _, value in function.constants)])
         results = [self.emitter.fresh(control.__name__) for _ in node.output]
-        flags = [self.emitter.fresh("is_wide")] * function.may_be_wide + [
-            self.emitter.fresh("failed")
-        ] * function.may_fail
-        every = ", ".join([*results, *flags])
-        self.lines.append(Line(f"{every}, = {bind(compiled_natively(text), 'native')}({given})"))
-        if function.may_be_wide:
-            again = bind(functools.partial(wide, text), "wide")
-            self.lines.append(Line(f"if {flags[0]}: {every}, = {again}({given})"))
-        if function.may_fail:
+        failed = [self.emitter.fresh("failed")] * function.may_fail
+        self.native_call(text, given, results, function.may_be_wide, failed)
+        if failed:
             again = bind(functools.partial(in_python, control), "again")
-            self.lines.append(Line(f"if {flags[-1]}: {', '.join(results)}, = {again}({', '.join(arguments)},)"))
-        for result, kind in zip(results, node.output, strict=True):
-            if not kind.shape and type(kind) is not UnknownNumber:
-                self.lines.append(Line(f"{result} = np.{kind.dtype.name}({result})"))
+            self.lines.append(Line(f"if {failed[0]}: {', '.join(results)}, = {again}({', '.join(arguments)},)"))
+        self.keep_dtypes(results, node.output)
         self.emitter.results[node.id] = results
         self.emitter.names[node.id] = f"({', '.join(results)},)"
 
@@ -209,13 +170,7 @@ class NumbaWriter:
         made = {node.id for group in groups for node in group.nodes}
         wanted = {id for id in made if not made.issuperset(self.users.get(id, ()))}
         part = Segment(self.program, self.views, groups, wanted)
-        text = part.text("native")
-        self.native.append(text)
-        function = compiled_natively(text)
-        name = self.emitter.bind(function, "native")
         loose = groups[0].nodes[0].id in self.loose
-        if loose:
-            name = self.emitter.bind(functools.partial(in_order, function), "native_in_order")
         nodes = self.program.nodes
         arguments = [self.named(id) if loose and nodes[id].shape else self.argument(id) for id in part.arguments]
         results: list[str] = []
@@ -224,19 +179,37 @@ class NumbaWriter:
             self.emitter.names[id] = results[-1]
             if not loose:
                 self.ready[id] = results[-1]
-        given = ", ".join(arguments)
-        if part.may_be_wide:
-            again = functools.partial(wide, text)
-            again = self.emitter.bind(functools.partial(in_order, again) if loose else again, "wide")
-            flag = self.emitter.fresh("is_wide")
-            self.lines.append(Line(f"{', '.join([*results, flag])} = {name}({given})"))
-            self.lines.append(Line(f"if {flag}: {', '.join([*results, flag])} = {again}({given})"))
-        else:
-            self.lines.append(Line(f"{', '.join(results)}, = {name}({given})"))
-        for id, result in zip(part.results, results, strict=True):
-            node = self.program.nodes[id]
-            if not node.shape:  # numba returns a Python number
-                self.lines.append(Line(f"{result} = np.{node.dtype.name}({result})"))
+        self.native_call(part.text("native"), ", ".join(arguments), results, part.may_be_wide, loose=loose)
+        self.keep_dtypes(results, [nodes[id].output for id in part.results])
+
+    def native_call(
+        self,
+        text: str,
+        given: str,
+        results: Sequence[str],
+        may_be_wide: bool,
+        flags: Sequence[str] = (),
+        loose: bool = False,
+    ) -> None:
+        """A call of the native function of this text, and another one where it meets wide arguments of sin or cos."""
+        self.native.append(text)
+        wides = [self.emitter.fresh("is_wide")] * may_be_wide
+        every = ", ".join([*results, *wides, *flags])
+        functions: dict[str, Callable[..., Any]] = {"native": compiled_natively(text)}
+        if may_be_wide:
+            functions["wide"] = functools.partial(wide, text)
+        if loose:
+            functions = {f"{name}_in_order": functools.partial(in_order, f) for name, f in functions.items()}
+        native, *again = (self.emitter.bind(function, name) for name, function in functions.items())
+        self.lines.append(Line(f"{every}, = {native}({given})"))
+        if may_be_wide:
+            self.lines.append(Line(f"if {wides[0]}: {every}, = {again[0]}({given})"))
+
+    def keep_dtypes(self, results: Sequence[str], kinds: Sequence[Any]) -> None:
+        """Lines that give results without axes their dtype: numba returns Python numbers."""
+        for result, kind in zip(results, kinds, strict=True):
+            if not kind.shape and type(kind) is not UnknownNumber:
+                self.lines.append(Line(f"{result} = np.{kind.dtype.name}({result})"))
 
     def find_users(self) -> dict[int, set[int]]:
         """For each value the nodes that read it, itself or a view of it; -1 stands for the outputs."""

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import itertools
-import re
-from collections.abc import Callable, Sequence
-from types import CodeType
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from tapem.compiler.emit import Emitter, Line
-from tapem.compiler.engines.engine import Engine, raise_as_op
+from tapem.compiler.emit import Emitter
+from tapem.compiler.engines.engine import Engine
+from tapem.compiler.engines.running import PythonFunction
 from tapem.compiler.passes import can_be_written, plan
-from tapem.compiler.sharing import fresh_outputs, writable
+from tapem.compiler.sharing import fresh_outputs
 from tapem.compiler.texts import function_name
-from tapem.core import Node, ShapeDtype, silently
+from tapem.core import Node, ShapeDtype
 from tapem.transforms import Cond, Program, Scan, While
-
-_counter = itertools.count()
 
 
 class BufferedEmitter(Emitter):
@@ -76,26 +72,16 @@ class NumpyRunner:
 
     def __init__(self, program: Program, fast: bool) -> None:
         """Write the program and compile its text; if it is fast, with buffers."""
-        self.program = program
         emitter = (BufferedEmitter if fast else Emitter)(
             program, [f"x{n}" for n in range(len(program.inputs))], ["run", "writable"]
         )
         outputs = emitter.emit()
         buffers = emitter.buffers if isinstance(emitter, BufferedEmitter) else {}
         self.buffers = [*buffers.values()]
-        fresh = fresh_outputs(program, outputs)
-        self.lines: Sequence[Line] = emitter.lines
-        self.fallbacks = emitter.fallbacks
-        head = f"def run({', '.join([*buffers, *(emitter.names[id] for id in program.inputs)])}):"
-        tail = f"    return ({', '.join(fresh)}{',' * (len(fresh) == 1)})"
-        text = "\n".join([head, *(f"    {line.text}" for line in self.lines), tail])
-        text, environment = without_lookups(text, {**emitter.environment, "writable": writable})
-        self.text = text
-        self.file = f"<compiled {program.__name__} {next(_counter)}>"
-        code: CodeType = compile(text, self.file, "exec")
-        exec(code, environment)
-        self.run: Callable[..., tuple[Any, ...]] = environment.pop("run")  # without a reference cycle
         self.free: list[list[Any]] = []
+        parameters = [*buffers, *(emitter.names[id] for id in program.inputs)]
+        self.function = PythonFunction(emitter, parameters, fresh_outputs(program, outputs))
+        self.fallbacks = self.function.fallbacks
 
     def __call__(self, *inputs: Any) -> tuple[Any, ...]:
         """The values of the outputs. Raises the error of the op that failed."""
@@ -104,10 +90,7 @@ class NumpyRunner:
         except IndexError:
             buffers = [np.empty(kind.shape, kind.dtype) for kind in self.buffers]
         try:
-            return silently(self.run, *buffers, *inputs)
-        except Exception as error:
-            raise_as_op(error, self.file, self.lines)
-            raise
+            return self.function(*buffers, *inputs)
         finally:
             self.free.append(buffers)
 
@@ -147,22 +130,6 @@ def written_into(emitter: Emitter, node: Node, buffer: str) -> str:
     # By position it is faster; np.maximum and np.minimum take it by name only, and np.dot either way.
     out = f"out={buffer}" if function in ("np.maximum", "np.minimum", "np.matmul") else buffer
     return emitter.assign(node, f"{function}({', '.join([*operands, out])})")
-
-
-def without_lookups(text: str, environment: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-    """The text with `np_sum` for `np.sum`, which is bound in the environment: a look-up less for every op."""
-    found = dict(environment, np=np)
-
-    def bind(match: re.Match[str]) -> str:
-        path = match.group(1)
-        value: Any = np
-        for name in path.split("."):
-            value = getattr(value, name)
-        bound = "np_" + path.replace(".", "_")
-        found[bound] = value
-        return bound
-
-    return re.sub(r"\bnp\.([A-Za-z_][\w.]*)", bind, text), found
 
 
 class NumpyEngine(Engine):
