@@ -23,6 +23,9 @@ if "TAPEM_CACHE_DIR" not in os.environ:
 # They ask NumPy for the signatures of its arrays' methods, which it tells from 2.4 on.
 collect_ignore = ["ops/test_array_methods.py"] if np.lib.NumpyVersion(np.__version__) < "2.4.0" else []
 
+if os.name != "posix":
+    collect_ignore.append("training/test_saving_posix.py")
+
 # How long an example takes says more about what else the machine does than about tapem.
 settings.register_profile("tapem", deadline=None)
 settings.load_profile("tapem")

@@ -8,21 +8,18 @@ import pytest
 
 import tapem as tm
 from tapem.transforms import Program
-from tests.transforms.test_whole_loops import (
+from tests.transforms.loop_functions import (
     BATCH,
-    FIRST,
     FUNCTIONS,
-    SECOND,
     W,
     X,
-    best_of,
-    calls,
     recurrent,
     scan_in_scan,
     while_that_reads_the_state,
     while_with_counter,
     without_xs,
 )
+from tests.transforms.test_whole_loops import FIRST, SECOND, best_of, calls
 
 TRANSFORMS = {**FIRST, **SECOND}
 NATIVE = [f for f in FUNCTIONS if f.__name__ in (
