@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Callable
 from typing import Any
@@ -286,3 +287,15 @@ def test_cumulative_functions_of_a_matrix_need_an_axis(f: Any) -> None:
         f(X)
     with pytest.raises(ArgumentError, match=rf"np.{f.__name__} needs an axis for an array of {X.ndim} axes"):
         tm.vjp(f, X)
+
+
+@pytest.mark.filterwarnings("ignore::numpy.exceptions.ComplexWarning")  # np.nanvar drops imaginary parts of zero
+@pytest.mark.parametrize("dtype", [np.complex64, np.complex128], ids=lambda d: d.__name__)
+@pytest.mark.parametrize("f", [np.var, np.std, np.nanvar, np.nanstd], ids=lambda f: f.__name__)
+def test_a_spread_in_a_complex_dtype_has_it(f: Any, dtype: Any) -> None:
+    for options in ({}, {"axis": 0}, {"ddof": 1, "keepdims": True}, {"where": MASK}):
+        spread = functools.partial(f, dtype=dtype, **options)
+        expected, found = np.asarray(spread(X)), tm.vjp(spread, X)[0]
+        assert found.dtype == expected.dtype == dtype
+        np.testing.assert_allclose(found, expected, rtol=1e-6)
+    judge_value_and_gradient(lambda x: np.real(f(x, axis=0, dtype=np.complex128)), X)

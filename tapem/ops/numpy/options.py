@@ -30,6 +30,11 @@ def _narrowed(result: Any, dtype: Any) -> Any:
     return result if dtype is None or result.dtype == np.dtype(dtype) else casting.astype(result, dtype)
 
 
+def _complex_too(result: Any, dtype: Any) -> Any:
+    """A real result in the dtype that was asked for, if that is a complex one, as NumPy's spreads have it."""
+    return casting.astype(result, dtype) if dtype is not None and np.dtype(dtype).kind == "c" else result
+
+
 def _kept(where: Any, a: Any, kept: Any, left_out: Any) -> Any:
     """The elements `kept` where the mask holds, else `left_out`, in the shape of `a`."""
     return np.where(
@@ -103,6 +108,10 @@ def _var(
     mean: Any = MISSING,
     correction: Any = MISSING,
 ) -> Any:
+    return _complex_too(_variance(a, axis, dtype, ddof, keepdims, where, mean, correction), dtype)
+
+
+def _variance(a: Any, axis: Any, dtype: Any, ddof: Any, keepdims: bool, where: Any, mean: Any, correction: Any) -> Any:
     a = _cast(a, dtype)
     ddof = _degrees(ddof, correction)
     if where is True and mean is MISSING:
@@ -134,8 +143,10 @@ def _std(
     correction: Any = MISSING,
 ) -> Any:
     if where is True and mean is MISSING:
-        return np.std(_cast(a, dtype), axis=axis, ddof=_degrees(ddof, correction), keepdims=keepdims)
-    return root(_var(a, axis, dtype, ddof, keepdims, where, mean, correction))
+        result = np.std(_cast(a, dtype), axis=axis, ddof=_degrees(ddof, correction), keepdims=keepdims)
+    else:
+        result = root(_variance(a, axis, dtype, ddof, keepdims, where, mean, correction))
+    return _complex_too(result, dtype)
 
 
 def root(variance: Any) -> Any:
@@ -295,6 +306,12 @@ def nanvar(
     correction: Any = MISSING,
 ) -> Any:
     """The variance of the elements that are not NaN; NaN where there are no more than `ddof`."""
+    return _complex_too(_nan_variance(a, axis, dtype, ddof, keepdims, where, mean, correction), dtype)
+
+
+def _nan_variance(
+    a: Any, axis: Any, dtype: Any, ddof: Any, keepdims: bool, where: Any, mean: Any, correction: Any
+) -> Any:
     a = _cast(a, dtype)
     there = _present(a, where)
     a = np.where(there, a, 0.0)
@@ -321,4 +338,4 @@ def nanstd(
     correction: Any = MISSING,
 ) -> Any:
     """The standard deviation of the elements that are not NaN; its derivative is 0 where they are all equal."""
-    return root(nanvar(a, axis, dtype, ddof, keepdims, where=where, mean=mean, correction=correction))
+    return _complex_too(root(_nan_variance(a, axis, dtype, ddof, keepdims, where, mean, correction)), dtype)
