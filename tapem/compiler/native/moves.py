@@ -58,8 +58,35 @@ def can_move(node: Node) -> bool:
 
 
 def may_fail(node: Node) -> bool:
-    """Whether a move reads numbers that may be out of range."""
-    return node.op.name in ("getitem", "scatter", "take") and len(node.parents) > 1
+    """Whether a move reads numbers that may be out of range; those of constants are looked at here."""
+    name = node.op.name
+    if name not in ("getitem", "scatter", "take"):
+        return False
+    shape = node.shape if name == "scatter" else ShapeDtype.of(node.inputs[0]).shape
+    if name == "take":
+        sizes = [shape[node.static["axis"] or 0]]
+    else:
+        sizes = [shape[axis] for axis in indexed_axes(node.static["at"].parts, len(shape))]
+    return not all(map(in_range, node.inputs[1:], sizes))
+
+
+def indexed_axes(parts: Sequence[object], rank: int) -> list[int]:
+    """The axes that are indexed by arrays."""
+    axes: list[int] = []
+    axis = 0
+    for part in parts:
+        if part is ARRAY:
+            axes.append(axis)
+        if part is Ellipsis:
+            axis += rank - sum(other is not None and other is not Ellipsis for other in parts)
+        else:
+            axis += part is not None
+    return axes
+
+
+def in_range(index: object, size: int) -> bool:
+    """Whether the numbers of an index are known to be those of elements."""
+    return isinstance(index, np.ndarray) and bool(index.min() >= -size and index.max() < size)
 
 
 def loops(sizes: Sequence[int], inner: Text, prefix: str = "i") -> Text:
@@ -151,17 +178,19 @@ class Selection:
                 last = (first or 0) + rank
                 own = ["0" if n == 1 else f"i{last - len(dims) + k}" for k, n in enumerate(dims)]
                 self.source.append(f"j{len(self.source)}")
-                self.lines += checked(names, self.source[-1], names.operand(parent, own), size)
+                self.lines += checked(names, self.source[-1], names.operand(parent, own), size, kind)
             else:
                 self.source.append(str(part % shape[len(self.source)]))
 
 
-def checked(names: Names, name: str, value: str, size: int) -> Text:
+def checked(names: Names, name: str, value: str, size: int, kind: object) -> Text:
     """An index, counted from the end if it is negative; one that is out of range fails, and is 0."""
+    lines = [f"{name} = np.int64({value})", f"{name} = {name} + {size} if {name} < 0 else {name}"]
+    if in_range(kind, size):
+        return lines
     names.may_fail = True
     return [
-        f"{name} = np.int64({value})",
-        f"{name} = {name} + {size} if {name} < 0 else {name}",
+        *lines,
         f"failed |= {name} < 0 or {name} >= {size}",
         f"{name} = {name} if 0 <= {name} < {size} else 0",
     ]
@@ -209,7 +238,8 @@ def _take(names: Names, node: Node) -> Text:
     axis = (node.static["axis"] or 0) % len(kind.shape)
     rank = len(indices.shape)
     own = [f"i{axis + number}" for number in range(rank)]
-    lines = checked(names, "j0", names.operand(node.parents[1], own), kind.shape[axis])  # pyright: ignore
+    index = names.operand(node.parents[1], own)  # pyright: ignore
+    lines = checked(names, "j0", index, kind.shape[axis], node.inputs[1])
     source = [
         "j0" if number == axis else f"i{number if number < axis else number + rank - 1}"
         for number in range(len(kind.shape))
