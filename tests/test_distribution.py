@@ -69,6 +69,28 @@ def test_the_sdist_tests_itself(sources: Path):
     assert ran.returncode == 0, ran.stdout
 
 
+MARKED = """
+import numpy as np, pytest
+from jaxtyping import Float
+
+@pytest.mark.gradcheck(max_examples=2)
+def test_marked(x: Float[np.ndarray, "n"]):
+    return np.sin(x)
+"""
+
+
+def test_the_wheel_brings_a_plugin_of_pytest(built: Path, tmp_path: Path):
+    """pytest finds it by its entry point, without being told."""
+    with zipfile.ZipFile(built / f"tapem-{tm.__version__}-py3-none-any.whl") as archive:
+        archive.extractall(tmp_path / "packages")
+    (tmp_path / "test_marked.py").write_text(MARKED)
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path / "packages"), "PYTHONSAFEPATH": "1"}
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--gradcheck-seed=1", "test_marked.py"]
+    ran = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert "1 function; 2 examples; worst error" in ran.stdout
+
+
 def test_the_wheel_holds_the_packages(built: Path, sources: Path, tmp_path: Path):
     with zipfile.ZipFile(built / f"tapem-{tm.__version__}-py3-none-any.whl") as archive:
         archive.extractall(tmp_path)

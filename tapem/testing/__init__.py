@@ -12,14 +12,28 @@
 
 from tapem.errors import MissingExtraError
 from tapem.testing.checks import GradientCheck, check_gradient, check_gradients, check_grads
+from tapem.testing.command import add_check_options, check_command
 from tapem.testing.findings import Finding, GradientMismatch
 from tapem.testing.finite_differences import finite_diff, finite_diff_jacobian
 from tapem.testing.properties import check_op
 from tapem.testing.rule_checks import RuleReport, check_rule, rule_report
+from tapem.testing.runs import (
+    PROFILES,
+    CheckRun,
+    Profile,
+    error_text,
+    finding_text,
+    is_brief,
+    run_check,
+    tensor_operands,
+    users_traceback,
+)
+from tapem.testing.signatures import SignatureCheck, check_signatures
 from tapem.testing.strategies import shaped
 
 __all__ = [
-    "Finding", "GradientCheck", "GradientMismatch", "MissingExtraError", "RuleReport", "check_gradient",
-    "check_gradients", "check_grads", "check_op", "check_rule", "finite_diff", "finite_diff_jacobian", "rule_report",
-    "shaped",
+    "PROFILES", "CheckRun", "Finding", "GradientCheck", "GradientMismatch", "MissingExtraError", "Profile",
+    "RuleReport", "SignatureCheck", "add_check_options", "check_command", "check_gradient", "check_gradients",
+    "check_grads", "check_op", "check_rule", "check_signatures", "error_text", "finding_text", "finite_diff",
+    "finite_diff_jacobian", "is_brief", "rule_report", "run_check", "shaped", "tensor_operands", "users_traceback",
 ]  # fmt: skip

@@ -38,6 +38,7 @@ def check_op(
     rtol: float | None = None,
     atol: float | None = None,
     seed: int | None = None,
+    watch: Callable[[tuple[Any, ...], dict[str, Any]], None] | None = None,
     **static: Any,
 ) -> None:
     """Property-test an op, or any annotated function of ops: `check_rule` on examples drawn from its signature.
@@ -57,6 +58,7 @@ def check_op(
     - `modes`, `order`, `batch`: which derivatives to check, up to which order, and whether under `vmap`. A rule that
       calls a function that only takes arrays, such as SciPy's, needs `order=1, batch=False`.
     - `static`: static arguments of the op; a Hypothesis strategy among them draws its value.
+    - `watch` is called with the operands and the static arguments of every example that passed.
     - `seed` repeats a run. Without `max_examples`, and for everything else, Hypothesis' current profile decides.
 
     Examples that the op refuses with an error of tapem's, or where its value is not finite, are drawn again.
@@ -115,11 +117,11 @@ def check_op(
         if not isinstance(fn, Primitive):
             signature.verify(values, result, static=given)
         insist(rule_report(fn, values, given, seed=direction_seed, brief=True, **asked))
+        if watch is not None:
+            watch(values, given)
 
     profile, forced = hypothesis.settings.default, hypothesis.core.global_force_seed
-    if seed is None:
-        fresh = zlib.crc32(name.encode()) if profile.derandomize else np.random.SeedSequence().generate_state(1)[0]
-        seed = int(fresh if forced is None else forced)
+    seed = fresh_seed(name) if seed is None else seed
     run: Any = hypothesis.given(arguments, st.fixed_dictionaries(drawn), st.integers(0, 2**32 - 1))(property_of)
     run = hypothesis.seed(seed)(run)  # before the settings, since it disables the database
     run = hypothesis.settings(
@@ -155,6 +157,16 @@ def check_op(
     except Exception as error:
         error.add_note(again.strip())
         raise
+
+
+def fresh_seed(name: str, derandomize: bool = False) -> int:
+    """The seed of a run that is given none: one that pytest was given for Hypothesis, one of the name, or a new one."""
+    hypothesis, _ = hypothesis_modules()
+    if hypothesis.core.global_force_seed is not None:
+        return int(hypothesis.core.global_force_seed)
+    if derandomize or hypothesis.settings.default.derandomize:
+        return zlib.crc32(name.encode())
+    return int(np.random.SeedSequence().generate_state(1)[0])
 
 
 def dtypes_to_draw(signature: Signature, kinds: Sequence[np.dtype[Any]] | None) -> list[np.dtype[Any]]:
@@ -227,4 +239,4 @@ def separated(values: tuple[Any, ...], seed: int) -> tuple[Any, ...]:
 GOLDEN = 0.6180339887
 """The fractional parts of its multiples are spread evenly between 0 and 1, for any number of multiples."""
 
-__all__ = ["check_op"]
+__all__ = ["check_op", "fresh_seed"]

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, cast, get_origin
 
 import numpy as np
 
+from tapem.core import ShapeDtype
 from tapem.errors import ArgumentError, MissingExtraError
 from tapem.testing.dtypes import allows
 from tapem.types import Operand, Signature
@@ -92,15 +93,43 @@ def shaped(
 
     def build(draw: DrawFn) -> tuple[Any, ...]:
         axes = Axes(draw, given, (min_side, max_side), max_axes)
-        float_dtype = draw(st.sampled_from([d for d in kinds or DTYPES if d.kind == "f"] or [np.dtype(np.float64)]))
-        # All shapes are drawn before all numbers, so that a size that shrinks does not shift another shape.
-        drawn: list[tuple[str, tuple[int, ...], np.dtype[Any]] | None] = []
-        for operand in signature.operands:
-            count = draw(st.integers(1, 3)) if operand.variadic else 1
-            drawn += [one_type(draw, operand, axes, kinds, float_dtype) for _ in range(count)]
+        drawn = types_of(draw, signature, axes, kinds)
         return tuple(None if one is None else filled(draw, *one, axes.sizes, elements) for one in drawn)
 
     return st.composite(build)()
+
+
+def abstract_arguments(fn: Callable[..., Any], max_side: int = 5) -> SearchStrategy[tuple[Any, ...]]:
+    """Make a strategy that draws arguments as `shaped` does, but only their shapes and dtypes: values of ShapeDtype.
+
+    No axis has the size 1, so that nothing broadcasts that is not meant to.
+    """
+    _, st = hypothesis_modules()
+    signature = Signature.of(fn)
+    callable_by_position(fn, signature)
+    given = {k: v for k, v in signature.static.items() if v is not inspect.Parameter.empty}
+
+    def build(draw: DrawFn) -> tuple[Any, ...]:
+        drawn = types_of(draw, signature, Axes(draw, given, (2, max_side), 2), None)
+        return tuple(None if one is None else ShapeDtype(*one[1:]) for one in drawn)
+
+    return st.composite(build)()
+
+
+def types_of(
+    draw: DrawFn, signature: Signature, axes: Axes, kinds: Sequence[np.dtype[Any]] | None
+) -> list[tuple[str, tuple[int, ...], np.dtype[Any]] | None]:
+    """The name, shape and dtype of every argument; None for optional ones that are left out.
+
+    All shapes are drawn before all numbers, so that a size that shrinks does not shift another shape.
+    """
+    _, st = hypothesis_modules()
+    float_dtype = draw(st.sampled_from([d for d in kinds or DTYPES if d.kind == "f"] or [np.dtype(np.float64)]))
+    drawn: list[tuple[str, tuple[int, ...], np.dtype[Any]] | None] = []
+    for operand in signature.operands:
+        count = draw(st.integers(1, 3)) if operand.variadic else 1
+        drawn += [one_type(draw, operand, axes, kinds, float_dtype) for _ in range(count)]
+    return drawn
 
 
 def callable_by_position(fn: Callable[..., Any], signature: Signature) -> None:
@@ -276,4 +305,4 @@ def is_open(leaf: Any) -> bool:
     return allows(leaf, np.dtype(object))
 
 
-__all__ = ["REACH", "MissingExtraError", "hypothesis_modules", "is_open", "shaped"]
+__all__ = ["REACH", "MissingExtraError", "abstract_arguments", "hypothesis_modules", "is_open", "shaped"]

@@ -1,0 +1,148 @@
+"""Hold a module's annotated functions against each other by their shapes and dtypes alone, before anything is computed.
+
+Every function runs abstractly on shapes that its annotations allow. Meanwhile every call that it makes to an annotated
+function of the module is held to that one's annotations, which nothing else checks.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import FunctionType, ModuleType
+from typing import Any
+
+from tapem.errors import ArgumentError, ConcretizationError, MissingExtraError, NoRuleError, TapeError
+from tapem.testing.flattening import first_line
+from tapem.testing.runs import tensor_operands
+from tapem.testing.strategies import abstract_arguments, hypothesis_modules
+from tapem.transforms import eval_shape
+from tapem.types import Signature
+
+
+@dataclass(frozen=True)
+class SignatureCheck:
+    """What holding one function's signature against the others gave: `wrong` or `skipped` says why, if it is not empty.
+
+    Its truth value is whether nothing is wrong.
+    """
+
+    name: str
+    wrong: str = ""
+    skipped: str = ""
+
+    def __bool__(self) -> bool:
+        return not self.wrong
+
+    def __str__(self) -> str:
+        if self.wrong:
+            return f"FAILED signature of {self.name}: {self.wrong}"
+        return (
+            f"?      signature of {self.name}: {self.skipped}" if self.skipped else f"ok     signature of {self.name}"
+        )
+
+
+def check_signatures(module: ModuleType, *names: str, max_examples: int = 25) -> list[SignatureCheck]:
+    """Hold the signatures of a module's annotated functions against each other by `eval_shape`, without any data.
+
+    Each function, or each of these names, runs on shapes and dtypes drawn from its annotations. Its own result and
+    every call of an annotated function that stands in the module must fit the annotations. What needs values, such as a
+    branch on a number, is skipped.
+
+    Raises MissingExtraError without Hypothesis.
+
+    >>> import types
+    >>> from jaxtyping import Float
+    >>> import numpy as np
+    >>> module = types.ModuleType("network")
+    >>> text = '''
+    ... def encode(x: Float[np.ndarray, "n d"], w: Float[np.ndarray, "d k"]) -> Float[np.ndarray, "n k"]: return x @ w
+    ... def code(x: Float[np.ndarray, "n d"], w: Float[np.ndarray, "d k"]): return encode(x.T, w)
+    ... '''
+    >>> exec(text, vars(module) | {"np": np, "Float": Float}, vars(module))
+    >>> [bool(check) for check in check_signatures(module)]
+    [True, True]
+    """
+    functions = annotated_functions(module)
+    return [check_signature(functions[name], module, name, max_examples) for name in names or own(functions, module)]
+
+
+def annotated_functions(module: ModuleType) -> dict[str, FunctionType]:
+    """The functions in a module that have a parameter annotated as a tensor, those that it imports too."""
+    return {
+        name: value
+        for name, value in vars(module).items()
+        if isinstance(value, FunctionType) and tensor_operands(value)
+    }
+
+
+def own(functions: Mapping[str, FunctionType], module: ModuleType) -> list[str]:
+    """The names of the functions that the module itself defines."""
+    return [name for name, function in functions.items() if function.__module__ == module.__name__]
+
+
+def check_signature(fn: Callable[..., Any], module: ModuleType, name: str, max_examples: int) -> SignatureCheck:
+    """Run one function abstractly on drawn shapes, while the calls that it makes are checked."""
+    hypothesis, _ = hypothesis_modules()
+    watched = verifying(fn)
+
+    def property_of(arguments: tuple[Any, ...]) -> None:
+        eval_shape(watched, *arguments)
+
+    try:
+        run: Any = hypothesis.given(abstract_arguments(fn))(property_of)
+        run = hypothesis.settings(
+            max_examples=max_examples,
+            deadline=None,
+            database=None,
+            derandomize=True,
+            report_multiple_bugs=False,
+            print_blob=False,
+            suppress_health_check=list(hypothesis.HealthCheck),
+        )(run)
+        with all_verifying(module):
+            run()
+    except (ConcretizationError, NoRuleError, ArgumentError, MissingExtraError) as error:
+        return SignatureCheck(name, skipped=first_line(error))
+    except TapeError as error:
+        return SignatureCheck(name, wrong=str(error))
+    except Exception as error:  # whatever the function raises is told
+        return SignatureCheck(name, wrong=f"{type(error).__name__}: {error}")
+    return SignatureCheck(name)
+
+
+@contextmanager
+def all_verifying(module: ModuleType) -> Generator[None, None, None]:
+    """Let the annotated functions of a module check every call, while this is open."""
+    functions = annotated_functions(module)
+    vars(module).update({name: verifying(function) for name, function in functions.items()})
+    try:
+        yield
+    finally:
+        vars(module).update(functions)
+
+
+def verifying(fn: Callable[..., Any]) -> Callable[..., Any]:
+    """A function that checks its arguments and its result against its annotations at every call."""
+    signature, parameters = Signature.of(fn), inspect.signature(fn)
+
+    @functools.wraps(fn)
+    def verified(*args: Any, **options: Any) -> Any:
+        bound = parameters.bind(*args, **options)
+        bound.apply_defaults()
+        operands: list[Any] = []
+        for operand in signature.operands:
+            value = bound.arguments[operand.name]
+            operands += value if operand.variadic else [value]
+        static = {name: bound.arguments[name] for name in signature.static if name in bound.arguments}
+        signature.verify(operands, static=static)
+        result = fn(*args, **options)
+        signature.verify(operands, result, static=static)
+        return result
+
+    return verified
+
+
+__all__ = ["SignatureCheck", "annotated_functions", "check_signatures", "own"]
