@@ -277,7 +277,7 @@ from tapem.ops import (
     vdot,
     where,
 )
-from tapem.seeing import debug, debug_mode, explain, rule_table
+from tapem.seeing import debug, debug_mode, explain, forward_steps, reverse_steps, rule_table, tape_of
 from tapem.sweeps import unbroadcast
 from tapem.tangents import (
     NO_FIELDS,
@@ -351,22 +351,22 @@ __all__ = [
     "explain", "expm", "expm1", "extern", "fabs", "fail", "fft_fft", "fft_fft2", "fft_fftn", "fft_fftshift",
     "fft_hfft", "fft_ifft", "fft_ifft2", "fft_ifftn", "fft_ifftshift", "fft_ihfft", "fft_irfft", "fft_irfft2",
     "fft_irfftn", "fft_rfft", "fft_rfft2", "fft_rfftn", "fit", "flatten", "flip", "floor", "floor_divide", "fmax",
-    "fmin", "fmod", "fold", "fori_loop", "frexp", "from_parts", "frule", "gcd", "gelu", "get_tape", "getitem", "grad",
-    "greater", "greater_equal", "heaviside", "hessian", "hvp", "hypot", "identity", "imag", "inner", "inv", "isclose",
-    "isfinite", "isinf", "isnan", "jacfwd", "jacobian", "jacrev", "jvp", "kron", "lcm", "ldexp", "leaf", "leaky_relu",
-    "left_shift", "less", "less_equal", "lift", "linalg_inv", "linear_in_all", "linearize", "load", "log", "log1p",
-    "log2", "log10", "log_softmax", "logaddexp", "logaddexp2", "logical_and", "logical_not", "logical_or",
-    "logical_xor", "logsumexp", "matmul", "max", "maximum", "mean", "min", "minimum", "model", "modf", "moveaxis",
-    "mul", "neg", "nextafter", "no_grad", "norm", "not_equal", "optim", "outer", "pad", "param", "partition_axis",
-    "pinv", "polygamma", "power", "primitive", "prod", "pure", "qr", "rad2deg", "random", "ravel", "real",
-    "reciprocal", "relu", "remainder", "renamed_parameters", "repeat", "reshape", "right_shift", "rint", "roll",
-    "round", "rrule", "rule_table", "safe_log", "save", "scalar_rule", "scale", "scan", "scatter_add", "scatter_set",
-    "sequence", "set_tape", "sigmoid", "sign", "signbit", "silu", "sin", "sinc", "sinh", "slogdet", "softmax",
-    "softplus", "solve", "solve_triangular", "sort", "spacing", "split", "sqrt", "square", "squeeze", "stack", "std",
-    "stop_gradient", "sub", "sum", "svd", "svdvals", "swapaxes", "take", "take_along_axis", "tan", "tanh", "tensordot",
-    "testing", "thunk", "tile", "trace", "transpose", "traverse", "tree_differences", "tree_flatten", "tree_leaves",
-    "tree_map", "tree_shapes", "tree_unflatten", "tril", "triu", "trunc", "unbroadcast", "unthunk", "value_and_grad",
-    "var", "vdot", "vjp", "vmap", "where", "while_loop", "xp",
+    "fmin", "fmod", "fold", "fori_loop", "forward_steps", "frexp", "from_parts", "frule", "gcd", "gelu", "get_tape",
+    "getitem", "grad", "greater", "greater_equal", "heaviside", "hessian", "hvp", "hypot", "identity", "imag", "inner",
+    "inv", "isclose", "isfinite", "isinf", "isnan", "jacfwd", "jacobian", "jacrev", "jvp", "kron", "lcm", "ldexp",
+    "leaf", "leaky_relu", "left_shift", "less", "less_equal", "lift", "linalg_inv", "linear_in_all", "linearize",
+    "load", "log", "log1p", "log2", "log10", "log_softmax", "logaddexp", "logaddexp2", "logical_and", "logical_not",
+    "logical_or", "logical_xor", "logsumexp", "matmul", "max", "maximum", "mean", "min", "minimum", "model", "modf",
+    "moveaxis", "mul", "neg", "nextafter", "no_grad", "norm", "not_equal", "optim", "outer", "pad", "param",
+    "partition_axis", "pinv", "polygamma", "power", "primitive", "prod", "pure", "qr", "rad2deg", "random", "ravel",
+    "real", "reciprocal", "relu", "remainder", "renamed_parameters", "repeat", "reshape", "reverse_steps",
+    "right_shift", "rint", "roll", "round", "rrule", "rule_table", "safe_log", "save", "scalar_rule", "scale", "scan",
+    "scatter_add", "scatter_set", "sequence", "set_tape", "sigmoid", "sign", "signbit", "silu", "sin", "sinc", "sinh",
+    "slogdet", "softmax", "softplus", "solve", "solve_triangular", "sort", "spacing", "split", "sqrt", "square",
+    "squeeze", "stack", "std", "stop_gradient", "sub", "sum", "svd", "svdvals", "swapaxes", "take", "take_along_axis",
+    "tan", "tanh", "tape_of", "tensordot", "testing", "thunk", "tile", "trace", "transpose", "traverse",
+    "tree_differences", "tree_flatten", "tree_leaves", "tree_map", "tree_shapes", "tree_unflatten", "tril", "triu",
+    "trunc", "unbroadcast", "unthunk", "value_and_grad", "var", "vdot", "vjp", "vmap", "where", "while_loop", "xp",
 ]  # fmt: skip
 
 # The only place of the version: hatchling reads it here, and a test compares CITATION.cff and CHANGELOG.md with it.

@@ -28,7 +28,7 @@ transforms  <-  ops
 compiler    <-  transforms
 model       <-  transforms
 optim       <-  ops
-seeing      <-  transforms
+seeing      <-  random, compiler
 testing     <-  transforms
 training    <-  model, optim, random, compiler
 layers      <-  tapem

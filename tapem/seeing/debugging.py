@@ -1,4 +1,4 @@
-"""Debugging: print ops as they run, explain the reverse sweep step by step, find the first value that is not finite."""
+"""Debugging: print ops as they run, and find the first value that is not finite."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import numpy as np
 
 from tapem.core import (
     CONTEXT,
-    LEAF,
     Node,
     ShapeDtype,
     is_several,
@@ -22,7 +21,6 @@ from tapem.core import (
     tree_unflatten,
 )
 from tapem.doors.direct import Recorder, Tracer, current_recorder, new_recorder, opened
-from tapem.doors.pure import Ref, Tape
 from tapem.errors import TapeError
 from tapem.ops import where
 from tapem.sweeps import Printer, value_text
@@ -161,68 +159,4 @@ class debug_mode:
         set_back(self._token, lambda now, before: now._replace(watcher=before.watcher))
 
 
-class Teller:
-    """A watcher that writes down the reverse sweep: every node, its cotangent, and its contribution to each parent."""
-
-    def __init__(self, tape: Tape) -> None:
-        """Watch the sweep over this tape."""
-        self.tape = tape
-        self.lines: list[str] = []
-        self.sums: dict[int, Any] = {}
-        self.current: int | None = None
-
-    def recorded(self, node: Node) -> None:
-        """Do nothing: a sweep over arrays records nothing."""
-
-    def pushed(self, node: Node, tangent: Any, nodes: Sequence[Node]) -> None:
-        """Do nothing: a reverse sweep pushes no tangents."""
-
-    def contributed(self, node: Node, cotangent: Any, position: int, contribution: Any, nodes: Sequence[Node]) -> None:
-        """Write down one contribution, under the heading of its node."""
-        if node.id != self.current:
-            self.current = node.id
-            self.lines.append(f"%{node.id} = {node_line(node)}   value {value_text(node.output)}")
-            self.lines.append(f"    cotangent in: {value_text(cotangent)}")
-        parent = node.parents[position]
-        assert parent is not None
-        before = self.sums.get(parent)
-        self.sums[parent] = total = contribution if before is None else before + contribution
-        op: Any = node.op
-        line = f"    to %{parent} (its {op.operand_name(position)}): {value_text(contribution)}"
-        self.lines.append(line if before is None else f"{line}, running sum {value_text(total)}")
-
-
-def explain(tape: Tape, out: Ref) -> str:
-    """Describe the reverse sweep from a scalar step by step, so that a reader can follow it by hand.
-
-    For every node, from the last to the first: its op, its value, its cotangent, the contribution that its rule makes
-    to each parent, and the running sum there. The last lines give the gradients of the leaves, as
-    `tape.backward_scalar(out)` gives them.
-
-    Raises NotScalarError as `backward_scalar` does.
-
-    >>> import numpy as np, tapem as tm
-    >>> x, tape = tm.Tape().leaf(3.0, name="x")
-    >>> y, tape = tape.record(tm.mul, x, x)
-    >>> print(explain(tape, y))
-    Reverse sweep from %1, whose cotangent is 1.
-    %1 = mul(%0, %0)   value 9.
-        cotangent in: 1.
-        to %0 (its a): 3.
-        to %0 (its b): 3., running sum 6.
-    Gradients of the leaves:
-        %0 'x': 6.
-    """
-    teller = Teller(tape)
-    gradients = run(prepared(CONTEXT.get()._replace(watcher=teller)), tape.backward_scalar, out)
-    lines = [f"Reverse sweep from %{out.id}, whose cotangent is 1.", *teller.lines, "Gradients of the leaves:"]
-    for node in tape:
-        if node.op is LEAF:
-            name = "" if node.name is None else f" {node.name!r}"
-            reason = "not reached, so zero" if node.requires_grad else "constant, so it has none"
-            shown = value_text(gradients[node.id]) if node.id in gradients else reason
-            lines.append(f"    %{node.id}{name}: {shown}")
-    return "\n".join(lines)
-
-
-__all__ = ["debug", "debug_mode", "explain"]
+__all__ = ["debug", "debug_mode"]

@@ -14,7 +14,10 @@ from typing import NamedTuple
 from tapem import ops
 from tapem.core import SCIPY, Primitive, is_several, name_of
 from tapem.ops import batch_elementwise
-from tapem.seeing.rule_source import partials_of, source_of
+from tapem.sweeps import partials_of, source_of, sources_of
+
+BATCHED = "operands lined up behind the batch axis"
+"""What the table says of the batch rule of elementwise ops."""
 
 
 class OpRules(NamedTuple):
@@ -46,9 +49,9 @@ class OpRules(NamedTuple):
             tuple("*" * operand.variadic + operand.name for operand in signature.operands),
             repr(signature),
             _is_elementwise(op),
-            _sources(op.rrule, "g") if op.differentiable else (),
-            _sources(op.frule, "g" if _is_elementwise(op) else "t") if op.differentiable else (),
-            source_of(op.batch),
+            sources_of(op.rrule, "g") if op.differentiable else (),
+            sources_of(op.frule, "g" if _is_elementwise(op) else "t") if op.differentiable else (),
+            BATCHED if op.batch is batch_elementwise else source_of(op.batch),
             _kinks(op),
             tuple(dict.fromkeys(name_of(function) for function in op.numpy)),
         )
@@ -152,14 +155,6 @@ def _is_elementwise(op: Primitive) -> bool:
     """Whether one rule per operand serves both modes, and batches are lined up."""
     alike = op.rrule == op.frule if is_several(op.rrule) else bool(partials_of(op.rrule))
     return alike and (op.elementwise or op.batch is batch_elementwise)
-
-
-def _sources(rules: object, change: str) -> tuple[str, ...]:
-    """The texts of an op's rules for one mode; `change` is what `scalar_rule` multiplies by the partial derivatives."""
-    if is_several(rules):
-        return tuple(map(source_of, rules))
-    partials = partials_of(rules)
-    return tuple(f"{change} * {partial}" for partial in partials) or (source_of(rules),)  # type: ignore[arg-type]
 
 
 def _kinks(op: Primitive) -> str:

@@ -1,4 +1,4 @@
-"""The folds over a tape, one file each: reverse, forward, batch."""
+"""The folds over a tape, one file each: reverse, forward, batch; and their steps as data."""
 
 from tapem.sweeps.batch import Batched, batch, from_front, to_front
 from tapem.sweeps.broadcasting import never_arrived, unbroadcast, zeros_of
@@ -6,8 +6,11 @@ from tapem.sweeps.fitting import fit_given
 from tapem.sweeps.forward import forward
 from tapem.sweeps.printer import Printer, value_text
 from tapem.sweeps.reverse import View, reached, reverse
+from tapem.sweeps.rule_source import partials_of, source_of, sources_of
+from tapem.sweeps.steps import Contribution, ForwardStep, Notes, ReverseStep, forward_steps_of, reverse_steps_of
 
 __all__ = [
-    "Batched", "Printer", "View", "batch", "fit_given", "forward", "from_front", "never_arrived", "reached", "reverse",
-    "to_front", "unbroadcast", "value_text", "zeros_of",
+    "Batched", "Contribution", "ForwardStep", "Notes", "Printer", "ReverseStep", "View", "batch", "fit_given",
+    "forward", "forward_steps_of", "from_front", "never_arrived", "partials_of", "reached", "reverse",
+    "reverse_steps_of", "source_of", "sources_of", "to_front", "unbroadcast", "value_text", "zeros_of",
 ]  # fmt: skip

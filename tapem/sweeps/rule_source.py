@@ -10,8 +10,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeAlias
 
-from tapem.core import Primitive, linear_in_all
-from tapem.ops import batch_elementwise
+from tapem.core import Primitive, is_several, linear_in_all
 
 Written: TypeAlias = "ast.Lambda | ast.FunctionDef"
 
@@ -27,10 +26,8 @@ def source_of(rule: Callable[..., Any] | None) -> str:
         return "none"
     if rule is linear_in_all:
         return "the op itself, applied to the tangents"
-    if rule is batch_elementwise:
-        return "operands lined up behind the batch axis"
     if isinstance(rule, functools.partial):
-        given = {**dict(zip(_parameters(rule.func), rule.args, strict=False)), **rule.keywords}
+        given = {**dict(zip(parameters_of(rule.func), rule.args, strict=False)), **rule.keywords}
         return f"{source_of(rule.func)} with {', '.join(f'{name}={value!r}' for name, value in given.items())}"
     if isinstance(rule, Primitive):
         return rule.usage()
@@ -42,15 +39,35 @@ def source_of(rule: Callable[..., Any] | None) -> str:
         if len(body) == 1 and isinstance(body[0], ast.Return) and body[0].value is not None:
             return _text(body[0].value)
     name = getattr(rule, "__name__", type(rule).__name__)
-    return f"{_without_underscores(name)}({', '.join(_parameters(rule))})"
+    return f"{_without_underscores(name)}({', '.join(parameters_of(rule))})"
 
 
 def partials_of(rule: object) -> tuple[str, ...]:
     """The texts of the partial derivatives from which `scalar_rule` made a rule, one per operand; else none."""
+    return tuple(
+        f"({source_of(partial)})" if callable(partial) else repr(partial) for partial in partials_functions(rule)
+    )
+
+
+def partials_functions(rule: object) -> tuple[Any, ...]:
+    """The partial derivatives from which `scalar_rule` made a rule, one per operand; none for another rule."""
     partials: tuple[Any, ...] = getattr(rule, "partials", ())
-    if any(isinstance(partial, tuple) for partial in partials):  # a row of them for each of several results
-        return ()
-    return tuple(f"({source_of(partial)})" if callable(partial) else repr(partial) for partial in partials)
+    of_several_results = any(isinstance(partial, tuple) for partial in partials)  # a row of them for each result
+    return () if of_several_results else partials
+
+
+def sources_of(rules: Any, change: str) -> tuple[str, ...]:
+    """The texts of an op's rules for one mode: one per operand, or a single one for all of them together.
+
+    `change` is the cotangent or the tangent by which `scalar_rule` multiplies the partial derivatives.
+
+    >>> import tapem as tm
+    >>> sources_of(tm.mul.rrule, "g")
+    ('g * b', 'g * a')
+    """
+    if is_several(rules):
+        return tuple(map(source_of, rules))
+    return tuple(f"{change} * {partial}" for partial in partials_of(rules)) or (source_of(rules),)
 
 
 def written_as(function: Callable[..., Any]) -> Written | None:
@@ -78,7 +95,8 @@ def _without_underscores(source: str) -> str:
     return re.sub(r"(?<![\w.])_(?=[A-Za-z])", "", source)
 
 
-def _parameters(function: Callable[..., Any]) -> list[str]:
+def parameters_of(function: Callable[..., Any]) -> list[str]:
+    """The names of the parameters of a function."""
     try:
         return [
             str(parameter).split(":")[0].split("=")[0] for parameter in inspect.signature(function).parameters.values()
