@@ -171,14 +171,10 @@ def _returned(function: Callable[..., Any], given: dict[str, Any], name: str) ->
 def _fail(run: CheckRun, function: Callable[..., Any], command: str) -> None:
     """Fail a test with the finding alone, or with the traceback from the function on if it raised the error itself."""
     __tracebackhide__ = _hidden
-    from tapem.testing import finding_text, is_brief, users_traceback
-
-    if is_brief(run):
-        pytest.fail(f"{finding_text(run)}\n  in pytest: {command}", pytrace=False)
-    error = run.error
-    assert error is not None
-    error.add_note(f"in pytest: {command}")
-    raise error.with_traceback(users_traceback(error, function))
+    if run.error is None or run.brief:
+        pytest.fail(f"{run.finding}\n  in pytest: {command}", pytrace=False)
+    run.error.add_note(f"in pytest: {command}")
+    raise run.error.with_traceback(run.traceback_from(function))
 
 
 def _headline(run: CheckRun) -> str:

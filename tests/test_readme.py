@@ -79,9 +79,9 @@ def test_the_map_and_the_links_lead_somewhere():
     links = re.findall(r"\]\(((?!http)[^)]+)\)", README)
     assert "examples/digits.py" in links
     house = next(text for text in blocks("text") if text.startswith("tapem/"))
-    rooms = re.findall(r"^(\w+/)", house, re.MULTILINE)
+    rooms = re.findall(r"^(\w+(?:/|\.py))", house, re.MULTILINE)
     assert len(rooms) >= 6
-    inside = re.findall(r"\b(\w+(?:\.py|/(?=[ ,]|$)))", re.sub(r"^\w+/.*$", "", house, flags=re.MULTILINE))
+    inside = re.findall(r"\b(\w+(?:\.py|/(?=[ ,]|$)))", re.sub(r"^\w+(?:/|\.py).*$", "", house, flags=re.MULTILINE))
     named = re.findall(r"`((?:tapem|tests)/[\w/.]+)`", README)
     for path in [*links, *rooms, *(f"tapem/{name}" for name in inside), *named]:
         assert (ROOT / path).exists(), path

@@ -5,6 +5,8 @@
   derivative is wrong, in both modes and at any order.
 - `check_rule` runs every check of one op on given operands; `check_op` on examples drawn from the op's signature;
   `shaped` is the Hypothesis strategy behind it.
+- `run_check` is `check_op` with its figures, for the pytest plugin (tapem_pytest.py) and `python -m tapem check`;
+  `check_signatures` holds a module's functions against each other by shapes alone.
 
 >>> import tapem as tm
 >>> tm.testing.check_op(tm.sin, max_examples=3)
@@ -21,12 +23,8 @@ from tapem.testing.runs import (
     PROFILES,
     CheckRun,
     Profile,
-    error_text,
-    finding_text,
-    is_brief,
     run_check,
     tensor_operands,
-    users_traceback,
 )
 from tapem.testing.signatures import SignatureCheck, check_signatures
 from tapem.testing.strategies import shaped
@@ -34,6 +32,6 @@ from tapem.testing.strategies import shaped
 __all__ = [
     "PROFILES", "CheckRun", "Finding", "GradientCheck", "GradientMismatch", "MissingExtraError", "Profile",
     "RuleReport", "SignatureCheck", "add_check_options", "check_command", "check_gradient", "check_gradients",
-    "check_grads", "check_op", "check_rule", "check_signatures", "error_text", "finding_text", "finite_diff",
-    "finite_diff_jacobian", "is_brief", "rule_report", "run_check", "shaped", "tensor_operands", "users_traceback",
+    "check_grads", "check_op", "check_rule", "check_signatures", "finite_diff", "finite_diff_jacobian", "rule_report",
+    "run_check", "shaped", "tensor_operands",
 ]  # fmt: skip

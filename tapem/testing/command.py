@@ -9,12 +9,18 @@ from types import ModuleType
 from typing import Any
 
 from tapem.errors import ArgumentError
-from tapem.testing.runs import PROFILES, finding_text, run_check
+from tapem.testing.runs import PROFILES, run_check
 from tapem.testing.signatures import annotated_functions, check_signatures, own
 
 
 def add_check_options(parser: ArgumentParser) -> None:
-    """Add the options of `check` to its parser."""
+    """Add the options of `check` to its parser.
+
+    >>> parser = ArgumentParser()
+    >>> add_check_options(parser)
+    >>> parser.parse_args(["tapem:sin", "--seed=1"]).targets
+    ['tapem:sin']
+    """
     parser.add_argument(
         "targets", nargs="+", metavar="module[:function]", help="what to check; a module: all it defines"
     )
@@ -28,6 +34,12 @@ def check_command(given: Namespace) -> int:
     """Check what the command line names, print a line for each check and what it found; 1 if anything failed, else 0.
 
     Raises ArgumentError for a module or a function that is not there, or that has nothing to check.
+
+    >>> parser = ArgumentParser()
+    >>> add_check_options(parser)
+    >>> check_command(parser.parse_args(["tapem:sin", "--examples=2", "--seed=1"]))
+    ok     sin: 2 examples, worst error ... s, seed 1
+    0
     """
     wrong = 0
     for target in given.targets:
@@ -45,7 +57,7 @@ def check_command(given: Namespace) -> int:
             print(run, flush=True)
             if not run:
                 again = f"python -m tapem check {module.__name__}:{name} {replaying(given, run.seed)}"
-                print(f"{finding_text(run)}\n  from the command line: {again}", flush=True)
+                print(f"{run.finding}\n  from the command line: {again}", flush=True)
     return int(wrong > 0)
 
 

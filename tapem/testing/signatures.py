@@ -27,6 +27,9 @@ class SignatureCheck:
     """What holding one function's signature against the others gave: `wrong` or `skipped` says why, if it is not empty.
 
     Its truth value is whether nothing is wrong.
+
+    >>> print(SignatureCheck("encode"))
+    ok     signature of encode
     """
 
     name: str
@@ -53,17 +56,18 @@ def check_signatures(module: ModuleType, *names: str, max_examples: int = 25) ->
 
     Raises MissingExtraError without Hypothesis.
 
-    >>> import types
+    >>> from types import ModuleType
     >>> from jaxtyping import Float
-    >>> import numpy as np
-    >>> module = types.ModuleType("network")
-    >>> text = '''
-    ... def encode(x: Float[np.ndarray, "n d"], w: Float[np.ndarray, "d k"]) -> Float[np.ndarray, "n k"]: return x @ w
-    ... def code(x: Float[np.ndarray, "n d"], w: Float[np.ndarray, "d k"]): return encode(x.T, w)
-    ... '''
-    >>> exec(text, vars(module) | {"np": np, "Float": Float}, vars(module))
-    >>> [bool(check) for check in check_signatures(module)]
-    [True, True]
+    >>> network = ModuleType("network")
+    >>> vars(network).update(Array=np.ndarray, Float=Float)
+    >>> exec('''
+    ... def encode(x: Float[Array, "n d"], w: Float[Array, "d k"]) -> Float[Array, "n k"]: return x @ w
+    ... def code(x: Float[Array, "n d"], w: Float[Array, "d k"]): return encode(w, x)
+    ... ''', vars(network))
+    >>> for check in check_signatures(network): print(check)
+    ok     signature of encode
+    FAILED signature of code: encode(x, w): axis 'd' is ...
+    ...
     """
     functions = annotated_functions(module)
     return [check_signature(functions[name], module, name, max_examples) for name in names or own(functions, module)]
