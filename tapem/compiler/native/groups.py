@@ -8,7 +8,7 @@ operands are ready.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from numpy.lib.array_utils import normalize_axis_tuple
 
@@ -16,6 +16,7 @@ from tapem.compiler.guards import guard
 from tapem.compiler.native.access import Access, is_plain
 from tapem.compiler.native.moves import MOVES, can_move, may_fail
 from tapem.compiler.native.scalars import DTYPES, computed_in
+from tapem.compiler.native.sinking import sunk
 from tapem.core import LEAF, Node, ShapeDtype, UnknownNumber, unstack
 from tapem.transforms import Program
 
@@ -147,7 +148,16 @@ def grouped(program: Program, views: Mapping[int, Access], inside: bool = False)
             groups.append(Group(kind, shape, stage))
         groups[number].add(node, [p for p in node.parents if p is not None], views, program)
         place[node.id] = number
-    return sorted(groups, key=lambda group: group.stage)
+    groups.sort(key=lambda group: group.stage)
+    shapes = [group.shape if group.kind == "loop" else None for group in groups]
+    runs_in = sunk([group.nodes for group in groups], shapes, REDUCTIONS, program, views, _MOST)
+    return [together([groups[n] for n in range(len(groups)) if runs_in[n] == at]) for at in sorted({*runs_in})]
+
+
+def together(groups: Sequence[Group]) -> Group:
+    """Groups as one, which runs where the last of them is."""
+    nodes = [node for group in groups for node in group.nodes]
+    return replace(groups[-1], nodes=nodes, touched=set[int]().union(*(group.touched for group in groups)))
 
 
 def stage_of(node: Node, kind: str, program: Program, views: Mapping[int, Access], stages: Mapping[int, int]) -> int:
