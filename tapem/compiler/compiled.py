@@ -276,7 +276,7 @@ def compile(
     first call with a combination of tree, shapes, dtypes and static values writes a program; later calls run it. Python
     numbers are operands, so a new learning rate compiles nothing; the arguments in `static_argnums` and
     `static_argnames` are not traced: a new value of theirs compiles anew. What f closes over is a constant, copied at
-    the first call.
+    the first call. Results are new arrays; one without axes is a NumPy scalar, as NumPy's functions return it.
 
     `engine` is "numpy", or None for the fastest that is installed. With `fast=False` values are those of f bit for bit.
 

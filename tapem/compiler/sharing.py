@@ -21,6 +21,12 @@ NEW = frozenset(
     """.split()
 )
 
+# Ops that return NumPy scalars where there is no axis left, beside all elementwise ops that are NumPy ufuncs.
+SCALARS = frozenset("all any dot inner max mean min power prod std sum var".split())
+
+# Ops whose results are views that cannot be written.
+READ_ONLY = frozenset("broadcast_to diagonal".split())
+
 
 def is_new(node: Node) -> bool:
     """Whether the value of a node shares memory with no operand."""
@@ -55,19 +61,49 @@ def copied_outputs(program: Program, new: Callable[[Node], bool] = is_new) -> li
     return copied
 
 
-def fresh_outputs(program: Program, names: Sequence[str], new: Callable[[Node], bool] = is_new) -> list[str]:
+def fresh_outputs(
+    program: Program, names: Sequence[str], new: Callable[[Node], bool] = is_new, writable: str | None = None
+) -> list[str]:
     """The texts of the outputs that have these names: copied where they must be; guards are left out.
 
-    A view of a new array may still be read-only, as broadcast arrays and diagonals are: then it is copied, too.
+    A result without axes is a NumPy scalar, as NumPy's functions return it. A view of a new array may still be
+    read-only, as broadcast arrays and diagonals are: then it is copied, too, when the program runs by the function
+    `writable`, else where the ops say so.
     """
     texts: list[str] = []
     for id, name, copied in zip(program.outputs, names, copied_outputs(program, new), strict=True):
         node = program.nodes[id]
         if node.op is guard:
             continue
-        view = not copied and not new(node) and not is_number(node)
-        texts.append(f"{name}.copy()" if copied else f"writable({name})" if view else name)
+        if is_number(node):
+            texts.append(name)
+        elif node.shape == ():
+            texts.append(name if is_scalar(node) else f"{name}[()]" if writable is None else f"np.asarray({name})[()]")
+        elif copied:
+            texts.append(f"{name}.copy()")
+        else:
+            texts.append(name)
+            if writable is not None and not new(node):
+                texts[-1] = f"{writable}({name})"
+            elif writable is None and may_be_read_only(program, id):
+                texts[-1] = f"{name}.copy()"
     return texts
+
+
+def may_be_read_only(program: Program, id: int) -> bool:
+    """Whether a value is a view, or a view of a view, that NumPy makes read-only."""
+    node = program.nodes[id]
+    if node.op is LEAF or is_new(node):
+        return False
+    return getattr(node.op, "name", "") in READ_ONLY or any(
+        may_be_read_only(program, parent) for parent in node.parents if parent is not None
+    )
+
+
+def is_scalar(node: Node) -> bool:
+    """Whether NumPy returns a value without axes as a scalar, not as an array."""
+    op: Any = node.op
+    return isinstance(op, Primitive) and (isinstance(op.implementation, np.ufunc) or op.name in SCALARS)
 
 
 def writable(x: Any) -> Any:

@@ -11,10 +11,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, cast
 
 from tapem.compiler.emit import Emitter, Line
-from tapem.compiler.guards import guard
 from tapem.compiler.passes.common import constant_key
 from tapem.compiler.readable import index_text, readable, tidy, tidy_return
-from tapem.compiler.sharing import copied_outputs
+from tapem.compiler.sharing import fresh_outputs
 from tapem.compiler.stripping import BUILTINS
 from tapem.compiler.texts import literal
 from tapem.compiler.unwritable import Unwritable
@@ -61,12 +60,7 @@ def source_of(program: Program, name: str, arguments: Mapping[str, Any], result:
     names = leaf_names({number: leaf for number, (_, leaf) in leaves.items()}, [*arguments, name])
     emitter = SourceEmitter(program, [names[number] for number in range(len(program.inputs))], [name, *arguments])
     outputs = emitter.emit()
-    copied = copied_outputs(program)
-    fresh = [
-        f"{text}.copy()" if copy else text
-        for id, text, copy in zip(program.outputs, outputs, copied, strict=True)
-        if program.nodes[id].op is not guard
-    ]
+    fresh = fresh_outputs(program, outputs)
     lines = [
         Line(f"{names[number]} = {leaf.expression}", program.nodes[program.inputs[number]])
         for number, (_, leaf) in sorted(leaves.items())

@@ -236,7 +236,7 @@ class Primitive(FunctionLike):
                 continue
             if value is _EMPTY:
                 raise TypeError(f"{self.usage()} is missing its argument {name!r}")
-            if type(value) is list:
+            if type(value) in (list, range):
                 static[name] = tuple(value)
             elif type(value) is np.ndarray:
                 # A tuple can be compared, and nobody can change it.

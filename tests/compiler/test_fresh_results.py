@@ -60,6 +60,32 @@ def test_results_are_new_arrays(name: str, engine: str) -> None:
     np.testing.assert_array_equal(TABLE, np.arange(6.0).reshape(2, 3))
 
 
+def numbers(x: Any, z: Any) -> list[Any]:
+    """Results without axes, of each way to make them."""
+    return [
+        np.argmax(x), np.sum(x), np.sin(z), np.sum(z), z + z, np.where(z > 1, z, z), x[0, 0], np.reshape(z, ()), z, +z,
+        np.max(x), np.mean(x), np.any(x > 1), np.count_nonzero(x), x[0] @ x[1], np.linalg.norm(x), np.trace(x),
+        np.float32(1) * x[0, 0], np.squeeze(x[:1, :1]), tm.grad(np.sin)(z), tm.value_and_grad(np.sin)(z), np.array(3.0),
+        np.float32(3), z.astype(np.float32), np.median(x), np.quantile(x, 0.5), np.clip(z, 0, 1), np.size(x) * z,
+        tm.fori_loop(0, 3, lambda i, s: s * z, z), tm.cond(z > 1, lambda z: z * 2, lambda z: z, z),
+        np.linalg.det(x @ x.T),
+        tm.grad(lambda z: z * np.sum(x))(z), tm.relu(z), tm.detach(z), np.broadcast_to(z, ()), np.cumsum(x)[-1],
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("engine", "quick"), [("numpy", True), ("numpy", False), ("numba", True)])
+def test_a_result_without_axes_is_a_numpy_scalar(engine: str, quick: bool) -> None:
+    """As NumPy's functions return it, whatever the op, the engine and the argument."""
+    x, z = np.arange(6.0).reshape(2, 3), np.array(2.0)
+    fast = tm.compile(numbers, engine=engine, fast=quick)
+    names: dict[str, Any] = {}
+    exec(fast.source(x, z), names)
+    for run in (fast, names["numbers"]):
+        for one, other in zip(*map(tm.tree_leaves, (run(x, z), numbers(x, z))), strict=True):
+            assert isinstance(one, np.generic) and one.dtype == other.dtype
+            np.testing.assert_allclose(one, other, rtol=1e-14)
+
+
 @pytest.mark.parametrize(("engine", "quick"), [("numpy", True), ("numpy", False), ("numba", True)])
 def test_no_warning_appears(engine: str, quick: bool) -> None:
     """Not of overflow, underflow, division by zero or invalid values."""

@@ -54,6 +54,7 @@ def assert_equal(found: Any, expected: Any) -> None:
     for one, two in zip(leaves, others, strict=True):
         assert type(one) is type(two)
         assert np.asarray(one).dtype == np.asarray(two).dtype
+        assert not isinstance(one, np.ndarray) or one.flags.writeable
         np.testing.assert_array_equal(one, two)
 
 

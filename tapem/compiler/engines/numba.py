@@ -227,7 +227,7 @@ class NumbaWriter:
     def outputs(self) -> list[str]:
         """The outputs; what shares memory with an input or another output is copied."""
         names = [self.named(id) for id in self.program.outputs]
-        return fresh_outputs(self.program, names, self.is_new)
+        return fresh_outputs(self.program, names, self.is_new, "writable")
 
     def is_new(self, node: Node) -> bool:
         """Whether the value of a node shares memory with no operand."""

@@ -80,7 +80,7 @@ class NumpyRunner:
         self.buffers = [*buffers.values()]
         self.free: list[list[Any]] = []
         parameters = [*buffers, *(emitter.names[id] for id in program.inputs)]
-        self.function = PythonFunction(emitter, parameters, fresh_outputs(program, outputs))
+        self.function = PythonFunction(emitter, parameters, fresh_outputs(program, outputs, writable="writable"))
         self.fallbacks = self.function.fallbacks
 
     def __call__(self, *inputs: Any) -> tuple[Any, ...]:
