@@ -51,15 +51,20 @@ def study_table(title: str, table: Table) -> str:
 
 def markdown(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A Markdown table whose columns are aligned in plain text too: the first to the left, the others to the right."""
-    lines = [list(headings), *(list(row) for row in rows)]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(headings))]
+    widths = [max(map(len, column)) for column in zip(headings, *rows, strict=True)]
+    return "\n".join([*table_head(headings, widths), *(table_row(row, widths) for row in rows)])
+
+
+def table_head(headings: Sequence[str], widths: Sequence[int]) -> list[str]:
+    """The first two lines of a table whose columns are so wide."""
     rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
+    return [table_row(headings, widths), table_row(rule, widths)]
 
-    def joined(cells: Sequence[str]) -> str:
-        padded = [cells[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(cells[1:], widths[1:], strict=True))]
-        return "| " + " | ".join(padded) + " |"
 
-    return "\n".join(joined(line) for line in [lines[0], rule, *lines[1:]])
+def table_row(cells: Sequence[str], widths: Sequence[int]) -> str:
+    """A further line of it."""
+    padded = [cells[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(cells[1:], widths[1:], strict=True))]
+    return "| " + " | ".join(padded) + " |"
 
 
 def _reference(row: Row) -> list[str]:

@@ -4,7 +4,7 @@ import argparse
 import math
 import statistics
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 
 from .. import report
@@ -30,24 +30,38 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     core: int | None = options.core if options.core is not None else last_core()
     columns = [name for name in options.columns if name != "jax.jit" or installed("jax")]
+    ratios = [f"{column} / jax.jit" for column in columns if column != "jax.jit"] if "jax.jit" in columns else []
+    headings = ["eval", *columns, *ratios]
+    chosen = list(_chosen(options))
+    widths = [max(map(len, map(_title, chosen))), *(max(len(heading), 7) for heading in headings[1:])]
     problems: list[str] = []
-    rows: list[list[str]] = []
-    for name in options.evals:
-        for size in options.sizes:
-            modes: Sequence[str] = options.modes if name in ("particle", "saddle") else ("",)
-            for mode in modes if options.part == "derivative" else modes[:1]:
-                case = [name, size, mode or "-", options.part]
-                if sys.stderr.isatty():
-                    print(f"\r\033[K{' '.join(case)}\r", end="", file=sys.stderr, flush=True)
-                found = _measured(case, columns, QUICK if options.quick else FULL, core, problems)
-                rows.append([f"{name} {size} {mode}".strip(), *_cells(found, columns)])
     print(report.header(core, "float64"))
     print(f"\n{options.part.capitalize()}, milliseconds\n")
-    ratios = [f"{column} / jax.jit" for column in columns if column != "jax.jit"] if "jax.jit" in columns else []
-    print(report.markdown(["eval", *columns, *ratios], rows))
+    print("\n".join(report.table_head(headings, widths)), flush=True)
+    for case in chosen:  # each row is printed when it is known
+        if sys.stderr.isatty():
+            print(f"\r\033[K{' '.join(case)}\r", end="", file=sys.stderr, flush=True)
+        found = _measured(case, columns, QUICK if options.quick else FULL, core, problems)
+        if sys.stderr.isatty():
+            print("\r\033[K", end="", file=sys.stderr, flush=True)
+        print(report.table_row([_title(case), *_cells(found, columns)], widths), flush=True)
     if problems:
         print("\nNot measured:\n\n" + "\n".join(f"- {problem}" for problem in problems))
     return 1 if problems else 0
+
+
+def _chosen(options: argparse.Namespace) -> Iterator[list[str]]:
+    """The cases that the options name: each an eval, a size, a mode and a part."""
+    for name in options.evals:
+        for size in options.sizes:
+            modes: Sequence[str] = options.modes if name in ("particle", "saddle") else ("-",)
+            for mode in modes if options.part == "derivative" else ["-"]:
+                yield [name, size, mode, options.part]
+
+
+def _title(case: Sequence[str]) -> str:
+    """What stands at the beginning of a row."""
+    return " ".join(case[:3]).removesuffix(" -")
 
 
 def _measured(

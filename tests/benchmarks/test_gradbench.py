@@ -90,3 +90,14 @@ def test_command_prints_a_table():
     assert table[0].split() == ["|", "eval", "|", "tapem", "|"]
     assert [line.split("|")[1].strip() for line in table[2:]] == ["hello tiny", "saddle tiny rr"]
     assert all(float(line.split("|")[2]) > 0 for line in table[2:])
+
+
+def test_command_prints_each_row_when_it_is_known():
+    command = [sys.executable, "-m", "benchmarks.gradbench", "--quick", "--columns", "tapem"]
+    options = ["--evals", "hello", "lse", "--sizes", "tiny"]
+    with subprocess.Popen([*command, *options], cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        while not (line := process.stdout.readline()).startswith("| hello tiny"):
+            assert line, "the row did not come"
+        assert process.poll() is None
+        assert process.stdout.readline().startswith("| lse tiny")
