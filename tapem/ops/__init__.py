@@ -103,7 +103,7 @@ from tapem.ops.integers import (
     left_shift,
     right_shift,
 )
-from tapem.ops.joining import concat, concat_vectors, split, stack, stack_arrays
+from tapem.ops.joining import concat, concat_arrays, concat_vectors, split, stack, stack_arrays
 from tapem.ops.kronecker import kron
 from tapem.ops.linalg import bmm, dot, inner, matmul, outer, tensordot, vdot
 from tapem.ops.matrix_functions import cho_solve, expm, solve_triangular
@@ -155,21 +155,21 @@ __all__ = [
     "all_mapped", "angle", "any", "arccos", "arccosh", "arcsin", "arcsinh", "arctan", "arctan2", "arctanh", "argmax",
     "argmin", "argpartition", "argsort", "astype", "batch_elementwise", "bitwise_and", "bitwise_count", "bitwise_not",
     "bitwise_or", "bitwise_xor", "bmm", "broadcast_to", "cbrt", "ceil", "cho_solve", "cholesky", "clamp", "concat",
-    "concat_vectors", "conj", "convolve", "copysign", "correlate", "cos", "cosh", "count_nonzero", "cumprod", "cumsum",
-    "declare", "deg2rad", "det", "diag", "diagonal", "div", "dot", "eig", "eigh", "eigvals", "eigvalsh", "einsum",
-    "elementwise", "elu", "equal", "erf", "exp", "exp2", "expand_dims", "expm", "expm1", "fabs", "fft_fft", "fft_fft2",
-    "fft_fftn", "fft_fftshift", "fft_hfft", "fft_ifft", "fft_ifft2", "fft_ifftn", "fft_ifftshift", "fft_ihfft",
-    "fft_irfft", "fft_irfft2", "fft_irfftn", "fft_rfft", "fft_rfft2", "fft_rfftn", "flatten", "flip", "floor",
-    "floor_divide", "fmax", "fmin", "fmod", "frexp", "from_parts", "gather", "gcd", "gelu", "getitem", "greater",
-    "greater_equal", "heaviside", "hypot", "identity", "imag", "inner", "inv", "isclose", "isfinite", "isinf", "isnan",
-    "kron", "lcm", "ldexp", "leaky_relu", "left_shift", "less", "less_equal", "linalg_inv", "log", "log1p", "log2",
-    "log10", "log_softmax", "logaddexp", "logaddexp2", "logical_and", "logical_not", "logical_or", "logical_xor",
-    "logsumexp", "matmul", "max", "maximum", "mean", "min", "minimum", "modf", "moveaxis", "mul", "neg", "nextafter",
-    "norm", "not_equal", "numpy", "outer", "pad", "partition_axis", "pinv", "polygamma", "power", "primitive", "prod",
-    "qr", "rad2deg", "real", "reciprocal", "relu", "remainder", "repeat", "reshape", "right_shift", "rint", "roll",
-    "round", "safe_log", "scale", "scatter_add", "scatter_set", "sigmoid", "sign", "signbit", "silu", "sin", "sinc",
-    "sinh", "slogdet", "softmax", "softplus", "solve", "solve_triangular", "sort", "spacing", "split", "sqrt",
-    "square", "squeeze", "stack", "stack_arrays", "std", "sub", "sum", "svd", "svdvals", "swapaxes", "take",
-    "take_along_axis", "tan", "tanh", "tensordot", "tile", "trace", "transpose", "tril", "triu", "trunc", "var",
-    "vdot", "where",
+    "concat_arrays", "concat_vectors", "conj", "convolve", "copysign", "correlate", "cos", "cosh", "count_nonzero",
+    "cumprod", "cumsum", "declare", "deg2rad", "det", "diag", "diagonal", "div", "dot", "eig", "eigh", "eigvals",
+    "eigvalsh", "einsum", "elementwise", "elu", "equal", "erf", "exp", "exp2", "expand_dims", "expm", "expm1", "fabs",
+    "fft_fft", "fft_fft2", "fft_fftn", "fft_fftshift", "fft_hfft", "fft_ifft", "fft_ifft2", "fft_ifftn",
+    "fft_ifftshift", "fft_ihfft", "fft_irfft", "fft_irfft2", "fft_irfftn", "fft_rfft", "fft_rfft2", "fft_rfftn",
+    "flatten", "flip", "floor", "floor_divide", "fmax", "fmin", "fmod", "frexp", "from_parts", "gather", "gcd", "gelu",
+    "getitem", "greater", "greater_equal", "heaviside", "hypot", "identity", "imag", "inner", "inv", "isclose",
+    "isfinite", "isinf", "isnan", "kron", "lcm", "ldexp", "leaky_relu", "left_shift", "less", "less_equal",
+    "linalg_inv", "log", "log1p", "log2", "log10", "log_softmax", "logaddexp", "logaddexp2", "logical_and",
+    "logical_not", "logical_or", "logical_xor", "logsumexp", "matmul", "max", "maximum", "mean", "min", "minimum",
+    "modf", "moveaxis", "mul", "neg", "nextafter", "norm", "not_equal", "numpy", "outer", "pad", "partition_axis",
+    "pinv", "polygamma", "power", "primitive", "prod", "qr", "rad2deg", "real", "reciprocal", "relu", "remainder",
+    "repeat", "reshape", "right_shift", "rint", "roll", "round", "safe_log", "scale", "scatter_add", "scatter_set",
+    "sigmoid", "sign", "signbit", "silu", "sin", "sinc", "sinh", "slogdet", "softmax", "softplus", "solve",
+    "solve_triangular", "sort", "spacing", "split", "sqrt", "square", "squeeze", "stack", "stack_arrays", "std", "sub",
+    "sum", "svd", "svdvals", "swapaxes", "take", "take_along_axis", "tan", "tanh", "tensordot", "tile", "trace",
+    "transpose", "tril", "triu", "trunc", "var", "vdot", "where",
 ]  # fmt: skip

@@ -18,6 +18,7 @@ from tapem.compiler.passes import (
     joined,
     roll,
     simplify,
+    slices,
 )  # fmt: skip
 from tapem.core import Primitive
 from tapem.transforms import Program
@@ -42,7 +43,7 @@ class Engine(ABC):
     name: ClassVar[str]
     exact: ClassVar[Sequence[Callable[[Program], Program]]] = (hoist, common, joined, dead)
     quick: ClassVar[Sequence[Callable[[Program], Program]]] = (
-        hoist, common, joined, dead, expand, fold, simplify, common, roll, fission, dead, common,
+        hoist, common, joined, dead, expand, fold, simplify, common, roll, slices, fission, dead, common,
     )  # fmt: skip
 
     def improved(self, program: Program, fast: bool) -> Program:

@@ -29,7 +29,7 @@ from tapem.compiler.native import (
     written,
 )
 from tapem.compiler.native import wide as wide_functions
-from tapem.compiler.passes import common, dead, expand_all, hoist, joined, roll, simplify, uniform
+from tapem.compiler.passes import common, dead, expand_all, hoist, joined, roll, simplify, slices, uniform
 from tapem.compiler.sharing import fresh_outputs, is_new
 from tapem.core import LEAF, Node, UnknownNumber, pick
 from tapem.transforms import Cond, Program, Scan, While
@@ -313,7 +313,9 @@ class NumbaEngine(Engine):
     """Native loops by numba."""
 
     name = "numba"
-    quick = (hoist, common, joined, dead, expand_all, uniform, simplify, common, roll, dead, common, hoist)
+    quick = (
+        hoist, common, joined, dead, expand_all, uniform, simplify, common, roll, slices, dead, common, hoist,
+    )  # fmt: skip
 
     def build(self, program: Program, fast: bool) -> NumbaRunner:
         """The program as a Python function that calls native ones."""

@@ -12,9 +12,10 @@ from tapem.compiler.passes.joined import joined
 from tapem.compiler.passes.plan import Plan, can_be_written, plan
 from tapem.compiler.passes.roll import roll
 from tapem.compiler.passes.simplify import simplify
+from tapem.compiler.passes.slices import slices
 from tapem.compiler.passes.uniform import uniform
 
 __all__ = [
     "Plan", "can_be_written", "common", "dead", "everywhere", "expand", "expand_all", "fission", "fold", "foreign",
-    "hoist", "joined", "plan", "roll", "simplify", "uniform",
+    "hoist", "joined", "plan", "roll", "simplify", "slices", "uniform",
 ]  # fmt: skip
