@@ -28,7 +28,7 @@ from tapem.doors.direct import Tracer
 from tapem.doors.monadic import lift
 from tapem.doors.pure import Tape
 from tapem.errors import ArgumentError
-from tapem.transforms import Program, lowered, monadic
+from tapem.transforms import Program, by_example, lowered, monadic
 
 _MOST = 128
 """The number of programs that a compiled function keeps."""
@@ -218,11 +218,11 @@ class Compiled:
 
         Its last function has the name and the arguments of f, static ones left out: the program is for their values,
         and for the shapes and dtypes that its comments say. What has no text of one line is a function above it. With
-        every engine the text is NumPy's.
+        every engine the text is NumPy's. A loop or condition that differs between the examples of a `vmap` goes through
+        them one after another here; when the compiled function runs, those of one way run together.
 
         Raises ArgumentError, which names the op, for a user's op that cannot be written out: its source is not
-        available, or it uses what is no plain value, or another package than NumPy and SciPy. So are loops and
-        conditions refused that differ between the examples of a `vmap`.
+        available, or it uses what is no plain value, or another package than NumPy and SciPy.
 
         >>> import numpy as np, tapem as tm
         >>> print(tm.compile(tm.grad(lambda x: np.sum(np.sin(x) * x))).source(np.ones(3)))
@@ -238,7 +238,7 @@ class Compiled:
             return add
         """
         entry, structure = self._at(arguments, options)
-        program = engine_named("numpy").improved(lowered(entry.traced.program), self.fast)
+        program = engine_named("numpy").improved(lowered(by_example(entry.traced.program)), self.fast)
         positional, named = tree_unflatten(structure, [*map(Place, range(structure.num_leaves))])
         trees = {**dict(zip(self.static.shown(len(positional)), positional, strict=True)), **named}
         result = tree_unflatten(entry.traced.structure, [*map(Place, range(entry.traced.structure.num_leaves))])

@@ -103,13 +103,16 @@ def scan_text(
             for name, x, number in zip(slices, xs, numbers, strict=True)
         ]
         lines.append(each([*taken, *((own[number], rows[number] + back) for number in sorted(direct))]))
+    head = len(lines)
     lines += body
     lines += [
         f"    {name}[{step}] = {value}"
         for number, (name, value) in enumerate(zip(rows, outputs[scan.count :], strict=False))
         if number not in direct
     ]
-    lines.append("    " + (assigned(state, outputs[: scan.count]) or "pass"))
+    last = assigned(state, outputs[: scan.count])
+    if last or len(lines) == head:
+        lines.append("    " + (last or "pass"))
     return lines, [*state, *rows]
 
 

@@ -147,11 +147,6 @@ class SourceEmitter(Emitter):
     def written(self, node: Node) -> str:
         """The same, with the reason alone."""
         op: Any = node.op
-        if getattr(node.static.get("program"), "sizes", ()):
-            raise ArgumentError(
-                f"compile: a {node.static['program'].__name__} whose way differs between the examples of vmap cannot "
-                "be written out, since the examples are grouped when it runs; use np.where instead."
-            )
         operands = self.operands(node)
         if op is pick and node.parents[0] not in {*self.results, *self.cotangents}:
             source = self.program.nodes[cast("int", node.parents[0])]

@@ -1,6 +1,7 @@
 """Transforms: derivatives, batching, custom rules and control flow, each a fold over a trace."""
 
 from tapem.transforms.branching import Cond, While
+from tapem.transforms.by_example import by_example
 from tapem.transforms.calls import call
 from tapem.transforms.closure_conversion import traced
 from tapem.transforms.composed import composed
@@ -17,8 +18,8 @@ from tapem.transforms.tracing import Trace, monadic, plain_tree, through_every_d
 from tapem.transforms.vectorize import vmap
 
 __all__ = [
-    "Cond", "Kept", "Program", "Pulled", "Scan", "Trace", "While", "call", "checkpoint", "composed", "cond",
-    "custom_jvp", "custom_vjp", "defbatch", "deffrule", "defrrule", "detach", "differentiable", "eval_shape",
+    "Cond", "Kept", "Program", "Pulled", "Scan", "Trace", "While", "by_example", "call", "checkpoint", "composed",
+    "cond", "custom_jvp", "custom_vjp", "defbatch", "deffrule", "defrrule", "detach", "differentiable", "eval_shape",
     "fori_loop", "frule", "grad", "hessian", "hvp", "jacfwd", "jacobian", "jacrev", "jvp", "kept", "linearize",
     "lowered", "monadic", "no_grad", "plain_tree", "pulled", "row_kinds", "rrule", "scalar_rule", "scan",
     "stop_gradient", "through_every_door", "trace", "traced", "value_and_grad", "vjp", "vmap", "while_loop",

@@ -185,21 +185,6 @@ def test_what_cannot_be_written_out_is_refused_by_name(function: Any, why: str, 
     assert not (tmp_path / "program.py").exists()
 
 
-@pytest.mark.parametrize(
-    ("name", "f"),
-    [
-        ("cond", lambda x: tm.cond(x > 0, np.sin, np.cos, x)),
-        ("while_loop", lambda x: tm.while_loop(lambda s: s < 10, lambda s: s * 2, x)),
-    ],
-)
-def test_examples_that_go_different_ways_are_refused(name: str, f: Any) -> None:
-    compiled = tm.compile(tm.vmap(f), engine="numpy")
-    x = np.array([1.0, 3.0])
-    np.testing.assert_array_equal(compiled(x), tm.vmap(f)(x))
-    with pytest.raises(tm.ArgumentError, match=f"a {name} whose way differs .*np.where"):
-        compiled.source(x)
-
-
 def test_trees_that_python_has_no_expression_for_are_refused() -> None:
     with pytest.raises(tm.ArgumentError, match="deque"):
         tm.compile(lambda x: collections.deque([x, x]), engine="numpy").source(1.0)
