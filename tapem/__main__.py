@@ -17,7 +17,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tapem", description="Functional automatic differentiation.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="command")
     commands.add_parser("rules", help="print the table of every op's rules")
-    commands.add_parser("without", help="print what of NumPy and SciPy stays without a rule (docs/without_a_rule.md)")
+    commands.add_parser(
+        "without", help="print what of NumPy and SciPy stays without a rule (docs/reference/without_a_rule.md)"
+    )
     check = commands.add_parser("check", help="property-test the derivatives of annotated functions")
     add_check_options(check)
     given = parser.parse_args(arguments)

@@ -1,8 +1,6 @@
 """The README keeps its word: its code prints what it says, its commands are those of CI, its kinks are true."""
 
 import ast
-import contextlib
-import io
 import re
 from pathlib import Path
 
@@ -11,6 +9,7 @@ import pytest
 
 import layers
 import tapem as tm
+from tests.docs.pages import pairs, run_pairs
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -21,25 +20,17 @@ def blocks(language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
 
 
-# A block of Python, and the block of text that follows it, if one does: what it prints.
-PYTHON = re.findall(r"^```python\n(.*?)^```\n+(?:```text\n(.*?)^```$)?", README, re.MULTILINE | re.DOTALL)
-
-
 def test_code(tmp_path, monkeypatch):
     """The blocks of Python run one after another, and each prints what stands below it."""
     monkeypatch.chdir(tmp_path)  # for the files that they write
-    names: dict[str, object] = {"__name__": "readme"}
-    assert len(PYTHON) >= 5
-    for code, expected in PYTHON:
-        printed = io.StringIO()
-        with contextlib.redirect_stdout(printed):
-            exec(compile(code, "<README.md>", "exec"), names)
-        assert printed.getvalue() == expected, code
+    assert len(pairs(README)) >= 5
+    for code, printed, expected in run_pairs(README, "README.md"):
+        assert printed == expected, code
 
 
 def test_ten_lines_a_door():
     """The three doors are shown in about ten lines each."""
-    lengths = [sum(1 for line in code.splitlines() if line.strip()) for code, _ in PYTHON[:3]]
+    lengths = [sum(1 for line in code.splitlines() if line.strip()) for code, _ in pairs(README)[:3]]
     assert max(lengths) <= 15, lengths
 
 

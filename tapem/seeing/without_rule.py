@@ -1,6 +1,6 @@
 """What of NumPy and of SciPy's ufuncs stays without a rule, function by function, from tapem's tables of names.
 
-`python -m tapem without` prints it; docs/without_a_rule.md holds it, and a test compares the two.
+`python -m tapem without` prints it; docs/reference/without_a_rule.md holds it, and a test compares the two.
 """
 
 from __future__ import annotations

@@ -404,7 +404,7 @@ def test_every_known_function_is_tried() -> None:
     assert set(names.METHODS) - set(METHODS) == {k for k in names.METHODS if k[1] in OTHERS} - set(METHODS)
 
 
-# What of NumPy stays without a rule is on docs/without_a_rule.md; tests/seeing/test_without_rule.py compares the two.
+# docs/reference/without_a_rule.md says what of NumPy stays without a rule; tests/seeing/test_without_rule.py holds it.
 
 
 class TestRefused:

@@ -1,4 +1,4 @@
-"""docs/without_a_rule.md is what tapem's tables say of the installed NumPy and SciPy, and what it says is so."""
+"""docs/reference/without_a_rule.md is what tapem says of the installed NumPy and SciPy, and what it says is so."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from tapem.doors.direct import Tracer
 from tapem.seeing import without_a_rule
 from tapem.seeing.without_rule import kind_of, spaces
 
-PAGE = Path(__file__).parents[2] / "docs" / "without_a_rule.md"
+PAGE = Path(__file__).parents[2] / "docs" / "reference" / "without_a_rule.md"
 # What older NumPys have and newer ones do not.
 GONE = {"in1d", "trapz", "_get_promotion_state", "_set_promotion_state", "_no_nep50_warning"}
-HOW = "write it anew: python -m tapem without > docs/without_a_rule.md"
+HOW = "write it anew: python -m tapem without > docs/reference/without_a_rule.md"
 X = np.random.default_rng(0).uniform(0.2, 0.9, (3, 3))
 
 
