@@ -56,8 +56,9 @@ def check(rows: list[Row], dtype: Any) -> None:
         for one, other in zip(found, expected, strict=True):
             assert np.asarray(one).dtype == np.asarray(other).dtype
             assert np.shape(one) == np.shape(other)
-            rtol = 1e-11 if np.asarray(other).dtype.itemsize == 8 else 2e-5
-            finite = np.abs(np.asarray(other, float))[np.isfinite(other)]
+            # The cotangent of a Python number beside float32 is computed in float32.
+            rtol = 1e-11 if np.asarray(other).dtype.itemsize == dtype().itemsize == 8 else 2e-5
+            finite = np.abs(np.asarray(other) * 1.0)[np.isfinite(other)]
             np.testing.assert_allclose(one, other, rtol=rtol, atol=rtol * finite.max(initial=1) / 10)
 
 

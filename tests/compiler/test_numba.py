@@ -137,3 +137,18 @@ def test_a_mean_of_large_numbers_does_not_overflow():
     fast = tm.compile(lambda x: layers.layer_norm(x, ones, 0 * ones), engine="numba")
     np.testing.assert_array_equal(fast(x), layers.layer_norm(x, ones, 0 * ones))
     np.testing.assert_array_equal(fast(x), 0)
+
+
+def test_products_of_views():
+    """Of parts of a matrix, transposed or not, in one order or backward."""
+    parts = [lambda x: x[:2], lambda x: x[::-1], lambda x: x[:, 1:]]
+    parts += [lambda x, part=part: part(x).T for part in parts]
+
+    def products(x):
+        views = [part(x) for part in parts]
+        return [one @ other for one in views for other in views if one.shape[1] == other.shape[0]]
+
+    x = np.arange(9.0).reshape(3, 3)
+    fast = tm.compile(products, engine="numba")
+    for found, expected in zip(fast(x), products(x), strict=True):
+        np.testing.assert_array_equal(found, expected)

@@ -163,7 +163,7 @@ class Segment:
         name = self.value(access.base)
         if is_plain(access, rank) and base.shape == shape:
             return name
-        if is_turned(access, rank):
+        if is_turned(access, rank) and base.shape == (*shape[:-2], shape[-1], shape[-2]):
             return f"{name}.T"
         return self._copied(parent, access)
 
