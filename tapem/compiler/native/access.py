@@ -36,7 +36,7 @@ class Access(NamedTuple):
             return str(place.start)
         text = indices[place.axis]
         if place.step != 1:
-            text = f"{place.step} * {text}"
+            text = f"{place.step} * {text}" if text.isidentifier() else f"{place.step} * ({text})"
         return text if not place.start else f"{place.start} + {text}"
 
 

@@ -16,13 +16,15 @@ from tapem.core import Node, ShapeDtype, UnknownNumber
 from tapem.transforms import Program
 from tapem.types import NUMBERS
 
-_START = {"sum": "{T}(0)", "max": "{T}(-np.inf)", "min": "{T}(np.inf)", "all": "True", "any": "False"}
+_START = {"sum": 0, "prod": 1, "max": -np.inf, "min": np.inf, "all": True, "any": False, "count_nonzero": 0}
 _STEP = {
     "sum": "{total} + {x}",
+    "prod": "{total} * {x}",
     "max": "{x} if {x} > {total} or {x} != {x} else {total}",
     "min": "{x} if {x} < {total} or {x} != {x} else {total}",
-    "all": "{total} and {x}",
-    "any": "{total} or {x}",
+    "all": "{total} and {x} != 0",
+    "any": "{total} or {x} != 0",
+    "count_nonzero": "{total} + ({x} != 0)",
 }
 
 
@@ -302,10 +304,10 @@ class Segment:
         after: dict[int, list[str]],
     ) -> None:
         """A reduction: a scalar where the innermost axes are reduced, else an array that each element is added to."""
-        name, kind = node.op.name, f"np.{node.dtype.name}"
+        name = node.op.name
         axes = (0,) if flat else reduced_axes(node)
         x = element(node.parents[0])
-        start = _START[name].format(T=kind)
+        start = literal(start_of(name, node.dtype), node.dtype)
         kept = [axis for axis in range(len(sizes)) if axis not in axes]
         keepdims = node.static["keepdims"]
         places = [*(indices[axis] if axis in kept else "0" for axis in range(len(sizes)) if axis in kept or keepdims)]
@@ -333,6 +335,14 @@ def renumbered(text: str) -> str:
         return f"{match[1]}{numbers.setdefault(match[2], len(numbers))}{match[3]}"
 
     return re.sub(r"\b([afvtcsn])(\d+)(|_\d)\b", number, text)
+
+
+def start_of(name: str, dtype: np.dtype[Any]) -> Any:
+    """The value with which a reduction begins: that of no elements."""
+    start = _START[name]
+    if dtype.kind != "i" or np.isfinite(start):
+        return start
+    return np.iinfo(dtype).min if start < 0 else np.iinfo(dtype).max
 
 
 def indexed(array: str, index: str) -> str:

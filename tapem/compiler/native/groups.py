@@ -14,13 +14,13 @@ from numpy.lib.array_utils import normalize_axis_tuple
 
 from tapem.compiler.guards import guard
 from tapem.compiler.native.access import Access, is_plain
-from tapem.compiler.native.moves import MOVES, can_move, may_fail
-from tapem.compiler.native.scalars import DTYPES, computed_in
+from tapem.compiler.native.moves import MOVES, can_move, only_in_loops
+from tapem.compiler.native.scalars import DTYPES, ONLY_IN_LOOPS, computed_in
 from tapem.compiler.native.sinking import sunk
 from tapem.core import LEAF, Node, ShapeDtype, UnknownNumber, unstack
 from tapem.transforms import Program
 
-REDUCTIONS = frozenset({"sum", "max", "min", "all", "any"})
+REDUCTIONS = frozenset({"sum", "prod", "max", "min", "all", "any", "count_nonzero"})
 RESHAPES = frozenset({"reshape", "flatten", "expand_dims", "squeeze"})
 DIVISIONS = frozenset({"div", "floor_divide", "remainder"})
 """Divisions, which are errors where a Python number is divided by zero."""
@@ -58,16 +58,19 @@ def kind_of(node: Node, inside: bool = False) -> str:
         return "reshape" if node.dtype in DTYPES and node.shape and node.output.size else "call"
     if name in REDUCTIONS:
         kind = ShapeDtype.of(node.inputs[0])
-        same = node.dtype == kind.dtype and kind.dtype.kind == "f"
-        logical = name in ("all", "any") and kind.dtype.kind == "b"
-        known = kind.size and kind.ndim and kind.dtype in DTYPES and node.parents[0] is not None and reduced_axes(node)
-        return "loop" if known and (same or logical) else "call"
+        of_any = name in ("all", "any", "count_nonzero") or (name in ("sum", "prod") and kind.dtype.kind in "bi")
+        of_one = node.dtype == kind.dtype and kind.dtype.kind in "fi"
+        dtypes = {kind.dtype, node.dtype} <= DTYPES and (of_any or of_one)
+        known = kind.size and kind.ndim and dtypes and node.parents[0] is not None and reduced_axes(node)
+        return "loop" if known else "call"
     if type(node.output) is UnknownNumber:
         return "loop" if inside and is_counter(node) else "call"
     if name in MOVES:
-        return "move" if can_move(node) and (inside or not may_fail(node)) else "call"
+        return "move" if can_move(node) and (inside or not only_in_loops(node)) else "call"
     if name in ("dot", "matmul", "bmm"):
         return "product" if is_product(node) else "call"
+    if not inside and name in ONLY_IN_LOOPS and len(node.shape) > 0:
+        return "call"
     return "call" if computed_in(name, node.inputs, node.dtype) is None else "loop"
 
 

@@ -7,31 +7,14 @@ says so by the flag `failed`.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol
 
 import numpy as np
 
+from tapem.compiler.native.along import ALONG
 from tapem.compiler.native.scalars import DTYPES
+from tapem.compiler.native.text import Names, Text, at, checked, in_range, loops
 from tapem.core import Node, ShapeDtype
 from tapem.ops import ARRAY, NEW
-
-
-class Names(Protocol):
-    """What a move needs to know: how values are written."""
-
-    may_fail: bool
-    tag: str
-
-    def name(self, id: int) -> str:
-        """The array or the number of a node."""
-        ...
-
-    def operand(self, id: int, indices: Sequence[str]) -> str:
-        """An element of a node at an index of its own axes."""
-        ...
-
-
-Text = list[str]
 
 
 def move_text(names: Names, node: Node) -> Text:
@@ -54,14 +37,19 @@ def can_move(node: Node) -> bool:
     if name == "take":
         axis = node.static["axis"]
         return kinds[1].dtype.kind == "i" and (axis is not None or len(kinds[0].shape) == 1)
+    if name in ALONG:
+        return ALONG[name].fits(node, kinds)
     return all(kind.dtype == node.dtype for kind in kinds)
 
 
-def may_fail(node: Node) -> bool:
-    """Whether a move reads numbers that may be out of range; those of constants are looked at here."""
+def only_in_loops(node: Node) -> bool:
+    """Whether a move is native in loops only.
+
+    Its numbers may be out of range, which loops find out (those of constants are looked at here); or NumPy is as fast.
+    """
     name = node.op.name
     if name not in ("getitem", "scatter", "take"):
-        return False
+        return name in ALONG
     shape = node.shape if name == "scatter" else ShapeDtype.of(node.inputs[0]).shape
     if name == "take":
         sizes = [shape[node.static["axis"] or 0]]
@@ -82,25 +70,6 @@ def indexed_axes(parts: Sequence[object], rank: int) -> list[int]:
         else:
             axis += part is not None
     return axes
-
-
-def in_range(index: object, size: int) -> bool:
-    """Whether the numbers of an index are known to be those of elements."""
-    return isinstance(index, np.ndarray) and bool(index.min() >= -size and index.max() < size)
-
-
-def loops(sizes: Sequence[int], inner: Text, prefix: str = "i") -> Text:
-    """Lines inside of loops over these sizes."""
-    lines = [f"{'    ' * axis}for {prefix}{axis} in range({size}):" for axis, size in enumerate(sizes)]
-    return lines + [f"{'    ' * len(sizes)}{line}" for line in inner]
-
-
-def at(array: str, index: Sequence[str]) -> str:
-    """An array at an index; an array that is a row of another already is indexed once."""
-    if not index:
-        return array
-    inside = ", ".join(index)
-    return f"{array[:-1]}, {inside}]" if array.endswith("]") else f"{array}[{inside}]"
 
 
 # -- joining -----------------------------------------------------------------------------------------------------------
@@ -183,19 +152,6 @@ class Selection:
                 self.source.append(str(part % shape[len(self.source)]))
 
 
-def checked(names: Names, name: str, value: str, size: int, kind: object) -> Text:
-    """An index, counted from the end if it is negative; one that is out of range fails, and is 0."""
-    lines = [f"{name} = np.int64({value})", f"{name} = {name} + {size} if {name} < 0 else {name}"]
-    if in_range(kind, size):
-        return lines
-    names.may_fail = True
-    return [
-        *lines,
-        f"failed |= {name} < 0 or {name} >= {size}",
-        f"{name} = {name} if 0 <= {name} < {size} else 0",
-    ]
-
-
 def _gather(names: Names, node: Node) -> Text:
     kind = ShapeDtype.of(node.inputs[0])
     selection = Selection(names, node, kind.shape)
@@ -255,8 +211,9 @@ MOVES: Mapping[str, Callable[[Names, Node], Text]] = {
     "scatter": _scatter,
     "stack": _stack,
     "take": _take,
+    **{name: along.lines for name, along in ALONG.items()},
 }
 """From the name of an op to its lines."""
 
 
-__all__ = ["MOVES", "can_move", "loops", "may_fail", "move_text"]
+__all__ = ["MOVES", "can_move", "move_text", "only_in_loops"]

@@ -45,6 +45,25 @@ SCALARS: Mapping[str, str] = {
     "sigmoid": "sigmoid{B}({0})",
     "erf": "erf{B}({0})",
     "power": "power({0}, {1})",
+    "tan": "math.tan({0})",
+    "sinh": "math.sinh({0})",
+    "cosh": "math.cosh({0})",
+    "arcsin": "math.asin({0})",
+    "arccos": "math.acos({0})",
+    "arctan": "math.atan({0})",
+    "arctan2": "math.atan2({0}, {1})",
+    "arcsinh": "math.asinh({0})",
+    "arccosh": "math.acosh({0})",
+    "arctanh": "math.atanh({0})",
+    "hypot": "math.hypot({0}, {1})",
+    "exp2": "np.exp2({0})",
+    "log2": "np.log2({0})",
+    "log10": "math.log10({0})",
+    # rounding
+    "trunc": "np.trunc({0})",
+    "rint": "np.rint({0})",
+    "fmod": "np.fmod({0}, {1})",
+    "copysign": "math.copysign({0}, {1})",
     # choices
     "relu": "{0} if {0} > 0 or {0} != {0} else {T}(0)",
     "maximum": "{0} if {0} >= {1} or {0} != {0} else {1}",
@@ -60,18 +79,31 @@ SCALARS: Mapping[str, str] = {
     "isnan": "{0} != {0}",
     "isfinite": "abs({0}) < {T}(np.inf)",
     "bitwise_and": "{0} & {1}",
+    "isinf": "abs({0}) == {T}(np.inf)",
     "bitwise_or": "{0} | {1}",
+    "bitwise_xor": "{0} ^ {1}",
     "logical_and": "{0} and {1}",
     "logical_or": "{0} or {1}",
+    "logical_xor": "{0} != {1}",
     "logical_not": "not {0}",
 }
 """From the name of an elementwise op to the expression for one element."""
 
-_FLOAT_ONLY = frozenset(
-    "div sqrt floor ceil exp log expm1 log1p sin cos tanh sigmoid erf power reciprocal isfinite isnan fabs sign".split()
+ONLY_IN_LOOPS = frozenset(
+    """
+    tan sinh cosh arcsin arccos arctan arctan2 arcsinh arccosh arctanh hypot exp2 log2 log10 fmod
+    """.split()
 )
-_INTEGER_ONLY = frozenset({"floor_divide", "remainder"})
-_LOGICAL = frozenset({"logical_and", "logical_or", "logical_not"})
+"""Functions of C, one number at a time: outside of loops NumPy's are faster."""
+
+_FLOAT_ONLY = ONLY_IN_LOOPS.union(
+    """
+    div sqrt floor ceil exp log expm1 log1p sin cos tanh sigmoid erf power reciprocal isfinite isinf isnan fabs sign
+    trunc rint copysign
+    """.split()
+)
+_NOT_OF_BOOLS = frozenset({"floor_divide", "remainder"})
+_LOGICAL = frozenset({"logical_and", "logical_or", "logical_xor", "logical_not"})
 
 DTYPES = frozenset(map(np.dtype, (np.float32, np.float64, np.int32, np.int64, np.bool_)))
 """The dtypes that native loops know."""
@@ -98,7 +130,7 @@ def computed_in(name: str, inputs: Sequence[Any], output: np.dtype[Any]) -> list
         together = output
     if together not in DTYPES or (name in _FLOAT_ONLY and together.kind != "f"):
         return None
-    if (together.kind == "b" and output.kind != "b") or (name in _INTEGER_ONLY and together.kind != "i"):
+    if together.kind == "b" and (output.kind != "b" or name in _NOT_OF_BOOLS):
         return None
     return [together] * len(kinds)
 
@@ -110,4 +142,4 @@ def promoting(value: Any, kind: Any) -> Any:
     return kind.dtype if isinstance(kind, ShapeDtype) else kind
 
 
-__all__ = ["DTYPES", "SCALARS", "computed_in"]
+__all__ = ["DTYPES", "ONLY_IN_LOOPS", "SCALARS", "computed_in"]

@@ -1,0 +1,61 @@
+"""Text: what the writers of native loops share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+
+
+class Names(Protocol):
+    """What a move needs to know: how values are written."""
+
+    may_fail: bool
+    tag: str
+
+    def name(self, id: int) -> str:
+        """The array or the number of a node."""
+        ...
+
+    def operand(self, id: int, indices: Sequence[str]) -> str:
+        """An element of a node at an index of its own axes."""
+        ...
+
+
+Text = list[str]
+
+
+def loops(sizes: Sequence[int], inner: Text, prefix: str = "i") -> Text:
+    """Lines inside of loops over these sizes."""
+    lines = [f"{'    ' * axis}for {prefix}{axis} in range({size}):" for axis, size in enumerate(sizes)]
+    return lines + [f"{'    ' * len(sizes)}{line}" for line in inner]
+
+
+def at(array: str, index: Sequence[str]) -> str:
+    """An array at an index; an array that is a row of another already is indexed once."""
+    if not index:
+        return array
+    inside = ", ".join(index)
+    return f"{array[:-1]}, {inside}]" if array.endswith("]") else f"{array}[{inside}]"
+
+
+def in_range(index: object, size: int) -> bool:
+    """Whether the numbers of an index are known to be those of elements."""
+    return isinstance(index, np.ndarray) and bool(index.min() >= -size and index.max() < size)
+
+
+def checked(names: Names, name: str, value: str, size: int, kind: object) -> Text:
+    """An index, counted from the end if it is negative; one that is out of range fails, and is 0."""
+    lines = [f"{name} = np.int64({value})", f"{name} = {name} + {size} if {name} < 0 else {name}"]
+    if in_range(kind, size):
+        return lines
+    names.may_fail = True
+    return [
+        *lines,
+        f"failed |= {name} < 0 or {name} >= {size}",
+        f"{name} = {name} if 0 <= {name} < {size} else 0",
+    ]
+
+
+__all__ = ["Names", "Text", "at", "checked", "in_range", "loops"]
