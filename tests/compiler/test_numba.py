@@ -152,3 +152,24 @@ def test_products_of_views():
     fast = tm.compile(products, engine="numba")
     for found, expected in zip(fast(x), products(x), strict=True):
         np.testing.assert_array_equal(found, expected)
+
+
+def test_powers_of_special_values_are_those_of_numpy():
+    """Of numbers as constants and as arguments, and of arrays: np.power(-inf, 0.5) is the root, NaN, for a number."""
+    special = np.array([0.0, -0.0, np.nan, np.inf, -np.inf, 1.5, -1.0])
+    exponents = [0.0, 0.5, -0.5, 1.0, -1.0, 2.0, 3.0, 1.5, np.inf, -np.inf, np.nan]
+    numbers = tm.compile(lambda x: [x**n for n in exponents], engine="numba")(special)
+    one = tm.compile(lambda x, n: x**n, engine="numba")
+    each = tm.compile(lambda x, n: x**n, engine="numba")
+    with np.errstate(all="ignore"):
+        for exponent, found in zip(exponents, numbers, strict=True):
+            expected = special**exponent
+            several = np.full(7, exponent)
+            for value, wanted in (
+                (found, expected),
+                (one(special, exponent), expected),
+                (each(special, several), special**several),
+            ):
+                np.testing.assert_array_equal(value, wanted)
+                known = ~np.isnan(wanted)
+                np.testing.assert_array_equal(np.signbit(value)[known], np.signbit(wanted)[known])

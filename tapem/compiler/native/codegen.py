@@ -363,7 +363,10 @@ def scalar(node: Node, element: Any) -> str:
         kind = value.dtype if isinstance(value, ShapeDtype) else None
         same = kind == dtype and type(value) is not UnknownNumber
         operands.append(text if same else f"np.{dtype.name}({text})")
-    expression = SCALARS[node.op.name].format(*operands, T=f"np.{dtypes[-1].name}", B=8 * dtypes[-1].itemsize)
+    of_all = node.op.name == "power" and ShapeDtype.of(node.inputs[1]).shape == ()
+    expression = SCALARS["power_of_all" if of_all else node.op.name].format(
+        *operands, T=f"np.{dtypes[-1].name}", B=8 * dtypes[-1].itemsize
+    )
     return expression if dtypes[-1] == node.dtype or node.dtype.kind == "b" else f"np.{node.dtype.name}({expression})"
 
 

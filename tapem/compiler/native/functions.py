@@ -377,7 +377,14 @@ def power(x: Any, y: Any) -> Any:
     return x**y
 
 
+@native
+def power_of_all(x: Any, y: Any) -> Any:
+    """x to a power that is the same for all elements, for which NumPy takes the root if it is 0.5."""
+    return np.sqrt(x) if y == 0.5 else x**y
+
+
 __all__ = [
     "WIDE32", "WIDE64", "cos32", "cos64", "erf32", "erf64", "exp32", "exp64", "expm1_32", "expm1_64", "log1p32",
-    "log1p64", "log32", "log64", "math", "power", "sigmoid32", "sigmoid64", "sin32", "sin64", "tanh32", "tanh64",
+    "log1p64", "log32", "log64", "math", "power", "power_of_all", "sigmoid32", "sigmoid64", "sin32", "sin64", "tanh32",
+    "tanh64",
 ]  # fmt: skip

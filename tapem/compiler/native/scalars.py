@@ -45,6 +45,7 @@ SCALARS: Mapping[str, str] = {
     "sigmoid": "sigmoid{B}({0})",
     "erf": "erf{B}({0})",
     "power": "power({0}, {1})",
+    "power_of_all": "power_of_all({0}, {1})",
     "tan": "math.tan({0})",
     "sinh": "math.sinh({0})",
     "cosh": "math.cosh({0})",
