@@ -26,6 +26,8 @@ from tapem.compiler.native import (
     growing,
     kind_of,
     native_control,
+    products,
+    tiles,
     written,
 )
 from tapem.compiler.native import wide as wide_functions
@@ -36,9 +38,12 @@ from tapem.transforms import Cond, Program, Scan, While
 
 VERSIONS = (
     sys.version, np.__version__, cast("Any", numba).__version__,
-    *map(inspect.getsource, (bits, functions, wide_functions, growing)),
+    *map(inspect.getsource, (bits, functions, wide_functions, growing, tiles, products)),
 )  # fmt: skip
 """What the machine code depends on, beside the text of the function."""
+
+_IMPORTED = tuple(module.__name__ for module in (functions, growing, products))
+"""The modules whose names a native function uses."""
 
 _LARGEST = 100
 """The number of ops in one native function; numba's compile time grows faster than it."""
@@ -257,7 +262,10 @@ def compiled_widely(text: str) -> Any:
 @functools.lru_cache(maxsize=4096)
 def compiled_natively(text: str, *more: str) -> Any:
     """The native function of this text; what numba compiles stays in the cache on disk."""
-    imports = [f"from {module} import *" for module in (functions.__name__, growing.__name__, *more)]
+    imports = [f"from {module} import *" for module in (*_IMPORTED, *more)]
+    for size in (32, 64):
+        if f"w{size})" in text:
+            products.known(size)
     whole = "\n".join(["import numpy as np", *imports, "", "", text, ""])
     module, lasting = module_of(whole, VERSIONS)
     # fastmath=True would assume that there is no NaN.

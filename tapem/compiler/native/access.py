@@ -30,6 +30,19 @@ class Access(NamedTuple):
         """The index of the base's element, from the indices of the view, whose shape this is."""
         return ", ".join(self._text(place, indices, shape) for place in self.places)
 
+    def strides(self, base: Sequence[int], shape: Sequence[int]) -> tuple[int, list[int]]:
+        """Where the view begins in the memory of the base, and how far its axes step there; these are the shapes.
+
+        The base is in row-major order; along an axis that is repeated the step is 0.
+        """
+        start, steps, step = 0, [0] * len(shape), 1
+        for place, size in zip(reversed(self.places), reversed(base), strict=True):
+            start += place.start * step
+            if place.axis is not None and shape[place.axis] != 1:
+                steps[place.axis] = place.step * step
+            step *= size
+        return start, steps
+
     @staticmethod
     def _text(place: Place, indices: Sequence[str], shape: Sequence[int]) -> str:
         if place.axis is None or shape[place.axis] == 1:

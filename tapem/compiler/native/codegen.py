@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from tapem.compiler.native.access import Access, is_plain, is_turned
-from tapem.compiler.native.groups import DIVISIONS, REDUCTIONS, Group, reduced_axes
-from tapem.compiler.native.moves import move_text
+from tapem.compiler.native.groups import DIVISIONS, REDUCTIONS, Group, reduced_axes, sizes_of
+from tapem.compiler.native.moves import loops, move_text
+from tapem.compiler.native.products import room, workspaces
 from tapem.compiler.native.scalars import SCALARS, computed_in
 from tapem.core import Node, ShapeDtype, UnknownNumber
 from tapem.transforms import Program
@@ -54,6 +55,7 @@ class Segment:
         self.results = sorted(self.made & wanted)
         self.arguments: list[int] = []
         self.lines: list[str] = []
+        self.room: dict[str, int] = {}
         self.may_be_wide = False
         self.may_fail = False
         self._declared: set[str] = set()
@@ -92,7 +94,7 @@ class Segment:
     def _text(self, name: str) -> str:
         results = ", ".join([*map(self.name, self.results), *["wide"] * self.may_be_wide])
         head = f"def {name}({', '.join(map(self.name, self.arguments))}):"
-        lines = [*["wide = False"] * self.may_be_wide, *self.lines]
+        lines = [*["wide = False"] * self.may_be_wide, *workspaces(self.room), *self.lines]
         return "\n".join([head, *(f"    {line}" for line in lines), f"    return ({results},)"])
 
     def name(self, id: int) -> str:
@@ -127,6 +129,10 @@ class Segment:
     # -- products ------------------------------------------------------------------------------------------------------
 
     def _product(self, node: Node) -> None:
+        """A product of our own, or one by BLAS, for which operands are copied unless their last axes are in order."""
+        sizes = sizes_of(node)
+        if sizes is not None:
+            return self._own_product(node, *sizes)
         operands = [self._matrix(node, position) for position in (0, 1)]
         out = self.name(node.id)
         shapes = [ShapeDtype.of(x).shape for x in node.inputs]
@@ -149,6 +155,33 @@ class Segment:
         self.lines += [f"{name} = {stack}" for name, stack in zip(names, stacks, strict=True)]
         o, x, y = (f"{name}[i]{turn}" for name, turn in zip(names, turns, strict=True))
         self.lines += [f"for i in range({count}):", f"    np.dot({x}, {y}, {o})"]
+
+    def _own_product(self, node: Node, m: int, k: int, n: int) -> None:
+        """A native product, or a loop of them over stacks; views are read where they are."""
+        self._empty(node)
+        batch = node.shape[:-2]
+        operands = [self._strided(parent, batch) for parent in node.parents]
+        starts = [f"i{axis} * {m * n * int(np.prod(batch[axis + 1 :]))}" for axis in range(len(batch))]
+        result = f"({self.name(node.id)}, {' + '.join(starts) or 0}, {n})"
+        work = self.workspace(node.dtype, room(m, k, node.dtype.itemsize))
+        line = f"product({operands[0]}, {operands[1]}, {result}, {m}, {k}, {n}, {work})"
+        self.lines += loops(batch, [line])
+
+    def _strided(self, id: int | None, batch: Sequence[int]) -> str:
+        """A matrix, or one out of a stack: its array, the place of its first element, the steps of rows and columns."""
+        assert id is not None
+        access, shape = self.views[id], self.program.nodes[id].shape
+        start, steps = access.strides(self.program.nodes[access.base].shape, shape)
+        shift = len(batch) + 2 - len(shape)
+        moves = [f"i{shift + axis} * {step}" for axis, step in enumerate(steps[:-2]) if step]
+        at = " + ".join([*moves, *([str(start)] if start or not moves else [])])
+        return f"({self.value(access.base)}, {at}, {steps[-2]}, {steps[-1]})"
+
+    def workspace(self, dtype: np.dtype[Any], size: int) -> str:
+        """The name of an array in which products work, one for all of them."""
+        name = f"w{8 * dtype.itemsize}"
+        self.room[name] = max(size, self.room.get(name, 0))
+        return name
 
     def _reshape(self, node: Node) -> None:
         """The same memory with another shape."""

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from tapem.compiler.native.outline import Outline
+from tapem.compiler.native.products import workspaces
 from tapem.core import Node, ShapeDtype
 
 
@@ -28,6 +29,7 @@ class Function:
         self.flat: dict[str, str] = {}
         self.fixed: set[str] = set()
         self.lengths: dict[str, str] = {}
+        self.room: dict[str, int] = {}
         self.may_be_wide = self.may_fail = False
         self.outline = Outline()
         self.operands: list[str] = []
@@ -43,7 +45,7 @@ class Function:
         """The function of these lines, whose results are followed by flags."""
         flags = ["wide"] * self.may_be_wide + ["failed"] * self.may_fail
         names = [*self.operands, *(name for name, _ in self.constants)]
-        head = [f"{flag} = False" for flag in flags]
+        head = [*(f"{flag} = False" for flag in flags), *workspaces(self.room)]
         return self.outline.text("native", names, [*head, *self.hoisted, *lines], [*map(self.whole, results), *flags])
 
     def whole(self, result: str) -> str:

@@ -28,6 +28,9 @@ DIVISIONS = frozenset({"div", "floor_divide", "remainder"})
 _MOST = 60
 """The number of ops in one loop."""
 
+_MOST_MULTIPLICATIONS = 2**27
+"""The number of multiplications in a product that is ours; BLAS copies blocks of larger ones to where they are near."""
+
 
 @dataclass
 class Group:
@@ -94,9 +97,21 @@ def is_product(node: Node) -> bool:
     a, b = kinds
     if 0 in (a.size, b.size) or None in node.parents:
         return False
-    if a.ndim in (1, 2) and b.ndim in (1, 2):
+    if (a.ndim in (1, 2) and b.ndim in (1, 2)) or sizes_of(node) is not None:
         return True
     return node.op.name != "dot" and a.ndim > 2 and a.shape[:-2] == b.shape[:-2]
+
+
+def sizes_of(node: Node) -> tuple[int, int, int] | None:
+    """The sizes of a product of matrices, or of stacks of them, that we multiply ourselves; None if BLAS does.
+
+    A BLAS does best with large matrices; with few columns vectors are not full.
+    """
+    a, b = (ShapeDtype.of(x).shape for x in node.inputs)
+    if min(len(a), len(b)) < 2 or (node.op.name == "dot" and max(len(a), len(b)) > 2):
+        return None
+    m, k, n = a[-2], a[-1], b[-1]
+    return (m, k, n) if m > 1 and n > 5 and m * k * n <= _MOST_MULTIPLICATIONS else None
 
 
 def loop_shape(node: Node) -> tuple[int, ...]:
@@ -175,4 +190,14 @@ def stage_of(node: Node, kind: str, program: Program, views: Mapping[int, Access
     return latest + (latest % 2 != (kind == "call"))
 
 
-__all__ = ["DIVISIONS", "REDUCTIONS", "RESHAPES", "Group", "grouped", "kind_of", "loop_shape", "reduced_axes"]
+__all__ = [
+    "DIVISIONS",
+    "REDUCTIONS",
+    "RESHAPES",
+    "Group",
+    "grouped",
+    "kind_of",
+    "loop_shape",
+    "reduced_axes",
+    "sizes_of",
+]

@@ -80,6 +80,7 @@ class Writer(Segment):
         self.texts: dict[int, str] = {}
         self.free: dict[ShapeDtype, list[str]] = {}
         self.lines = []
+        self.room = function.room
         if program is not None:
             views = accesses(program)
             groups = grouped(program, views, inside=True)
