@@ -14,10 +14,10 @@ from typing import Any, Literal
 import numpy as np
 
 from tapem.core import Node, ShapeDtype, constant, has_door
-from tapem.errors import DTypeError, ShapeError, TapeError
+from tapem.errors import DTypeError, NoRuleError, ShapeError, TapeError
 from tapem.sweeps.broadcasting import broadcasts_to, unbroadcast
 from tapem.sweeps.rule_errors import rule_failed, rule_text
-from tapem.tangents import AbstractZero, One, Thunk, extern, force
+from tapem.tangents import AbstractZero, NotImplementedTangent, One, Thunk, extern, force
 from tapem.types import is_inexact
 
 
@@ -122,6 +122,8 @@ def materialized(part: Any, expected: ShapeDtype, node: Node, kind: str, positio
     part = computed(part, node, kind, position)
     if part is None or isinstance(part, AbstractZero) or hasattr(part, "dtype"):
         return None if isinstance(part, AbstractZero) else part
+    if isinstance(part, NotImplementedTangent):
+        raise NoRuleError(f"the {rule_text(node, kind, position)} is not implemented: {part.reason} ({node.label()}).")
     if type(part) is complex:
         return np.result_type(expected.dtype, np.complex64).type(part)
     if type(part) is One or type(part) is float:  # neither has its own dtype

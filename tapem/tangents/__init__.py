@@ -1,8 +1,8 @@
 """Tangents: what a rule may return besides an array, and how tangents add and multiply.
 
 A tangent perturbs a primal value. Most tangents are arrays and numbers. The classes here are the others: `Zero`,
-`DoesNotExist` and `One` are symbols that cost nothing, a `Thunk` is a tangent that is not computed yet, and a
-`Composite` is the tangent of a structure.
+`DoesNotExist` and `One` are symbols that cost nothing, a `Thunk` is a tangent that is not computed yet, a
+`Composite` is the tangent of a structure, and `not_implemented` makes one that is an error where it is needed.
 
 The algebra is a few functions, above all `add` and `multiply`. Operators and NumPy's ufuncs call these functions, so a
 sum is the same on whichever side the array is, and never an object array.
@@ -24,6 +24,7 @@ from tapem.tangents.symbols import (
     AbstractZero,
     DoesNotExist,
     NoTangent,
+    NotImplementedTangent,
     One,
     Operand,
     Tangent,
@@ -31,12 +32,14 @@ from tapem.tangents.symbols import (
     ZeroTangent,
     described,
     extern,
+    not_implemented,
     unanswered,
 )
 from tapem.tangents.thunks import InplaceableThunk, Thunk, force, thunk, unthunk
 
 __all__ = [
     "ALGEBRA", "NO_FIELDS", "AbstractZero", "Composite", "DoesNotExist", "FieldError", "InplaceableThunk", "NoTangent",
-    "One", "Operand", "Tangent", "TangentError", "Thunk", "Zero", "ZeroTangent", "accumulate", "add", "backing",
-    "canonicalize", "conj", "described", "extern", "force", "multiply", "thunk", "unanswered", "unthunk", "zero",
+    "NotImplementedTangent", "One", "Operand", "Tangent", "TangentError", "Thunk", "Zero", "ZeroTangent", "accumulate",
+    "add", "backing", "canonicalize", "conj", "described", "extern", "force", "multiply", "not_implemented", "thunk",
+    "unanswered", "unthunk", "zero",
 ]  # fmt: skip

@@ -1,6 +1,7 @@
 """The algebra: how tangents add and multiply, with each other and with arrays and primals.
 
-Each operation is one function, with its cases in order of precedence: zeros, One, Thunk, Composite, anything else.
+Each operation is one function, with its cases in order of precedence: zeros, what is not implemented, One, Thunk,
+Composite, anything else.
 """
 
 import operator
@@ -8,12 +9,13 @@ from collections.abc import Callable
 
 import numpy as np
 
-from tapem.errors import TangentError
+from tapem.errors import NoRuleError, TangentError
 from tapem.tangents.composite import Composite, alike, join_fields, map_fields, perturbed, perturbs
 from tapem.tangents.symbols import (
     ALGEBRA,
     AbstractZero,
     DoesNotExist,
+    NotImplementedTangent,
     One,
     Operand,
     Tangent,
@@ -29,7 +31,8 @@ _ZERO, _DOES_NOT_EXIST = Zero(), DoesNotExist()
 def add(a: Operand, b: Operand) -> Operand:
     """Add two tangents, or a primal and its tangent, without changing either.
 
-    If one operand is a zero, the result is the other one itself, not a copy. `accumulate` may work in place.
+    If one operand is a zero, the result is the other one itself, not a copy. A sum with what is not implemented is not
+    implemented. `accumulate` may work in place.
 
     Raises TangentError if the sum has no meaning: Composites of different types, a Composite and a value of another
     type, or a tuple or list without a Composite, which Python would concatenate.
@@ -47,6 +50,8 @@ def add(a: Operand, b: Operand) -> Operand:
         return b
     if type(b) is DoesNotExist:
         return a
+    if isinstance(a, NotImplementedTangent) or isinstance(b, NotImplementedTangent):
+        return a if isinstance(a, NotImplementedTangent) else b
     if isinstance(a, Thunk) or isinstance(b, Thunk):
         return add(force(a), force(b))
     if isinstance(a, Composite):
@@ -100,7 +105,8 @@ def multiply(a: Operand, b: Operand) -> Operand:
     These cases do not evaluate a Thunk: Zero * Thunk is Zero, as in ChainRulesCore, and One * Thunk is the Thunk. A
     Composite is multiplied by a scalar, field by field.
 
-    Raises TangentError for a Composite times anything but a scalar, and for a tuple or list, which Python would repeat.
+    Raises TangentError for a Composite times anything but a scalar, and for a tuple or list, which Python would repeat;
+    NoRuleError for what is not implemented.
 
     >>> multiply(Zero(), np.ones(2)), multiply(np.ones(2), One()), multiply(Composite(tuple, 1.0, One()), 3)
     (Zero(), array([1., 1.]), Composite(tuple, 3.0, 3))
@@ -120,6 +126,8 @@ def product(
         return b
     if type(b) is One:
         return a
+    if isinstance(a, NotImplementedTangent) or isinstance(b, NotImplementedTangent):
+        raise _meaningless(symbol, a, b)
     # Evaluate one at a time: if the first is a zero, the second is never computed.
     if isinstance(a, Thunk):
         return product(force(a), b, symbol, times)
@@ -147,12 +155,17 @@ def divide(a: Operand, b: Operand) -> Operand:
     >>> divide(Zero(), np.ones(2)), divide(One(), 4.0), divide(Composite(tuple, 1.0, Zero()), 2.0)
     (Zero(), 0.25, Composite(tuple, 0.5, Zero()))
     """
-    if isinstance(a, AbstractZero) and not isinstance(b, AbstractZero | Composite):
+    if isinstance(a, AbstractZero) and not isinstance(b, AbstractZero | NotImplementedTangent | Composite):
         return a
     a, b = force(a), force(b)
     if type(b) is One:
         return a
-    if isinstance(b, AbstractZero | Composite) or _is_plain(a) or _is_plain(b):
+    if (
+        isinstance(a, NotImplementedTangent)
+        or isinstance(b, AbstractZero | NotImplementedTangent | Composite)
+        or _is_plain(a)
+        or _is_plain(b)
+    ):
         raise _meaningless("/", a, b)
     if isinstance(a, AbstractZero):
         return a
@@ -164,6 +177,8 @@ def divide(a: Operand, b: Operand) -> Operand:
 
 
 def _subtract(a: Operand, b: Operand) -> Operand:
+    if isinstance(a, NotImplementedTangent) or isinstance(b, NotImplementedTangent):
+        raise _meaningless("-", a, b)
     a = a if isinstance(b, AbstractZero) else force(a)
     if isinstance(a, Composite) and not isinstance(b, Tangent):
         raise _meaningless("-", a, b)
@@ -216,7 +231,10 @@ def zero(x: Operand) -> Zero:
     return _ZERO
 
 
-def _meaningless(symbol: str, a: Operand, b: Operand) -> TangentError:
+def _meaningless(symbol: str, a: Operand, b: Operand) -> TangentError | NoRuleError:
+    for operand in (a, b):
+        if isinstance(operand, NotImplementedTangent):
+            return operand.error(f"{described(a)} {symbol} {described(b)} was asked for")
     return TangentError(f"{described(a)} {symbol} {described(b)} has no meaning")
 
 

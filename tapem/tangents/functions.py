@@ -13,7 +13,17 @@ import numpy as np
 
 from tapem.tangents.algebra import add, divide, product
 from tapem.tangents.composite import Composite, map_fields
-from tapem.tangents.symbols import ALGEBRA, AbstractZero, One, Operand, Symbol, Tangent, leaves, unanswered
+from tapem.tangents.symbols import (
+    ALGEBRA,
+    AbstractZero,
+    NotImplementedTangent,
+    One,
+    Operand,
+    Symbol,
+    Tangent,
+    leaves,
+    unanswered,
+)
 from tapem.tangents.thunks import computed, force, forced
 from tapem.types import present, signature_of
 
@@ -106,7 +116,7 @@ def named(function: Callable[..., Any], arguments: Sequence[Operand], options: M
 def where(condition: Operand, *choices: Operand) -> Operand:
     """Zero if both choices are; beside an array, a symbol becomes 0 or 1, which promote nothing."""
     x, y = cast(tuple[Operand, Operand], forced(choices))
-    if isinstance(force(condition), Tangent) or isinstance(x, Composite) or isinstance(y, Composite):
+    if isinstance(force(condition), Tangent) or any(isinstance(z, Composite | NotImplementedTangent) for z in (x, y)):
         raise unanswered(np.where, (condition, x, y))
     if isinstance(x, AbstractZero) and isinstance(y, AbstractZero):
         return add(x, y)
@@ -119,7 +129,7 @@ def stack(arrays: Sequence[Operand], axis: int = 0) -> Operand:
     if all(isinstance(x, AbstractZero) for x in values):
         return functools.reduce(add, values)
     like = next((x for x in values if not isinstance(x, Tangent)), None)
-    if like is None or any(isinstance(x, Composite) for x in values):
+    if like is None or any(isinstance(x, Composite | NotImplementedTangent) for x in values):
         raise unanswered(np.stack, values)
     fill = {True: np.ones_like, False: np.zeros_like}
     return np.stack([fill[type(x) is One](like) if isinstance(x, Symbol) else x for x in values], axis=axis)

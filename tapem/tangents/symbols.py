@@ -7,7 +7,7 @@ from typing import Any, TypeAlias, final
 import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
-from tapem.errors import TangentError
+from tapem.errors import NoRuleError, TangentError
 from tapem.types import NoArray
 
 # A number, an array, a tracer, a tangent or, beside a Composite, its primal: known only at run time.
@@ -209,6 +209,80 @@ class One(Symbol):
         return 1
 
 
+@final
+class NotImplementedTangent(Tangent):
+    """The tangent of an operand for which nobody has written the rule yet: `not_implemented` makes it.
+
+    It may be returned by a rule, and added: a sum with it is unknown, so it is the sum. A product with a zero is that
+    zero, and a product with One is the tangent itself. Everything else is an error that tells the reason, above all a
+    derivative that needs it. DoesNotExist is another thing: there, no derivative exists.
+    """
+
+    __slots__ = ("reason",)
+
+    def __init__(self, reason: str) -> None:
+        """Keep the reason, which every error tells."""
+        self.reason = reason
+
+    def error(self, use: str = "it was used") -> NoRuleError:
+        """The error for a use of this tangent."""
+        return NoRuleError(f"a derivative is not implemented: {self.reason} ({use}).")
+
+    def __getattr__(self, name: str) -> Operand:
+        """Raise AttributeError: nothing is known of it, not even its shape."""
+        raise AttributeError(f"{self!r} has no {name}: {self.error()}")
+
+    def __getitem__(self, index: Operand) -> Operand:
+        """Raise NoRuleError."""
+        raise self.error("a part of it was asked for")
+
+    def __iter__(self) -> Iterator[Operand]:
+        """Raise NoRuleError."""
+        raise self.error("its parts were asked for")
+
+    def __bool__(self) -> bool:
+        """Raise NoRuleError: it may or may not be zero."""
+        raise self.error("its truth was asked for")
+
+    def __array__(self, dtype: Operand = None, copy: bool | None = None) -> Array:
+        """Raise NoRuleError."""
+        raise self.error("an array of it was asked for")
+
+    def __hash__(self) -> int:
+        """Hash by identity, since equality compares identity."""
+        return object.__hash__(self)
+
+    def __reduce__(self) -> tuple[type["NotImplementedTangent"], tuple[str]]:
+        """Copy and pickle by the reason."""
+        return type(self), (self.reason,)
+
+    def __extern__(self) -> Operand:
+        raise self.error("its value was asked for")
+
+    def __repr__(self) -> str:
+        """The call that makes it."""
+        return f"not_implemented({self.reason!r})"
+
+
+def not_implemented(reason: str) -> NotImplementedTangent:
+    """Make the tangent, or cotangent, of an operand for which a rule is not written yet, and say why.
+
+    A rule returns it for one operand and is complete for the others. Whoever needs that derivative gets a NoRuleError
+    with the reason; nobody gets a zero. Source: ChainRulesCore.@not_implemented.
+
+    >>> @tm.primitive(rrule=(lambda g, y, x, n: g * n * x ** (n - 1), lambda *_: not_implemented("d/dn is missing")))
+    ... def my_power(x: np.ndarray, n: np.ndarray):
+    ...     return x**n
+    >>> float(tm.grad(my_power)(3.0, 2.0))
+    6.0
+    >>> tm.grad(my_power, argnums=1)(3.0, 2.0)  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+        ...
+    tapem.errors.NoRuleError: the rrule of my_power(x, n) for argument 'n' is not implemented: d/dn is missing (...).
+    """
+    return NotImplementedTangent(reason)
+
+
 # The instances are made here, not by the first call, so that two threads cannot make two.
 _ZERO, _DOES_NOT_EXIST, _ONE = object.__new__(Zero), object.__new__(DoesNotExist), object.__new__(One)
 ZeroTangent, NoTangent = Zero, DoesNotExist
@@ -234,8 +308,11 @@ def leaves(values: Iterable[Operand]) -> list[Operand]:
     return [x for value in values for x in (leaves(value) if type(value) in (list, tuple) else [value])]
 
 
-def unanswered(function: Callable[..., Operand], operands: Sequence[Operand]) -> TangentError:
+def unanswered(function: Callable[..., Operand], operands: Sequence[Operand]) -> TangentError | NoRuleError:
     """The error for a function that has no meaning for these tangents."""
+    for operand in leaves(operands):
+        if isinstance(operand, NotImplementedTangent):
+            return operand.error(f"{function.__name__} was asked for")
     module = str(getattr(function, "__module__", None) or "numpy").replace("numpy", "np", 1)
     name = function.__name__ if module == "builtins" else f"{module}.{function.__name__}"
     given = ", ".join(map(described, leaves(operands)))

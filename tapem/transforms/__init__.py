@@ -12,8 +12,9 @@ from tapem.transforms.jacobians import hessian, hvp, jacfwd, jacobian, jacrev
 from tapem.transforms.loops import Scan, row_kinds
 from tapem.transforms.lowering import lowered, with_parts
 from tapem.transforms.program import Program
+from tapem.transforms.projecting import project_to
 from tapem.transforms.residuals import Kept, Pulled, kept, pulled
-from tapem.transforms.rules import defbatch, deffrule, defrrule, frule, rrule, scalar_rule
+from tapem.transforms.rules import defbatch, deffrule, defrrule, frule, non_differentiable, rrule, scalar_rule
 from tapem.transforms.tracing import Trace, monadic, plain_tree, through_every_door, trace
 from tapem.transforms.vectorize import vmap
 
@@ -21,7 +22,7 @@ __all__ = [
     "Cond", "Kept", "Program", "Pulled", "Scan", "Trace", "While", "by_example", "call", "checkpoint", "composed",
     "cond", "custom_jvp", "custom_vjp", "defbatch", "deffrule", "defrrule", "detach", "differentiable", "eval_shape",
     "fori_loop", "frule", "grad", "hessian", "hvp", "jacfwd", "jacobian", "jacrev", "jvp", "kept", "linearize",
-    "lowered", "monadic", "no_grad", "plain_tree", "pulled", "row_kinds", "rrule", "scalar_rule", "scan",
-    "stop_gradient", "through_every_door", "trace", "traced", "value_and_grad", "vjp", "vmap", "while_loop",
-    "with_parts",
+    "lowered", "monadic", "no_grad", "non_differentiable", "plain_tree", "project_to", "pulled", "row_kinds", "rrule",
+    "scalar_rule", "scan", "stop_gradient", "through_every_door", "trace", "traced", "value_and_grad", "vjp", "vmap",
+    "while_loop", "with_parts",
 ]  # fmt: skip

@@ -1,7 +1,8 @@
 """Query the rules of an op, and give rules to an op.
 
 `frule` and `rrule` are queries, as in ChainRulesCore. `defrrule`, `deffrule` and `defbatch` give a rule to an op that
-was declared without it, and `scalar_rule` makes the rules of both modes from partial derivatives.
+was declared without it, `scalar_rule` makes the rules of both modes from partial derivatives, and `non_differentiable`
+says that all derivatives are zero.
 """
 
 from __future__ import annotations
@@ -197,6 +198,27 @@ def defbatch(op: Op, rule: GivenRule) -> Op:
     return op
 
 
+def non_differentiable(op: Callable[..., Any]) -> Any:
+    """Declare that an op has no derivative in any operand, so that what comes out is constant; return the op.
+
+    Both modes then need no rule, as for `tm.sign`. A plain function becomes an op, which is not looked into. Also as a
+    decorator. Where a derivative exists but is not written, return `not_implemented` from the rule instead.
+
+    Raises TapeError for a function that closes over a traced value. Source: ChainRulesCore.@non_differentiable.
+
+    >>> from tapem import grad
+    >>> @non_differentiable
+    ... def bucket(x):
+    ...     return np.floor(10 * x)
+    >>> float(grad(lambda x: x * bucket(x))(0.25)), float(grad(bucket)(0.25))
+    (2.0, 0.0)
+    """
+    known: Any = op if isinstance(op, Primitive) else declare(closed(op, "non_differentiable"))
+    known.rrule = known.frule = None
+    known.differentiable = False
+    return known
+
+
 def scalar_rule(op: Callable[..., Any], *partials: Any, setup: GivenRule | None = None) -> Any:
     """Give an elementwise op the rules of both modes, made from its partial derivatives; return the op.
 
@@ -267,8 +289,8 @@ def scalar_rule(op: Callable[..., Any], *partials: Any, setup: GivenRule | None 
     return known
 
 
-def closed(f: Callable[..., Any]) -> Callable[..., Any]:
-    """The function; TapeError if it closes over a traced value, of which its partial derivatives know nothing."""
+def closed(f: Callable[..., Any], caller: str = "scalar_rule") -> Callable[..., Any]:
+    """The function; TapeError if it closes over a traced value, of which its derivatives know nothing."""
     if isinstance(f, np.ufunc):
         return f
 
@@ -279,12 +301,12 @@ def closed(f: Callable[..., Any]) -> Callable[..., Any]:
         if any(map(has_door, parts)) and not any(map(has_door, operands)):
             name = getattr(f, "__name__", repr(f))
             raise TapeError(
-                f"scalar_rule: {name} closes over a traced value, which its partial derivatives cannot give a "
-                "derivative. Pass it as an operand."
+                f"{caller}: {name} closes over a traced value, which its derivatives do not know of. Pass it as an "
+                "operand."
             )
         return cast("Any", y)
 
     return call
 
 
-__all__ = ["defbatch", "deffrule", "defrrule", "frule", "rrule", "scalar_rule"]
+__all__ = ["defbatch", "deffrule", "defrrule", "frule", "non_differentiable", "rrule", "scalar_rule"]

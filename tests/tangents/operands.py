@@ -13,6 +13,7 @@ from tapem.tangents import (
     One,
     Thunk,
     Zero,
+    not_implemented,
 )
 
 # Whatever the algebra takes or gives: the point of these tests is to find out what.
@@ -52,8 +53,9 @@ Z, D, I = Zero(), DoesNotExist(), One()  # noqa: E741
 T = Thunk(lambda: 3.0)
 C = Composite(tuple, 1.0, 2.0)
 A = np.array([1.0, 2.0])
-OPERANDS: tuple[Operand, ...] = (Z, D, I, T, C, 2.0, A)
-NAMES = ("Zero", "DoesNotExist", "One", "Thunk", "Composite", "scalar", "array")
+N = not_implemented("nobody wrote it")
+OPERANDS: tuple[Operand, ...] = (Z, D, I, T, C, 2.0, A, N)
+NAMES = ("Zero", "DoesNotExist", "One", "Thunk", "Composite", "scalar", "array", "not_implemented")
 
 
 def ordered(**items: float) -> OrderedDict[str, float]:
