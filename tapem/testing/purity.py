@@ -21,8 +21,9 @@ from tapem.testing.comparison import (
     rounding,
 )
 from tapem.testing.findings import Finding
-from tapem.testing.flattening import Flat, is_array, packed
+from tapem.testing.flattening import Flat, Layout, is_array, packed
 from tapem.testing.rounding import rounding_error
+from tapem.transforms import jvp, vjp
 
 
 def purity(flat: Flat, modes: Sequence[str], rng: np.random.Generator) -> Iterator[Finding]:
@@ -101,6 +102,40 @@ def linearity(flat: Flat, modes: Sequence[str], rng: np.random.Generator) -> Ite
         yield from unequal(check, nothing, np.zeros_like(nothing), [], 0.0, layout, "from zeros")
 
 
+def linear_again(flat: Flat, modes: Sequence[str], rng: np.random.Generator) -> Iterator[Finding]:
+    """Check that the derivative of a linear map, in its tangent or cotangent, is the map itself, in every mode.
+
+    A second derivative of a program passes through the cotangents of its ops: a rule that is constant in its cotangent
+    to whoever differentiates it, such as one that detaches it, is right by itself and wrong in every program.
+    """
+    for mode in modes:
+        (values, layout), (results, end) = ends(flat, mode)
+        linear = linear_map(flat, mode)
+
+        def call(*given: Any, linear: Callable[..., Any] = linear) -> list[Any]:
+            return list(linear(list(given)))
+
+        point, step, weights = (rng.normal(size=size) for size in (layout.size, layout.size, end.size))
+        moved = packed(linear(like(values, step)))
+        where = like(values, point)
+        for outer in modes:
+            check = f"{NAMES[outer]} over {NAMES[mode]} mode, in the {ROLES[mode]}"
+            try:
+                if outer == "fwd":
+                    found = packed(jvp(call, tuple(where), tuple(like(values, step)))[1])
+                    pairs, terms = (found, moved), end
+                else:
+                    pulled = packed(vjp(call, *where)[1](like(results, weights)))
+                    pairs, terms = (np.array([pulled @ step]), np.array([weights @ moved])), Layout(["<w, L v>"], [()])
+            except Exception as error:  # a rule may raise anything
+                yield Finding.raised(check, error)
+                continue
+            sizes = [np.full_like(pairs[1], float(np.sum(np.abs(weights * moved))))] if outer == "rev" else [pairs[1]]
+            yield from unequal(
+                check, *pairs, sizes, rounding(flat.precision), terms, "the derivative of a linear map is the map"
+            )
+
+
 def adjointness(flat: Flat, rng: np.random.Generator) -> Iterator[Finding]:
     """Check `<w, J v> = <J^T w, v>` for random w and v, to rounding."""
     v, w = random_direction(flat, "fwd", rng), random_direction(flat, "rev", rng)
@@ -145,4 +180,4 @@ def unequal(
         yield Finding(check, name, index, float(expected[worst]), float(actual[worst]), detail)
 
 
-__all__ = ["adjointness", "linearity", "purity"]
+__all__ = ["adjointness", "linear_again", "linearity", "purity"]

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from tapem.core import Primitive, ShapeDtype, linear_in_all, tree_flatten, tree_map
-from tapem.tangents import AbstractZero, DoesNotExist, Zero, force
+from tapem.tangents import AbstractZero, DoesNotExist, NotImplementedTangent, Zero, force
 from tapem.testing.dtypes import only_discrete
 from tapem.testing.findings import Finding
 from tapem.testing.flattening import as_tuple, is_array, is_inexact_value
@@ -100,9 +100,9 @@ def discrete_operands(
 
 
 def value_of(part: Any) -> Any:
-    """The result of a rule with thunks evaluated; None for Zero and DoesNotExist."""
+    """The result of a rule with thunks evaluated; None for Zero, DoesNotExist and what is not implemented."""
     part = force(part)
-    return None if isinstance(part, AbstractZero) else part
+    return None if isinstance(part, AbstractZero | NotImplementedTangent) else part
 
 
 def kind_of_cotangent(op: Primitive, position: int, part: Any, operand: Any, value: Any) -> Iterator[Finding]:

@@ -18,7 +18,7 @@ from tapem.testing.door_checks import same, three_doors
 from tapem.testing.findings import Finding, GradientMismatch
 from tapem.testing.flattening import packed
 from tapem.testing.precision_checks import half_precision, single_precision
-from tapem.testing.purity import adjointness, linearity, purity
+from tapem.testing.purity import adjointness, linear_again, linearity, purity
 from tapem.testing.raw_rules import raw_rules
 
 
@@ -58,7 +58,7 @@ def check_rule(op: Callable[..., Any], /, *primals: Any, **static: Any) -> RuleR
     - the Jacobian in both modes against finite differences, whole or by random probes, and likewise the derivatives of
       the derivatives, in every nesting of the modes;
     - the same with every subset of the operands held constant;
-    - linearity of both modes, and `<w, J v> = <J^T w, v>`;
+    - linearity of both modes, also where they are differentiated in their tangents, and `<w, J v> = <J^T w, v>`;
     - the rules themselves: no cotangent for operands that cannot be perturbed, nothing changed in place;
     - every cotangent: its shape, its dtype (also in float32; float16 is kept or refused), its own memory;
     - the batch rule against a loop, for every subset of the operands, alone and within derivatives.
@@ -188,8 +188,10 @@ def held_constant(case: Case) -> Iterator[Finding]:
 
 
 def linear_algebra(case: Case) -> Iterator[Finding]:
-    """Check that both modes are linear, and adjoint to each other unless one is known to be wrong."""
+    """Check that both modes are linear, also to derivatives of them, and adjoint unless one is known to be wrong."""
     yield from linearity(case.flat, case.modes, case.rng)
+    if case.order > 1 and not case.wrong_derivatives:
+        yield from linear_again(case.flat, case.modes, case.rng)
     if len(case.modes) == 2 and not case.wrong_derivatives:
         yield from adjointness(case.flat, case.rng)
 
