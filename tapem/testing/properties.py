@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import math
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn
 
 import numpy as np
 
-from tapem.core import Primitive, ShapeDtype, tree_flatten
+from tapem.core import Primitive, tree_flatten
 from tapem.errors import ArgumentError, DTypeError, ShapeError
 from tapem.testing.case import op_name, operand_names
 from tapem.testing.comparison import known_modes
+from tapem.testing.domains import Domain, separated, within
 from tapem.testing.dtypes import COMPLEX, FLOATS, only_discrete, operand_allows
 from tapem.testing.findings import GradientMismatch
 from tapem.testing.flattening import REFUSALS, computed
-from tapem.testing.replay import array_text, call_text
+from tapem.testing.replay import array_text, call_text, exact_text
 from tapem.testing.rule_checks import insist, rule_report
-from tapem.testing.strategies import REACH, hypothesis_modules, is_open, shaped
+from tapem.testing.strategies import hypothesis_modules, is_open, shaped
 from tapem.types import Operand, Signature
 
 
@@ -27,6 +27,7 @@ def check_op(
     /,
     *,
     elements: Any = None,
+    domain: Domain = None,
     prepare: Callable[..., tuple[Any, ...]] | None = None,
     dtypes: Sequence[Any] | None = None,
     modes: Sequence[str] = ("fwd", "rev"),
@@ -49,6 +50,8 @@ def check_op(
     example, which the error shows together with the calls that repeat the run and the example.
 
     - `elements`: strategies for the numbers, as for `shaped`.
+    - `domain`: what the numbers have to be, as for `shaped`: "positive", {"a": "invertible"} and so on. There the value
+      must be finite.
     - `prepare`: a function that turns the drawn arguments into a tuple of valid ones, such as
       `lambda a: (a @ a.T + np.eye(len(a)),)` for an op that wants a positive definite matrix.
     - `dtypes`: the dtypes to try, by default float64, float32 and float16, and complex128 and complex64, if the
@@ -64,7 +67,8 @@ def check_op(
     Examples that the op refuses with an error of tapem's, or where its value is not finite, are drawn again.
 
     Raises GradientMismatch with every finding and the smallest failing example, MissingExtraError without Hypothesis,
-    ArgumentError for a function without annotations that fails on the drawn arrays.
+    ArgumentError for a function without annotations that fails on the drawn arrays, and for one that takes none of the
+    drawn arrays, or whose value is not finite somewhere in its `domain`.
 
     >>> import tapem as tm
     >>> from jaxtyping import Float
@@ -84,6 +88,8 @@ def check_op(
     arguments = shaped(
         fn,
         elements=elements,
+        domain=domain,
+        edges=False,
         dtypes=dtypes_to_draw(signature, kinds),
         max_side=max_side,
         max_axes=max_axes,
@@ -94,7 +100,8 @@ def check_op(
     example: list[tuple[tuple[Any, ...], dict[str, Any], int]] = []
 
     def property_of(values: tuple[Any, ...], options: dict[str, Any], direction_seed: int) -> None:
-        values = separated(values, direction_seed) if elements is None else values
+        if elements is None:
+            values = within(domain, signature, separated(values, direction_seed))
         values = tuple(prepare(*values)) if prepare is not None else values
         given = {**fixed, **options}
         example[:] = [(values, given, direction_seed)]
@@ -113,7 +120,10 @@ def check_op(
             if not isinstance(fn, Primitive) and not any(operand.leaves for operand in signature.operands):
                 refuse_unannotated(name, operand_names(fn, len(values)), values, error)
             raise
-        hypothesis.assume(all(np.isfinite(leaf).all() for leaf in tree_flatten(result)[0]))
+        finite = all(np.isfinite(leaf).all() for leaf in tree_flatten(result)[0])
+        if domain is not None and not finite:
+            refuse_domain(name, domain, operand_names(fn, len(values)), values)
+        hypothesis.assume(finite)
         if not isinstance(fn, Primitive):
             signature.verify(values, result, static=given)
         insist(rule_report(fn, values, given, seed=direction_seed, brief=True, **asked))
@@ -134,7 +144,13 @@ def check_op(
     )(run)
     if forced is None:  # otherwise Hypothesis must not use its database
         run._hypothesis_internal_database_key = f"tapem.check_op {getattr(fn, '__module__', '')}.{name}".encode()
-    options: dict[str, Any] = {**asked, "elements": elements, "prepare": prepare, "max_examples": max_examples}
+    options: dict[str, Any] = {
+        **asked,
+        "elements": elements,
+        "domain": domain,
+        "prepare": prepare,
+        "max_examples": max_examples,
+    }
     options |= {"max_side": max_side, "max_axes": max_axes, **static, "seed": seed}
     again = f"  the same again: {call_text(check_op, name, options)}"
     try:
@@ -154,6 +170,10 @@ def check_op(
             f"  this example again: {single}",
         ]
         raise GradientMismatch(error.what, whole.findings or error.findings, "\n".join(note)) from None
+    except hypothesis.errors.Unsatisfiable as error:
+        refuse_all(
+            name, operand_names(fn, len(example[0][0])) if example else [], example[0][0] if example else (), error
+        )
     except Exception as error:
         error.add_note(again.strip())
         raise
@@ -211,32 +231,25 @@ def refuse_unannotated(name: str, names: Sequence[str], values: Sequence[Any], e
     ) from error
 
 
-def separated(values: tuple[Any, ...], seed: int) -> tuple[Any, ...]:
-    """Move floats, and both parts of complex numbers, away from kinks and ties: no zeros, integers or two equal ones.
-
-    Hypothesis prefers some numbers. So the seed also shifts all numbers cyclically within the range, by a part of it
-    that depends on the seed (nothing for seed 0), and every part of the range is tried.
-    """
-    onward = 2 * REACH * math.modf(GOLDEN * seed)[0]
-    position = 0
-    moved: list[Any] = []
-    for value in values:
-        if value is None or ShapeDtype.of(value).dtype.kind not in "fc":
-            moved.append(value)
-            continue
-        array: Any = np.asarray(value)
-        parts: list[Any] = []
-        for part in [array.real, array.imag] if array.dtype.kind == "c" else [array]:
-            there = (np.asarray(part, np.float64) + REACH + onward) % (2 * REACH) - REACH
-            # Each element gets its own position between two multiples of 1/8.
-            places = np.modf(GOLDEN * np.arange(position + 1, position + np.size(part) + 1))[0].reshape(np.shape(part))
-            parts.append((np.floor(8 * there) + 0.2 + 0.6 * places) / 8)
-            position += np.size(part)
-        moved.append((parts[0] if len(parts) == 1 else parts[0] + 1j * parts[1]).astype(array.dtype))
-    return tuple(moved)
+def refuse_domain(name: str, domain: Domain, names: Sequence[str], values: Sequence[Any]) -> NoReturn:
+    """Raise ArgumentError for a function whose value is not finite in the domain that it is said to have."""
+    raise ArgumentError(
+        f"check_op: {name} leaves its domain {domain!r}: its value is not finite at "
+        f"{shown_values(names, values)}. Give a domain, elements or a prepare in which it is."
+    )
 
 
-GOLDEN = 0.6180339887
-"""The fractional parts of its multiples are spread evenly between 0 and 1, for any number of multiples."""
+def refuse_all(name: str, names: Sequence[str], values: Sequence[Any], error: Exception) -> NoReturn:
+    """Raise ArgumentError for a function that refuses whatever is drawn, or whose value is never finite."""
+    raise ArgumentError(
+        f"check_op: {name} refused nearly all that was drawn, or its value was not finite, as at "
+        f"{shown_values(names, values)}. Say what it takes: domain='positive', or elements=, or prepare=."
+    ) from error
+
+
+def shown_values(names: Sequence[str], values: Sequence[Any]) -> str:
+    """Arguments in one line."""
+    return ", ".join(f"{key} = {exact_text(value)}" for key, value in zip(names, values, strict=True))
+
 
 __all__ = ["check_op", "fresh_seed"]

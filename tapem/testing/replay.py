@@ -8,6 +8,7 @@ from typing import Any, cast
 
 import numpy as np
 
+from tapem.testing.edges import layout_text
 from tapem.testing.flattening import is_array, is_list
 
 
@@ -31,7 +32,7 @@ def exact_text(value: Any) -> str:
     if is_array(value):
         kind = "" if str(value.dtype) in ("float64", "int64", "bool") else f", dtype=np.{value.dtype}"
         shape = "" if value.size else f".reshape({value.shape})"
-        return f"np.array({value.tolist()}{kind}){shape}"
+        return layout_text(value).format(f"np.array({value.tolist()}{kind}){shape}")
     if isinstance(value, list | tuple):
         items = [exact_text(item) for item in cast("Sequence[Any]", value)]
         text = ", ".join(items)

@@ -16,7 +16,9 @@ import numpy as np
 
 from tapem.core import ShapeDtype
 from tapem.errors import ArgumentError, MissingExtraError
+from tapem.testing.domains import REACH, Domain, kinds_within, known_domain, one_within
 from tapem.testing.dtypes import allows
+from tapem.testing.edges import LAYOUTS, NUMBERS, known_edges, with_numbers
 from tapem.types import Operand, Signature
 
 if TYPE_CHECKING:
@@ -25,8 +27,6 @@ if TYPE_CHECKING:
 # The dtypes that annotations such as Float, Shaped, Num, Int and Bool may allow, the simplest first.
 DTYPES = [np.dtype(name) for name in "float64 float32 int64 int32 bool uint8 complex128 complex64".split()]
 DEFAULT = [dtype for dtype in DTYPES if dtype != np.uint8]
-REACH = 5
-"""How far from 0 the floats are that are drawn where nothing else is asked for."""
 _OTHERS = [np.dtype(name) for name in "float16 int16 int8 uint16 uint32 uint64".split()]
 
 
@@ -48,6 +48,8 @@ def shaped(
     /,
     *,
     elements: Any = None,
+    domain: Domain = None,
+    edges: bool | Sequence[str] | None = None,
     dtypes: Sequence[Any] | None = None,
     min_side: int = 1,
     max_side: int = 4,
@@ -64,6 +66,13 @@ def shaped(
     - `elements`: a strategy for the numbers in the arrays, or a mapping from parameter names to strategies. A function
       of the axis sizes may replace a strategy: `{"labels": lambda axes: st.integers(0, axes["classes"] - 1)}`.
       By default floats, and both parts of complex numbers, are in [-5, 5], integers in [-8, 8] (from 0 if unsigned).
+    - `domain`: what the floats have to be, for all tensors or by name, as in `{"cov": "positive definite"}`:
+      "positive", "unit interval", "invertible", "positive definite", "orthogonal", "probabilities" (along the last
+      axis), "sorted" (likewise), "away from kinks" (no integers, no two equal ones), or a function of the array.
+    - `edges`: what is drawn now and then beside ordinary arrays. By default "ties", "zeros" (of both signs), "fortran"
+      order, negative "strides", "read-only" arrays, which functions of arrays should take; besides there are
+      "subnormal", "tiny" and "large" numbers, "non-native" byte order and "empty" axes. True draws all, False none.
+      Numbers stay as they are where `elements` or `domain` say what they are.
     - `dtypes`: the dtypes to draw if the annotation leaves a choice; by default float64, float32, complex128,
       complex64, int64, int32 and bool. All floats and complex numbers of one example have the same precision. Where
       nothing is said of the dtype, as by Shaped, floats and integers are drawn.
@@ -89,12 +98,15 @@ def shaped(
     if not 0 <= min_side <= max_side:
         raise ArgumentError(f"shaped: min_side={min_side} must be between 0 and max_side={max_side}.")
     kinds = [np.dtype(dtype) for dtype in dtypes] if dtypes is not None else None
+    known_domain(domain, [operand.name for operand in signature.operands])
+    wanted = known_edges(edges)
+    content = Content(elements, domain, wanted)
     given = {**{k: v for k, v in signature.static.items() if v is not inspect.Parameter.empty}, **(static or {})}
 
     def build(draw: DrawFn) -> tuple[Any, ...]:
-        axes = Axes(draw, given, (min_side, max_side), max_axes)
-        drawn = types_of(draw, signature, axes, kinds)
-        return tuple(None if one is None else filled(draw, *one, axes.sizes, elements) for one in drawn)
+        axes = Axes(draw, given, (min_side, max_side), max_axes, "empty" in wanted)
+        drawn = types_of(draw, signature, axes, kinds, domain)
+        return tuple(None if one is None else filled(draw, *one, axes.sizes, content) for one in drawn)
 
     return st.composite(build)()
 
@@ -117,7 +129,7 @@ def abstract_arguments(fn: Callable[..., Any], max_side: int = 5) -> SearchStrat
 
 
 def types_of(
-    draw: DrawFn, signature: Signature, axes: Axes, kinds: Sequence[np.dtype[Any]] | None
+    draw: DrawFn, signature: Signature, axes: Axes, kinds: Sequence[np.dtype[Any]] | None, domain: Domain = None
 ) -> list[tuple[str, tuple[int, ...], np.dtype[Any]] | None]:
     """The name, shape and dtype of every argument; None for optional ones that are left out.
 
@@ -128,7 +140,8 @@ def types_of(
     drawn: list[tuple[str, tuple[int, ...], np.dtype[Any]] | None] = []
     for operand in signature.operands:
         count = draw(st.integers(1, 3)) if operand.variadic else 1
-        drawn += [one_type(draw, operand, axes, kinds, float_dtype) for _ in range(count)]
+        wanted = kinds_within(domain, operand.name)
+        drawn += [one_type(draw, operand, axes, kinds, float_dtype, wanted) for _ in range(count)]
     return drawn
 
 
@@ -178,21 +191,27 @@ class Axes:
     static: Mapping[str, Any]
     sides: tuple[int, int]
     max_axes: int
+    empty: bool = False
     sizes: dict[str, int] = field(default_factory=dict[str, int])
     shapes: dict[str, tuple[int, ...]] = field(default_factory=dict[str, tuple[int, ...]])
 
+    def side(self) -> SearchStrategy[int]:
+        """A strategy for one size; 0 is the last to try, so that nothing shrinks to it."""
+        _, st = hypothesis_modules()
+        low, high = self.sides
+        return st.sampled_from([*range(low, high + 1), 0]) if self.empty and low else st.integers(low, high)
+
     def size(self, name: str) -> int:
         """The size of a named axis, drawn at the first call."""
-        _, st = hypothesis_modules()
         if name not in self.sizes:
-            self.sizes[name] = self.draw(st.integers(*self.sides), label=f"axis {name}")
+            self.sizes[name] = self.draw(self.side(), label=f"axis {name}")
         return self.sizes[name]
 
     def several(self, name: str) -> tuple[int, ...]:
         """The sizes of the axes that `*name` stands for."""
         _, st = hypothesis_modules()
         if name not in self.shapes:
-            sides = st.lists(st.integers(*self.sides), max_size=self.max_axes)
+            sides = st.lists(self.side(), max_size=self.max_axes)
             self.shapes[name] = tuple(self.draw(sides, label=f"axes *{name}"))
         return self.shapes[name]
 
@@ -204,14 +223,14 @@ class Axes:
         """The sizes for one token of a dimension string."""
         hypothesis, st = hypothesis_modules()
         if token == "...":
-            return tuple(self.draw(st.lists(st.integers(*self.sides), max_size=self.max_axes)))
+            return tuple(self.draw(st.lists(self.side(), max_size=self.max_axes)))
         name = token.lstrip("#*?_").split("=")[-1]
         marks = token[: len(token) - len(token.lstrip("#*?_"))]
         if "*" in marks:
             sizes = self.several(name) if "_" not in marks else tuple(self.token("..."))
             return self.stretched(sizes) if "#" in marks else sizes
         if "_" in marks:
-            return (self.draw(st.integers(*self.sides)),)
+            return (self.draw(self.side()),)
         if name.isidentifier():
             size = self.size(name)
         elif name.isdigit():
@@ -235,7 +254,12 @@ class Axes:
 
 
 def one_type(
-    draw: DrawFn, operand: Operand, axes: Axes, kinds: Sequence[np.dtype[Any]] | None, float_dtype: np.dtype[Any]
+    draw: DrawFn,
+    operand: Operand,
+    axes: Axes,
+    kinds: Sequence[np.dtype[Any]] | None,
+    float_dtype: np.dtype[Any],
+    of_kinds: str = "biufc",
 ) -> tuple[str, tuple[int, ...], np.dtype[Any]] | None:
     """The name, shape and dtype of one argument; None for an optional operand that is left out."""
     _, st = hypothesis_modules()
@@ -243,16 +267,44 @@ def one_type(
         return None
     leaf: Any = draw(st.sampled_from(operand.leaves)) if operand.leaves else None
     shape = axes.shape(getattr(leaf, "dim_str", "..." if operand.leaves else "*#shape"))
-    return operand.name, shape, draw(st.sampled_from(possible_dtypes(leaf, kinds, float_dtype, operand)))
+    possible = possible_dtypes(leaf, kinds, float_dtype, operand)
+    wanted = [dtype for dtype in possible if dtype.kind in of_kinds]
+    return operand.name, shape, draw(st.sampled_from(wanted or possible))
+
+
+@dataclass(frozen=True)
+class Content:
+    """What arrays are filled with: strategies for the numbers, the domain, and the edges that are drawn."""
+
+    elements: Any
+    domain: Domain
+    edges: tuple[str, ...]
+
+    def numbers_of(self, name: str) -> Any:
+        """The strategy for the numbers of a parameter, or None."""
+        by_name = isinstance(self.elements, Mapping)
+        return cast("Mapping[str, Any]", self.elements).get(name) if by_name else self.elements
+
+    def finished(self, draw: DrawFn, name: str, values: Any) -> Any:
+        """An array with its numbers in their domain, or else at an edge, and laid out in some way."""
+        _, st = hypothesis_modules()
+        free = self.numbers_of(name) is None and self.domain is None and values.dtype.kind in "fc"
+        numbers = [edge for edge in self.edges if edge in NUMBERS] if free and values.size else []
+        layouts = [edge for edge in self.edges if edge in LAYOUTS] if values.size else []
+        if numbers:
+            edge = draw(st.sampled_from([*[None] * (2 + len(numbers)), *numbers]))
+            values = values if edge is None else with_numbers(values, edge)
+        values = one_within(self.domain, name, values)
+        edge = draw(st.sampled_from([*[None] * (2 + len(layouts)), *layouts])) if layouts else None
+        return values if edge is None else LAYOUTS[edge](values)
 
 
 def filled(
-    draw: DrawFn, name: str, shape: tuple[int, ...], dtype: np.dtype[Any], sizes: Mapping[str, int], elements: Any
+    draw: DrawFn, name: str, shape: tuple[int, ...], dtype: np.dtype[Any], sizes: Mapping[str, int], content: Content
 ) -> Any:
     """An array of this shape and dtype with drawn elements."""
     _, st = hypothesis_modules()
-    by_name = isinstance(elements, Mapping)
-    numbers: Any = cast("Mapping[str, Any]", elements).get(name) if by_name else elements
+    numbers: Any = content.numbers_of(name)
     if callable(numbers) and not isinstance(numbers, st.SearchStrategy):
         numbers = numbers(dict(sizes))
     if numbers is None:
@@ -260,7 +312,7 @@ def filled(
     count = int(np.prod(shape, dtype=np.int64))
     values = draw(st.lists(numbers, min_size=count, max_size=count), label=name)
     with np.errstate(over="ignore"):
-        return np.array(values, dtype).reshape(shape)
+        return content.finished(draw, name, np.array(values, dtype).reshape(shape))
 
 
 def default_elements(dtype: np.dtype[Any]) -> Any:
@@ -305,4 +357,4 @@ def is_open(leaf: Any) -> bool:
     return allows(leaf, np.dtype(object))
 
 
-__all__ = ["REACH", "MissingExtraError", "abstract_arguments", "hypothesis_modules", "is_open", "shaped"]
+__all__ = ["MissingExtraError", "abstract_arguments", "hypothesis_modules", "is_open", "shaped"]

@@ -12,7 +12,7 @@ from jaxtyping import Complex, Float, Inexact, Num
 
 import tapem as tm
 from tapem.testing import GradientMismatch, check_gradient, check_grads, check_op, check_rule, finite_diff, shaped
-from tapem.testing.properties import separated
+from tapem.testing.domains import separated
 
 T = tm.Tensor
 Z = np.array([0.7 + 1.2j, -1.1 + 0.4j, 0.3 - 0.8j])
