@@ -243,6 +243,17 @@ class Handle(NoArray):
         return int(np.prod(self.node.shape, dtype=np.int64))
 
 
+def is_weak(x: Any) -> bool:
+    """Whether a value is a Python number: NumPy's functions make a NumPy scalar of such, Python's operators do not.
+
+    >>> is_weak(2.0), is_weak(np.float64(2.0))
+    (True, False)
+    """
+    return type(x) in (bool, int, float, complex) or (
+        isinstance(x, Handle) and type(x.node.output) in (bool, int, float, complex, UnknownNumber)
+    )
+
+
 def read_only(value: Any, node: Node | None = None) -> Array:
     """View a value as an array that cannot be written to. Raises ConcretizationError if the tape is abstract."""
     if isinstance(value, ShapeDtype):

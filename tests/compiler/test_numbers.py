@@ -108,6 +108,24 @@ def test_a_number_is_as_weak_as_in_numpy(number):
         assert found[2] == number
 
 
+@pytest.mark.parametrize("numbers", [(2.5, 1.5), (3, 2), (3, 0.5), (2.5, 1)])
+def test_numpys_functions_make_numbers_strong(numbers):
+    """Python's operators give a Python number, NumPy's functions a NumPy scalar, which beside float32 gives float64."""
+    of_one = [np.absolute, np.negative, np.positive, np.square, np.sin, np.sign]
+    of_two = [np.add, np.subtract, np.multiply, np.divide, np.power, np.floor_divide, np.remainder, np.maximum]
+
+    def every(x, n, m):
+        scaled = [x * f(n) for f in of_one] + [x * f(n, 2) for f in of_two]
+        scaled += [x * f(*pair) for f in of_two for pair in ((n, m), (m, n), (np.float32(2), n))]
+        return scaled, [x * abs(m), x * (n + m), x * (n * m), x * -m, x + n * 2]
+
+    x = np.ones(2, np.float32)
+    found = tm.compile(every, engine="numpy")(x, *numbers)
+    for one, other in zip(*map(tm.tree_leaves, (found, every(x, *numbers))), strict=True):
+        assert one.dtype == other.dtype
+        np.testing.assert_allclose(one, other, rtol=1e-6)
+
+
 @pytest.mark.parametrize("numbers", [(3.0, 5.0), (3, 5), (3.0, 5), (2, 3.0)])
 def test_a_rule_keeps_numbers_that_are_arguments(numbers):
     """What fwd keeps of a Python number is the number of each call, and stays weak."""

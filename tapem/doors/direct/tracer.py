@@ -29,6 +29,7 @@ from tapem.core import (
     detach,
     has_door,
     instead,
+    is_weak,
     name_of,
     pick,
     recorded,
@@ -219,6 +220,8 @@ class Tracer(Handle, ArrayMethods["Tracer"]):
         if method == "__call__":
             op = ufunc_handler(ufunc)
             if op is not None:
+                if type(self.node.output) is UnknownNumber and all(map(is_weak, inputs)):
+                    inputs = tuple(self.astype(self.dtype) if x is self else x for x in inputs)
                 return called_with(ufunc, name_of(ufunc), op, inputs, options) if options else op(*inputs)
         else:
             reduction = METHODS.get((ufunc, method))
