@@ -126,6 +126,37 @@ def test_numpys_functions_make_numbers_strong(numbers):
         np.testing.assert_allclose(one, other, rtol=1e-6)
 
 
+BOUNDED = {
+    "add": lambda x, n: x + n,
+    "maximum": lambda x, n: np.maximum(x, n),
+    "greater": lambda x, n: x > n,
+    "equal": lambda x, n: x == n,
+    "full_like": lambda x, n: np.full_like(x, n),
+    "full_like of a dtype": lambda x, n: np.full_like(x, n, np.int16),
+}
+
+
+@pytest.mark.parametrize("engine", ["numpy", "numba"])
+@pytest.mark.parametrize("name", BOUNDED)
+def test_an_integer_that_the_dtype_cannot_hold_is_no_other_integer(name, engine):
+    f = BOUNDED[name]
+    for dtype, number in ((np.uint8, -3), (np.int32, 2**40), (np.int32, 7), (np.uint8, 200)):
+        x = np.arange(3, dtype=dtype)
+        as_argument = tm.compile(f, engine=engine)
+        as_constant = tm.compile(lambda x, number=number: f(x, number), engine=engine)
+        try:
+            expected = f(x, number)
+        except OverflowError:
+            with pytest.raises((OverflowError, tm.TapeError), match="out of bounds"):
+                as_argument(x, number)
+            with pytest.raises((OverflowError, tm.TapeError), match="out of bounds"):
+                as_constant(x)
+            continue
+        for found in (as_argument(x, number), as_constant(x)):
+            assert found.dtype == expected.dtype
+            np.testing.assert_array_equal(found, expected)
+
+
 @pytest.mark.parametrize("numbers", [(3.0, 5.0), (3, 5), (3.0, 5), (2, 3.0)])
 def test_a_rule_keeps_numbers_that_are_arguments(numbers):
     """What fwd keeps of a Python number is the number of each call, and stays weak."""

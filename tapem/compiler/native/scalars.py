@@ -120,6 +120,9 @@ def computed_in(name: str, inputs: Sequence[Any], output: np.dtype[Any]) -> list
         return None
     if any(isinstance(kind, ShapeDtype) and kind.dtype not in DTYPES for kind in kinds):
         return None
+    narrow = any(isinstance(kind, ShapeDtype) and kind.dtype == np.int32 for kind in kinds)
+    if narrow and any(map(may_be_wide, inputs)):
+        return None  # NumPy refuses an integer that int32 cannot hold, or compares it as it is
     if name == "where":
         return [np.dtype(np.bool_), output, output]
     if name in _LOGICAL:
@@ -134,6 +137,13 @@ def computed_in(name: str, inputs: Sequence[Any], output: np.dtype[Any]) -> list
     if together.kind == "b" and (output.kind != "b" or name in _NOT_OF_BOOLS):
         return None
     return [together] * len(kinds)
+
+
+def may_be_wide(value: Any) -> bool:
+    """Whether a value may be a Python integer that int32 cannot hold."""
+    if type(value) is UnknownNumber:
+        return value.kind is int
+    return type(value) is int and not -(2**31) <= value < 2**31
 
 
 def promoting(value: Any, kind: Any) -> Any:

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from tapem.core import CONSTANTS, ShapeDtype, detach, enter_function, enter_refusal, enter_ufunc
+from tapem.core import CONSTANTS, ShapeDtype, detach, enter_function, enter_refusal, enter_ufunc, is_weak
 from tapem.errors import ArgumentError, ConcretizationError
 from tapem.ops import arithmetic, casting, complex_numbers, indexing, joining, selection
 from tapem.ops.axes import axes_of, axis_of
@@ -105,8 +105,10 @@ constant(np.empty_like)(_like(np.empty))
 @equals(np.full_like)
 def full_like(a: Any, fill_value: Any, dtype: Any = None, *, shape: Any = None, device: Any = None) -> Any:
     """An array of the shape and dtype of `a`, filled with `fill_value`, which may be differentiated."""
-    filled = np.broadcast_to(fill_value, np.shape(a) if shape is None else shape)
-    filled = filled.astype(a.dtype if dtype is None else dtype)
+    dtype = a.dtype if dtype is None else np.dtype(dtype)
+    if dtype.kind in "iu" and is_weak(fill_value) and ShapeDtype.of(fill_value).dtype.kind != "f":
+        fill_value = np.zeros((), dtype) + fill_value  # which refuses an integer that the dtype cannot hold
+    filled = np.broadcast_to(fill_value, np.shape(a) if shape is None else shape).astype(dtype)
     return filled if device is None else filled.to_device(device)
 
 
