@@ -10,7 +10,7 @@ import copy
 import keyword
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple, Self, cast
 
 import numpy as np
 
@@ -191,7 +191,11 @@ def indented(lines: Sequence[Line], depth: int) -> list[Line]:
 
 def leaves_of(tree: Any) -> list[Any]:
     """The leaves of what an op keeps."""
-    return [tree] if type(tree) is np.ndarray else tree_flatten(tree)[0]
+    if type(tree) is np.ndarray:
+        return [tree]
+    if type(tree) is tuple and all([type(x) is np.ndarray for x in cast("tuple[Any, ...]", tree)]):
+        return [*tree]
+    return tree_flatten(tree)[0]
 
 
 __all__ = ["Emitter", "Line", "indented", "leaves_of"]

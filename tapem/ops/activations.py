@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -21,6 +22,33 @@ FloatOut = Float[Tensor, "*shape"]
 InexactOut = Inexact[Tensor, "*shape"]
 
 
+_BLOCK = 1 << 15
+
+
+@functools.lru_cache(maxsize=4)
+def _zeros(dtype: Any) -> Any:
+    zeros = np.zeros(_BLOCK, dtype)
+    zeros.flags.writeable = False
+    return zeros
+
+
+def _positive_part(x: Any) -> Any:
+    """The maximum of x and 0, which NumPy finds up to four times as fast for two arrays as for an array and a number.
+
+    For a large x that lies dense in memory, in whatever order of axes, the other array is a block of zeros.
+    """
+    if type(x) is not np.ndarray or x.size < 4096 or x.dtype.char not in "fd":
+        return np.maximum(x, 0)
+    y = np.empty_like(x)
+    if y.strides != x.strides:
+        return np.maximum(x, 0)
+    zeros, given, found = _zeros(x.dtype), x.ravel("K"), y.ravel("K")
+    for start in range(0, x.size, _BLOCK):
+        part = given[start : start + _BLOCK]
+        np.maximum(part, zeros[: part.size], out=found[start : start + _BLOCK])
+    return y
+
+
 @elementwise(lambda g, y, x: masked(g, y > 0))
 def relu(x: RealIn) -> RealIn:
     """The positive part, max(x, 0): Real "*shape" -> Real "*shape".
@@ -30,7 +58,7 @@ def relu(x: RealIn) -> RealIn:
     >>> relu(np.array([1.0, -2.0]))
     array([1., 0.])
     """
-    return np.maximum(x, 0)
+    return _positive_part(x)
 
 
 _FLOAT = np.dtype(float)
@@ -263,7 +291,7 @@ def _gelu_slope(g: Any, y: Any, kept: Any, x: Any, approximate: str | bool) -> A
     return slope
 
 
-@primitive(rrule=(_gelu_slope,), frule=(_gelu_slope,), batch=batch_elementwise, residuals=True)
+@primitive(rrule=(_gelu_slope,), frule=(_gelu_slope,), batch=batch_elementwise, residuals=True, opaque=True)
 def gelu(x: RealIn, approximate: str | bool = "none") -> InexactOut:
     """`x` times the probability that a standard normal variable is below `x`: Real "*shape" -> Inexact "*shape".
 

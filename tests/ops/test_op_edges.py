@@ -83,3 +83,27 @@ def test_hessian_of_a_power_in_both_operands_at_a_negative_base(exponent: float,
     slope_a, slope_b = tm.grad(np.power, (0, 1))(a, b)
     np.testing.assert_allclose(slope_a, b * a ** (b - 1), rtol=1e-12)
     assert np.isnan(slope_b)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+@pytest.mark.parametrize("count", [4095, 4096, 40_000, 70_001])
+def test_relu_of_a_large_array_is_the_maximum_of_each_element_and_0(dtype, count):
+    x = np.random.default_rng(0).standard_normal(count).astype(dtype)
+    x[[0, 5, -1, -2]] = np.nan, -np.inf, np.inf, -0.0
+    expected = np.array([max(e, 0.0) if e == e else e for e in x.tolist()], dtype)
+    y = tm.relu(x)
+    np.testing.assert_array_equal(y, expected)
+    assert y.dtype == dtype
+    assert dtype == np.float16 or not np.signbit(y[-2])
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 2, 0), (0, 2, 1)])
+def test_relu_keeps_the_order_of_axes_in_memory(order):
+    x = np.random.default_rng(1).standard_normal((40, 30, 50)).transpose(order)
+    y = tm.relu(x)
+    np.testing.assert_array_equal(y, np.where(x > 0, x, 0))
+    assert y.strides == x.strides
+    some = x[::2, 1:, ::-1]
+    np.testing.assert_array_equal(tm.relu(some), np.where(some > 0, some, 0))
+    same = np.broadcast_to(x[:1], x.shape)
+    np.testing.assert_array_equal(tm.relu(same), np.where(same > 0, same, 0))

@@ -14,6 +14,7 @@ import numpy as np
 from tapem.compiler.cache import module_of
 from tapem.compiler.emit import Emitter, Line, indented
 from tapem.compiler.engines.engine import Engine
+from tapem.compiler.engines.pooling import native_pools
 from tapem.compiler.engines.running import PythonFunction
 from tapem.compiler.native import (
     REDUCTIONS,
@@ -31,7 +32,19 @@ from tapem.compiler.native import (
     written,
 )
 from tapem.compiler.native import wide as wide_functions
-from tapem.compiler.passes import common, dead, expand_all, hoist, joined, roll, simplify, slices, uniform
+from tapem.compiler.passes import (
+    common,
+    dead,
+    everywhere,
+    expand_all,
+    hoist,
+    joined,
+    pools,
+    roll,
+    simplify,
+    slices,
+    uniform,
+)
 from tapem.compiler.sharing import fresh_outputs, is_new
 from tapem.core import LEAF, Node, UnknownNumber, pick
 from tapem.transforms import Cond, Program, Scan, While
@@ -327,6 +340,7 @@ class NumbaEngine(Engine):
 
     def build(self, program: Program, fast: bool) -> NumbaRunner:
         """The program as a Python function that calls native ones."""
+        program = everywhere(lambda part: native_pools(pools(part), compiled_natively), program)
         return NumbaRunner(program)
 
 

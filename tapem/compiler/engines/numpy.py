@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,11 +11,35 @@ import numpy as np
 from tapem.compiler.emit import Emitter
 from tapem.compiler.engines.engine import Engine
 from tapem.compiler.engines.running import PythonFunction
-from tapem.compiler.passes import can_be_written, plan
+from tapem.compiler.passes import (
+    bits_of,
+    can_be_written,
+    common,
+    dead,
+    everywhere,
+    expand_labeled,
+    fold,
+    is_masked,
+    plan,
+    pools,
+    simplify,
+)
 from tapem.compiler.sharing import fresh_outputs
-from tapem.compiler.texts import function_name
-from tapem.core import Node, ShapeDtype
+from tapem.compiler.texts import function_name, text_of
+from tapem.core import Node, ShapeDtype, UnknownNumber
 from tapem.transforms import Cond, Program, Scan, While
+
+_REDUCTIONS = {"sum": "add", "prod": "multiply", "max": "maximum", "min": "minimum"}
+_METHODS = {"reshape": "{x}.reshape({shape})", "take": "{x}.take({indices}{axis=})"}
+_COMPARING = ("relu", "maximum", "minimum", "greater", "greater_equal", "less", "less_equal", "equal", "not_equal")
+_WITH_NUMBERS = {*_COMPARING, "add", "sub", "mul", "div"}
+_LARGE = 1 << 15
+"""The number of elements up to which an array of one number is worth its place in the caches."""
+
+
+def is_number(value: Any, dtype: Any) -> bool:
+    """Whether a constant becomes a number of this float dtype where it meets an array of the dtype."""
+    return type(value) in (int, float) or (isinstance(value, np.floating) and value.dtype == dtype)
 
 
 class BufferedEmitter(Emitter):
@@ -29,6 +54,7 @@ class BufferedEmitter(Emitter):
         self.buffers: dict[str, ShapeDtype] = {}
         self._places: dict[Program, dict[int, str]] = {}
         self._rows: dict[Program, dict[int, str]] = {}
+        self._numbers: dict[Any, Any] = {}
 
     def places(self, program: Program) -> dict[int, str]:
         """For each node that is written into an array, the name of the array."""
@@ -64,7 +90,49 @@ class BufferedEmitter(Emitter):
             return written_into(self, node, place)
         if node.op.name == "transpose" and node.static["axes"] is None and len(node.shape) > 1:
             return f"{self.operands(node)[0]}.T"  # a tenth of the time of np.transpose
-        return masked(self, node) or super().node(node)
+        return masked(self, node) if is_masked(node) else super().node(node)
+
+    def expression(self, node: Node, operands: Sequence[str]) -> str | None:
+        """Some by methods, which NumPy's functions call after a few more steps."""
+        op: Any = node.op
+        if op.name in _METHODS and node.parents[0] is not None and type(node.inputs[0]) is not UnknownNumber:
+            return text_of(op, operands, node.inputs, node.static, self.constant, _METHODS[op.name])
+        if op.name in _REDUCTIONS and node.dtype == ShapeDtype.of(node.inputs[0]).dtype:
+            axis, keepdims = self.constant(node.static["axis"]), node.static["keepdims"]
+            rest = ", None, None, True" if keepdims else ""
+            return f"np.{_REDUCTIONS[op.name]}.reduce({operands[0]}, {axis}{rest})"
+        if op.name == "relu" and math.prod(node.shape) > _LARGE:
+            return f"{self.bind(op.implementation, op.name)}({operands[0]})"  # for any order of axes
+        return super().expression(node, operands)
+
+    def operands(self, node: Node) -> list[str]:
+        """The operands of a node as texts; of elementwise ops numbers are arrays, which NumPy need not convert."""
+        texts, op = super().operands(node), getattr(node.op, "name", "")
+        if op not in _WITH_NUMBERS or not getattr(node, "shape", ()):
+            return texts
+        whole = [ShapeDtype.of(x) for p, x in zip(node.parents, node.inputs, strict=True) if p is not None]
+        if len(whole) != 1 or whole[0].shape != node.shape or whole[0].dtype.char not in "fd":
+            return texts
+        return [
+            self.filled(x, node, whole[0].dtype) if p is None and is_number(x, whole[0].dtype) else text
+            for text, p, x in zip(texts, node.parents, node.inputs, strict=True)
+        ]
+
+    def filled(self, value: Any, node: Node, dtype: Any = None) -> str:
+        """The name of a number as an array; for a comparison with it, of the last axes of the node.
+
+        NumPy compares two arrays with vector instructions, and an array and a number one by one.
+        """
+        dtype, shape = dtype or node.dtype, tuple[int, ...]()
+        if getattr(node.op, "name", "") in _COMPARING:
+            for size in reversed(node.shape):
+                if math.prod(shape) * size > _LARGE:
+                    break
+                shape = size, *shape
+        key = repr(value), dtype, shape
+        if key not in self._numbers:
+            self._numbers[key] = np.full(shape, value, dtype)
+        return self.bind(self._numbers[key], "number")
 
 
 class NumpyRunner:
@@ -95,34 +163,14 @@ class NumpyRunner:
             self.free.append(buffers)
 
 
-_BITS = {"f": "uint32", "d": "uint64"}
-
-
-def masked(emitter: Emitter, node: Node) -> str | None:
-    """Write `where(condition, x, 0)` as a product of the bits of x with 0 or 1, which is faster than a branch."""
-    if (
-        node.op.name != "where"
-        or not node.shape
-        or node.parents[2] is not None
-        or np.ndim(node.inputs[2])
-        or node.inputs[2] != 0
-    ):
-        return None
-    condition, x, zero = node.inputs
-    fits = ShapeDtype.of(x) == node.output == ShapeDtype(ShapeDtype.of(condition).shape, node.dtype)
-    if not fits or node.dtype.char not in _BITS or np.signbit(zero) or ShapeDtype.of(condition).dtype != np.bool_:
-        return None
-    mask, values, _ = emitter.operands(node)
-    bits = f"np.multiply({values}.view(np.{_BITS[node.dtype.char]}), {mask})"
-    return emitter.assign(node, f"{bits}.view(np.{node.dtype.name})")
-
-
-def written_into(emitter: Emitter, node: Node, buffer: str) -> str:
-    """Write the line of a ufunc or a product whose result goes into a buffer."""
+def written_into(emitter: BufferedEmitter, node: Node, buffer: str) -> str:
+    """Write the line of a ufunc, a product or a masked value whose result goes into a buffer."""
     op: Any = node.op
     operands = emitter.operands(node)
+    if is_masked(node):
+        return masked(emitter, node, buffer)
     if op.name == "relu":
-        function, operands = "np.maximum", [*operands, "0"]
+        function, operands = "np.maximum", [*operands, emitter.filled(0, node)]
     elif isinstance(op.implementation, np.ufunc):
         function = function_name(op.implementation) or emitter.bind(op.implementation, op.name)
     else:
@@ -132,13 +180,26 @@ def written_into(emitter: Emitter, node: Node, buffer: str) -> str:
     return emitter.assign(node, f"{function}({', '.join([*operands, out])})")
 
 
+def masked(emitter: Emitter, node: Node, buffer: str | None = None) -> str:
+    """Write `where(condition, x, 0)` as a product of the bits of x with 0 or 1, which is faster than a branch."""
+    mask, values, _ = emitter.operands(node)
+    bits = f"np.{bits_of(node)}"
+    into = "" if buffer is None else f", {buffer}.view({bits})"
+    product = f"np.multiply({values}.view({bits}), {mask}{into})"
+    return emitter.assign(node, f"{product}.view(np.{node.dtype.name})")
+
+
 class NumpyEngine(Engine):
     """Straight-line NumPy source."""
 
     name = "numpy"
+    # What makes a program faster but harder to read: `source` shows it as it was before.
+    last = (pools, expand_labeled, fold, simplify, common, dead)
 
     def build(self, program: Program, fast: bool) -> NumpyRunner:
         """The program as a Python function; if it is fast, with buffers."""
+        for improve in self.last if fast else ():
+            program = everywhere(improve, program)
         return NumpyRunner(program, fast)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from tapem.compiler.guards import guard
 from tapem.compiler.rewriting import Rewriter, rewritten
 from tapem.core import Node, Static, pick
 from tapem.transforms import Cond, Program, Scan, While, call
@@ -14,9 +15,11 @@ from tapem.transforms import Cond, Program, Scan, While, call
 def dead(program: Program) -> Program:
     """Leave out the nodes on which no output depends, such as the values that only an unused cotangent needs.
 
-    Of a loop or condition, only the results that are used stay, and the operands that these need.
+    Of a loop or condition, only the results that are used stay, and the operands that these need. A guard goes if it is
+    known that all is fine.
     """
-    program = Program.of(program.nodes, program.inputs, program.outputs, program.__name__)
+    outputs = [id for id in program.outputs if not is_settled(program.nodes[id])]
+    program = Program.of(program.nodes, program.inputs, outputs, program.__name__)
     used: dict[int | None, set[int]] = {}
     for node in program.nodes:
         if node.op is pick:
@@ -37,6 +40,11 @@ def dead(program: Program) -> Program:
         return rewriter.put(call, [given[i] for i in operands], Static(program=smaller), tuple(kinds))
 
     return rewritten(program, replace_node)
+
+
+def is_settled(node: Node) -> bool:
+    """Whether a node is a guard whose check has been computed already, and holds."""
+    return node.op is guard and node.parents[0] is None and bool(node.inputs[0])
 
 
 def trimmed(control: Scan | While | Cond, used: set[int]) -> tuple[Scan | While | Cond, list[int], list[int]]:

@@ -12,7 +12,7 @@ import numpy as np
 
 from tapem.compiler.guards import Guarded, guard
 from tapem.compiler.passes.checks import CHECKS
-from tapem.compiler.passes.parts import AFFINE, PARTS, can_be_taken_apart
+from tapem.compiler.passes.parts import AFFINE, LABELED, PARTS, can_be_taken_apart
 from tapem.compiler.rewriting import Rewriter, Value, rewritten
 from tapem.compiler.tracing import traced
 from tapem.core import Node, Primitive, ShapeDtype, Static, pick, tree_leaves, tree_unflatten
@@ -22,6 +22,11 @@ from tapem.transforms import Kept, Program, Pulled, kept, pulled
 def expand(program: Program) -> Program:
     """Take apart what every engine computes better in parts: an affine map is a product and a sum."""
     return expanded(program, AFFINE)
+
+
+def expand_labeled(program: Program) -> Program:
+    """Take apart the losses of labels, which are then written into buffers."""
+    return expanded(program, LABELED)
 
 
 def expand_all(program: Program) -> Program:
@@ -70,9 +75,11 @@ def parts_known(node: Node, table: Mapping[str, Callable[..., Any] | None]) -> b
     if op is kept or op is pulled:
         what: Kept | Pulled = static["what"]
         op, static, inputs = what.op, what.static, inputs if isinstance(what, Pulled) else what.operands(inputs)
-    if not isinstance(op, Primitive) or op.name not in table or not can_be_taken_apart(op.name, static):
+    if not isinstance(op, Primitive) or op.name not in table:
         return False
     kinds = [ShapeDtype.of(x) for x in inputs if x is not None]
+    if not can_be_taken_apart(op.name, table[op.name], static, kinds):
+        return False
     known = all(min(k.shape, default=1) > 0 and (k.dtype.kind in "biu" or k.dtype in _FLOATS) for k in kinds)
     return known and kinds[0].dtype.kind == "f"
 
@@ -115,4 +122,4 @@ def add_check(rewriter: Rewriter, op: Primitive, operands: list[Any], static: St
         rewriter.hidden.append(rewriter.apply(guard, fine, *operands, what=Guarded(op, static)))
 
 
-__all__ = ["expand", "expand_all"]
+__all__ = ["expand", "expand_all", "expand_labeled"]

@@ -7,10 +7,12 @@ the implementation to rounding; infinities, NaN and ties are the same.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+
+from tapem.core import ShapeDtype
 
 
 def linear(weight: Any, bias: Any, x: Any) -> Any:
@@ -74,6 +76,20 @@ def attention_weights(q: Any, k: Any, mask: Any) -> Any:
     return weights, weights
 
 
+def cross_entropy(logits: Any, target: Any, *, reduction: str, **_: Any) -> Any:
+    """The loss for labels, and its slopes; the score of a label is found by its place."""
+    count, classes = np.size(target), np.shape(logits)[-1]
+    shifted = logits - np.max(logits, axis=-1, keepdims=True)
+    exponentials = np.exp(shifted)
+    totals = np.sum(exponentials, axis=-1, keepdims=True)
+    places = np.reshape(target, (count,)).astype(np.intp) + np.arange(count) * classes
+    scores = np.take(np.reshape(shifted, (count * classes,)), places)
+    terms = np.reshape(np.log(totals), np.shape(target)) - np.reshape(scores, np.shape(target))
+    hot = (np.expand_dims(target, -1) == np.arange(classes)).astype(logits.dtype)
+    total = terms if reduction == "none" else np.sum(terms)
+    return (total / count if reduction == "mean" else total), (exponentials / totals - hot, float(count))
+
+
 # -- statistics --------------------------------------------------------------------------------------------------------
 
 
@@ -117,14 +133,21 @@ def without(shape: tuple[int, ...], axis: Any) -> tuple[int, ...]:
     return tuple(size for number, size in enumerate(shape) if number not in gone)
 
 
-def can_be_taken_apart(name: str, static: Mapping[str, Any]) -> bool:
-    """Whether the parts compute what the op does for these static arguments."""
+def can_be_taken_apart(name: str, part: Any, static: Mapping[str, Any], kinds: Sequence[ShapeDtype]) -> bool:
+    """Whether the parts compute what the op does for these static arguments, and for operands of these kinds."""
+    if part is cross_entropy:
+        scores, target = kinds
+        labels = target.dtype.kind in "iu" and 0 < target.ndim < scores.ndim
+        return labels and static["ignore_index"] is None and static["label_smoothing"] == 0
     if name == "norm":
         return static["ord"] in (1, 2, np.inf)
     return name != "var" or static["ddof"] == 0
 
 
 AFFINE: Mapping[str, Callable[..., Any] | None] = {"linear": linear}
+
+LABELED: Mapping[str, Callable[..., Any] | None] = {"cross_entropy": cross_entropy}
+"""Ops of labels; where these are constants, much of the work is done once."""
 
 PARTS: Mapping[str, Callable[..., Any] | None] = {
     "attention_weights": attention_weights,
@@ -150,4 +173,4 @@ PARTS: Mapping[str, Callable[..., Any] | None] = {
 """From the name of an op to what it is made of; None stands for its implementation."""
 
 
-__all__ = ["AFFINE", "PARTS", "can_be_taken_apart"]
+__all__ = ["AFFINE", "LABELED", "PARTS", "can_be_taken_apart"]
