@@ -48,3 +48,21 @@ def after_a_sum(m: Any, a: Any, b: Any) -> Any:
 )
 def test_a_loop_runs_where_its_first_reader_does(function: Callable[..., Any], loops: int) -> None:
     assert loops_of(function, np.arange(9.0).reshape(3, 3), A, B) == loops
+
+
+def test_a_large_program_has_one_function_for_loops_over_other_sizes() -> None:
+    def update(w: Any, b: Any) -> Any:
+        for _ in range(5):
+            w = np.sqrt(w * w + b)
+        return w, np.sum(w, axis=1)
+
+    def updates(pairs: Any) -> Any:
+        return [update(*pair) for pair in pairs]
+
+    pairs = [(np.linspace(-1, 1, (16 + n) * 40).reshape(16 + n, 40), np.arange(1.0, 41)) for n in range(20)]
+    fast: Any = tm.compile(updates, engine="numba")
+    for found, expected in zip(fast(pairs), updates(pairs), strict=True):
+        np.testing.assert_allclose(found[0], expected[0], rtol=1e-12)
+        np.testing.assert_allclose(found[1], expected[1], rtol=1e-12)
+    (entry,) = fast._entries.values()
+    assert len(set(entry.run.native)) == 1

@@ -22,6 +22,7 @@ from tapem.compiler.native import (
     Segment,
     accesses,
     bits,
+    flattening,
     functions,
     grouped,
     growing,
@@ -51,11 +52,11 @@ from tapem.transforms import Cond, Program, Scan, While
 
 VERSIONS = (
     sys.version, np.__version__, cast("Any", numba).__version__,
-    *map(inspect.getsource, (bits, functions, wide_functions, growing, tiles, products)),
+    *map(inspect.getsource, (bits, flattening, functions, wide_functions, growing, tiles, products)),
 )  # fmt: skip
 """What the machine code depends on, beside the text of the function."""
 
-_IMPORTED = tuple(module.__name__ for module in (functions, growing, products))
+_IMPORTED = tuple(module.__name__ for module in (functions, growing, flattening, products))
 """The modules whose names a native function uses."""
 
 _LARGEST = 100
@@ -102,7 +103,8 @@ class NumbaWriter:
         self.users = self.find_users()
         self.loose: set[int] = set()
         groups = grouped(program, self.views)
-        for part in parts(groups, [self.is_loose(group) for group in groups]):
+        self.large = sum(len(group.nodes) for group in groups if group.kind != "call") > _LARGE
+        for part in parts(groups, [self.is_loose(group) for group in groups], self.large):
             if part[0].kind == "call":
                 self.call(part[0].nodes[0])
             else:
@@ -187,7 +189,7 @@ class NumbaWriter:
         """A call of a native function."""
         made = {node.id for group in groups for node in group.nodes}
         wanted = {id for id in made if not made.issuperset(self.users.get(id, ()))}
-        part = Segment(self.program, self.views, groups, wanted)
+        part = Segment(self.program, self.views, groups, wanted, self.large)
         loose = groups[0].nodes[0].id in self.loose
         nodes = self.program.nodes
         arguments = [self.named(id) if loose and nodes[id].shape else self.argument(id) for id in part.arguments]
@@ -286,7 +288,7 @@ def compiled_natively(text: str, *more: str) -> Any:
     return cast("Any", numba).njit(**options)(module.native)
 
 
-def parts(groups: Sequence[Group], alone: Sequence[bool]) -> list[list[Group]]:
+def parts(groups: Sequence[Group], alone: Sequence[bool], large: bool) -> list[list[Group]]:
     """The groups in pieces: each a call of an op, or native groups of no more than some ops together, or one alone.
 
     In a large program each group is a function of its own: many are equal, as the updates of all parameters are, and
@@ -294,7 +296,6 @@ def parts(groups: Sequence[Group], alone: Sequence[bool]) -> list[list[Group]]:
     """
     found: list[list[Group]] = []
     count = 0
-    large = sum(len(group.nodes) for group in groups if group.kind != "call") > _LARGE
     after_alone = False
     for group, own in zip(groups, alone, strict=True):
         size = count + len(group.nodes)

@@ -28,6 +28,9 @@ _STEP = {
     "count_nonzero": "{total} + ({x} != 0)",
 }
 
+_SHORT = 16
+"""Loops over fewer elements are always written for this size, which LLVM unrolls."""
+
 
 class Segment:
     """The text of one native function: some groups that follow each other, with arguments and results.
@@ -37,11 +40,21 @@ class Segment:
     """
 
     tag = ""
+    any_size = False
 
     def __init__(
-        self, program: Program, views: Mapping[int, Access], groups: Sequence[Group], wanted: set[int]
+        self,
+        program: Program,
+        views: Mapping[int, Access],
+        groups: Sequence[Group],
+        wanted: set[int],
+        any_size: bool = False,
     ) -> None:
-        """Write the groups; `wanted` are the nodes whose values are needed outside."""
+        """Write the groups; `wanted` are the nodes whose values are needed outside.
+
+        Loops of `any_size` take theirs from an operand, so that more of them are equal and compile fast.
+        """
+        self.any_size = any_size
         self.begin(program, views, groups, wanted)
         used = self._used_elsewhere(groups)
         for group in groups:
@@ -218,15 +231,14 @@ class Segment:
 
     # -- loops ---------------------------------------------------------------------------------------------------------
 
-    def allocated(self, name: str, node: Node, like: str | None = None) -> list[str]:
-        """The lines that make an array for the value of a node, of the shape of another array if there is one."""
-        size = node.shape if like is None else f"{like}.shape"
-        return [f"{name} = np.empty({size}, np.{node.dtype.name})"]
+    def allocated(self, name: str, node: Node, shape: str | None = None) -> list[str]:
+        """The lines that make an array for the value of a node; the text of its shape may be given."""
+        return [f"{name} = np.empty({shape or node.shape}, np.{node.dtype.name})"]
 
     def in_one_line(self, id: int, size: str, before: list[str]) -> str:
         """The array of a node with all its axes as one, which is made before the loop."""
         name = f"f{self.tag}{id}"
-        before.append(f"{name} = {self.value(id)}.reshape({size})")
+        before.append(f"{name} = flat({self.value(id)})")
         return name
 
     def _empty(self, node: Node) -> None:
@@ -239,7 +251,7 @@ class Segment:
         flat = len(shape) > 1 and self._is_flat(group, own)
         sizes = (int(np.prod(shape)),) if flat else shape
         counts = [str(size) for size in sizes]
-        like = self._whole(group, own) if flat or len(shape) == 1 else None
+        like = self._whole(group, own) if flat or len(shape) == 1 or self.any_size else None
         indices = [f"i{axis}" for axis in range(len(sizes))]
         before: list[str] = []
         body: list[str] = []
@@ -268,13 +280,17 @@ class Segment:
             shift = len(shape) - len(operand)
             return indexed(array(access.base), access.index_text(indices[shift:], operand))
 
-        if like is not None:  # the size is that of an operand, so that loops over other sizes are the same function
+        if like is not None and len(sizes) == 1:  # so loops over other sizes are the same function
             counts = [f"n{nodes[0].id}"]
             before.append(f"n{nodes[0].id} = {self.value(like)}.size")
+        elif like is not None:
+            counts = [
+                str(size) if size < _SHORT else f"{self.value(like)}.shape[{axis}]" for axis, size in enumerate(sizes)
+            ]
         for node in nodes:
             name = node.op.name
             if name in REDUCTIONS:
-                self._reduction(node, element, sizes, indices, flat, before, body, opening, after)
+                self._reduction(node, element, counts, indices, flat, before, body, opening, after)
                 continue
             expression = scalar(node, element)
             if name in ("sin", "cos") and node.parents[0] is not None:
@@ -286,7 +302,9 @@ class Segment:
                 body.append(f"failed |= {divisor} == 0")
             body.append(f"{self.local(node.id)} = {expression}")
             if node.id in used and shape:
-                before += self.allocated(self.name(node.id), node, None if like is None else self.value(like))
+                before += self.allocated(
+                    self.name(node.id), node, None if like is None else f"{self.value(like)}.shape"
+                )
                 body.append(f"{indexed(array(node.id), ', '.join(indices))} = {self.local(node.id)}")
         self.lines += before
         depth = 0
@@ -328,7 +346,7 @@ class Segment:
         self,
         node: Node,
         element: Any,
-        sizes: tuple[int, ...],
+        counts: list[str],
         indices: list[str],
         flat: bool,
         before: list[str],
@@ -341,15 +359,17 @@ class Segment:
         axes = (0,) if flat else reduced_axes(node)
         x = element(node.parents[0])
         start = literal(start_of(name, node.dtype), node.dtype)
-        kept = [axis for axis in range(len(sizes)) if axis not in axes]
+        kept = [axis for axis in range(len(counts)) if axis not in axes]
         keepdims = node.static["keepdims"]
-        places = [*(indices[axis] if axis in kept else "0" for axis in range(len(sizes)) if axis in kept or keepdims)]
+        shown = [axis for axis in range(len(counts)) if axis in kept or keepdims]
+        places = [indices[axis] if axis in kept else "0" for axis in shown]
+        shape = "".join(f"{counts[axis] if axis in kept else 1}, " for axis in shown)
         if flat and node.shape:
-            places = ["0"] * len(node.shape)
+            places, shape = ["0"] * len(node.shape), "1, " * len(node.shape)
         target = indexed(self.name(node.id), ", ".join(places)) if node.shape else self.name(node.id)
         if node.shape:
-            before += self.allocated(self.name(node.id), node)
-        inner = tuple(axes) == tuple(range(len(kept), len(sizes)))
+            before += self.allocated(self.name(node.id), node, f"({shape.rstrip()})")
+        inner = tuple(axes) == tuple(range(len(kept), len(counts)))
         if inner:
             total = f"t{self.tag}{node.id}"
             opening.setdefault(len(kept), []).append(f"{total} = {start}")

@@ -87,8 +87,8 @@ class Function:
         base, _, index = array.partition("[")
         if array not in self.flat and base not in self.flat:
             name = self.flat[base] = self.fresh("f")
-            shape = f"({base}.shape[0], {size})" if index else size
-            self.hoisted.append(f"{name} = {base}.reshape({shape})")
+            whole = f"{base}.reshape(({base}.shape[0], {size}))" if index else f"flat({base})"
+            self.hoisted.append(f"{name} = {whole}")
         return f"{self.flat[base]}[{index}" if index else self.flat[base]
 
 

@@ -184,7 +184,7 @@ class Writer(Segment):
         source = self.given(parent)
         self.lines.append(f"{indexed(self.name(node.id), '...')} = {source}.reshape({node.shape})")
 
-    def allocated(self, name: str, node: Node, like: str | None = None) -> list[str]:
+    def allocated(self, name: str, node: Node, shape: str | None = None) -> list[str]:
         """Arrays are made before the loop; those of nodes when they are named, a copy's here."""
         if name.startswith("c"):
             self.function.hoisted.append(f"{name} = np.empty({node.shape}, np.{node.dtype.name})")
