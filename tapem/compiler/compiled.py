@@ -174,7 +174,7 @@ class Compiled:
 
     def _kinds(self, key: Sequence[Any]) -> dict[str, Any]:
         """The kinds of the leaves in a key, by their names."""
-        rest, kinds = iter(key[2:]), []
+        rest, kinds = iter(key[3:]), []
         for part in rest:
             kinds.append((part, next(rest)) if isinstance(part, dtype) else part)
         return dict(zip(self._names(key[0]), kinds, strict=True))

@@ -7,7 +7,7 @@ trees of arrays and numbers are read here as they are, with dicts in the order o
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Sequence
-from itertools import count
+from itertools import chain, count
 from typing import Any
 
 from numpy import ndarray
@@ -21,8 +21,12 @@ PLAIN = frozenset({ndarray, *_NUMBERS})
 
 
 def key_of(structure: Structure, static: Hashable, leaves: Sequence[Any]) -> Hashable:
-    """What is to be equal in two calls, from the leaves of a tree: an array's dtype and shape, a number's type."""
-    key: list[Any] = [structure, static]
+    """What is to be equal in two calls, from the leaves of a tree: an array's dtype and shape, a number's type.
+
+    The keys 1, 1.0 and True of dicts are equal, but of different types.
+    """
+    ways = tuple(map(type, chain.from_iterable(structure.paths())))
+    key: list[Any] = [structure, static, ways]
     for leaf in leaves:
         if type(leaf) in _NUMBERS:
             key.append(type(leaf))
@@ -39,7 +43,7 @@ def kind_of_tree(tree: Any, leaves: list[Any]) -> Any:
         leaves.append(tree)
         return tree.dtype, tree.shape
     if kind is dict:
-        return tuple(tree), tuple([kind_of_tree(value, leaves) for value in tree.values()])
+        return tuple(tree), tuple(map(type, tree)), tuple([kind_of_tree(value, leaves) for value in tree.values()])
     if kind is tuple or kind is list:
         return kind, tuple([kind_of_tree(value, leaves) for value in tree])
     if kind in _NUMBERS:

@@ -79,3 +79,11 @@ def test_compiled_functions_are_copied_and_pickled(again):
     assert (other.fast, other.engine.name, other.__name__) == (False, "numpy", "double")
     decorated(x)
     assert again(decorated) is decorated
+
+
+@pytest.mark.parametrize("wrap", [lambda d: d, lambda d: [d, {"inside": d}], lambda d: (np.float64(1), d)])
+def test_keys_that_are_equal_in_python_have_programs_of_their_own(wrap):
+    fast = tm.compile(lambda tree: tm.tree_map(lambda x: x * 2, tree), engine="numpy")
+    for key in (1, 1.0, True, np.int64(1)) * 2:
+        found = fast(wrap({key: 1.0}))
+        assert repr(found) == repr(wrap({key: 2.0})).replace("float64(1", "float64(2")
