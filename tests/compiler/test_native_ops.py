@@ -72,3 +72,18 @@ def test_a_native_op(name: str) -> None:
 @pytest.mark.parametrize("name", sorted(ROWS))
 def test_every_op(name: str, dtype: Any) -> None:
     check(ROWS[name], dtype)
+
+
+@pytest.mark.parametrize("length", [3, 16, 40, 200])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_extremes_of_rows_are_those_of_numpy(length, dtype):
+    x = np.random.default_rng(0).standard_normal((12, length)).astype(dtype)
+    for row, place, value in [(1, 0, np.nan), (2, -1, np.nan), (3, 1, np.inf), (4, 2, -np.inf), (6, 1, np.nan)]:
+        x[row, place] = value
+    x[5], x[6, 0], x[7], x[8] = -np.inf, np.inf, np.nan, np.inf
+
+    def f(x):
+        return np.max(x, axis=1), np.min(x, axis=1, keepdims=True), np.max(x), np.min(x[:1]), np.max(x, axis=0)
+
+    for ours, theirs in zip(tm.compile(f, engine="numba")(x), f(x), strict=True):
+        np.testing.assert_array_equal(ours, theirs)

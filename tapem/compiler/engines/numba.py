@@ -26,6 +26,7 @@ from tapem.compiler.native import (
     functions,
     grouped,
     growing,
+    hints,
     kind_of,
     native_control,
     products,
@@ -52,11 +53,11 @@ from tapem.transforms import Cond, Program, Scan, While
 
 VERSIONS = (
     sys.version, np.__version__, cast("Any", numba).__version__,
-    *map(inspect.getsource, (bits, flattening, functions, wide_functions, growing, tiles, products)),
+    *map(inspect.getsource, (bits, flattening, functions, wide_functions, growing, hints, tiles, products)),
 )  # fmt: skip
 """What the machine code depends on, beside the text of the function."""
 
-_IMPORTED = tuple(module.__name__ for module in (functions, growing, flattening, products))
+_IMPORTED = tuple(module.__name__ for module in (functions, growing, flattening, hints, products))
 """The modules whose names a native function uses."""
 
 _LARGEST = 100

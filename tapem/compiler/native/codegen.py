@@ -8,16 +8,18 @@ from typing import Any
 
 import numpy as np
 
-from tapem.compiler.native.access import Access, is_plain, is_turned
-from tapem.compiler.native.groups import DIVISIONS, REDUCTIONS, Group, reduced_axes, sizes_of
-from tapem.compiler.native.moves import loops, move_text
-from tapem.compiler.native.products import room, workspaces
+from tapem.compiler.native.access import Access, is_plain
+from tapem.compiler.native.groups import DIVISIONS, REDUCTIONS, Group, reduced_axes
+from tapem.compiler.native.matrices import product_text
+from tapem.compiler.native.moves import move_text
+from tapem.compiler.native.products import workspaces
 from tapem.compiler.native.scalars import SCALARS, computed_in
 from tapem.core import Node, ShapeDtype, UnknownNumber
 from tapem.transforms import Program
 from tapem.types import NUMBERS
 
 _START = {"sum": 0, "prod": 1, "max": -np.inf, "min": np.inf, "all": True, "any": False, "count_nonzero": 0}
+_EXTREMES = {"max": "larger", "min": "smaller"}
 _STEP = {
     "sum": "{total} + {x}",
     "prod": "{total} * {x}",
@@ -29,7 +31,13 @@ _STEP = {
 }
 
 _SHORT = 16
-"""Loops over fewer elements are always written for this size, which LLVM unrolls."""
+"""Loops over fewer elements are always written for this size, which LLVM unrolls; there are no vectors in them."""
+
+_WRITTEN_OUT = 200
+"""The number of lines up to which LLVM writes a loop of known length out step by step."""
+
+_FUNCTION = re.compile(r"\{B\}|math\.|np\.\w+\(|power")
+"""What is a function of one number or two in the expression of an op."""
 
 
 class Segment:
@@ -76,7 +84,10 @@ class Segment:
     def write(self, group: Group, used: set[int]) -> None:
         """Write one group."""
         if group.kind == "product":
-            self._product(group.nodes[0])
+            node = group.nodes[0]
+            if node.shape:
+                self._empty(node)
+            self.lines += product_text(self, node)
         elif group.kind == "reshape":
             self._reshape(group.nodes[0])
         elif group.kind == "move":
@@ -137,64 +148,7 @@ class Segment:
         if not node.shape:
             return self.operand(id, [])
         plain = is_plain(access, len(node.shape)) and self.program.nodes[access.base].shape == node.shape
-        return self.value(access.base) if plain else self._copied(id, access)
-
-    # -- products ------------------------------------------------------------------------------------------------------
-
-    def _product(self, node: Node) -> None:
-        """A product of our own, or one by BLAS, for which operands are copied unless their last axes are in order."""
-        sizes = sizes_of(node)
-        if sizes is not None:
-            return self._own_product(node, *sizes)
-        operands = [self._matrix(node, position) for position in (0, 1)]
-        out = self.name(node.id)
-        shapes = [ShapeDtype.of(x).shape for x in node.inputs]
-        if len(shapes[0]) <= 2:
-            if not node.shape:
-                self.lines.append(f"{out} = np.dot({operands[0]}, {operands[1]})")
-                return
-            self._empty(node)
-            self.lines.append(f"np.dot({operands[0]}, {operands[1]}, {out})")
-            return
-        count = int(np.prod(shapes[0][:-2]))
-        self._empty(node)
-        stacks = [f"{out}.reshape({(count, *node.shape[-2:])})"]
-        for position, text in enumerate(operands):
-            base, turned = text.removesuffix(".T"), text.endswith(".T")
-            rows, columns = shapes[position][-2:]
-            stacks.append(f"{base}.reshape({(count, columns, rows) if turned else (count, rows, columns)})")
-        turns = ["", *(".T" if text.endswith(".T") else "" for text in operands)]
-        names = [f"s{self.tag}{node.id}_{number}" for number in range(3)]
-        self.lines += [f"{name} = {stack}" for name, stack in zip(names, stacks, strict=True)]
-        o, x, y = (f"{name}[i]{turn}" for name, turn in zip(names, turns, strict=True))
-        self.lines += [f"for i in range({count}):", f"    np.dot({x}, {y}, {o})"]
-
-    def _own_product(self, node: Node, m: int, k: int, n: int) -> None:
-        """A native product, or a loop of them over stacks; views are read where they are."""
-        self._empty(node)
-        batch = node.shape[:-2]
-        operands = [self._strided(parent, batch) for parent in node.parents]
-        starts = [f"i{axis} * {m * n * int(np.prod(batch[axis + 1 :]))}" for axis in range(len(batch))]
-        result = f"({self.name(node.id)}, {' + '.join(starts) or 0}, {n})"
-        work = self.workspace(node.dtype, room(m, k, node.dtype.itemsize))
-        line = f"product({operands[0]}, {operands[1]}, {result}, {m}, {k}, {n}, {work})"
-        self.lines += loops(batch, [line])
-
-    def _strided(self, id: int | None, batch: Sequence[int]) -> str:
-        """A matrix, or one out of a stack: its array, the place of its first element, the steps of rows and columns."""
-        assert id is not None
-        access, shape = self.views[id], self.program.nodes[id].shape
-        start, steps = access.strides(self.program.nodes[access.base].shape, shape)
-        shift = len(batch) + 2 - len(shape)
-        moves = [f"i{shift + axis} * {step}" for axis, step in enumerate(steps[:-2]) if step]
-        at = " + ".join([*moves, *([str(start)] if start or not moves else [])])
-        return f"({self.value(access.base)}, {at}, {steps[-2]}, {steps[-1]})"
-
-    def workspace(self, dtype: np.dtype[Any], size: int) -> str:
-        """The name of an array in which products work, one for all of them."""
-        name = f"w{8 * dtype.itemsize}"
-        self.room[name] = max(size, self.room.get(name, 0))
-        return name
+        return self.value(access.base) if plain else self.copied(id, access)
 
     def _reshape(self, node: Node) -> None:
         """The same memory with another shape."""
@@ -202,20 +156,7 @@ class Segment:
         assert parent is not None
         self.lines.append(f"{self.name(node.id)} = {self.whole(parent)}.reshape({node.shape})")
 
-    def _matrix(self, node: Node, position: int) -> str:
-        """An operand of a product, with `.T` if its last two axes are exchanged in memory."""
-        parent = node.parents[position]
-        assert parent is not None
-        access, shape = self.views[parent], self.program.nodes[parent].shape
-        rank, base = len(shape), self.program.nodes[access.base]
-        name = self.value(access.base)
-        if is_plain(access, rank) and base.shape == shape:
-            return name
-        if is_turned(access, rank) and base.shape == (*shape[:-2], shape[-1], shape[-2]):
-            return f"{name}.T"
-        return self._copied(parent, access)
-
-    def _copied(self, id: int, access: Access) -> str:
+    def copied(self, id: int, access: Access) -> str:
         """A view copied into an array of its own."""
         name = f"c{self.tag}{id}"
         if name not in self._declared:
@@ -306,6 +247,10 @@ class Segment:
                     self.name(node.id), node, None if like is None else f"{self.value(like)}.shape"
                 )
                 body.append(f"{indexed(array(node.id), ', '.join(indices))} = {self.local(node.id)}")
+        known = len(counts) > 1 and counts[-1].isdigit()
+        if known and sizes[-1] >= _SHORT and sizes[-1] * len(body) <= _WRITTEN_OUT and is_cheap(nodes):
+            counts[-1] = f"n{nodes[0].id}"
+            before.append(f"{counts[-1]} = unknown({sizes[-1]})")
         self.lines += before
         depth = 0
         for depth, size in enumerate(counts):
@@ -371,10 +316,15 @@ class Segment:
             before += self.allocated(self.name(node.id), node, f"({shape.rstrip()})")
         inner = tuple(axes) == tuple(range(len(kept), len(counts)))
         if inner:
-            total = f"t{self.tag}{node.id}"
-            opening.setdefault(len(kept), []).append(f"{total} = {start}")
-            body.append(f"{total} = {_STEP[name].format(total=total, x=x)}")
-            after.setdefault(len(kept), []).append(f"{target} = {total}")
+            total, is_nan = f"t{self.tag}{node.id}", f"b{self.tag}{node.id}"
+            first, step, result = [f"{total} = {start}"], [f"{total} = {_STEP[name].format(total=total, x=x)}"], total
+            if name in _EXTREMES and node.dtype.kind == "f":
+                first.append(f"{is_nan} = False")
+                step = [f"{total} = {_EXTREMES[name]}({x}, {total})", f"{is_nan} |= {x} != {x}"]
+                result = f"np.{node.dtype.name}(np.nan) if {is_nan} else {total}"
+            opening.setdefault(len(kept), []).extend(first)
+            body.extend(step)
+            after.setdefault(len(kept), []).append(f"{target} = {result}")
         else:
             before.append(f"{indexed(self.name(node.id), '...')} = {start}")
             body.append(f"{target} = {_STEP[name].format(total=target, x=x)}")
@@ -387,7 +337,12 @@ def renumbered(text: str) -> str:
     def number(match: re.Match[str]) -> str:
         return f"{match[1]}{numbers.setdefault(match[2], len(numbers))}{match[3]}"
 
-    return re.sub(r"\b([afvtcsn])(\d+)(|_\d)\b", number, text)
+    return re.sub(r"\b([abfvtcsn])(\d+)(|_\d)\b", number, text)
+
+
+def is_cheap(nodes: Sequence[Node]) -> bool:
+    """Whether each op is an instruction or a few, and no function."""
+    return not any(_FUNCTION.search(SCALARS.get(node.op.name, "")) for node in nodes)
 
 
 def start_of(name: str, dtype: np.dtype[Any]) -> Any:
