@@ -19,6 +19,7 @@ class StaticValues:
         """With the values by position and by name. Raises TypeError for one that cannot be hashed."""
         self.numbered = numbered
         self.named = named
+        self.values = [value for _, value in (*numbered, *named)]
         self._key = tuple((which, exactly(value)) for which, value in (*numbered, *named))
         self._hash = hash(self._key)
 

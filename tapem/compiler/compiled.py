@@ -145,7 +145,8 @@ class Compiled:
             arguments, options = tree_unflatten(structure, values)
             return self.static.call(arguments, options, static)
 
-        found = traced(call, [kind_of_leaf(leaf) for leaf in leaves], self.__name__)
+        sources = [self.static.function, *([] if static is None else static.values)]
+        found = traced(call, [kind_of_leaf(leaf) for leaf in leaves], self.__name__, sources)
         if found is None:
             return None
         program = self.engine.improved(lowered(found.program), self.fast)

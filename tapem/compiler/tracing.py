@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-import numpy as np
-
+from tapem.compiler.randomness import random_states
 from tapem.core import ShapeDtype, Structure, UnknownNumber, tree_flatten
 from tapem.doors.direct import Recorder, Tracer, new_recorder, opened
 from tapem.doors.monadic import run_if_program
@@ -23,21 +21,24 @@ class Traced(NamedTuple):
     structure: Structure
 
 
-def traced(call: Callable[[list[Any]], Any], kinds: Sequence[Any], name: str) -> Traced | None:
+def traced(
+    call: Callable[[list[Any]], Any], kinds: Sequence[Any], name: str, sources: Sequence[Any] = ()
+) -> Traced | None:
     """Trace `call(leaves)` on leaves of which only shapes and dtypes are known; None if it uses an outer tracer.
 
-    `name` is that of the function. Raises ConcretizationError where the function reads a value, ArgumentError if it
-    draws from a global random state, DTypeError if it returns what is no tree of arrays.
+    `name` is that of the function; in `sources` generators of random numbers are looked for. Raises
+    ConcretizationError where the function reads a value, ArgumentError if it draws random numbers, DTypeError if it
+    returns what is no tree of arrays.
     """
 
     def record(recorder: Recorder) -> Traced | None:
         inputs = [recorder.leaf(kind, requires_grad=False) for kind in kinds]
-        before = global_random_states()
+        before = random_states(sources)
         result = run_if_program(call([Tracer(recorder, node) for node in inputs]), recorder)
-        if global_random_states() != before:
+        if random_states(sources) != before:
             raise ArgumentError(
-                f"compile: {name} draws from a global random state, so the numbers drawn now would be the same at "
-                "every call. Pass a key of tm.random as an argument."
+                f"compile: {name} draws from a random generator or a global random state, so the numbers drawn now "
+                "would be the same at every call. Pass a key of tm.random as an argument."
             )
         leaves, structure = tree_flatten(result)
         outputs = [output_of(recorder, leaf, name) for leaf in leaves]
@@ -64,12 +65,6 @@ def output_of(recorder: Recorder, value: Any, name: str) -> int:
         except DTypeError as error:
             raise DTypeError(f"compile: {name} must return a tree of arrays and numbers. {error}") from None
     return recorder.leaf(value, requires_grad=False).id
-
-
-def global_random_states() -> tuple[Any, ...]:
-    """What changes if a function draws from Python's or from NumPy's global random state."""
-    kind, keys, position, has_gauss, cached = np.random.get_state()  # pyright: ignore
-    return random.getstate(), kind, keys.tobytes(), position, has_gauss, cached  # pyright: ignore
 
 
 __all__ = ["Traced", "kind_of_leaf", "traced"]

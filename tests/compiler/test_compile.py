@@ -1,5 +1,7 @@
 """compile: a compiled function computes what the function computes, for every kind of argument, and changes nothing."""
 
+import functools
+import random
 import threading
 
 import numpy as np
@@ -162,6 +164,54 @@ def test_errors_name_the_op_that_fails_when_it_runs():
 def test_hidden_randomness_is_refused():
     with pytest.raises(tm.ArgumentError, match=r"global random state.*tm\.random"):
         compiled(lambda x: x + np.random.rand())(X)
+    with pytest.raises(tm.ArgumentError, match=r"global random state.*tm\.random"):
+        compiled(lambda x: x + random.random())(X)
+
+
+RNG = np.random.default_rng(0)
+
+
+class Noise:
+    def __init__(self, generator):
+        self.generator = generator
+
+    def __call__(self, x):
+        return x + self.generator.normal()
+
+    def method(self, x):
+        return self(x)
+
+
+def noisy(x):
+    return x * RNG.uniform()
+
+
+@pytest.mark.parametrize("generator", [
+    np.random.default_rng(0), np.random.RandomState(0), random.Random(0), np.random.Generator(np.random.MT19937(0))
+])  # fmt: skip
+def test_a_generator_that_can_be_seen_is_refused(generator):
+    draw = generator.random if hasattr(generator, "random") else generator.rand
+    functions = [
+        lambda x: x + generator.normal() if hasattr(generator, "normal") else x + generator.random(),
+        lambda x, g=generator: x + (g.uniform(0, 1)),
+        lambda x: tm.grad(lambda x: np.sum(x * generator.uniform(0, 1)))(x),
+        lambda x: noisy(x),
+        functools.partial(lambda g, x: x + g.uniform(0, 1), generator),
+    ]
+    if hasattr(generator, "normal"):
+        functions += [
+            Noise(generator),
+            Noise(generator).method,
+            functools.partial(lambda noise, x: noise(x), Noise(generator)),
+        ]
+    for f in functions:
+        with pytest.raises(tm.ArgumentError, match=r"random generator.*tm\.random"):
+            compiled(f)(X)
+    with pytest.raises(tm.ArgumentError, match=r"random generator.*tm\.random"):
+        tm.compile(lambda x, g: x + g.uniform(0, 1), static_argnums=1)(X, generator)
+    table = np.array([draw() for _ in range(3)])
+    drawn_before = compiled(lambda x: x[0, :3] + table + 0 * len([generator]))
+    np.testing.assert_array_equal(drawn_before(X), X[0, :3] + table)
 
 
 def test_what_is_no_tree_of_arrays_is_refused():
