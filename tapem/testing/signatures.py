@@ -17,7 +17,8 @@ from typing import Any
 from tapem.errors import ArgumentError, ConcretizationError, MissingExtraError, NoRuleError, TapeError
 from tapem.testing.flattening import first_line
 from tapem.testing.runs import tensor_operands
-from tapem.testing.strategies import abstract_arguments, hypothesis_modules
+from tapem.testing.seeded import seeded
+from tapem.testing.strategies import abstract_arguments
 from tapem.transforms import eval_shape
 from tapem.types import Signature
 
@@ -89,23 +90,13 @@ def own(functions: Mapping[str, FunctionType], module: ModuleType) -> list[str]:
 
 def check_signature(fn: Callable[..., Any], module: ModuleType, name: str, max_examples: int) -> SignatureCheck:
     """Run one function abstractly on drawn shapes, while the calls that it makes are checked."""
-    hypothesis, _ = hypothesis_modules()
     watched = verifying(fn)
 
     def property_of(arguments: tuple[Any, ...]) -> None:
         eval_shape(watched, *arguments)
 
     try:
-        run: Any = hypothesis.given(abstract_arguments(fn))(property_of)
-        run = hypothesis.settings(
-            max_examples=max_examples,
-            deadline=None,
-            database=None,
-            derandomize=True,
-            report_multiple_bugs=False,
-            print_blob=False,
-            suppress_health_check=list(hypothesis.HealthCheck),
-        )(run)
+        run = seeded(property_of, abstract_arguments(fn), seed=0, max_examples=max_examples)
         with all_verifying(module):
             run()
     except (ConcretizationError, NoRuleError, ArgumentError, MissingExtraError) as error:
