@@ -83,8 +83,11 @@ def pulled_through_relu(g, y, x, *, what: Any) -> Any:  # pyright: ignore  # of 
     if np.isnan(np.max(y)):
         positive: Any = relu(x)
         return np.where(positive > 0, what(g, y, positive), 0)
-    bits = f"i{g.itemsize}"
-    return what(np.multiply(g.view(bits), y > 0).view(g.dtype), y, x)
+    masked = np.empty_like(y)  # in the order of y in memory: two orders make all that follows slow
+    masked[...] = g
+    bits = masked.view(f"i{masked.itemsize}")
+    np.multiply(bits, y > 0, out=bits)
+    return what(masked, y, x)
 
 
 pulled_through_relu.checked = False
