@@ -277,7 +277,7 @@ from tapem.ops import (
     vdot,
     where,
 )
-from tapem.seeing import debug, debug_mode, explain, forward_steps, reverse_steps, rule_table, tape_of
+from tapem.seeing import debug, debug_mode, explain, forward_steps, reverse_steps, rule_table, show, tape_of
 from tapem.sweeps import unbroadcast
 from tapem.tangents import (
     NO_FIELDS,
@@ -365,12 +365,12 @@ __all__ = [
     "project_to", "pure", "qr", "rad2deg", "random", "ravel", "real", "reciprocal", "relu", "remainder",
     "renamed_parameters", "repeat", "reshape", "reverse_steps", "right_shift", "rint", "roll", "round", "rrule",
     "rule_table", "safe_log", "save", "scalar_rule", "scale", "scan", "scatter_add", "scatter_set", "sequence",
-    "set_tape", "sigmoid", "sign", "signbit", "silu", "sin", "sinc", "sinh", "slogdet", "softmax", "softplus", "solve",
-    "solve_triangular", "sort", "spacing", "split", "sqrt", "square", "squeeze", "stack", "std", "stop_gradient",
-    "sub", "sum", "svd", "svdvals", "swapaxes", "take", "take_along_axis", "tan", "tanh", "tape_of", "tensordot",
-    "testing", "thunk", "tile", "trace", "transpose", "traverse", "tree_differences", "tree_flatten", "tree_leaves",
-    "tree_map", "tree_shapes", "tree_unflatten", "tril", "triu", "trunc", "unbroadcast", "unthunk", "value_and_grad",
-    "var", "vdot", "vjp", "vmap", "where", "while_loop", "xp",
+    "set_tape", "show", "sigmoid", "sign", "signbit", "silu", "sin", "sinc", "sinh", "slogdet", "softmax", "softplus",
+    "solve", "solve_triangular", "sort", "spacing", "split", "sqrt", "square", "squeeze", "stack", "std",
+    "stop_gradient", "sub", "sum", "svd", "svdvals", "swapaxes", "take", "take_along_axis", "tan", "tanh", "tape_of",
+    "tensordot", "testing", "thunk", "tile", "trace", "transpose", "traverse", "tree_differences", "tree_flatten",
+    "tree_leaves", "tree_map", "tree_shapes", "tree_unflatten", "tril", "triu", "trunc", "unbroadcast", "unthunk",
+    "value_and_grad", "var", "vdot", "vjp", "vmap", "where", "while_loop", "xp",
 ]  # fmt: skip
 
 # The only place of the version: hatchling reads it here, and a test compares CITATION.cff and CHANGELOG.md with it.

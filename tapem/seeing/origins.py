@@ -13,12 +13,10 @@ from types import FrameType
 from typing import Any, NamedTuple
 
 from tapem.core import Node
+from tapem.types import is_users
 
-INNER = ("tapem", "numpy", "optree", "contextlib", "functools")
-"""The packages whose calls are no part of a scope."""
-
-OWN = (*INNER, "layers", "losses")
-"""The packages whose lines are not the user's."""
+SHOWN = ("layers", "losses")
+"""tapem's own packages whose calls are part of a scope."""
 
 
 class Block(NamedTuple):
@@ -50,8 +48,8 @@ class OriginNotes:
     def recorded(self, node: Node) -> None:
         """Keep the origin of a node."""
         inside = [frame for frame in frames(sys._getframe(1)) if frame not in self._outside]  # pyright: ignore[reportPrivateUsage]
-        users = next((frame for frame in inside if package(frame) not in OWN), None)
-        scope = [self._block(frame) for frame in reversed(inside) if package(frame) not in INNER]
+        users = next(filter(is_users, inside), None)
+        scope = [self._block(frame) for frame in reversed(inside) if is_users(frame) or package(frame) in SHOWN]
         if users is None:
             self.origins[node.id] = Origin("", 0, "", merged(scope))
             return

@@ -1,0 +1,211 @@
+"""show: a tape and its sweeps as one self-contained HTML page, which opens from a file and inline in a notebook."""
+
+from __future__ import annotations
+
+import html
+import json
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+
+from tapem.core import LEAF, Immutable, Node, ShapeDtype, is_several, node_line, setter
+from tapem.errors import ArgumentError, TapeError
+from tapem.seeing.explorer.differences import MOST, Difference, differences_of
+from tapem.seeing.explorer.layout import layout
+from tapem.seeing.explorer.signatures import axes_of, signature_text
+from tapem.seeing.explorer.summaries import number_text, summary_of
+from tapem.seeing.origins import Origin
+from tapem.seeing.steps import Sweep, forward_steps, reverse_steps
+from tapem.seeing.subjects import Subject, leaves_of, subject_of
+from tapem.sweeps import ForwardStep, ReverseStep, value_text
+
+
+class Explorer(Immutable):
+    """A page, as text; a notebook shows it inline, and `save` writes it.
+
+    It needs no server and no network, and runs in any browser of the last years.
+    """
+
+    __slots__ = ("html", "title")
+
+    html: str
+    title: str
+
+    def __init__(self, title: str, html: str) -> None:
+        """Of a whole HTML document."""
+        setter(Explorer, "title")(self, title)
+        setter(Explorer, "html")(self, html)
+
+    def save(self, path: str | Path) -> None:
+        """Write the page to a file."""
+        Path(path).write_text(self.html, encoding="utf-8")
+
+    def _repr_html_(self) -> str:
+        # A document of its own: the page's styles and names stay apart from those of the notebook.
+        return (
+            f'<iframe title="{html.escape(self.title)}" srcdoc="{html.escape(self.html)}" '
+            'style="width:100%;height:640px;border:1px solid #8886;border-radius:6px"></iframe>'
+        )
+
+    def __repr__(self) -> str:
+        return f"<Explorer of {self.title}: {len(self.html) // 1000} kB; .save(path) writes it>"
+
+
+def show(x: Any, *arguments: Any, path: str | Path | None = None) -> Explorer:
+    """The explorer of a tape, of a function with its arguments, of a `do` program, a model with an input, or a sweep.
+
+    The page steps through the computation and then through the reverse sweep (or forward mode), with the rule of each
+    node and its numbers, the derivative that arrives and what is handed on, finite differences beside it, and the line
+    of the user's code that made the node. Layers and calls fold. With a `path` the page is written there as well.
+
+    The sweep begins at the only output; of a value that is no scalar, with a cotangent of ones.
+
+    Raises ArgumentError for what cannot be shown.
+
+    >>> import numpy as np
+    >>> show(lambda x: np.tanh(x) * x, 0.5).title
+    '<lambda>'
+    """
+    if isinstance(x, Sweep):
+        subject, sweeps = Subject(x.tape, (), {}, f"a {x.mode} sweep"), [x]
+    else:
+        subject = subject_of(x, *arguments, caller="show")
+        sweeps = sweeps_of(subject)
+    data = data_of(subject, sweeps)
+    page = Explorer(subject.title, document(subject.title, data))
+    if path is not None:
+        page.save(path)
+    return page
+
+
+def sweeps_of(subject: Subject) -> list[Sweep]:
+    """The reverse sweep of the output, and the forward sweep of all leaves; none of a tape without values."""
+    if not len(subject.tape) or any(isinstance(node.output, ShapeDtype) for node in subject.tape):
+        return []
+    if len(subject.outputs) != 1:
+        raise ArgumentError(
+            f"show: {subject.title} has {len(subject.outputs)} outputs; a sweep begins at one. Return one value, or "
+            "give a tape and one output."
+        )
+    (out,) = subject.outputs
+    leaves = leaves_of(subject.tape)
+    if not np.issubdtype(out.dtype, np.inexact) or not leaves:
+        return []
+    reverse = reverse_steps(subject.tape, out, np.ones(out.shape, out.dtype))
+    try:
+        tangents = {leaf: np.ones(leaf.shape, leaf.dtype) for leaf in leaves}
+        return [reverse, forward_steps(subject.tape, tangents)]
+    except TapeError:  # an op on the way has no rule for forward mode
+        return [reverse]
+
+
+def data_of(subject: Subject, sweeps: list[Sweep]) -> dict[str, Any]:
+    """All that the page shows, as plain data."""
+    nodes = list(subject.tape)
+    plan = layout(nodes, subject.origins)
+    differences: dict[int, Difference] = {}
+    for sweep in sweeps:
+        if sweep.mode == "reverse":
+            differences = differences_beside(nodes, sweep)
+    return {
+        "title": subject.title,
+        "nodes": [node_data(node, subject.origins.get(node.id), plan.lanes[node.id]) for node in nodes],
+        "rows": plan.rows,
+        "width": plan.width,
+        "folders": [folder._asdict() for folder in plan.folders],
+        "outputs": [out.node.id for out in subject.outputs] or [id for sweep in sweeps for id in sweep.start][:1],
+        "sweeps": [{"mode": sweep.mode, "steps": [step_data(cast("Any", step)) for step in sweep]} for sweep in sweeps],
+        "differences": {
+            str(id): {
+                "difference": number_text(one.difference),
+                "sweep": number_text(one.sweep),
+                "agrees": one.agrees,
+                "kink": one.kink,
+            }
+            for id, one in differences.items()
+        },
+    }
+
+
+def differences_beside(nodes: list[Node], sweep: Sweep) -> dict[int, Difference]:
+    """The differences beside the cotangents of a reverse sweep."""
+    (last,) = sweep.start
+    steps = [step for step in sweep if isinstance(step, ReverseStep)]
+    cotangents = {step.node.id: step.cotangent for step in steps if step.skipped is None}
+    if last not in cotangents:
+        return {}
+    ids = [id for id in cotangents if len(nodes) <= MOST or nodes[id].op is LEAF]
+    return differences_of(nodes, cotangents, last, cotangents[last], ids)
+
+
+def node_data(node: Node, origin: Origin | None, lane: int) -> dict[str, Any]:
+    """A node as data."""
+    op: Any = node.op
+    operands = (
+        [] if node.op is LEAF or not hasattr(op, "operand_name") else [*map(op.operand_name, range(len(node.parents)))]
+    )
+    data: dict[str, Any] = {
+        "id": node.id,
+        "op": node.op.name,
+        "name": node.name or "",
+        "line": node_line(node),
+        "lane": lane,
+        "leaf": node.op is LEAF,
+        "grad": node.requires_grad,
+        "parents": list(node.parents),
+        "operands": operands,
+        "value": summary_of(node.output),
+        "signature": signature_text(node),
+        "axes": axes_of(node),
+    }
+    if origin is not None and origin.line:
+        data["source"] = {"file": Path(origin.file).name, "line": origin.line, "text": origin.text}
+    return data
+
+
+def step_data(step: ReverseStep | ForwardStep) -> dict[str, Any]:
+    """A step of a sweep as data; one that visits nothing holds only why."""
+    if step.skipped is not None:
+        return {"node": step.node.id, "skipped": step.skipped}
+    derivative = step.cotangent if isinstance(step, ReverseStep) else step.tangent
+    return {
+        "node": step.node.id,
+        "rule": step.rule,
+        "derivative": summary_of(derivative),
+        "contributions": [
+            {
+                "parent": part.parent,
+                "operand": part.operand,
+                "rule": part.rule,
+                "numbers": part.numbers,
+                "value": summary_of(part.value),
+                "running": summary_of(part.running),
+                "text": value_text(part.value) if not is_several(part.value) else "",
+            }
+            for part in step.contributions
+        ],
+    }
+
+
+@cache
+def part(name: str) -> str:
+    """A file beside this one."""
+    return (Path(__file__).parent / name).read_text(encoding="utf-8")
+
+
+def document(title: str, data: Mapping[str, Any]) -> str:
+    """The whole page."""
+    text = json.dumps(data, separators=(",", ":"), default=str).replace("</", "<\\/").replace("<!--", "<\\!--")
+    return (
+        part("page.html")
+        .replace("{{title}}", html.escape(title))
+        .replace("{{style}}", part("page.css"))
+        .replace("{{script}}", part("page.js"))
+        .replace("{{data}}", text)
+    )
+
+
+__all__ = ["Explorer", "show"]
