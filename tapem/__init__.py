@@ -277,7 +277,18 @@ from tapem.ops import (
     vdot,
     where,
 )
-from tapem.seeing import debug, debug_mode, explain, forward_steps, reverse_steps, rule_table, show, tape_of
+from tapem.seeing import (
+    debug,
+    debug_mode,
+    draw,
+    explain,
+    forward_steps,
+    reverse_steps,
+    rule_table,
+    show,
+    tape_of,
+    to_dot,
+)
 from tapem.sweeps import unbroadcast
 from tapem.tangents import (
     NO_FIELDS,
@@ -349,7 +360,7 @@ __all__ = [
     "broadcast_to", "canonicalize", "cbrt", "ceil", "checkpoint", "cho_solve", "cholesky", "clamp", "compile",
     "composed", "concat", "concat_vectors", "cond", "conj", "const", "convolve", "copysign", "correlate", "cos",
     "cosh", "count_nonzero", "cumprod", "cumsum", "custom_jvp", "custom_vjp", "debug", "debug_mode", "defbatch",
-    "deffrule", "defrrule", "deg2rad", "det", "detach", "diag", "diagonal", "div", "do", "dot", "eig", "eigh",
+    "deffrule", "defrrule", "deg2rad", "det", "detach", "diag", "diagonal", "div", "do", "dot", "draw", "eig", "eigh",
     "eigvals", "eigvalsh", "einsum", "elementwise", "elu", "equal", "erf", "eval_shape", "exp", "exp2", "expand_dims",
     "explain", "expm", "expm1", "extern", "fabs", "fail", "fft_fft", "fft_fft2", "fft_fftn", "fft_fftshift",
     "fft_hfft", "fft_ifft", "fft_ifft2", "fft_ifftn", "fft_ifftshift", "fft_ihfft", "fft_irfft", "fft_irfft2",
@@ -368,9 +379,9 @@ __all__ = [
     "set_tape", "show", "sigmoid", "sign", "signbit", "silu", "sin", "sinc", "sinh", "slogdet", "softmax", "softplus",
     "solve", "solve_triangular", "sort", "spacing", "split", "sqrt", "square", "squeeze", "stack", "std",
     "stop_gradient", "sub", "sum", "svd", "svdvals", "swapaxes", "take", "take_along_axis", "tan", "tanh", "tape_of",
-    "tensordot", "testing", "thunk", "tile", "trace", "transpose", "traverse", "tree_differences", "tree_flatten",
-    "tree_leaves", "tree_map", "tree_shapes", "tree_unflatten", "tril", "triu", "trunc", "unbroadcast", "unthunk",
-    "value_and_grad", "var", "vdot", "vjp", "vmap", "where", "while_loop", "xp",
+    "tensordot", "testing", "thunk", "tile", "to_dot", "trace", "transpose", "traverse", "tree_differences",
+    "tree_flatten", "tree_leaves", "tree_map", "tree_shapes", "tree_unflatten", "tril", "triu", "trunc", "unbroadcast",
+    "unthunk", "value_and_grad", "var", "vdot", "vjp", "vmap", "where", "while_loop", "xp",
 ]  # fmt: skip
 
 # The only place of the version: hatchling reads it here, and a test compares CITATION.cff and CHANGELOG.md with it.

@@ -175,4 +175,19 @@ def opened(folders: list[Folder]) -> list[Folder]:
     return sorted_
 
 
-__all__ = ["Folder", "Layout", "layout"]
+def shown_rows(plan: Layout) -> list[int | Folder]:
+    """What a picture shows from top to bottom: the ids of nodes, and the folders that are closed."""
+    begins: dict[int, Folder] = {}
+    for folder in reversed(plan.folders):  # the outermost closed folder that begins at a row hides the others
+        if not folder.open:
+            begins[folder.first] = folder
+    shown: list[int | Folder] = []
+    row = 0
+    while row < len(plan.rows):
+        closed = begins.get(row)
+        shown.append(plan.rows[row] if closed is None else closed)
+        row = row + 1 if closed is None else closed.last + 1
+    return shown
+
+
+__all__ = ["Folder", "Layout", "layout", "shown_rows"]
