@@ -43,7 +43,7 @@ def kind_of_tree(tree: Any, leaves: list[Any]) -> Any:
         leaves.append(tree)
         return tree.dtype, tree.shape
     if kind is dict:
-        return tuple(tree), kinds_of_trees(tree.values(), leaves)
+        return tuple(tree), tuple(map(type, tree)), kinds_of_trees(tree.values(), leaves)
     if kind is tuple or kind is list:
         return kind, kinds_of_trees(tree, leaves)
     if kind in _NUMBERS:
