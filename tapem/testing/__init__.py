@@ -4,7 +4,7 @@
 - `check_gradient` and `check_gradients` compare a gradient with them and return the result; `check_grads` raises if a
   derivative is wrong, in both modes and at any order.
 - `check_rule` runs every check of one op on given operands; `check_op` on examples drawn from the op's signature;
-  `shaped` is the Hypothesis strategy behind it.
+  `shaped` is the Hypothesis strategy behind it. `trees`, `arrays_like` and `models` draw trees and small networks.
 - `check_invariant` checks what is said of a whole class of functions: symmetric, linear, bounded and so on.
 - `run_check` is `check_op` with its figures, for the pytest plugin (tapem_pytest.py) and `python -m tapem check`;
   `check_signatures` holds a module's functions against each other by shapes alone.
@@ -19,6 +19,7 @@ from tapem.testing.command import add_check_options, check_command
 from tapem.testing.findings import Finding, GradientMismatch
 from tapem.testing.finite_differences import finite_diff, finite_diff_jacobian
 from tapem.testing.invariants import check_invariant
+from tapem.testing.networks import DrawnModel, Network, arrays_like, models, trees
 from tapem.testing.properties import check_op
 from tapem.testing.rule_checks import RuleReport, check_rule, rule_report
 from tapem.testing.runs import (
@@ -32,8 +33,9 @@ from tapem.testing.signatures import SignatureCheck, check_signatures
 from tapem.testing.strategies import shaped
 
 __all__ = [
-    "PROFILES", "CheckRun", "Finding", "GradientCheck", "GradientMismatch", "MissingExtraError", "Profile",
-    "RuleReport", "SignatureCheck", "add_check_options", "check_command", "check_gradient", "check_gradients",
-    "check_grads", "check_invariant", "check_op", "check_rule", "check_signatures", "finite_diff",
-    "finite_diff_jacobian", "rule_report", "run_check", "shaped", "tensor_operands",
+    "PROFILES", "CheckRun", "DrawnModel", "Finding", "GradientCheck", "GradientMismatch", "MissingExtraError",
+    "Network", "Profile", "RuleReport", "SignatureCheck", "add_check_options", "arrays_like", "check_command",
+    "check_gradient", "check_gradients", "check_grads", "check_invariant", "check_op", "check_rule",
+    "check_signatures", "finite_diff", "finite_diff_jacobian", "models", "rule_report", "run_check", "shaped",
+    "tensor_operands", "trees",
 ]  # fmt: skip
