@@ -110,3 +110,14 @@ def test_functions_of_special_values_are_those_of_numpy() -> None:
             assert one.dtype == other.dtype
             np.testing.assert_allclose(one, other, rtol=2.1 * float(np.finfo(dtype).eps), atol=0, err_msg=name)
             np.testing.assert_array_equal(np.signbit(one[one == 0]), np.signbit(other[other == 0]), err_msg=name)
+
+
+def test_rows_are_gathered_as_a_whole() -> None:
+    """A row's number is looked up once, not for each element."""
+    x, rows = np.ones((500, 64)), np.arange(499, -1, -1)
+    fast: Any = tm.compile(lambda x: np.sin(x)[rows] * 2, engine="numba")
+    np.testing.assert_allclose(fast(x), np.sin(x)[rows] * 2)
+    (entry,) = fast._entries.values()
+    (looked_up,) = [line for line in entry.run.native[0].splitlines() if "j0 = np.int64(" in line]
+    (moved,) = [line for line in entry.run.native[0].splitlines() if "[j0, " in line]
+    assert moved.index(moved.strip()) - looked_up.index(looked_up.strip()) == 4

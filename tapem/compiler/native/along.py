@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
-from tapem.compiler.native.text import Names, Text, at, checked, loops
+from tapem.compiler.native.text import Names, Text, at, checked, loops, loops_after
 from tapem.core import Node, ShapeDtype
 
 
@@ -88,7 +88,8 @@ def _embedding(names: Names, node: Node) -> Text:
     lines = checked(names, "j0", id, ShapeDtype.of(node.inputs[0]).shape[0], node.inputs[1])
     names.may_fail = True
     value = element(names, node, 0, ["j0", indices[-1]])
-    return loops(node.shape, [f"failed |= {id} < 0", *lines, f"{at(names.name(node.id), indices)} = {value}"])
+    lines.append(f"failed |= {id} < 0")
+    return loops_after(node.shape, len(indices) - 1, lines, [f"{at(names.name(node.id), indices)} = {value}"])
 
 
 def _added_rows(names: Names, node: Node) -> Text:
@@ -97,7 +98,8 @@ def _added_rows(names: Names, node: Node) -> Text:
     lines = checked(names, "j0", element(names, node, 1, indices[:-1]), node.shape[0], node.inputs[1])
     place = at(out, ["j0", indices[-1]])
     zeros = loops(node.shape, [f"{at(out, indices_of(node.shape))} = np.{node.dtype.name}(0)"])
-    return [*zeros, *loops(shape, [*lines, f"{place} = {place} + {element(names, node, 0, indices)}"])]
+    added = [f"{place} = {place} + {element(names, node, 0, indices)}"]
+    return [*zeros, *loops_after(shape, len(shape) - 1, lines, added)]
 
 
 # -- from first to last ------------------------------------------------------------------------------------------------

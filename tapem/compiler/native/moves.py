@@ -12,7 +12,7 @@ import numpy as np
 
 from tapem.compiler.native.along import ALONG
 from tapem.compiler.native.scalars import DTYPES
-from tapem.compiler.native.text import Names, Text, at, checked, in_range, loops
+from tapem.compiler.native.text import Names, Text, at, checked, in_range, loops, loops_after
 from tapem.core import Node, ShapeDtype
 from tapem.ops import ARRAY, NEW
 
@@ -105,7 +105,7 @@ def _stack(names: Names, node: Node) -> Text:
 class Selection:
     """Which element of an array of `shape` belongs to each element of the selected array.
 
-    `lines` compute the numbers out of the index arrays, inside of loops over `sizes`; `source` is the index.
+    `lines` compute the numbers out of the index arrays, inside of `depth` loops; `source` is the index.
     """
 
     def __init__(self, names: Names, node: Node, shape: Sequence[int]) -> None:
@@ -133,6 +133,7 @@ class Selection:
             if advanced[number] and first is None:
                 first = axis
                 axis += rank
+            self.depth = 0 if first is None else first + rank
             if part is None:
                 axis += 1
             elif isinstance(part, slice):
@@ -157,7 +158,7 @@ def _gather(names: Names, node: Node) -> Text:
     selection = Selection(names, node, kind.shape)
     target = at(names.name(node.id), [f"i{axis}" for axis in range(len(node.shape))])
     line = f"{target} = {names.operand(node.parents[0], selection.source)}"  # pyright: ignore
-    return loops(node.shape, [*selection.lines, line])
+    return loops_after(node.shape, selection.depth, selection.lines, [line])
 
 
 def _scatter(names: Names, node: Node) -> Text:
@@ -168,7 +169,7 @@ def _scatter(names: Names, node: Node) -> Text:
     before = f"np.{node.dtype.name}(0)" if len(node.parents) == 1 else place  # 0 + -0.0 is 0
     return [
         *zeros(node, out),
-        *loops(kind.shape, [*selection.lines, f"{place} = {before} + {value}"]),
+        *loops_after(kind.shape, selection.depth, selection.lines, [f"{place} = {before} + {value}"]),
     ]
 
 
@@ -201,7 +202,8 @@ def _take(names: Names, node: Node) -> Text:
         for number in range(len(kind.shape))
     ]
     target = at(names.name(node.id), [f"i{number}" for number in range(len(node.shape))])
-    return loops(node.shape, [*lines, f"{target} = {names.operand(node.parents[0], source)}"])  # pyright: ignore
+    value = names.operand(node.parents[0], source)  # pyright: ignore
+    return loops_after(node.shape, axis + rank, lines, [f"{target} = {value}"])
 
 
 MOVES: Mapping[str, Callable[[Names, Node], Text]] = {

@@ -32,6 +32,14 @@ def loops(sizes: Sequence[int], inner: Text, prefix: str = "i") -> Text:
     return lines + [f"{'    ' * len(sizes)}{line}" for line in inner]
 
 
+def loops_after(sizes: Sequence[int], depth: int, lines: Text, inner: Text) -> Text:
+    """The same, with lines that need the first indices only, after as many loops."""
+    outer, prefix = loops(sizes[:depth], lines), "    " * depth
+    heads = [f"{'    ' * axis}for i{depth + axis} in range({size}):" for axis, size in enumerate(sizes[depth:])]
+    rest = [*heads, *(f"{'    ' * len(heads)}{line}" for line in inner)]
+    return [*outer, *(f"{prefix}{line}" for line in rest)]
+
+
 def at(array: str, index: Sequence[str]) -> str:
     """An array at an index; an array that is a row of another already is indexed once."""
     if not index:
@@ -58,4 +66,4 @@ def checked(names: Names, name: str, value: str, size: int, kind: object) -> Tex
     ]
 
 
-__all__ = ["Names", "Text", "at", "checked", "in_range", "loops"]
+__all__ = ["Names", "Text", "at", "checked", "in_range", "loops", "loops_after"]
