@@ -18,6 +18,7 @@ from tapem.compiler.passes import (
     fold,
     hoist,
     joined,
+    products,
     roll,
     simplify,
 )
@@ -30,7 +31,7 @@ from tests.programs.shrink import candidates
 
 EXACT = [hoist, common, joined, dead, fold, roll]
 """Passes that change no bit."""
-NEARLY = [simplify, expand, expand_all, fission]
+NEARLY = [simplify, expand, expand_all, fission, products]
 SPECIAL = np.array([np.nan, np.inf, -np.inf, 0.0, -0.0, 1.0, -1.0, 0.5, -2.5, 1e-310, 1e308, 3.0])
 F32 = np.float32
 

@@ -5,8 +5,8 @@ import pytest
 
 import tapem as tm
 from tapem.compiler.native.access import accesses
-from tapem.compiler.native.groups import sizes_of
 from tapem.compiler.native.products import known, product, room
+from tapem.compiler.passes import common, products, sizes_of
 from tapem.compiler.tracing import kind_of_leaf, traced
 
 numba = pytest.importorskip("numba")
@@ -118,3 +118,55 @@ def test_large_and_thin_products_are_left_to_blas():
     assert sizes((32, 128), (128,)) is None
     assert sizes((1, 128), (128, 128)) is None
     assert sizes((1024, 1024), (1024, 1024)) is None
+
+
+# -- what is added to products -----------------------------------------------------------------------------------------
+
+SUMS = {
+    "an update": (lambda w, b, x, d, rate: w - rate * (d.T @ x), 1),
+    "with a number": (lambda w, b, x, d, rate: w - 0.5 * (d.T @ x), 1),
+    "with an array": (lambda w, b, x, d, rate: (d.T @ x) * b[0] + w, 1),
+    "without a factor": (lambda w, b, x, d, rate: w - d.T @ x, 1),
+    "a bias": (lambda w, b, x, d, rate: x @ w.T + b, 1),
+    "a bias before": (lambda w, b, x, d, rate: b + x @ w.T, 1),
+    "a chain": (lambda w, b, x, d, rate: (x @ w.T + b) @ w, 1),
+    "of itself": (lambda w, b, x, d, rate: w + 2 * (w @ w.T), 1),
+    "two": (lambda w, b, x, d, rate: (w - rate * (d.T @ x), x @ w.T + b), 2),
+    "a difference from a product": (lambda w, b, x, d, rate: d.T @ x - w, 0),
+    "a product that is needed": (lambda w, b, x, d, rate: (w - rate * (d.T @ x), d.T @ x), 0),
+    "in a loop": (lambda w, b, x, d, rate: np.tanh(x @ w.T + b), 0),
+    "to what is computed": (lambda w, b, x, d, rate: w * 2 - d.T @ x, 0),
+    "in another dtype": (lambda w, b, x, d, rate: w.astype(np.float64) - d.T @ x, 0),
+    "by columns": (lambda w, b, x, d, rate: x @ w.T + d[:, :1], 0),
+    "too few columns": (lambda w, b, x, d, rate: w[:, :3] - d.T @ x[:, :3], 0),
+}
+
+
+@pytest.mark.parametrize("name", SUMS)
+def test_what_is_added_to_products(name):
+    f, count = SUMS[name]
+    random = np.random.default_rng(3)
+    for m, n, k in [(9, 18, 18), (21, 40, 40), (8, 33, 33)]:
+        w, b, x, d = (random.standard_normal(s).astype(np.float32) for s in [(n, k), n, (m, k), (m, n)])
+        program = traced(lambda values: f(*values), [*map(kind_of_leaf, (w, b, x, d, 0.1))], "f").program
+        after = products(common(program))
+        assert sum(getattr(node.op, "name", "") == "product_and_sum" for node in after.nodes) == count
+        for ours, theirs in zip(after(w, b, x, d, 0.1), program(w, b, x, d, 0.1), strict=True):
+            assert ours.dtype == theirs.dtype
+            np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-4)
+
+
+def test_sums_and_products_are_native():
+    def f(w, b, x, d, rate):
+        return [sum(w, b, x, d, rate) for sum, count in SUMS.values() if count]
+
+    random = np.random.default_rng(4)
+    w, b, x, d = (random.standard_normal(s).astype(np.float32) for s in [(33, 33), 33, (21, 33), (21, 33)])
+    w[3, 4] = np.inf
+    fast, before = tm.compile(f, engine="numba"), w.copy()
+    with np.errstate(invalid="ignore"):
+        found, expected = (tm.tree_leaves(g(w, b, x, d, 0.1)) for g in (fast, f))
+    for ours, theirs in zip(found, expected, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-4)
+    np.testing.assert_array_equal(w, before)
+    assert "called" not in repr(fast)

@@ -29,10 +29,10 @@ from tapem.compiler.native import (
     hints,
     kind_of,
     native_control,
-    products,
     tiles,
     written,
 )
+from tapem.compiler.native import products as native_products
 from tapem.compiler.native import wide as wide_functions
 from tapem.compiler.passes import (
     common,
@@ -42,6 +42,7 @@ from tapem.compiler.passes import (
     hoist,
     joined,
     pools,
+    products,
     roll,
     simplify,
     slices,
@@ -53,11 +54,11 @@ from tapem.transforms import Cond, Program, Scan, While
 
 VERSIONS = (
     sys.version, np.__version__, cast("Any", numba).__version__,
-    *map(inspect.getsource, (bits, flattening, functions, wide_functions, growing, hints, tiles, products)),
+    *map(inspect.getsource, (bits, flattening, functions, wide_functions, growing, hints, tiles, native_products)),
 )  # fmt: skip
 """What the machine code depends on, beside the text of the function."""
 
-_IMPORTED = tuple(module.__name__ for module in (functions, growing, flattening, hints, products))
+_IMPORTED = tuple(module.__name__ for module in (functions, growing, flattening, hints, native_products))
 """The modules whose names a native function uses."""
 
 _LARGEST = 100
@@ -281,7 +282,7 @@ def compiled_natively(text: str, *more: str) -> Any:
     imports = [f"from {module} import *" for module in (*_IMPORTED, *more)]
     for size in (32, 64):
         if f"w{size})" in text:
-            products.known(size)
+            native_products.known(size)
     whole = "\n".join(["import numpy as np", *imports, "", "", text, ""])
     module, lasting = module_of(whole, VERSIONS)
     # fastmath=True would assume that there is no NaN.
@@ -338,6 +339,7 @@ class NumbaEngine(Engine):
     name = "numba"
     quick = (
         hoist, common, joined, dead, expand_all, uniform, simplify, common, roll, slices, dead, common, hoist,
+        products,
     )  # fmt: skip
 
     def build(self, program: Program, fast: bool) -> NumbaRunner:

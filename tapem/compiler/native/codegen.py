@@ -13,10 +13,9 @@ from tapem.compiler.native.groups import DIVISIONS, REDUCTIONS, Group, reduced_a
 from tapem.compiler.native.matrices import product_text
 from tapem.compiler.native.moves import move_text
 from tapem.compiler.native.products import workspaces
-from tapem.compiler.native.scalars import SCALARS, computed_in
+from tapem.compiler.native.scalars import SCALARS, computed_in, literal
 from tapem.core import Node, ShapeDtype, UnknownNumber
 from tapem.transforms import Program
-from tapem.types import NUMBERS
 
 _START = {"sum": 0, "prod": 1, "max": -np.inf, "min": np.inf, "all": True, "any": False, "count_nonzero": 0}
 _EXTREMES = {"max": "larger", "min": "smaller"}
@@ -378,11 +377,4 @@ def scalar(node: Node, element: Any) -> str:
     return expression if dtypes[-1] == node.dtype or node.dtype.kind == "b" else f"np.{node.dtype.name}({expression})"
 
 
-def literal(value: Any, dtype: np.dtype[Any]) -> str:
-    """A number in a dtype, as text."""
-    number = dtype.type(value if type(value) in NUMBERS else np.asarray(value)[()]).item()
-    text = {"inf": "np.inf", "-inf": "-np.inf", "nan": "np.nan"}.get(repr(number), repr(number))
-    return f"np.{dtype.name}({text})"
-
-
-__all__ = ["Segment", "indexed", "literal"]
+__all__ = ["Segment", "indexed"]

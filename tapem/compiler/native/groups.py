@@ -17,6 +17,7 @@ from tapem.compiler.native.access import Access, is_plain
 from tapem.compiler.native.moves import MOVES, can_move, only_in_loops
 from tapem.compiler.native.scalars import DTYPES, ONLY_IN_LOOPS, computed_in
 from tapem.compiler.native.sinking import sunk
+from tapem.compiler.passes import sizes_of
 from tapem.core import LEAF, Node, ShapeDtype, UnknownNumber, unstack
 from tapem.transforms import Program
 
@@ -27,9 +28,6 @@ DIVISIONS = frozenset({"div", "floor_divide", "remainder"})
 
 _MOST = 60
 """The number of ops in one loop."""
-
-_MOST_MULTIPLICATIONS = 2**27
-"""The number of multiplications in a product that is ours; BLAS copies blocks of larger ones to where they are near."""
 
 
 @dataclass
@@ -70,6 +68,8 @@ def kind_of(node: Node, inside: bool = False) -> str:
         return "loop" if inside and is_counter(node) else "call"
     if name in MOVES:
         return "move" if can_move(node) and (inside or not only_in_loops(node)) else "call"
+    if name == "product_and_sum":
+        return "product"
     if name in ("dot", "matmul", "bmm"):
         return "product" if is_product(node) else "call"
     if not inside and name in ONLY_IN_LOOPS and len(node.shape) > 0:
@@ -100,18 +100,6 @@ def is_product(node: Node) -> bool:
     if (a.ndim in (1, 2) and b.ndim in (1, 2)) or sizes_of(node) is not None:
         return True
     return node.op.name != "dot" and a.ndim > 2 and a.shape[:-2] == b.shape[:-2]
-
-
-def sizes_of(node: Node) -> tuple[int, int, int] | None:
-    """The sizes of a product of matrices, or of stacks of them, that we multiply ourselves; None if BLAS does.
-
-    A BLAS does best with large matrices; with few columns vectors are not full.
-    """
-    a, b = (ShapeDtype.of(x).shape for x in node.inputs)
-    if min(len(a), len(b)) < 2 or (node.op.name == "dot" and max(len(a), len(b)) > 2):
-        return None
-    m, k, n = a[-2], a[-1], b[-1]
-    return (m, k, n) if m > 1 and n > 5 and m * k * n <= _MOST_MULTIPLICATIONS else None
 
 
 def loop_shape(node: Node) -> tuple[int, ...]:
@@ -199,5 +187,4 @@ __all__ = [
     "kind_of",
     "loop_shape",
     "reduced_axes",
-    "sizes_of",
 ]

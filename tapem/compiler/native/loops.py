@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 
 from tapem.compiler.native.access import accesses, is_plain, picked_from
-from tapem.compiler.native.codegen import Segment, indexed, literal
+from tapem.compiler.native.codegen import Segment, indexed
 from tapem.compiler.native.frame import Function
 from tapem.compiler.native.groups import Group, grouped, kind_of
-from tapem.compiler.native.scalars import DTYPES
+from tapem.compiler.native.scalars import DTYPES, literal
 from tapem.compiler.native.text import loops
 from tapem.core import LEAF, Node, ShapeDtype, pick, unstack
 from tapem.transforms import Cond, Program, Scan, While, call, row_kinds

@@ -8,9 +8,10 @@ from typing import Protocol
 import numpy as np
 
 from tapem.compiler.native.access import Access, is_plain, is_turned
-from tapem.compiler.native.groups import sizes_of
 from tapem.compiler.native.moves import loops
 from tapem.compiler.native.products import room
+from tapem.compiler.native.scalars import literal
+from tapem.compiler.passes import sizes_of
 from tapem.core import Node, ShapeDtype
 from tapem.transforms import Program
 
@@ -45,19 +46,29 @@ def product_text(values: Values, node: Node) -> list[str]:
 def by_tiles(values: Values, node: Node, m: int, k: int, n: int) -> list[str]:
     """A native product, or a loop of them over stacks; views are read where they are."""
     batch = node.shape[:-2]
-    operands = [matrix_at(values, parent, batch) for parent in node.parents]
+    operands = [matrix_at(values, parent, batch) for parent in node.parents[:2]]
     starts = [f"i{axis} * {m * n * int(np.prod(batch[axis + 1 :]))}" for axis in range(len(batch))]
     result = f"({values.name(node.id)}, {' + '.join(starts) or 0}, {n})"
     work = f"w{8 * node.dtype.itemsize}"  # for all products of the function
     values.room[work] = max(room(m, k, node.dtype.itemsize), values.room.get(work, 0))
-    return loops(batch, [f"product({operands[0]}, {operands[1]}, {result}, {m}, {k}, {n}, {work})"])
+    rest = f"{result}, {m}, {k}, {n}, {work}"
+    if node.op.name != "product_and_sum":
+        return loops(batch, [f"product({operands[0]}, {operands[1]}, {rest})"])
+    first, sign = matrix_at(values, node.parents[2], ()), "-" * node.static["negative"]
+    number, kind = node.parents[3], f"np.{node.dtype.name}"
+    factor = literal(node.inputs[3], node.dtype) if number is None else f"{kind}({values.value(number)})"
+    return [f"product_and_sum({operands[0]}, {operands[1]}, {first}, {sign}{factor}, {rest})"]
 
 
 def matrix_at(values: Values, id: int | None, batch: Sequence[int]) -> str:
-    """A matrix, or one out of a stack: its array, the place of its first element, the steps of rows and columns."""
+    """A matrix, or one out of a stack: its array, the place of its first element, the steps of rows and columns.
+
+    The rows of a vector are all the same.
+    """
     assert id is not None
     access, shape = values.views[id], values.program.nodes[id].shape
     start, steps = access.strides(values.program.nodes[access.base].shape, shape)
+    steps = [0, *steps] if len(steps) == 1 else steps
     shift = len(batch) + 2 - len(shape)
     moves = [f"i{shift + axis} * {step}" for axis, step in enumerate(steps[:-2]) if step]
     at = " + ".join([*moves, *([str(start)] if start or not moves else [])])

@@ -172,17 +172,36 @@ def product(typing: Any, a: Any, b: Any, c: Any, m: Any, k: Any, n: Any, work: A
     """
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        a, b, c, m, k, n, work = arguments
+        *operands, m, k, n, work = arguments
         scalar = signature.args[-1].dtype
-        one = context.get_constant(scalar, 1)
-        zero = context.get_constant(_types.int64, 0)
+        one, zero = context.get_constant(scalar, 1), context.get_constant(_types.int64, 0)
+        pairs = zip(signature.args, operands, strict=False)
+        a, b, c = (operand(context, builder, *pair) for pair in pairs)
         work = pointer(context, builder, signature.args[-1], work)
-        operands = [operand(context, builder, *pair) for pair in zip(signature.args[:3], (a, b, c), strict=True)]
-        call(context, builder, scalar, [*operands[0], *operands[1], work, zero, zero, one, *operands[2], m, k, n, work])
+        call(context, builder, scalar, [*a, *b, work, zero, zero, one, *c, m, k, n, work])
         return context.get_dummy_value()
 
     integer = _types.int64
     return _types.void(a, b, c, integer, integer, integer, work), generate
+
+
+@_intrinsic
+def product_and_sum(
+    typing: Any, a: Any, b: Any, first: Any, factor: Any, c: Any, m: Any, k: Any, n: Any, work: Any
+) -> Any:  # fmt: skip
+    """`c = first + factor * (a @ b)`, in the same way; the columns of `first` follow each other."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        *operands, factor, c, m, k, n, work = arguments
+        pairs = zip(signature.args, operands, strict=False)
+        a, b, first = (operand(context, builder, *pair) for pair in pairs)
+        c = operand(context, builder, signature.args[4], c)
+        work = pointer(context, builder, signature.args[-1], work)
+        call(context, builder, signature.args[-1].dtype, [*a, *b, *first, factor, *c, m, k, n, work])
+        return context.get_dummy_value()
+
+    integer = _types.int64
+    return _types.void(a, b, first, work.dtype, c, integer, integer, integer, work), generate
 
 
 def pointer(context: Any, builder: Any, type: Any, array: Any) -> Any:
@@ -204,4 +223,4 @@ def call(context: Any, builder: Any, scalar: Any, arguments: list[Any]) -> None:
     builder.call(known or _ir.Function(builder.module, function, symbol(scalar)), arguments)
 
 
-__all__ = ["known", "multiplied", "product", "room", "workspaces"]
+__all__ = ["known", "multiplied", "product", "product_and_sum", "room", "workspaces"]

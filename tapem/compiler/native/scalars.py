@@ -153,4 +153,11 @@ def promoting(value: Any, kind: Any) -> Any:
     return kind.dtype if isinstance(kind, ShapeDtype) else kind
 
 
-__all__ = ["DTYPES", "ONLY_IN_LOOPS", "SCALARS", "computed_in"]
+def literal(value: Any, dtype: np.dtype[Any]) -> str:
+    """A number in a dtype, as text."""
+    number = dtype.type(value if type(value) in NUMBERS else np.asarray(value)[()]).item()
+    text = {"inf": "np.inf", "-inf": "-np.inf", "nan": "np.nan"}.get(repr(number), repr(number))
+    return f"np.{dtype.name}({text})"
+
+
+__all__ = ["DTYPES", "ONLY_IN_LOOPS", "SCALARS", "computed_in", "literal"]

@@ -11,6 +11,7 @@ from tapem.compiler.passes.hoist import hoist
 from tapem.compiler.passes.joined import joined
 from tapem.compiler.passes.plan import Plan, bits_of, can_be_written, is_masked, plan
 from tapem.compiler.passes.pools import pools, pulled_through_relu
+from tapem.compiler.passes.products import product_and_sum, products, sizes_of
 from tapem.compiler.passes.roll import roll
 from tapem.compiler.passes.simplify import simplify
 from tapem.compiler.passes.slices import slices
@@ -18,6 +19,6 @@ from tapem.compiler.passes.uniform import uniform
 
 __all__ = [
     "Plan", "bits_of", "can_be_written", "common", "dead", "everywhere", "expand", "expand_all", "expand_labeled",
-    "fission", "fold", "foreign", "hoist", "is_masked", "joined", "plan", "pools", "pulled_through_relu", "roll",
-    "simplify", "slices", "uniform",
+    "fission", "fold", "foreign", "hoist", "is_masked", "joined", "plan", "pools", "product_and_sum", "products",
+    "pulled_through_relu", "roll", "simplify", "sizes_of", "slices", "uniform",
 ]  # fmt: skip
