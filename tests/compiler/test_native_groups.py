@@ -66,3 +66,22 @@ def test_a_large_program_has_one_function_for_loops_over_other_sizes() -> None:
         np.testing.assert_allclose(found[1], expected[1], rtol=1e-12)
     (entry,) = fast._entries.values()
     assert len(set(entry.run.native)) == 1
+
+
+def test_large_loops_over_turned_arrays_run_in_squares() -> None:
+    """What is read in columns is in the cache when it is read again; each element is computed once."""
+    x, y = np.arange(3 * 70 * 100.0).reshape(3, 70, 100), np.arange(70.0)
+
+    def turned(x: Any, y: Any) -> Any:
+        z = np.swapaxes(x, 1, 2) + np.sqrt(x.reshape(3, 100, 70)) + y
+        return z, x[0].T * 2 - x[1].T
+
+    fast: Any = tm.compile(turned, engine="numba")
+    for found, expected in zip(fast(x, y), turned(x, y), strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-15)
+    (entry,) = fast._entries.values()
+    assert sum(text.count("for j90 in") for text in entry.run.native) == 2
+    small: Any = tm.compile(lambda x: x.T * 2, engine="numba")
+    np.testing.assert_allclose(small(x[0, :8, :8]), x[0, :8, :8].T * 2)
+    (entry,) = small._entries.values()
+    assert "j90" not in entry.run.native[0]

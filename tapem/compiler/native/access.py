@@ -69,6 +69,12 @@ def is_turned(access: Access, rank: int) -> bool:
     return rank >= 2 and access.places == tuple(Place(axis) for axis in turned)
 
 
+def in_columns(access: Access, shift: int, rank: int) -> bool:
+    """Whether a loop over `rank` axes, of which the first `shift` are not of the value, reads the base in columns."""
+    axes = [None if place.axis is None else shift + place.axis for place in access.places]
+    return bool(axes) and axes[-1] == rank - 2 and rank - 1 in axes
+
+
 def accesses(program: Program) -> dict[int, Access]:
     """The access of every node with one result."""
     found: dict[int, Access] = {}
@@ -204,4 +210,4 @@ _VIEWS: Mapping[str, Callable[[Sequence[int], Node], Sequence[Place] | None]] = 
 }
 
 
-__all__ = ["Access", "Place", "accesses", "is_plain", "is_turned", "picked_from", "whole"]
+__all__ = ["Access", "Place", "accesses", "in_columns", "is_plain", "is_turned", "picked_from", "whole"]

@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from tapem.compiler.native.access import Access, is_plain
+from tapem.compiler.native.access import Access, in_columns, is_plain
 from tapem.compiler.native.groups import DIVISIONS, REDUCTIONS, Group, reduced_axes
 from tapem.compiler.native.matrices import product_text
 from tapem.compiler.native.moves import move_text
 from tapem.compiler.native.products import workspaces
 from tapem.compiler.native.scalars import SCALARS, computed_in, literal
+from tapem.compiler.native.text import SQUARE, tiled
 from tapem.core import Node, ShapeDtype, UnknownNumber
 from tapem.transforms import Program
 
@@ -251,7 +252,9 @@ class Segment:
             counts[-1] = f"n{nodes[0].id}"
             before.append(f"{counts[-1]} = unknown({sizes[-1]})")
         self.lines += before
-        depth = 0
+        if self._is_turned(group, own):
+            self.lines += tiled(counts, body)
+            return
         for depth, size in enumerate(counts):
             self.lines += [f"{'    ' * depth}{line}" for line in opening.get(depth, [])]
             self.lines.append(f"{'    ' * depth}for i{depth} in range({size}):")
@@ -259,6 +262,14 @@ class Segment:
         self.lines += [f"{'    ' * inner}{line}" for line in (body or ["pass"])]
         for depth in range(len(sizes) - 1, -1, -1):
             self.lines += [f"{'    ' * depth}{line}" for line in after.get(depth, [])]
+
+    def _is_turned(self, group: Group, own: set[int]) -> bool:
+        """Whether a large loop without reductions reads an array in columns."""
+        rank = len(group.shape)
+        if rank < 2 or min(group.shape[-2:]) < 2 * SQUARE or any(node.op.name in REDUCTIONS for node in group.nodes):
+            return False
+        parents = {p for node in group.nodes for p in node.parents if p is not None and p not in own}
+        return any(in_columns(self.views[p], rank - len(self.program.nodes[p].shape), rank) for p in parents)
 
     def _whole(self, group: Group, own: set[int]) -> int | None:
         """An array of the shape of the loop that is made outside of it, and read in order; None if there is none."""

@@ -7,6 +7,9 @@ from typing import Protocol
 
 import numpy as np
 
+SQUARE = 16
+"""The side of squares in which loops run whose operands lie in memory in different orders."""
+
 
 class Names(Protocol):
     """What a move needs to know: how values are written."""
@@ -26,7 +29,7 @@ class Names(Protocol):
 Text = list[str]
 
 
-def loops(sizes: Sequence[int], inner: Text, prefix: str = "i") -> Text:
+def loops(sizes: Sequence[object], inner: Text, prefix: str = "i") -> Text:
     """Lines inside of loops over these sizes."""
     lines = [f"{'    ' * axis}for {prefix}{axis} in range({size}):" for axis, size in enumerate(sizes)]
     return lines + [f"{'    ' * len(sizes)}{line}" for line in inner]
@@ -38,6 +41,18 @@ def loops_after(sizes: Sequence[int], depth: int, lines: Text, inner: Text) -> T
     heads = [f"{'    ' * axis}for i{depth + axis} in range({size}):" for axis, size in enumerate(sizes[depth:])]
     rest = [*heads, *(f"{'    ' * len(heads)}{line}" for line in inner)]
     return [*outer, *(f"{prefix}{line}" for line in rest)]
+
+
+def tiled(sizes: Sequence[object], inner: Text) -> Text:
+    """The same, the last two loops in squares: what one reads in rows and the other in columns stays in the cache."""
+    (rows, columns), rank = sizes[-2:], len(sizes)
+    heads = [
+        f"for j90 in range(0, {rows}, {SQUARE}):",
+        f"    for j91 in range(0, {columns}, {SQUARE}):",
+        f"        for i{rank - 2} in range(j90, min(j90 + {SQUARE}, {rows})):",
+        f"            for i{rank - 1} in range(j91, min(j91 + {SQUARE}, {columns})):",
+    ]
+    return loops(sizes[:-2], [*heads, *(f"                {line}" for line in inner)])
 
 
 def at(array: str, index: Sequence[str]) -> str:
@@ -66,4 +81,4 @@ def checked(names: Names, name: str, value: str, size: int, kind: object) -> Tex
     ]
 
 
-__all__ = ["Names", "Text", "at", "checked", "in_range", "loops", "loops_after"]
+__all__ = ["SQUARE", "Names", "Text", "at", "checked", "in_range", "loops", "loops_after", "tiled"]
