@@ -9,6 +9,8 @@ It is installed with tapem and idle until used: tapem is imported by the first m
 A marked function whose parameters are annotated as tensors is itself what is checked; its other parameters are fixtures
 or parameters of `parametrize`. Any other marked test runs as tests do, and returns the function to check. Keywords of
 the mark are options of `tm.testing.check_op`.
+
+PYTEST_DONT_REWRITE: there are no assertions here, and pytest need not look for them.
 """
 
 from __future__ import annotations

@@ -10,6 +10,9 @@ from pathlib import Path
 
 import pytest
 
+# pytester forgets what its runs import, but NumPy cannot be imported twice.
+import tapem.testing as _  # noqa: F401
+
 pytest_plugins = ["pytester"]
 
 HEAD = """
