@@ -85,3 +85,12 @@ def test_large_loops_over_turned_arrays_run_in_squares() -> None:
     np.testing.assert_allclose(small(x[0, :8, :8]), x[0, :8, :8].T * 2)
     (entry,) = small._entries.values()
     assert "j90" not in entry.run.native[0]
+
+
+def test_many_powers_are_left_to_numpy() -> None:
+    for shape, native in (((16, 8), True), ((32, 16), False)):
+        x = np.linspace(0.1, 3, shape[0] * shape[1]).reshape(shape)
+        fast: Any = tm.compile(lambda x: np.exp(-(x**1.7)), engine="numba")
+        np.testing.assert_allclose(fast(x), np.exp(-(x**1.7)), rtol=1e-15 * 4)
+        (entry,) = fast._entries.values()
+        assert any("power" in text for text in entry.run.native) == native

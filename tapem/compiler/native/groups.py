@@ -26,6 +26,9 @@ RESHAPES = frozenset({"reshape", "flatten", "expand_dims", "squeeze"})
 DIVISIONS = frozenset({"div", "floor_divide", "remainder"})
 """Divisions, which are errors where a Python number is divided by zero."""
 
+_MANY_POWERS = 256
+"""The number of powers that NumPy computes, by vectors where the machine has them, faster than C one at a time."""
+
 _MOST = 60
 """The number of ops in one loop."""
 
@@ -72,7 +75,7 @@ def kind_of(node: Node, inside: bool = False) -> str:
         return "product"
     if name in ("dot", "matmul", "bmm"):
         return "product" if is_product(node) else "call"
-    if not inside and name in ONLY_IN_LOOPS and len(node.shape) > 0:
+    if not inside and node.shape and (name in ONLY_IN_LOOPS or (name == "power" and node.output.size >= _MANY_POWERS)):
         return "call"
     return "call" if computed_in(name, node.inputs, node.dtype) is None else "loop"
 
