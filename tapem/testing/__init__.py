@@ -2,7 +2,10 @@
 
 - `finite_diff` and `finite_diff_jacobian` compute derivatives from values alone.
 - `check_gradient` and `check_gradients` compare a gradient with them and return the result; `check_grads` raises if a
-  derivative is wrong, in both modes and at any order.
+  derivative is wrong, in both modes and at any order. They, `taylor_test` and `check_op` take the derivatives of other
+  libraries as well, as `gradient=`, `jvp=` or `vjp=`.
+- `taylor_test` measures the rates at which the remainders of Taylor polynomials vanish; `float_error` finds the nodes
+  of a program that lose digits.
 - `check_rule` runs every check of one op on given operands; `check_op` on examples drawn from the op's signature;
   `shaped` is the Hypothesis strategy behind it. `trees`, `arrays_like` and `models` draw trees and small networks.
 - `check_invariant` checks what is said of a whole class of functions: symmetric, linear, bounded and so on.
@@ -19,6 +22,7 @@ from tapem.testing.command import add_check_options, check_command
 from tapem.testing.findings import Finding, GradientMismatch
 from tapem.testing.finite_differences import finite_diff, finite_diff_jacobian
 from tapem.testing.invariants import check_invariant
+from tapem.testing.lost_digits import FloatError, float_error
 from tapem.testing.networks import DrawnModel, Network, arrays_like, models, trees
 from tapem.testing.properties import check_op
 from tapem.testing.rule_checks import RuleReport, check_rule, rule_report
@@ -31,11 +35,12 @@ from tapem.testing.runs import (
 )
 from tapem.testing.signatures import SignatureCheck, check_signatures
 from tapem.testing.strategies import shaped
+from tapem.testing.taylor import TaylorTest, taylor_test
 
 __all__ = [
-    "PROFILES", "CheckRun", "DrawnModel", "Finding", "GradientCheck", "GradientMismatch", "MissingExtraError",
-    "Network", "Profile", "RuleReport", "SignatureCheck", "add_check_options", "arrays_like", "check_command",
-    "check_gradient", "check_gradients", "check_grads", "check_invariant", "check_op", "check_rule",
-    "check_signatures", "finite_diff", "finite_diff_jacobian", "models", "rule_report", "run_check", "shaped",
-    "tensor_operands", "trees",
+    "PROFILES", "CheckRun", "DrawnModel", "Finding", "FloatError", "GradientCheck", "GradientMismatch",
+    "MissingExtraError", "Network", "Profile", "RuleReport", "SignatureCheck", "TaylorTest", "add_check_options",
+    "arrays_like", "check_command", "check_gradient", "check_gradients", "check_grads", "check_invariant", "check_op",
+    "check_rule", "check_signatures", "finite_diff", "finite_diff_jacobian", "float_error", "models", "rule_report",
+    "run_check", "shaped", "taylor_test", "tensor_operands", "trees",
 ]  # fmt: skip

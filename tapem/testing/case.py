@@ -10,9 +10,11 @@ import numpy as np
 
 from tapem.core import Primitive, tree_flatten, tree_map
 from tapem.errors import TapeError
-from tapem.testing.comparison import NAMES
-from tapem.testing.dtypes import operand_allows
+from tapem.testing.comparison import Judges
+from tapem.testing.dtypes import COMPLEX, operand_allows
 from tapem.testing.flattening import REFUSALS, Flat, argument_names, first_line, is_inexact_value, is_list
+from tapem.testing.given_derivatives import Given
+from tapem.testing.linear_maps import NAMES
 from tapem.types import Operand, Signature
 
 
@@ -20,6 +22,7 @@ from tapem.types import Operand, Signature
 class Case:
     """One op with one set of operands and static arguments, and the checks to run.
 
+    `given` are derivatives to check in place of the op's own; `judges` tells what derivatives were compared with.
     `dtypes` are the dtypes to try; by default all that the annotations allow. `skipped` holds the checks that could not
     run, with the reasons.
     """
@@ -33,7 +36,9 @@ class Case:
     dtypes: Sequence[np.dtype[Any]] | None = None
     rtol: float | None = None
     atol: float | None = None
+    given: Given | None = None
     skipped: dict[str, str] = field(default_factory=dict[str, str])
+    judges: Judges = field(default_factory=dict[str, str])
     wrong_derivatives: bool = False
 
     def __post_init__(self) -> None:
@@ -48,11 +53,22 @@ class Case:
 
     def flatten(self, operands: tuple[Any, ...]) -> Flat:
         """The op as a function of its real operands."""
-        return Flat(self.call, operands, self.names)
+        return Flat(self.call, operands, self.names, given=self.given, real_only=self.real_only(operands))
+
+    def real_only(self, operands: tuple[Any, ...]) -> bool:
+        """Whether an annotation of a real operand allows no complex numbers."""
+        known = annotated(self.op)
+        return any(
+            name.split("[")[0] in known and not operand_allows(known[name.split("[")[0]], COMPLEX[0])
+            for name, operand in zip(self.names, operands, strict=True)
+            if any(map(is_inexact_value, tree_flatten(operand)[0]))
+        )
 
     def has_rule(self, mode: str) -> bool:
         """Whether the op can be checked in a mode; if not, `skipped` gets the reason."""
         rule = {"fwd": "frule", "rev": "rrule"}[mode]
+        if self.given is not None:
+            return mode in self.given.modes
         there = not isinstance(self.op, Primitive) or not self.op.differentiable or getattr(self.op, rule) is not None
         if not there:
             self.skipped[f"{NAMES[mode]} mode"] = f"the op has no {rule}"

@@ -1,32 +1,39 @@
-"""Check the derivatives of any function: `check_gradient` returns a result, `check_grads` raises an error."""
+"""Check the derivatives of any function: `check_gradient` returns a result, `check_grads` raises an error.
+
+The derivatives are tapem's, or those given as `gradient=`, `jvp=` or `vjp=`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from tapem.core import Array
 from tapem.errors import ArgumentError
-from tapem.testing.comparison import Tolerance, all_orders, known_modes, like, reverse_map
-from tapem.testing.findings import Finding, GradientMismatch, number
-from tapem.testing.finite_differences import difference_matrix
-from tapem.testing.flattening import Flat, argument_names, as_tuple, is_list, packed, real_input
-from tapem.testing.purity import purity
+from tapem.testing.comparison import Tolerance, all_orders
+from tapem.testing.findings import GradientMismatch, number
+from tapem.testing.flattening import Flat, argument_names, as_tuple, is_list, real_input
+from tapem.testing.given_derivatives import given_derivatives
+from tapem.testing.judges import Judgment, judgment
+from tapem.testing.linear_maps import ad_matrix, known_modes, linear_map
+from tapem.testing.purity import adjointness, purity, steadiness
+from tapem.testing.stencils import known_accuracy
 
 Element = tuple[tuple[Any, ...], float, float, float]
 
 
 @dataclass(frozen=True)
 class GradientCheck:
-    """The comparison of a gradient with finite differences; its truth value is `passed`.
+    """The comparison of a gradient with complex steps or finite differences; its truth value is `passed`.
 
     The errors are over all checked elements; the relative error is relative to the larger of the two values.
     `failed_indices` has `(index, autodiff, finite_diff, abs_error)` for each element that failed, the worst first. The
     index is that of the element in the argument. If the function is not scalar, the index of the output precedes it. If
-    there are several leaves, the name of the leaf precedes each part.
+    there are several leaves, the name of the leaf precedes each part. `judge` tells what the gradient was compared
+    with, and `source` where it comes from: "autodiff", or the option that gave it.
 
     >>> check_gradient(lambda x: np.sum(x**2), np.array([1.0, 2.0])).passed
     True
@@ -42,6 +49,8 @@ class GradientCheck:
     num_failed: int
     name: str = "x"
     worst: list[Element] = field(default_factory=list[Element], repr=False)
+    judge: str = ""
+    source: str = "autodiff"
 
     def __bool__(self) -> bool:
         return self.passed
@@ -53,11 +62,12 @@ class GradientCheck:
             head = f"GradientCheck of {self.name}: passed, {self.num_checked} elements"
         lines = [
             head,
+            f"  judge: {self.judge}",
             f"  abs error: max {self.max_abs_error:.3g}, mean {self.mean_abs_error:.3g}"
             f"   rel error: max {self.max_rel_error:.3g}, mean {self.mean_rel_error:.3g}",
         ]
         shown = (self.failed_indices or self.worst)[:8]
-        rows = [("index", "autodiff", "finite diff", "abs error")]
+        rows = [("index", self.source, "expected", "abs error")]
         rows += [(index_text(index), number(ad), number(fd), f"{error:.3g}") for index, ad, fd, error in shown]
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         lines += ["  " + "  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows]
@@ -79,30 +89,46 @@ def check_gradient(
     atol: float = 2e-3,
     verbose: bool = False,
     check_indices: Sequence[int] | None = None,
-    method: str = "central",
+    method: str = "auto",
+    accuracy: int | None = None,
+    *,
+    gradient: Callable[[Any], Any] | None = None,
+    jvp: Callable[[Any, Any], Any] | None = None,
+    vjp: Callable[[Any, Any], Any] | None = None,
 ) -> GradientCheck:
-    """Compare the gradient of `f` at `x`, in reverse mode, with finite differences, element by element.
+    """Compare the gradient of `f` at `x` with complex steps or finite differences, element by element.
 
-    An element passes if its absolute error is at most `atol` or its relative error is at most `rtol`; NaN fails. x may
-    be a tree, and f may return several outputs of any shape: then the whole Jacobian is compared. `check_indices` are
-    the flat indices of the elements of x to check (of all its leaves, one after the other). `verbose` prints the
-    result. `eps` and `method` are those of `finite_diff`. For both modes and higher orders use `check_grads`.
+    An element passes if its absolute error is at most `atol`, its relative error is at most `rtol`, or the error is
+    within that of the difference itself; NaN fails. x may be a tree, and f may return several outputs of any shape:
+    then the whole Jacobian is compared. `check_indices` are the flat indices of the elements of x to check (of all its
+    leaves, one after the other). `verbose` prints the result. `eps`, `method` and `accuracy` are those of
+    `finite_diff`; with `eps` alone the method is "central". For both modes and higher orders use `check_grads`.
 
-    Raises DTypeError for integers in x, ArgumentError for an index out of range.
+    The gradient is tapem's, in reverse mode, unless one is given; then f and it are called with plain arrays and never
+    traced, so they may belong to any library:
 
-    >>> import tapem as tm
-    >>> from jaxtyping import Float
-    >>> @tm.primitive(rrule=(lambda g, y, x: g * x,))  # the factor 2 was forgotten
-    ... def my_square(x: Float[tm.Tensor, "n"]) -> Float[tm.Tensor, "n"]:
-    ...     return x**2
-    >>> check_gradient(lambda x: np.sum(my_square(x)), np.array([0.0, 3.0]))
+    - `gradient(x)`: a tree like x; for an output that is not a scalar its Jacobian, of shape `output.shape + x.shape`
+      (SciPy's `jac=`);
+    - `jvp(x, tangent)`: the tangent of the output;
+    - `vjp(x, cotangent)`: a tree like x.
+
+    Raises DTypeError for integers in x, ArgumentError for an index out of range and where f is not defined beside x;
+    ShapeError, DTypeError or TreeError if a given derivative does not fit; GradientMismatch if f changes x or is
+    random.
+
+    >>> check_gradient(lambda x: np.sum(x**3), np.array([0.0, 2.0]), gradient=lambda x: 3 * x)  # should be x**2
     GradientCheck of x: FAILED at 1 of 2 elements
-      abs error: max 3, mean 1.5   rel error: max 0.5, mean 0.25
-      index  autodiff  finite diff  abs error
-      [1]    3         6            3
+      judge: complex step
+      abs error: max 6, mean 3   rel error: max 0.5, mean 0.25
+      index  gradient  expected  abs error
+      [1]    6         12        6
     """
-    flat = Flat(f, (x,))
-    real_input(flat, "check_gradient")
+    caller = "check_gradient"
+    given = given_derivatives(caller, gradient, jvp, vjp, alone=True)
+    if given is not None and len(given.modes) > 1:
+        raise ArgumentError(f"{caller} tests one derivative, but jvp= and the reverse mode are given.")
+    flat = Flat(f, (x,), given=given)
+    real_input(flat, caller)
     columns = list(range(flat.inputs.size)) if check_indices is None else [int(i) for i in check_indices]
     for index in columns:
         if not 0 <= index < flat.inputs.size:
@@ -110,7 +136,8 @@ def check_gradient(
                 f"check_gradient: check_indices has {index}, but x has {flat.inputs.size} elements (0 to "
                 f"{flat.inputs.size - 1})."
             )
-    result = compared(flat, columns, eps, rtol, atol, method, argument_names(f, 1)[0])
+    judge = Judge(eps, method, accuracy)
+    result = compared(flat, columns, judge, rtol, atol, argument_names(f, 1)[0])
     if verbose:
         print(result)
     return result
@@ -123,7 +150,8 @@ def check_gradients(
     rtol: float = 2e-3,
     atol: float = 2e-3,
     verbose: bool = False,
-    method: str = "central",
+    method: str = "auto",
+    accuracy: int | None = None,
 ) -> list[GradientCheck]:
     """Compare the gradients of `f(*xs)` with finite differences: one GradientCheck per argument, as `check_gradient`.
 
@@ -142,32 +170,43 @@ def check_gradients(
 
         flat = Flat(of_one, (x,), [names[position]])
         real_input(flat, "check_gradients")
-        results.append(compared(flat, range(flat.inputs.size), eps, rtol, atol, method, names[position]))
+        judge = Judge(eps, method, accuracy)
+        results.append(compared(flat, range(flat.inputs.size), judge, rtol, atol, names[position]))
     if verbose:
         print(*results, sep="\n")
     return results
 
 
-def compared(
-    flat: Flat, columns: Sequence[int], eps: float | None, rtol: float, atol: float, method: str, name: str
-) -> GradientCheck:
-    """Compare some columns of the Jacobian in reverse mode with finite differences."""
-    pull = reverse_map(flat)
-    rows = [packed(pull(like(flat.values, unit))) for unit in np.eye(flat.outputs.size)]
-    actual = np.stack(rows)[:, list(columns)] if rows else np.zeros((0, len(columns)))
-    expected = difference_matrix(flat, eps, method, columns)
-    changed = flat.mutated()
-    if changed is not None:
-        raise GradientMismatch(
-            name, [Finding("purity", changed, detail="the function changed its argument in place", kind="memory")]
-        )
+class Judge(NamedTuple):
+    """How the derivatives are computed with which a gradient is compared; as for `finite_diff`."""
+
+    eps: float | None
+    method: str
+    accuracy: int | None
+
+    def columns(self, flat: Flat, wanted: Sequence[int]) -> Judgment:
+        """The columns of the Jacobian, and the error in them."""
+        simple = self.method == "auto" and not (self.eps is None and self.accuracy is None)
+        method = "central" if simple else self.method
+        known_accuracy(method, self.accuracy)
+        return judgment(flat, wanted, self.eps, method, self.accuracy)
+
+
+def compared(flat: Flat, columns: Sequence[int], judge: Judge, rtol: float, atol: float, name: str) -> GradientCheck:
+    """Compare some columns of the Jacobian, in the given mode or in reverse mode, with the judge's."""
+    mode = "rev" if flat.given is None else flat.given.modes[0]
+    actual = ad_matrix(flat, mode, linear_map(flat, mode), columns)
+    expected, noise, _, told = judge.columns(flat, columns)
+    unsteady = list(steadiness(flat))
+    if unsteady:
+        raise GradientMismatch(name, unsteady)
     with np.errstate(all="ignore"):
         error = np.abs(actual - expected)
         error[actual == expected] = 0.0
         larger = np.maximum(np.abs(actual), np.abs(expected))
         relative = np.where(error == 0, 0.0, error / larger)
     error[np.isnan(error)] = relative[np.isnan(relative)] = np.inf
-    wrong = ~((error <= atol) | (relative <= rtol))
+    wrong = ~((error <= atol) | (relative <= rtol) | (error <= noise))
 
     def described(flat_index: int) -> Element:
         row, at = divmod(flat_index, len(columns))
@@ -186,6 +225,8 @@ def compared(
         num_failed=int(wrong.sum()),
         name=name,
         worst=[described(int(i)) for i in order[:3]],
+        judge=told,
+        source="autodiff" if flat.given is None else flat.given.name(mode),
     )
 
 
@@ -212,30 +253,45 @@ def check_grads(
     rtol: float | None = None,
     atol: float | None = None,
     seed: int | None = None,
+    gradient: Callable[..., Any] | None = None,
+    jvp: Callable[[Any, Any], Any] | None = None,
+    vjp: Callable[[Any, Any], Any] | None = None,
 ) -> None:
     """Check the derivatives of `f(*args)` up to an order, in every nesting of the modes.
 
     `args` is a tuple of arrays or trees (integers are constants); f may return trees. Up to 100 inputs and outputs the
-    whole Jacobian is compared with finite differences; beyond that random directions are, new ones at every call
-    (`seed` repeats those of a failure). Higher orders are checked on the derivative along a random direction. Arguments
-    and cotangents must not change, and results must not share memory with anything.
+    whole Jacobian is compared with complex steps where f is analytic, else with finite differences; beyond that random
+    directions are, new ones at every call (`seed` repeats those of a failure). Higher orders are checked on the
+    derivative along a random direction. Arguments and cotangents must not change, and results must not share memory
+    with anything.
 
-    Tolerances suit the least precise dtype in sight unless given: `rtol` is 1e-5 in float64 and 1e-2 in float32.
+    Tolerances suit the least precise dtype in sight unless given: `rtol` is 1e-5 in float64 and 1e-2 in float32, and
+    1e-7 where a complex step judges.
+
+    A given derivative is checked in place of tapem's, to the first order; it and f are then called with plain arrays
+    and never traced: `gradient(*args)`, with one gradient for each argument (None for integers), `jvp(args, tangents)`,
+    or `vjp(args, cotangent)`. With a jvp and one of the others their agreement is checked as well.
 
     Raises GradientMismatch, an AssertionError, with every finding: argument, index, expected and actual value.
 
     >>> check_grads(lambda x, w: np.sin(x) * w["scale"], (np.array([0.1, 2.0]), {"scale": 3.0}))
+    >>> check_grads(np.dot, (np.ones(2), np.arange(2.0)), gradient=lambda a, b: (b, a))
     """
     arguments = as_tuple(tuple(args) if is_list(args) else args)
-    chosen = known_modes("check_grads", modes)
+    given = given_derivatives("check_grads", gradient, jvp, vjp, alone=False)
+    chosen = known_modes("check_grads", modes, given)
     if order < 1:
         raise ArgumentError(f"check_grads: order={order} must be at least 1.")
     seed = int(np.random.SeedSequence().generate_state(1)[0]) if seed is None else seed
     rng = np.random.default_rng(seed)
-    flat = Flat(f, arguments)
-    findings = all_orders(flat, order, chosen, rng, Tolerance.of(flat, rtol, atol, eps))
+    flat = Flat(f, arguments, given=given)
+    findings = list(steadiness(flat))
+    if not findings:
+        findings = all_orders(flat, order if given is None else 1, chosen, rng, Tolerance.of(flat, rtol, atol, eps))
     if not findings:
         findings = list(purity(flat, chosen, rng))
+    if not findings and given is not None and len(chosen) == 2:
+        findings = list(adjointness(flat, rng))
     if findings:
         name = getattr(f, "__name__", type(f).__name__)
         what = f"{name}({', '.join(argument_names(f, len(arguments)))})"

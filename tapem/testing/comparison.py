@@ -1,4 +1,4 @@
-"""Compare both modes with finite differences: small Jacobians as a whole, large ones by random probes.
+"""Compare both modes with complex steps or finite differences: small Jacobians whole, large ones by random probes.
 
 A probe is a new random direction at every call, so an error cannot hide in a fixed subspace. If a probe finds an error,
 bisection finds the wrong element.
@@ -8,17 +8,32 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple
+from dataclasses import replace
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
 from tapem.core import Array, ShapeDtype
-from tapem.errors import ArgumentError
 from tapem.testing.findings import Finding, worst_elements
-from tapem.testing.finite_differences import Difference, along, difference, element
-from tapem.testing.flattening import Flat, Layout, packed
+from tapem.testing.flattening import Flat, magnitude, packed
+from tapem.testing.judges import Judgment, exact_steps, judgment
+from tapem.testing.linear_maps import (
+    NAMES,
+    ROLES,
+    LinearMap,
+    ad_matrix,
+    derivative,
+    ends,
+    like,
+    linear_map,
+    of_point_and_direction,
+    random_direction,
+)
 from tapem.testing.rounding import rounding_error
-from tapem.transforms import jvp, linearize, vjp
+from tapem.testing.stencils import along, difference
+
+Judges: TypeAlias = dict[str, str]
+"""Which derivatives were compared with what: "complex step", or differences and why."""
 
 FULL = 100
 """Up to this many inputs and outputs the whole Jacobian is compared."""
@@ -32,58 +47,59 @@ def rounding(dtype: np.dtype[Any]) -> float:
     return float(np.finfo(dtype).eps) ** 0.6
 
 
-NAMES = {"fwd": "forward", "rev": "reverse"}
-ROLES = {"fwd": "tangent", "rev": "cotangent"}
-
-
-def known_modes(caller: str, modes: Sequence[str]) -> tuple[str, ...]:
-    """The modes as a tuple; `caller` is the name shown in errors. Raises ArgumentError for an unknown mode."""
-    if isinstance(modes, str) or not set(modes) <= NAMES.keys():
-        raise ArgumentError(f"{caller}: modes={modes!r} must hold 'fwd' and 'rev', or one of them.")
-    return tuple(modes)
-
-
 class Tolerance(NamedTuple):
     """How far a derivative may be from its finite difference.
 
     An element passes if its absolute or its relative error is within tolerance. Without `atol`, an error passes if it
-    is at most 1e-3 `rtol` times the largest element, or if rounding can explain it.
+    is at most 1e-3 `rtol` times the largest element, or if rounding or the difference's own error can explain it. For
+    outputs whose derivatives come from a complex step, which are exact, the relative error is at most `exact`.
     """
 
     rtol: float
     atol: float | None = None
     eps: float | None = None
+    exact: float | None = None
 
     @staticmethod
     def of(flat: Flat, rtol: float | None, atol: float | None, eps: float | None) -> Tolerance:
         """The tolerance for a function; the default depends on its least precise dtype."""
         default = {np.dtype(np.float64): 1e-5, np.dtype(np.float32): 1e-2}.get(flat.precision, 1e-1)
-        return Tolerance(default if rtol is None else rtol, atol, eps)
+        return Tolerance(default if rtol is None else rtol, atol, eps, 1e-2 * default if rtol is None else rtol)
 
-    def wrong(self, actual: Array, expected: Array, noise: Any, scale: float | None = None) -> Array:
+    def wrong(self, actual: Array, expected: Array, noise: Any, exact: Array) -> Array:
         """Which elements differ too much; an element that is not finite is wrong, unless both are the same infinity."""
         with np.errstate(all="ignore"):
-            if scale is None:
-                scale = float(np.max(np.abs(expected), initial=0.0, where=np.isfinite(expected)))
+            scale = magnitude(expected)
             absolute = 1e-3 * self.rtol * scale if self.atol is None else self.atol
-            relative = self.rtol * np.maximum(np.abs(actual), np.abs(expected))
+            rtol = np.where(exact, self.rtol if self.exact is None else self.exact, self.rtol)[:, None]
+            relative = rtol * np.maximum(np.abs(actual), np.abs(expected))
             allowed = np.maximum(np.maximum(relative, absolute), noise)
             return ~((np.abs(actual - expected) <= allowed) & np.isfinite(expected)) & (actual != expected)
 
 
 def first_order(
-    flat: Flat, modes: Sequence[str], rng: np.random.Generator, tolerance: Tolerance, label: str = "", full: int = FULL
+    flat: Flat,
+    modes: Sequence[str],
+    rng: np.random.Generator,
+    tolerance: Tolerance,
+    label: str = "",
+    full: int = FULL,
+    judges: Judges | None = None,
 ) -> Iterator[Finding]:
-    """Check the first derivatives of a function in these modes."""
+    """Check the first derivatives of a function in these modes; `judges` learns what they are compared with."""
     whole = flat.inputs.size <= full and flat.outputs.size <= full
+    every = range(flat.inputs.size)
+    told: Judges = {} if judges is None else judges
     # The error of rounding is estimated only if something seems wrong, since that takes several runs.
     inside = functools.cache(lambda: rounding_error(flat, rng))
+    steps = functools.cache(lambda: exact_steps(flat, every))
 
     @functools.cache
-    def columns(with_inside: bool) -> list[Difference]:
+    def judged(with_inside: bool) -> Judgment:
         known = inside() if with_inside else 0.0
-        each = range(flat.inputs.size)
-        return [difference(flat, element(flat, column), tolerance.eps, inside=known) for column in each]
+        found = judgment(flat, every, tolerance.eps, steps=steps() if tolerance.eps is None else None, inside=known)
+        told[f"derivatives {label}".rstrip()] = found.judge
+        return found
 
     for mode in modes:
         check = f"{NAMES[mode]} {label or 'mode'}"
@@ -92,56 +108,16 @@ def first_order(
             found = list(kinds(flat, mode, maps, check))
             if not found:
                 if whole:
-                    found = whole_jacobian(flat, mode, maps, columns, tolerance, check, rng)
+                    found = whole_jacobian(flat, mode, maps, judged, tolerance, check, rng)
                 else:
+                    told[f"derivatives {label}".rstrip()] = "extrapolated differences along random directions"
                     found = list(probes(flat, mode, maps, rng, tolerance, check, inside))
         except Exception as error:  # a rule may raise anything
             found = [Finding.raised(check, error)]
         yield from found
 
 
-class End(NamedTuple):
-    """One end of a derivative: the values that its tangents or cotangents belong to, and their layout in a vector."""
-
-    values: list[Any]
-    layout: Layout
-
-
-def ends(flat: Flat, mode: str) -> tuple[End, End]:
-    """Where a derivative starts and where it ends: at the inputs and at the outputs, or the other way round."""
-    inputs, outputs = End(flat.leaves, flat.inputs), End(flat.values, flat.outputs)
-    return (inputs, outputs) if mode == "fwd" else (outputs, inputs)
-
-
-def linear_map(flat: Flat, mode: str) -> Callable[[Sequence[Any]], Sequence[Any]]:
-    """The linear map from tangents to tangents, or from cotangents to cotangents."""
-    return {"fwd": forward_map, "rev": reverse_map}[mode](flat)
-
-
-def forward_map(flat: Flat) -> Callable[[Sequence[Any]], Sequence[Any]]:
-    """The linear map from tangents of the inputs to tangents of the outputs."""
-    _, derivative = linearize(flat, *flat.leaves)
-    return lambda tangents: derivative(*tangents)
-
-
-def reverse_map(flat: Flat) -> Callable[[Sequence[Any]], Sequence[Any]]:
-    """The linear map from cotangents of the outputs to cotangents of the inputs."""
-    _, pullback = vjp(flat, *flat.leaves)
-    return lambda cotangents: pullback(list(cotangents))
-
-
-def like(values: Sequence[Any], vector: Array) -> list[Any]:
-    """Cut a vector into arrays with the shapes and dtypes of these values."""
-    parts: list[Any] = []
-    start = 0
-    for value in values:
-        kind = ShapeDtype.of(value)
-        parts.append(vector[start : start + kind.size].reshape(kind.shape).astype(kind.dtype))
-        start += kind.size
-    return parts
-
-
-def kinds(flat: Flat, mode: str, linear: Callable[[Sequence[Any]], Sequence[Any]], check: str) -> Iterator[Finding]:
+def kinds(flat: Flat, mode: str, linear: LinearMap, check: str) -> Iterator[Finding]:
     """Check the shape and dtype of every tangent or cotangent."""
     start, end = ends(flat, mode)
     role = ROLES[mode]
@@ -154,20 +130,11 @@ def kinds(flat: Flat, mode: str, linear: Callable[[Sequence[Any]], Sequence[Any]
             yield Finding(check, name, (), expected.dtype, actual.dtype, f"the dtype of its {role}", kind="dtype")
 
 
-def ad_matrix(flat: Flat, mode: str, linear: Callable[[Sequence[Any]], Sequence[Any]]) -> Array:
-    """The whole Jacobian, outputs by inputs, as a mode computes it."""
-    start, end = ends(flat, mode)
-    matrix = np.zeros((start.layout.size, end.layout.size))
-    for row, unit in zip(matrix, np.eye(start.layout.size), strict=True):
-        row[:] = packed(linear(like(start.values, unit)))
-    return matrix.T if mode == "fwd" else matrix
-
-
 def whole_jacobian(
     flat: Flat,
     mode: str,
-    linear: Callable[[Sequence[Any]], Sequence[Any]],
-    columns: Callable[[bool], Sequence[Difference]],
+    linear: LinearMap,
+    judged: Callable[[bool], Judgment],
     tolerance: Tolerance,
     check: str,
     rng: np.random.Generator,
@@ -177,16 +144,16 @@ def whole_jacobian(
         return []
     actual = ad_matrix(flat, mode, linear)
     findings: list[Finding] = []
+    judge = ""
     for with_inside in (False, True):
-        expected = np.stack([column.value for column in columns(with_inside)], axis=1)
-        noise = np.stack([column.noise for column in columns(with_inside)], axis=1)
-        wrong = tolerance.wrong(actual, expected, noise)
+        expected, noise, exact, judge = judged(with_inside)
+        wrong = tolerance.wrong(actual, expected, noise, exact)
         if wrong.any() and with_inside:
-            wrong = tolerance.wrong(actual, expected, np.maximum(noise, noise_of_derivative(flat, mode, rng)))
+            wrong = tolerance.wrong(actual, expected, np.maximum(noise, noise_of_derivative(flat, mode, rng)), exact)
         if not wrong.any():
             return []
         findings = worst_elements(check, actual, expected, wrong, flat.inputs, flat.outputs)
-    return findings
+    return [replace(finding, judge=judge) for finding in findings]
 
 
 def noise_of_derivative(flat: Flat, mode: str, rng: np.random.Generator) -> Array:
@@ -198,7 +165,7 @@ def noise_of_derivative(flat: Flat, mode: str, rng: np.random.Generator) -> Arra
 def probes(
     flat: Flat,
     mode: str,
-    linear: Callable[[Sequence[Any]], Sequence[Any]],
+    linear: LinearMap,
     rng: np.random.Generator,
     tolerance: Tolerance,
     check: str,
@@ -257,30 +224,6 @@ def culprit(v: Array, excess: Callable[[Array], float]) -> int:
     return low
 
 
-def derivative(flat: Flat, mode: str, direction: Array) -> Flat:
-    """The derivative along a direction as a function of the same inputs, for checks of higher orders."""
-    given = like(ends(flat, mode)[0].values, direction)
-
-    def derived(*leaves: Any) -> Any:
-        return jvp(flat, leaves, tuple(given))[1] if mode == "fwd" else vjp(flat, *leaves)[1](given)
-
-    return Flat(derived, tuple(flat.leaves), flat.inputs.names)
-
-
-def of_point_and_direction(flat: Flat, mode: str, direction: Array) -> Flat:
-    """The derivative as a function of the point and the direction, since rounding of either can move it."""
-
-    def along(leaves: list[Any], given: list[Any]) -> Any:
-        return jvp(flat, tuple(leaves), tuple(given))[1] if mode == "fwd" else vjp(flat, *leaves)[1](list(given))
-
-    return Flat(along, (list(flat.leaves), like(ends(flat, mode)[0].values, direction)))
-
-
-def random_direction(flat: Flat, mode: str, rng: np.random.Generator) -> Array:
-    """Random tangents of the inputs, or cotangents of the outputs, as one vector."""
-    return rng.normal(size=ends(flat, mode)[0].layout.size)
-
-
 def all_orders(
     flat: Flat,
     order: int,
@@ -289,10 +232,14 @@ def all_orders(
     tolerance: Tolerance,
     full: Sequence[int] = (FULL, FULL),
     over: str = "",
+    judges: Judges | None = None,
 ) -> list[Finding]:
-    """Check the derivatives up to this order; an order is checked only if the one below it is right."""
+    """Check the derivatives up to this order; an order is checked only if the one below it is right.
+
+    `judges` learns what the derivatives are compared with.
+    """
     label = f"over {over}" if over else ""
-    findings = list(first_order(flat, modes, rng, tolerance, label, full[0]))
+    findings = list(first_order(flat, modes, rng, tolerance, label, full[0], judges))
     if order <= 1 or findings:
         return findings
     for mode in modes:
@@ -302,11 +249,8 @@ def all_orders(
         except Exception as error:  # a rule may raise anything
             findings.append(Finding.raised(f"{name} mode", error))
             continue
-        findings += all_orders(higher, order - 1, modes, rng, tolerance, full[1:] or full, name)
+        findings += all_orders(higher, order - 1, modes, rng, tolerance, full[1:] or full, name, judges)
     return findings
 
 
-__all__ = [
-    "FULL", "NAMES", "ROLES", "Tolerance", "all_orders", "derivative", "ends", "forward_map", "known_modes", "like",
-    "linear_map", "of_point_and_direction", "random_direction", "reverse_map", "rounding",
-]  # fmt: skip
+__all__ = ["FULL", "Judges", "Tolerance", "all_orders", "rounding"]

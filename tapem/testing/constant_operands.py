@@ -15,9 +15,10 @@ from typing import Any
 import numpy as np
 
 from tapem.core import Array
-from tapem.testing.comparison import NAMES, derivative, ends, like, of_point_and_direction, random_direction, rounding
+from tapem.testing.comparison import rounding
 from tapem.testing.findings import Finding
 from tapem.testing.flattening import Flat, Layout, packed
+from tapem.testing.linear_maps import NAMES, derivative, ends, like, of_point_and_direction, random_direction
 from tapem.testing.purity import unequal
 from tapem.testing.rounding import rounding_error
 from tapem.transforms import jvp, vjp

@@ -30,7 +30,7 @@ class Finding:
     `check` is the check that found it, `argument` and `index` the place, `expected` and `actual` the numbers. `detail`
     explains the numbers, or the mistake if there are no numbers. `output` names the output if there are several or if
     it is not a scalar. `kind` tells what is wrong: a number (such as a derivative), a dtype, a shape, memory that is
-    shared or changed, or an error that was raised.
+    shared or changed, or an error that was raised. `judge` tells where an expected derivative comes from.
 
     >>> print(Finding("reverse mode", "x", (1,), 2.0, -2.0, "the sign is wrong"))
     reverse mode: argument x[1]: expected 2, got -2 (the sign is wrong)
@@ -44,6 +44,7 @@ class Finding:
     detail: str = ""
     output: str | None = None
     kind: Kind = "number"
+    judge: str = ""
 
     @staticmethod
     def raised(check: str, error: Exception) -> Finding:

@@ -19,6 +19,7 @@ from tapem.doors.direct import current_recorder
 from tapem.doors.monadic import TapeM, run_if_program
 from tapem.doors.pure import Ref
 from tapem.errors import DTypeError, TapeError
+from tapem.testing.given_derivatives import Given, plain
 from tapem.types import is_inexact
 
 REFUSALS = (TapeError, TypeError, ValueError, ArithmeticError, NotImplementedError)
@@ -69,16 +70,30 @@ class Flat:
 
     A complex leaf is two real ones, its real and its imaginary part: so all checks look in both directions, and ask for
     no complex derivative. All other inputs keep their values. `leaves` are the real inputs at the point; `inputs` and
-    `outputs` are the layouts. Raises DTypeError for a leaf that is not a tensor.
+    `outputs` are the layouts. A program with a `given` derivative is never traced: it only gets plain arrays.
+
+    Raises DTypeError for a leaf that is not a tensor.
 
     >>> flat = Flat(lambda x, n: {"y": x[n], "n": n}, (np.array([1.0, 2.0]), 1))
     >>> flat.inputs.names, flat.outputs.names, flat.vector(flat.leaves)
     (['x'], ["output['y']"], array([2.]))
     """
 
-    def __init__(self, f: Callable[..., Any], arguments: tuple[Any, ...], names: Sequence[str] | None = None) -> None:
-        """Run the program once at these arguments to learn its outputs."""
+    def __init__(
+        self,
+        f: Callable[..., Any],
+        arguments: tuple[Any, ...],
+        names: Sequence[str] | None = None,
+        *,
+        given: Given | None = None,
+        traceable: bool = True,
+        real_only: bool = False,
+    ) -> None:
+        """Run the program once at these arguments to learn its outputs; `real_only`: its annotations say so."""
         self.f = f
+        self.given = given
+        self.traceable = traceable and given is None
+        self.real_only = real_only
         self.all_leaves, self.structure = tree_flatten(arguments)
         for leaf in self.all_leaves:
             constant(leaf, op="a gradient check", argument="one of its arguments")  # raises DTypeError
@@ -94,12 +109,12 @@ class Flat:
         # The checks compare arguments afterwards with these copies.
         self.kept = [np.array(leaf) for leaf in self.all_leaves]
         with np.errstate(all="ignore"):
-            result = computed(f(*arguments))
+            result = self.run(arguments)
         leaves, self.output_structure = tree_flatten(result)
         for leaf in leaves:
             constant(leaf, op="a gradient check", argument="an output of the function")
         self.real = [i for i, leaf in enumerate(leaves) if is_inexact(ShapeDtype.of(leaf).dtype)]
-        out_names = leaf_names((result,), ["output"])
+        self.output_names = out_names = leaf_names((result,), ["output"])
         outputs = [leaves[i] for i in self.real]
         self.of_outputs = [np.iscomplexobj(value) for value in outputs]
         self.values = real_parts(outputs, self.of_outputs)
@@ -108,15 +123,32 @@ class Flat:
 
     def __call__(self, *leaves: Any) -> list[Any]:
         """The real outputs at these input leaves, which may be arrays or tracers."""
-        arguments = list(self.all_leaves)
-        for position, leaf in zip(self.positions, whole(leaves, self.of_inputs), strict=True):
-            arguments[position] = leaf
-        found = tree_flatten(computed(self.f(*tree_unflatten(self.structure, arguments))))[0]
+        found = tree_flatten(self.run(self.arguments(leaves)))[0]
         return real_parts([found[i] for i in self.real], self.of_outputs)
+
+    def run(self, arguments: tuple[Any, ...]) -> Any:
+        """What the program returns for these arguments, in tapem's or NumPy's terms."""
+        result = self.f(*arguments)
+        return computed(result) if self.given is None else plain(computed(result))
+
+    def arguments(self, leaves: Sequence[Any]) -> tuple[Any, ...]:
+        """The program's arguments with these real input leaves."""
+        every = list(self.all_leaves)
+        for position, leaf in zip(self.positions, whole(leaves, self.of_inputs), strict=True):
+            every[position] = leaf
+        return tree_unflatten(self.structure, every)
 
     def vector(self, leaves: Sequence[Any], dtype: Any = np.float64) -> Array:
         """The real outputs at these input leaves as one vector."""
         return packed(self(*leaves), dtype)
+
+    def near(self, leaves: Sequence[Any]) -> Array:
+        """The real outputs at leaves near the point as one vector; NaN if the program refuses them."""
+        try:
+            with np.errstate(all="ignore"):
+                return self.vector(leaves)
+        except REFUSALS:
+            return np.full(self.outputs.size, np.nan)
 
     def mutated(self) -> str | None:
         """The name of an argument whose value has changed since the check began, if there is one."""
@@ -291,5 +323,6 @@ __all__ = [
     "magnitude",
     "packed",
     "real_input",
+    "real_parts",
     "whole",
 ]

@@ -10,9 +10,9 @@ import numpy as np
 
 from tapem.core import Array, Primitive, ShapeDtype
 from tapem.testing.case import Case, cast_reals
-from tapem.testing.comparison import like, of_point_and_direction
 from tapem.testing.findings import Finding
 from tapem.testing.flattening import Layout
+from tapem.testing.linear_maps import like, of_point_and_direction
 from tapem.testing.rounding import rounding_error
 from tapem.transforms import jvp, vjp
 

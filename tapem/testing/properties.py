@@ -11,11 +11,12 @@ import numpy as np
 from tapem.core import Primitive, tree_flatten
 from tapem.errors import ArgumentError, DTypeError, ShapeError
 from tapem.testing.case import op_name, operand_names
-from tapem.testing.comparison import known_modes
 from tapem.testing.domains import Domain, separated, within
 from tapem.testing.dtypes import COMPLEX, FLOATS, only_discrete, operand_allows
 from tapem.testing.findings import GradientMismatch
 from tapem.testing.flattening import REFUSALS, computed
+from tapem.testing.given_derivatives import given_derivatives, plain
+from tapem.testing.linear_maps import known_modes
 from tapem.testing.replay import array_text, call_text, exact_text
 from tapem.testing.rule_checks import insist, rule_report
 from tapem.testing.strategies import hypothesis_modules, is_open, shaped
@@ -40,6 +41,9 @@ def check_op(
     atol: float | None = None,
     seed: int | None = None,
     watch: Callable[[tuple[Any, ...], dict[str, Any]], None] | None = None,
+    gradient: Callable[..., Any] | None = None,
+    jvp: Callable[[Any, Any], Any] | None = None,
+    vjp: Callable[[Any, Any], Any] | None = None,
     **static: Any,
 ) -> None:
     """Property-test an op, or any annotated function of ops: `check_rule` on examples drawn from its signature.
@@ -62,6 +66,9 @@ def check_op(
       calls a function that only takes arrays, such as SciPy's, needs `order=1, batch=False`.
     - `static`: static arguments of the op; a Hypothesis strategy among them draws its value.
     - `watch` is called with the operands and the static arguments of every example that passed.
+    - `gradient`, `jvp`, `vjp`: derivatives to check in place of tapem's, from anywhere, as for `check_grads`. They and
+      fn are called with plain arrays and static arguments, and never traced, so only the value, the derivatives, their
+      linearity and their side effects are checked, in the most precise dtype unless `dtypes` are given.
     - `seed` repeats a run. Without `max_examples`, and for everything else, Hypothesis' current profile decides.
 
     Examples that the op refuses with an error of tapem's, or where its value is not finite, are drawn again.
@@ -77,6 +84,9 @@ def check_op(
     ... def logistic(x: Vector) -> Vector:
     ...     return 1 / (1 + np.exp(-x))
     >>> check_op(logistic, max_examples=5)
+    >>> def product(a: Float[np.ndarray, "n"], b: Float[np.ndarray, "n"]) -> float:
+    ...     return np.sum(a * b)
+    >>> check_op(product, gradient=lambda a, b: (b, a), max_examples=5)
     """
     hypothesis, st = hypothesis_modules()
     name = op_name(fn)
@@ -95,8 +105,10 @@ def check_op(
         max_axes=max_axes,
         static=fixed,
     )
+    given_derivatives("check_op", gradient, jvp, vjp, alone=False)  # refuses what contradicts itself
     asked: dict[str, Any] = {"dtypes": dtypes, "modes": known_modes("check_op", modes), "order": order, "batch": batch}
-    asked |= {"rtol": rtol, "atol": atol}
+    asked |= {"rtol": rtol, "atol": atol, "gradient": gradient, "jvp": jvp, "vjp": vjp}
+    foreign = gradient is not None or jvp is not None or vjp is not None
     example: list[tuple[tuple[Any, ...], dict[str, Any], int]] = []
 
     def property_of(values: tuple[Any, ...], options: dict[str, Any], direction_seed: int) -> None:
@@ -109,6 +121,7 @@ def check_op(
         try:
             with np.errstate(all="ignore"):
                 result = computed(fn(*values, **given))
+                result = plain(result) if foreign else result
         except (ArgumentError, np.linalg.LinAlgError):
             hypothesis.reject()
         except (ShapeError, DTypeError) as error:

@@ -8,7 +8,10 @@ from typing import Any
 import numpy as np
 
 from tapem.core import Array
-from tapem.testing.comparison import (
+from tapem.testing.comparison import rounding
+from tapem.testing.findings import Finding
+from tapem.testing.flattening import Flat, Layout, is_array, packed
+from tapem.testing.linear_maps import (
     NAMES,
     ROLES,
     ends,
@@ -18,10 +21,7 @@ from tapem.testing.comparison import (
     of_point_and_direction,
     random_direction,
     reverse_map,
-    rounding,
 )
-from tapem.testing.findings import Finding
-from tapem.testing.flattening import Flat, Layout, is_array, packed
 from tapem.testing.rounding import rounding_error
 from tapem.transforms import jvp, vjp
 
@@ -71,6 +71,23 @@ def purity(flat: Flat, modes: Sequence[str], rng: np.random.Generator) -> Iterat
         yield Finding(
             "purity", changed, index, before[index], now[index], "the argument was changed in place", kind="memory"
         )
+
+
+def steadiness(flat: Flat) -> Iterator[Finding]:
+    """Check that a second call of the program gives the same value, to rounding, and that no argument has changed."""
+    changed = flat.mutated()
+    if changed is not None:
+        yield Finding("purity", changed, detail="the function changed its argument in place", kind="memory")
+        return
+    with np.errstate(all="ignore"):
+        first, second = packed(flat.values), flat.near(flat.leaves)
+        apart = np.abs(first - second) > rounding(flat.precision) * np.maximum(np.abs(first), np.abs(second))
+    apart |= np.isfinite(first) != np.isfinite(second)
+    if apart.any():
+        at = int(np.argmax(apart))
+        name, index = flat.outputs.locate(at)
+        detail = "two calls with the same arguments differ, so the function is random or keeps a state; fix its seed"
+        yield Finding("purity", None, index, float(first[at]), float(second[at]), detail, f"{name}{list(index) or ''}")
 
 
 def aliases(
@@ -180,4 +197,4 @@ def unequal(
         yield Finding(check, name, index, float(expected[worst]), float(actual[worst]), detail)
 
 
-__all__ = ["adjointness", "linear_again", "linearity", "purity"]
+__all__ = ["adjointness", "linear_again", "linearity", "purity", "steadiness"]

@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from tapem.core import Array, Node, ShapeDtype, tree_map
-from tapem.testing.flattening import REFUSALS, Flat, as_leaf, magnitude, packed
+from tapem.testing.flattening import Flat, as_leaf, magnitude, packed
 from tapem.transforms import Trace, trace
 from tapem.types import is_inexact
 
@@ -55,6 +55,8 @@ def rounding_error(flat: Flat, rng: np.random.Generator) -> Array:
 
 def between_ops(flat: Flat, rng: np.random.Generator) -> Array:
     """How far the results move if every value on the tape is a little wrong; 0 if the program cannot be recorded."""
+    if not flat.traceable:
+        return np.zeros(flat.outputs.size)
     try:
         recorded = trace(lambda leaves: flat(*leaves), list(flat.leaves))
         runs = [packed(shaken(recorded, rng)) for _ in range(RUNS)]
@@ -67,7 +69,7 @@ def inside_of_ops(flat: Flat, rng: np.random.Generator) -> Array:
     """The noise in the results along a short line, from their fourth differences."""
     spacing = float(np.finfo(flat.precision).eps) ** 0.375
     steps = [whole_digits(x, spacing * rng.normal(size=np.shape(x))) for x in flat.leaves]
-    points = [values_at(flat, [x + at * step for x, step in zip(flat.leaves, steps, strict=True)]) for at in range(9)]
+    points = [near(flat, [x + at * step for x, step in zip(flat.leaves, steps, strict=True)]) for at in range(9)]
     return np.max(np.abs(np.diff(points, n=4, axis=0)), axis=0, initial=0.0) / np.sqrt(70.0)
 
 
@@ -81,16 +83,13 @@ def whole_digits(x: Any, step: Any) -> Any:
 def elsewhere(flat: Flat) -> Array:
     """The size of the results with reversed, negated and halved inputs, but at most the size of the inputs."""
     points = ([np.flip(x) for x in flat.leaves], [-np.asarray(x) for x in flat.leaves], [x / 2 for x in flat.leaves])
-    largest = np.max(np.nan_to_num(np.abs([values_at(flat, point) for point in points])), axis=0, initial=0.0)
+    largest = np.max(np.nan_to_num(np.abs([near(flat, point) for point in points])), axis=0, initial=0.0)
     return np.minimum(largest, magnitude(packed(flat.leaves)))
 
 
-def values_at(flat: Flat, leaves: Sequence[Any]) -> Array:
-    """The results at other leaves; NaN if the program refuses them."""
-    try:
-        return packed(flat(*(as_leaf(value, leaf) for value, leaf in zip(leaves, flat.leaves, strict=True))))
-    except REFUSALS:
-        return np.full(flat.outputs.size, np.nan)
+def near(flat: Flat, leaves: Sequence[Any]) -> Array:
+    """The results at other leaves, in the kinds of the point's; NaN if the program refuses them."""
+    return flat.near([as_leaf(value, leaf) for value, leaf in zip(leaves, flat.leaves, strict=True)])
 
 
 def shaken(recorded: Trace, rng: np.random.Generator) -> Sequence[Any]:

@@ -12,19 +12,24 @@ from tapem.core import NOTHING, Primitive
 from tapem.errors import ArgumentError
 from tapem.testing.batch_checks import batching
 from tapem.testing.case import Case, op_name
-from tapem.testing.comparison import FULL, NAMES, Tolerance, all_orders, ends, known_modes, like, linear_map
+from tapem.testing.comparison import FULL, Tolerance, all_orders
 from tapem.testing.constant_operands import constant_operands
 from tapem.testing.door_checks import same, three_doors
 from tapem.testing.findings import Finding, GradientMismatch
 from tapem.testing.flattening import packed
+from tapem.testing.given_derivatives import given_derivatives
+from tapem.testing.linear_maps import NAMES, ends, known_modes, like, linear_map
 from tapem.testing.precision_checks import half_precision, single_precision
-from tapem.testing.purity import adjointness, linear_again, linearity, purity
+from tapem.testing.purity import adjointness, linear_again, linearity, purity, steadiness
 from tapem.testing.raw_rules import raw_rules
 
 
 @dataclass(frozen=True)
 class RuleReport:
     """The report of `check_rule`: the checks that ran, the checks that could not run (with the reason), the findings.
+
+    `judges` tells for each order of derivatives what they were compared with: complex steps, which are exact, where
+    the op is analytic, else differences.
 
     `seed` is that of the random directions: `rule_report` with it finds the same again. `again` says so in a message,
     where the Jacobian was too large to be compared as a whole.
@@ -40,10 +45,15 @@ class RuleReport:
     findings: tuple[Finding, ...] = field(default=())
     seed: int = 0
     again: str = field(default="", repr=False)
+    judges: Mapping[str, str] = field(default_factory=dict[str, str])
 
     def __repr__(self) -> str:
         lines = [f"RuleReport of {self.name}: {len(self.checked)} kinds of checks, {len(self.findings)} findings"]
         lines += [f"  {finding}" for finding in self.findings]
+        for judge in dict.fromkeys(self.judges.values()):
+            judged = [what for what, one in self.judges.items() if one == judge]
+            which = "all derivatives" if len(judged) == len(self.judges) else ", ".join(judged)
+            lines.append(f"  judge of {which}: {judge}")
         lines += [f"  not checked: {check} ({reason})" for check, reason in self.skipped.items()]
         return "\n".join(lines)
 
@@ -94,6 +104,9 @@ def rule_report(
     atol: float | None = None,
     seed: int | None = None,
     brief: bool = False,
+    gradient: Callable[..., Any] | None = None,
+    jvp: Callable[[Any, Any], Any] | None = None,
+    vjp: Callable[[Any, Any], Any] | None = None,
 ) -> RuleReport:
     """Run the checks of `check_rule` and return the report; errors of the op or its rules become findings.
 
@@ -101,7 +114,8 @@ def rule_report(
     none (for ops such as detach). `modes` are the modes to check; `batch=False` leaves the batch rule out. `dtypes` are
     the real dtypes to try besides that of the operands, by default float32 and float16 if the annotations allow them; a
     dtype that the op itself refuses is not a finding. `rtol` and `atol` are those of `check_grads`; `seed` makes the
-    random directions reproducible. `brief` stops after the first check with findings.
+    random directions reproducible. `brief` stops after the first check with findings. `gradient`, `jvp` and `vjp` are
+    derivatives to check in place of tapem's, as for `check_grads`; what needs a trace is then left out.
 
     Raises ArgumentError if the operands are not in a list or a tuple, and for an unknown mode.
 
@@ -118,11 +132,17 @@ def rule_report(
     kinds = None if dtypes is None else [np.dtype(dtype) for dtype in dtypes]
     seed = int(np.random.SeedSequence().generate_state(1)[0]) if seed is None else seed
     rng = np.random.default_rng(seed)
-    case = Case(op, tuple(primals), dict(static), order, rng, known_modes("rule_report", modes), kinds, rtol, atol)
+    given = given_derivatives("rule_report", gradient, jvp, vjp, alone=False, static=static)
+    chosen = known_modes("rule_report", modes, given)
+    if given is not None:
+        order = min(order, 1)
+    case = Case(op, tuple(primals), dict(static), order, rng, chosen, kinds, rtol, atol, given)
     checked: list[str] = []
     findings: list[Finding] = []
     for kind, check in CHECKS.items():
         if (order == 0 and kind not in WITHOUT_DERIVATIVES) or (kind == "batch rule" and not batch):
+            continue
+        if given is not None and kind not in WITHOUT_TRACING:
             continue
         try:
             found = list(check(case))
@@ -135,7 +155,7 @@ def rule_report(
     what = f"{name}({', '.join(case.names)})"
     probed = max(case.flat.inputs.size, case.flat.outputs.size) > FULL
     again = f"  the same again: rule_report({name}, ..., seed={seed})" if probed else ""
-    return RuleReport(what, tuple(checked), case.skipped, tuple(findings), seed, again)
+    return RuleReport(what, tuple(checked), case.skipped, tuple(findings), seed, again, case.judges)
 
 
 def insist(report: RuleReport) -> RuleReport:
@@ -147,6 +167,9 @@ def insist(report: RuleReport) -> RuleReport:
 
 def values(case: Case) -> Iterator[Finding]:
     """Check that the op gives the same value twice and does not change its operands."""
+    if case.given is not None:
+        yield from steadiness(case.flat)
+        return
     first = case.call(*case.operands)
     second = case.call(*case.operands)
     yield from same("values", first, second, "a second call gave something else")
@@ -162,11 +185,11 @@ def doors(case: Case) -> Iterator[Finding]:
 
 def derivatives(case: Case) -> Iterator[Finding]:
     """Compare both modes, and their nestings up to the case's order, with finite differences."""
-    if isinstance(case.op, Primitive) and not case.op.differentiable:
+    if isinstance(case.op, Primitive) and not case.op.differentiable and case.given is None:
         yield from vanishing(case)
         return
     tolerance = Tolerance.of(case.flat, case.rtol, case.atol, None)
-    findings = all_orders(case.flat, case.order, case.modes, case.rng, tolerance, full=(FULL, 24))
+    findings = all_orders(case.flat, case.order, case.modes, case.rng, tolerance, (FULL, 24), judges=case.judges)
     case.wrong_derivatives = bool(findings)
     yield from findings
 
@@ -231,6 +254,8 @@ CHECKS: Mapping[str, Callable[[Case], Iterator[Finding]]] = {
     "float16": half_precision,
     "batch rule": batches,
 }
+WITHOUT_TRACING = {"values", "derivatives", "linearity and adjointness", "side effects"}
+"""The checks of a derivative that was given; a batch rule, doors and dtypes are not its business."""
 WITHOUT_DERIVATIVES = {"values", "three doors", "float32", "float16", "batch rule"}
 
 __all__ = ["RuleReport", "check_rule", "insist", "rule_report"]

@@ -164,7 +164,7 @@ def several(a: Complex[T, "n"], b: Inexact[T, "n"], c: Num[T, "n"], d: tm.Num[T,
 def test_complex_numbers_are_drawn_where_the_annotation_names_them() -> None:
     seen: list[set[str]] = [set() for _ in range(5)]
 
-    @settings(max_examples=300, database=None, derandomize=True)
+    @settings(max_examples=600, database=None, derandomize=True)
     @given(shaped(several))
     def draw(arguments: tuple[Any, ...]) -> None:
         for names, x in zip(seen, arguments, strict=True):
@@ -198,11 +198,17 @@ def test_elements_may_be_complex_strategies() -> None:
     assert (z == 1 - 2j).all()
 
 
+def is_complex_step(x: Any) -> bool:
+    """Whether a checker has moved an element of a real array a little into the complex plane."""
+    return x.dtype.kind == "c" and 0 < np.abs(x.imag).max(initial=0) < 1e-15
+
+
 def test_what_says_nothing_of_its_dtype_stays_real() -> None:
     kinds: set[str] = set()
 
     def f(a, b):
-        kinds.update(np.asarray(x).dtype.kind for x in (a, b) if isinstance(x, np.ndarray))
+        drawn = [x for x in (a, b) if isinstance(x, np.ndarray) and not is_complex_step(x)]
+        kinds.update(x.dtype.kind for x in drawn)
         return a * b
 
     check_op(f, max_examples=20, seed=0)

@@ -9,12 +9,12 @@ import pytest
 
 import tapem as tm
 from tapem.testing import finite_diff, finite_diff_jacobian
-from tapem.testing.finite_differences import METHODS
+from tapem.testing.stencils import METHODS
 
 X = np.array([0.3, -1.2, 2.0])
 
 # How close each method comes to the derivative of a smooth function, in float64.
-CLOSE = {"central": 1e-7, "forward": 1e-3, "backward": 1e-3, "extrapolated": 1e-10, "complex": 1e-14}
+CLOSE = {"central": 1e-7, "forward": 1e-3, "backward": 1e-3, "extrapolated": 1e-10, "complex": 1e-14, "auto": 1e-14}
 
 
 def smooth(x: Any) -> Any:
@@ -124,7 +124,7 @@ def test_the_function_may_keep_its_argument() -> None:
             np.sin,
             1.0,
             {"method": "newton"},
-            "method='newton' is not one of central, forward, backward, extrapolated, complex",
+            "method='newton' is not one of central, forward, backward, extrapolated, complex, auto",
         ),
         (np.sin, 1.0, {"eps": 0.0}, "the step eps=0.0 must be positive"),
         (np.sin, 1.0, {"eps": 1e-20}, "the step 2e-20 is lost in rounding"),
