@@ -13,10 +13,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tapem.core import Node, ShapeDtype, is_several, tree_map
+from tapem.core import Node, ShapeDtype, is_several
 from tapem.errors import ArgumentError, TapeError
 from tapem.sweeps import reverse
 from tapem.testing.flattening import Flat, argument_names, first_line, magnitude, packed, real_input
+from tapem.testing.precise_replay import longer, replayed
 from tapem.transforms import Trace, trace
 from tapem.types import is_inexact
 
@@ -42,6 +43,10 @@ class FloatError:
 
     `value` and `gradient` are relative errors, against the largest element. `forward` and `backward` have the nodes
     that lose half a digit or more. `skipped` tells which ops could not be replayed in the higher precision, and why.
+
+    >>> report = float_error(lambda x: (x + 1000) - 1000, np.float32(0.1))
+    >>> print(report.forward[0])
+    %2 = sub(%1, constant): loses 3.6 digits, 3.6 are left
     """
 
     name: str
@@ -91,8 +96,8 @@ def float_error(f: Callable[..., Any], x: Any) -> FloatError:
     flat = Flat(f, (x,))
     real_input(flat, "float_error")
     precision = flat.precision
-    exact = np.dtype(np.longdouble if precision == np.float64 else np.float64)
-    if np.finfo(exact).eps >= np.finfo(precision).eps:
+    exact = longer(precision)
+    if exact is None:
         raise ArgumentError(
             "float_error: np.longdouble is no longer than float64 on this machine; give x in float32, which is "
             "replayed in float64."
@@ -119,45 +124,6 @@ def float_error(f: Callable[..., Any], x: Any) -> FloatError:
     value = max((errors[end] for end in ends), default=0.0)
     name = argument_names(f, 1)[0]
     return FloatError(name, precision, exact, value, gradient, tuple(forward), tuple(backward), skipped)
-
-
-def replayed(
-    nodes: Sequence[Node], exact: np.dtype[Any], precision: np.dtype[Any], skipped: dict[str, str]
-) -> list[Node]:
-    """The same nodes with values that are computed in the higher precision; `skipped` learns what could not be."""
-
-    def up(value: Any) -> Any:
-        return tree_map(lambda part: raised(part, exact), value)
-
-    better: list[Node] = []
-    for node in nodes:
-        op: Any = node.op
-        given = zip(node.parents, node.inputs, strict=True)
-        inputs = tuple(up(value) if parent is None else better[parent].output for parent, value in given)
-        output, residuals = up(node.output), up(node.residuals)
-        if node.parents and op.differentiable:
-            static = {key: exact if is_dtype(value, precision) else value for key, value in node.static.items()}
-            try:
-                output = op.implementation(*inputs, **static)
-            except (TapeError, TypeError, ValueError) as error:
-                skipped[op.name] = first_line(error)
-            else:
-                if op.residuals:
-                    output, residuals = output
-        better.append(node._replace(inputs=inputs, output=output, residuals=residuals))
-    return better
-
-
-def raised(value: Any, exact: np.dtype[Any]) -> Any:
-    """A value in the higher precision; integers, decisions and Python numbers stay."""
-    if type(value) in (int, float, bool, complex) or not hasattr(value, "dtype") or not is_inexact(value.dtype):
-        return value
-    return np.asarray(value).astype(np.result_type(value.dtype, exact))[()]
-
-
-def is_dtype(value: Any, precision: np.dtype[Any]) -> bool:
-    """Whether a static argument names the lower precision."""
-    return isinstance(value, np.dtype | type) and (value == precision or value is precision.type)
 
 
 def relative_error(one: Any, other: Any) -> float:

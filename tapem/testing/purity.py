@@ -14,6 +14,7 @@ from tapem.testing.flattening import Flat, Layout, is_array, packed
 from tapem.testing.linear_maps import (
     NAMES,
     ROLES,
+    along_direction,
     ends,
     forward_map,
     like,
@@ -126,31 +127,42 @@ def linear_again(flat: Flat, modes: Sequence[str], rng: np.random.Generator) -> 
     to whoever differentiates it, such as one that detaches it, is right by itself and wrong in every program.
     """
     for mode in modes:
-        (values, layout), (results, end) = ends(flat, mode)
-        linear = linear_map(flat, mode)
-
-        def call(*given: Any, linear: Callable[..., Any] = linear) -> list[Any]:
-            return list(linear(list(given)))
-
-        point, step, weights = (rng.normal(size=size) for size in (layout.size, layout.size, end.size))
-        moved = packed(linear(like(values, step)))
-        where = like(values, point)
         for outer in modes:
             check = f"{NAMES[outer]} over {NAMES[mode]} mode, in the {ROLES[mode]}"
             try:
-                if outer == "fwd":
-                    found = packed(jvp(call, tuple(where), tuple(like(values, step)))[1])
-                    pairs, terms = (found, moved), end
-                else:
-                    pulled = packed(vjp(call, *where)[1](like(results, weights)))
-                    pairs, terms = (np.array([pulled @ step]), np.array([weights @ moved])), Layout(["<w, L v>"], [()])
+                yield from list(linear_once_more(flat, mode, outer, check, rng))
             except Exception as error:  # a rule may raise anything
                 yield Finding.raised(check, error)
-                continue
-            sizes = [np.full_like(pairs[1], float(np.sum(np.abs(weights * moved))))] if outer == "rev" else [pairs[1]]
-            yield from unequal(
-                check, *pairs, sizes, rounding(flat.precision), terms, "the derivative of a linear map is the map"
-            )
+
+
+def linear_once_more(flat: Flat, mode: str, outer: str, check: str, rng: np.random.Generator) -> Iterator[Finding]:
+    """Compare a linear map with its derivative along one direction, or with random weights of its results."""
+    (values, layout), (results, end) = ends(flat, mode)
+    point, step, weights = (rng.normal(size=size) for size in (layout.size, layout.size, end.size))
+    where = like(values, point)
+    along = like(values, step) if outer == "fwd" else like(results, weights)
+
+    def derived(leaves: list[Any], given: list[Any]) -> list[Any]:
+        def linear(*tangents: Any) -> list[Any]:
+            return list(along_direction(flat, mode, leaves, list(tangents)))
+
+        if outer == "fwd":
+            return jvp(linear, tuple(where), tuple(given))[1]
+        return list(vjp(linear, *where)[1](list(given)))
+
+    def noise() -> Array:
+        of_map = rounding_error(of_point_and_direction(flat, mode, step), rng)
+        again = rounding_error(Flat(derived, (list(flat.leaves), along)), rng)
+        return again + of_map if outer == "fwd" else np.array([np.abs(step) @ again + np.abs(weights) @ of_map])
+
+    moved, found = packed(linear_map(flat, mode)(like(values, step))), packed(derived(flat.leaves, along))
+    loose, detail = rounding(flat.precision), "the derivative of a linear map is the map"
+    if outer == "fwd":
+        yield from unequal(check, found, moved, [moved], loose, end, detail, noise)
+        return
+    sizes = [np.array([np.sum(np.abs(weights * moved))])]
+    both = np.array([found @ step]), np.array([weights @ moved])
+    yield from unequal(check, *both, sizes, loose, Layout(["<w, L v>"], [()]), detail, noise)
 
 
 def adjointness(flat: Flat, rng: np.random.Generator) -> Iterator[Finding]:

@@ -1,14 +1,14 @@
 """Estimate how far rounding may move the results of a program, by running it again with small changes.
 
 If terms of order one cancel, as in `1 - tanh(x)**2` far from 0, the result is tiny and its error is not, so the result
-alone does not show the error. Two estimates do:
+alone does not show the error. These estimates do:
 
 - Record the program, and change every value on its tape by a random part of its last digits (stochastic arithmetic, as
   in CESTAC). The results move as far as rounding between the ops can explain. Decisions, such as comparisons and
   indices, do not change.
 - Run the program at neighboring points. High differences remove its smooth part; the rest is rounding inside its ops.
   If an op rounds to a plateau, the differences do not show the terms that cancel; their size is estimated from the
-  results at other points.
+  results at other points, and from the recorded program, replayed in a higher precision.
 
 Sources: Vignes, A stochastic arithmetic for reliable scientific computation, 1993; More and Wild, Estimating
 computational noise, 2011.
@@ -24,6 +24,7 @@ import numpy as np
 
 from tapem.core import Array, Node, ShapeDtype, tree_map
 from tapem.testing.flattening import Flat, as_leaf, magnitude, packed
+from tapem.testing.precise_replay import longer, replayed
 from tapem.transforms import Trace, trace
 from tapem.types import is_inexact
 
@@ -50,6 +51,7 @@ def rounding_error(flat: Flat, rng: np.random.Generator) -> Array:
             np.maximum(inside_of_ops(flat, rng), digit * elsewhere(flat)), digit**0.6 * max(1.0, values)
         )
         error = np.maximum(between_ops(flat, rng), inside)
+        error = np.maximum(error, beside_longer(flat, rng))
     return np.maximum(SAFETY * np.nan_to_num(error, nan=0.0, posinf=0.0), digit**2 * max(1.0, size))
 
 
@@ -63,6 +65,30 @@ def between_ops(flat: Flat, rng: np.random.Generator) -> Array:
     except Exception:  # a rule may raise anything; the next check that runs it reports the error
         return np.zeros(flat.outputs.size)
     return np.max(np.abs(np.array(runs) - packed(flat.values)), axis=0, initial=0.0)
+
+
+def beside_longer(flat: Flat, rng: np.random.Generator) -> Array:
+    """How far the results are from those of the program replayed in a higher precision, at the point and beside it."""
+    exact = longer(flat.precision)
+    error = np.zeros(flat.outputs.size)
+    if exact is None or not flat.traceable:
+        return error
+    for spacing in (0.0, 1e-3, 1e-3):
+        leaves = [as_leaf(x * (1 + spacing * rng.normal(size=np.shape(x))), x) for x in flat.leaves]
+        try:
+            recorded = trace(lambda parts: flat(*parts), leaves)
+            nodes = recorded.recorder.nodes
+            better = replayed(nodes, exact, flat.precision, {})
+        except Exception:  # a rule may raise anything; the next check that runs it reports the error
+            return error
+        found = [recorded.output_node(output) for output in recorded.outputs]
+        apart = [np.zeros(np.shape(output)) for output in recorded.outputs]
+        for at, node in enumerate(found):
+            if node is not None:
+                right: Any = better[node.id].output
+                apart[at] = np.abs(np.asarray(node.output, np.asarray(right).dtype) - right)
+        error = np.maximum(error, np.nan_to_num(packed(apart), nan=0.0, posinf=0.0))
+    return error
 
 
 def inside_of_ops(flat: Flat, rng: np.random.Generator) -> Array:
@@ -81,10 +107,16 @@ def whole_digits(x: Any, step: Any) -> Any:
 
 
 def elsewhere(flat: Flat) -> Array:
-    """The size of the results with reversed, negated and halved inputs, but at most the size of the inputs."""
-    points = ([np.flip(x) for x in flat.leaves], [-np.asarray(x) for x in flat.leaves], [x / 2 for x in flat.leaves])
+    """The size of the results with reversed, negated, halved and small inputs, but at most the size of the inputs."""
+    size = magnitude(packed(flat.leaves))
+    points = (
+        [np.flip(x) for x in flat.leaves],
+        [-np.asarray(x) for x in flat.leaves],
+        [x / 2 for x in flat.leaves],
+        [x / max(1.0, size) for x in flat.leaves],
+    )
     largest = np.max(np.nan_to_num(np.abs([near(flat, point) for point in points])), axis=0, initial=0.0)
-    return np.minimum(largest, magnitude(packed(flat.leaves)))
+    return np.minimum(largest, size)
 
 
 def near(flat: Flat, leaves: Sequence[Any]) -> Array:
