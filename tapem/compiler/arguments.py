@@ -57,8 +57,12 @@ class StaticArguments:
     def __init__(self, function: Callable[..., Any], numbers: Sequence[int], names: Sequence[str]) -> None:
         """An argument may be given by position and by name, so each is known by both, if the function has a signature.
 
-        Raises ArgumentError for a position or a name that the function does not have.
+        Raises ArgumentError for what is no position or name, or for one that the function does not have.
         """
+        for option, given, kind in (("static_argnums", numbers, int), ("static_argnames", names, str)):
+            wrong = [value for value in given if type(value) is not kind]
+            if wrong:
+                raise ArgumentError(f"compile: {option} takes {kind.__name__}s, not {wrong[0]!r}.")
         self.function = function
         self.parameters = parameters_of(function)
         plain = [p.name for p in self.parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]

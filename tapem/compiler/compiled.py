@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from types import MethodType
 from typing import Any, NamedTuple
 
-from numpy import dtype
+from numpy import dtype, ndarray
 
 from tapem.compiler.arguments import StaticArguments, StaticValues
 from tapem.compiler.engines import Engine, Runner, engine_named
@@ -29,6 +29,7 @@ from tapem.doors.monadic import lift
 from tapem.doors.pure import Tape
 from tapem.errors import ArgumentError
 from tapem.transforms import Program, by_example, lowered, monadic
+from tapem.types import as_tensor
 
 _MOST = 128
 """The number of programs that a compiled function keeps."""
@@ -122,7 +123,7 @@ class Compiled:
         if monadic(leaves):
             return lift(functools.partial(self._run, static=static))(tree_unflatten(structure, leaves))
         names = self._names(structure)
-        values = [taken(x, op=self.__name__, argument=name) for x, name in zip(leaves, names, strict=True)]
+        values = [as_leaf(x, self.__name__, name) for x, name in zip(leaves, names, strict=True)]
         entry = self._entry(values, structure, static)
         if entry is None:
             arguments, options = tree_unflatten(structure, values)
@@ -263,6 +264,13 @@ class Compiled:
         return f"<compiled {self.__name__}: engine {self.engine.name}, {programs}{called}>"
 
 
+def as_leaf(value: Any, op: str, argument: str) -> Any:
+    """A leaf of the arguments as a program takes it. Raises DTypeError for what is no array of numbers."""
+    return (
+        as_tensor(value, op=op, argument=argument) if type(value) is ndarray else taken(value, op=op, argument=argument)
+    )
+
+
 def compile(
     f: Callable[..., Any] | None = None,
     *,
@@ -279,7 +287,8 @@ def compile(
     `static_argnames` are not traced: a new value of theirs compiles anew. What f closes over is a constant, copied at
     the first call. Results are new arrays; one without axes is a NumPy scalar, as NumPy's functions return it.
 
-    `engine` is "numpy", or None for the fastest that is installed. With `fast=False` values are those of f bit for bit.
+    `engine` is "numpy", or None for the fastest that is installed. With `fast=False` the engine is "numpy" if none
+    is asked for, and its values are those of f bit for bit.
 
     Raises ConcretizationError where f reads a value that is not known, ArgumentError for an unknown engine, a static
     argument that cannot be hashed, or numbers drawn from a global random state; DTypeError if f returns what is no tree
@@ -292,8 +301,9 @@ def compile(
     >>> slope(np.array([0.0, np.pi]))
     array([ 1., -1.])
     """
-    numbers = (static_argnums,) if isinstance(static_argnums, int) else tuple(static_argnums)
-    names = (static_argnames,) if isinstance(static_argnames, str) else tuple(static_argnames)
+    numbers: tuple[Any, ...] = tuple(static_argnums) if isinstance(static_argnums, Sequence) else (static_argnums,)
+    several = isinstance(static_argnames, Sequence) and not isinstance(static_argnames, str)
+    names: tuple[Any, ...] = tuple(static_argnames) if several else (static_argnames,)
     if f is None:
         return functools.partial(compile, engine=engine, fast=fast, static_argnums=numbers, static_argnames=names)
     if not callable(f):

@@ -246,7 +246,8 @@ class Primitive(FunctionLike):
             elif has_door(value):
                 raise NoRuleError(
                     f"{self.usage()}: {name!r} decides the shape or the kind of the result, so it is not "
-                    f"differentiated and cannot be a {type(value).__name__}. Pass a plain value."
+                    f"differentiated and cannot be a {type(value).__name__}. Pass a plain value; an argument of "
+                    "tm.compile that decides shapes is static (static_argnums)."
                 )
         return operands, Static(static) if static else NOTHING
 

@@ -1,6 +1,7 @@
 """compile: a compiled function computes what the function computes, for every kind of argument, and changes nothing."""
 
 import functools
+import math
 import random
 import threading
 
@@ -214,9 +215,48 @@ def test_a_generator_that_can_be_seen_is_refused(generator):
     np.testing.assert_array_equal(drawn_before(X), X[0, :3] + table)
 
 
-def test_what_is_no_tree_of_arrays_is_refused():
+@pytest.mark.parametrize(
+    "result", ["text", {1, 2}, np.sin, object(), np.array(["a"]), (X, "text")], ids=lambda r: type(r).__name__
+)
+def test_what_is_no_tree_of_arrays_is_refused(result):
     with pytest.raises(tm.DTypeError, match="tree of arrays"):
-        compiled(lambda x: "text")(X)
+        compiled(lambda x: result)(X)
+
+
+@pytest.mark.parametrize("argument", ["a", object(), np.array([None]), np.array(["a"]), np.array(["2020"], "M8[Y]")])
+def test_an_argument_that_is_no_tree_of_arrays_is_refused_by_name(argument):
+    with pytest.raises(tm.DTypeError, match=r"<lambda>: rest\.1 is"):
+        compiled(lambda x, rest: x)(X, [X, argument])
+
+
+@pytest.mark.parametrize("given", [{"static_argnums": "x"}, {"static_argnums": 1.0}, {"static_argnames": 1}])
+def test_static_arguments_are_named_by_positions_and_names(given):
+    (name,) = given
+    with pytest.raises(tm.ArgumentError, match=f"compile: {name} takes"):
+        tm.compile(lambda x: x, **given)
+
+
+READINGS = {
+    "if": lambda x, n: x if x[0, 0] > 0 else -x,
+    "if of a number": lambda x, n: x if n > 0 else -x,
+    "float": lambda x, n: float(x[0, 0]),
+    "float of a number": lambda x, n: math.sin(n * 0.5),
+    "range": lambda x, n: [x for _ in range(n)],
+    "index of a list": lambda x, n: [1, 2, 3][n],
+    "item": lambda x, n: x[0, 0].item(),
+}
+
+
+@pytest.mark.parametrize("name", READINGS)
+def test_reading_a_value_says_what_to_write_instead(name):
+    with pytest.raises(tm.ConcretizationError, match=r"(where|cond|take).*static_argnums"):
+        compiled(READINGS[name])(X, 1)
+
+
+def test_a_number_that_decides_a_shape_is_static():
+    for shape in (lambda n: n, lambda n: (n, -1)):
+        with pytest.raises(tm.TapeError, match="static_argnums"):
+            compiled(lambda x, n, shape=shape: np.reshape(x, shape(n)))(X, 2)
 
 
 def test_threads_share_a_compiled_function():

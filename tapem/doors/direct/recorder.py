@@ -175,3 +175,21 @@ def opened(recorder: Recorder, function: Callable[[Recorder, Unpack[Ts]], R], *a
         return run(prepared_for(recorder), function, recorder, *arguments)
     finally:
         recorder.end()
+
+
+def plain_index(index: Any) -> Any:
+    """An index of integers and slices of integers as what can be hashed before Python 3.12; None for any other."""
+    kind = type(index)
+    if kind is int:
+        return index
+    if kind is slice:
+        parts = (slice, index.start, index.stop, index.step)
+        return parts if _WHOLE.issuperset(map(type, parts)) else None
+    if kind is tuple:
+        known = tuple(map(plain_index, index))
+        return None if None in known else known
+    return None
+
+
+# The types in `plain_index` of a slice.
+_WHOLE = frozenset({type, int, type(None)})

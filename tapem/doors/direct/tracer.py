@@ -38,7 +38,7 @@ from tapem.core import (
     unstack,
 )
 from tapem.doors.direct.methods import ArrayMethods
-from tapem.doors.direct.recorder import Recorder, current_recorder
+from tapem.doors.direct.recorder import Recorder, current_recorder, plain_index
 from tapem.doors.direct.rewriting import rewritten_call
 from tapem.errors import ArgumentError, ConcretizationError, EscapedTracerError, MutationError, NoRuleError
 from tapem.tangents import Tangent
@@ -106,6 +106,12 @@ class Tracer(Handle, ArrayMethods["Tracer"]):
         refuse_meeting(self)
         self._refuse_index()
         self._refuse_assignment()
+        if isinstance(self.node.output, ShapeDtype):
+            raise ConcretizationError(
+                f"{users_line()}: {conversion} of {self!r} asks for its value, but inside vmap, eval_shape, compile or "
+                "a loop body only its shape is known. Compute with tapem's or NumPy's functions (np.sin, not math.sin) "
+                "and choose by tm.where or tm.cond; an argument of tm.compile may be static (static_argnums)."
+            )
         raise ConcretizationError(
             f"{users_line()}: {conversion} of {self!r} would lose its gradient. For a number that is not "
             f"differentiated write {conversion}(tm.detach(x)), outside of vmap; to compute with it use tapem's or "
@@ -169,7 +175,7 @@ class Tracer(Handle, ArrayMethods["Tracer"]):
             f"{users_line()}: the value of {self!r} was asked for, but inside vmap, eval_shape, compile or a loop body "
             "only its shape is known."
         )
-        if type(self.node.output) is UnknownNumber:
+        if type(self.node.output) is UnknownNumber and not is_inexact(self.dtype):
             raise ConcretizationError(
                 f"{unknown} To index by it write tm.take(array, i, axis=0) instead of array[i]. A number that decides "
                 "shapes, the number of steps or which code runs is static: name its argument in static_argnums or "
@@ -260,23 +266,6 @@ class Tracer(Handle, ArrayMethods["Tracer"]):
             )
         return ARRAY_API[api_version]
 
-
-def plain_index(index: Any) -> Any:
-    """An index of integers and slices of integers as what can be hashed before Python 3.12; None for any other."""
-    kind = type(index)
-    if kind is int:
-        return index
-    if kind is slice:
-        parts = (slice, index.start, index.stop, index.step)
-        return parts if _WHOLE.issuperset(map(type, parts)) else None
-    if kind is tuple:
-        known = tuple(map(plain_index, index))
-        return None if None in known else known
-    return None
-
-
-# The types in `plain_index` of a slice.
-_WHOLE = frozenset({type, int, type(None)})
 
 _new = object.__new__
 
