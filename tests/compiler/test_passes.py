@@ -9,6 +9,7 @@ import pytest
 
 import tapem as tm
 from tapem.compiler.passes import (
+    batches,
     common,
     dead,
     everywhere,
@@ -21,6 +22,7 @@ from tapem.compiler.passes import (
     products,
     roll,
     simplify,
+    slices,
 )
 from tapem.compiler.tracing import kind_of_leaf, traced
 from tapem.core import LEAF
@@ -29,9 +31,9 @@ from tests.programs.generate import program as random_program
 from tests.programs.running import DIRECT, source
 from tests.programs.shrink import candidates
 
-EXACT = [hoist, common, joined, dead, fold, roll]
+EXACT = [hoist, common, joined, dead, fold, roll, slices]
 """Passes that change no bit."""
-NEARLY = [simplify, expand, expand_all, fission, products]
+NEARLY = [simplify, expand, expand_all, fission, batches, products]
 SPECIAL = np.array([np.nan, np.inf, -np.inf, 0.0, -0.0, 1.0, -1.0, 0.5, -2.5, 1e-310, 1e308, 3.0])
 F32 = np.float32
 

@@ -70,13 +70,12 @@ def transforms(theta: Array, model: Model, parents: Parents) -> Array:
 
 def vertices(theta: Array, model: Model, parents: Parents, is_mirrored: bool) -> Array:
     """Compute all vertices of the posed hand."""
-    matrices = transforms(theta, model, parents)[:, :3]
+    # The rotation of the whole hand turns the few matrices, not the many vertices.
+    global_rotation = rotation(theta[:3]) * (np.array([-1.0, 1.0, 1.0]) if is_mirrored else 1.0)
+    matrices = global_rotation @ transforms(theta, model, parents)[:, :3]
     # One product with all bones: weighted[v, (b, j)] times matrices[(b, j), i]
     weighted = (model["weights"][:, :, None] * model["base_positions"][:, None]).reshape(-1, 4 * len(parents))
-    posed = weighted @ matrices.transpose(0, 2, 1).reshape(-1, 3)
-    if is_mirrored:
-        posed = posed * np.array([-1.0, 1.0, 1.0])
-    return posed @ rotation(theta[:3]).T + theta[3:6]
+    return weighted @ matrices.transpose(0, 2, 1).reshape(-1, 3) + theta[3:6]
 
 
 def corners(theta: Array, model: Model, correspondences: Array, parents: Parents, is_mirrored: bool) -> Array:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Protocol
 
 from tapem.compiler.passes import (
+    batches,
     common,
     dead,
     everywhere,
@@ -43,7 +44,8 @@ class Engine(ABC):
     name: ClassVar[str]
     exact: ClassVar[Sequence[Callable[[Program], Program]]] = (hoist, common, joined, dead)
     quick: ClassVar[Sequence[Callable[[Program], Program]]] = (
-        hoist, common, joined, dead, expand, fold, simplify, common, roll, slices, fission, dead, common,
+        hoist, common, joined, dead, expand, fold, batches, simplify, common, roll, slices, fission, dead,
+        common,
     )  # fmt: skip
 
     def improved(self, program: Program, fast: bool) -> Program:

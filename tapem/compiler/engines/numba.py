@@ -35,6 +35,7 @@ from tapem.compiler.native import (
 from tapem.compiler.native import products as native_products
 from tapem.compiler.native import wide as wide_functions
 from tapem.compiler.passes import (
+    batches,
     common,
     dead,
     everywhere,
@@ -338,8 +339,8 @@ class NumbaEngine(Engine):
 
     name = "numba"
     quick = (
-        hoist, common, joined, dead, expand_all, uniform, simplify, common, roll, slices, dead, common, hoist,
-        products,
+        hoist, common, joined, dead, expand_all, uniform, batches, simplify, common, roll, slices, dead, common,
+        hoist, products,
     )  # fmt: skip
 
     def build(self, program: Program, fast: bool) -> NumbaRunner:

@@ -17,6 +17,7 @@ from tapem.compiler.native.access import Access, is_plain
 from tapem.compiler.native.moves import MOVES, can_move, only_in_loops
 from tapem.compiler.native.scalars import DTYPES, ONLY_IN_LOOPS, computed_in
 from tapem.compiler.native.sinking import sunk
+from tapem.compiler.native.small_products import is_small
 from tapem.compiler.passes import sizes_of
 from tapem.core import LEAF, Node, ShapeDtype, UnknownNumber, unstack
 from tapem.transforms import Program
@@ -74,7 +75,7 @@ def kind_of(node: Node, inside: bool = False) -> str:
     if name == "product_and_sum":
         return "product"
     if name in ("dot", "matmul", "bmm"):
-        return "product" if is_product(node) else "call"
+        return "product" if is_product(node) or is_small(node) else "call"
     if not inside and node.shape and (name in ONLY_IN_LOOPS or (name == "power" and node.output.size >= _MANY_POWERS)):
         return "call"
     return "call" if computed_in(name, node.inputs, node.dtype) is None else "loop"

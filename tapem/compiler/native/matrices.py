@@ -1,4 +1,4 @@
-"""Matrices: the lines of products, by native tiles or by BLAS."""
+"""Matrices: the lines of products, by native tiles, by loops or by BLAS."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from tapem.compiler.native.access import Access, is_plain, is_turned
 from tapem.compiler.native.moves import loops
 from tapem.compiler.native.products import room
 from tapem.compiler.native.scalars import literal
+from tapem.compiler.native.small_products import is_small, small_product_text
 from tapem.compiler.passes import sizes_of
 from tapem.core import Node, ShapeDtype
 from tapem.transforms import Program
@@ -32,6 +33,10 @@ class Values(Protocol):
         """The same; what another function made is an argument."""
         ...
 
+    def operand(self, id: int, indices: Sequence[str]) -> str:
+        """An element of a node at an index of its own axes."""
+        ...
+
     def copied(self, id: int, access: Access) -> str:
         """A view copied into an array of its own."""
         ...
@@ -40,7 +45,9 @@ class Values(Protocol):
 def product_text(values: Values, node: Node) -> list[str]:
     """The lines of a product into the array of the node, which is there already, or of a number."""
     sizes = sizes_of(node)
-    return by_blas(values, node) if sizes is None else by_tiles(values, node, *sizes)
+    if sizes is not None:
+        return by_tiles(values, node, *sizes)
+    return small_product_text(values, node) if is_small(node) else by_blas(values, node)
 
 
 def by_tiles(values: Values, node: Node, m: int, k: int, n: int) -> list[str]:

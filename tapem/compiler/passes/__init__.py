@@ -1,5 +1,6 @@
 """The passes: small pure functions from program to program, one file each."""
 
+from tapem.compiler.passes.batches import batches
 from tapem.compiler.passes.common import common
 from tapem.compiler.passes.dead import dead
 from tapem.compiler.passes.everywhere import everywhere
@@ -18,7 +19,7 @@ from tapem.compiler.passes.slices import slices
 from tapem.compiler.passes.uniform import uniform
 
 __all__ = [
-    "Plan", "bits_of", "can_be_written", "common", "dead", "everywhere", "expand", "expand_all", "expand_labeled",
-    "fission", "fold", "foreign", "hoist", "is_masked", "joined", "plan", "pools", "product_and_sum", "products",
-    "pulled_through_relu", "roll", "simplify", "sizes_of", "slices", "uniform",
+    "Plan", "batches", "bits_of", "can_be_written", "common", "dead", "everywhere", "expand", "expand_all",
+    "expand_labeled", "fission", "fold", "foreign", "hoist", "is_masked", "joined", "plan", "pools",
+    "product_and_sum", "products", "pulled_through_relu", "roll", "simplify", "sizes_of", "slices", "uniform",
 ]  # fmt: skip
