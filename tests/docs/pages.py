@@ -42,7 +42,7 @@ def run_pairs(text: str, name: str) -> Iterator[tuple[str, str, str]]:
 
 def run_cells(text: str, name: str) -> str:
     """Run the cells of a notebook as Jupyter does, and return what they print, with the values of last expressions."""
-    names: dict[str, object] = {"__name__": "page"}
+    names: dict[str, object] = {"__name__": "__main__"}
     printed = io.StringIO()
     for number, (options, code) in enumerate(CELLS.findall(text), 1):
         tree = ast.parse(code, f"<{name}, cell {number}>")
