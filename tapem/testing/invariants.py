@@ -14,8 +14,8 @@ from tapem.testing.findings import GradientMismatch
 from tapem.testing.invariant_checks import CHECKS, Example
 from tapem.testing.properties import fresh_seed
 from tapem.testing.replay import array_text, call_text
-from tapem.testing.seeded import seeded
-from tapem.testing.strategies import hypothesis_modules, shaped
+from tapem.testing.seeded import hypothesis_modules, seeded
+from tapem.testing.strategies import shaped
 from tapem.types import Signature
 
 Names: TypeAlias = "bool | str | Sequence[str] | None"

@@ -13,7 +13,8 @@ from tapem.errors import ArgumentError
 from tapem.ops import gelu, matmul, mean, relu, sigmoid, silu, sin, softplus, sqrt, square, tanh
 from tapem.testing.domains import Domain, known_domain
 from tapem.testing.edges import known_edges
-from tapem.testing.strategies import Content, filled, hypothesis_modules
+from tapem.testing.seeded import hypothesis_modules
+from tapem.testing.strategies import Content, filled
 
 if TYPE_CHECKING:
     from hypothesis.strategies import DrawFn, SearchStrategy

@@ -19,7 +19,8 @@ from tapem.testing.given_derivatives import given_derivatives, plain
 from tapem.testing.linear_maps import known_modes
 from tapem.testing.replay import array_text, call_text, exact_text
 from tapem.testing.rule_checks import insist, rule_report
-from tapem.testing.strategies import hypothesis_modules, is_open, shaped
+from tapem.testing.seeded import hypothesis_modules
+from tapem.testing.strategies import is_open, missing_arguments, shaped
 from tapem.types import Operand, Signature
 
 
@@ -106,6 +107,12 @@ def check_op(
         static=fixed,
     )
     given_derivatives("check_op", gradient, jvp, vjp, alone=False)  # refuses what contradicts itself
+    missing = missing_arguments(fn, signature, static)
+    if missing:
+        raise ArgumentError(
+            f"check_op: {name} needs {', '.join(missing)}, which cannot be drawn; give what it is, as in "
+            f"check_op({name}, {missing[0]}=...), or close over it."
+        )
     asked: dict[str, Any] = {"dtypes": dtypes, "modes": known_modes("check_op", modes), "order": order, "batch": batch}
     asked |= {"rtol": rtol, "atol": atol, "gradient": gradient, "jvp": jvp, "vjp": vjp}
     foreign = gradient is not None or jvp is not None or vjp is not None
@@ -254,9 +261,10 @@ def refuse_domain(name: str, domain: Domain, names: Sequence[str], values: Seque
 
 def refuse_all(name: str, names: Sequence[str], values: Sequence[Any], error: Exception) -> NoReturn:
     """Raise ArgumentError for a function that refuses whatever is drawn, or whose value is never finite."""
+    at = f", as at {shown_values(names, values)}" if names else ""
     raise ArgumentError(
-        f"check_op: {name} refused nearly all that was drawn, or its value was not finite, as at "
-        f"{shown_values(names, values)}. Say what it takes: domain='positive', or elements=, or prepare=."
+        f"check_op: {name} refused nearly all that was drawn, or its value was not finite{at}. Say what it takes: "
+        "domain='positive', or elements=, or prepare=."
     ) from error
 
 

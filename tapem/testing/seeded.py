@@ -1,11 +1,24 @@
-"""A property as Hypothesis runs it for the checks: by a seed, and reporting the smallest example only."""
+"""Hypothesis, and a property as it runs for the checks: by a seed, reporting the smallest example only."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
-from tapem.testing.strategies import hypothesis_modules
+from tapem.errors import MissingExtraError
+
+
+def hypothesis_modules() -> tuple[Any, Any]:
+    """Import Hypothesis and its strategies. Raises MissingExtraError if it is not installed."""
+    try:
+        import hypothesis
+        import hypothesis.strategies
+    except ImportError as error:
+        raise MissingExtraError(
+            "tapem.testing.shaped and check_op draw their examples with Hypothesis, which is not installed. "
+            "Install it with: pip install 'tapem[test]'"
+        ) from error
+    return hypothesis, hypothesis.strategies
 
 
 def seeded(
@@ -42,4 +55,4 @@ def seeded(
     return run
 
 
-__all__ = ["seeded"]
+__all__ = ["hypothesis_modules", "seeded"]

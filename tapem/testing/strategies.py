@@ -6,19 +6,20 @@ spells with them. Examples shrink towards scalars, sizes of 1, simple numbers an
 
 from __future__ import annotations
 
-import ast
 import inspect
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field, is_dataclass
+from dataclasses import dataclass, is_dataclass
 from typing import TYPE_CHECKING, Any, cast, get_origin
 
 import numpy as np
 
 from tapem.core import ShapeDtype
-from tapem.errors import ArgumentError, MissingExtraError
+from tapem.errors import ArgumentError
+from tapem.testing.axis_sizes import Axes
 from tapem.testing.domains import REACH, Domain, kinds_within, known_domain, one_within
 from tapem.testing.dtypes import allows
 from tapem.testing.edges import LAYOUTS, NUMBERS, known_edges, with_numbers
+from tapem.testing.seeded import hypothesis_modules
 from tapem.types import Operand, Signature
 
 if TYPE_CHECKING:
@@ -28,19 +29,6 @@ if TYPE_CHECKING:
 DTYPES = [np.dtype(name) for name in "float64 float32 int64 int32 bool uint8 complex128 complex64".split()]
 DEFAULT = [dtype for dtype in DTYPES if dtype != np.uint8]
 _OTHERS = [np.dtype(name) for name in "float16 int16 int8 uint16 uint32 uint64".split()]
-
-
-def hypothesis_modules() -> tuple[Any, Any]:
-    """Import Hypothesis and its strategies. Raises MissingExtraError if it is not installed."""
-    try:
-        import hypothesis
-        import hypothesis.strategies
-    except ImportError as error:
-        raise MissingExtraError(
-            "tapem.testing.shaped and check_op draw their examples with Hypothesis, which is not installed. "
-            "Install it with: pip install 'tapem[test]'"
-        ) from error
-    return hypothesis, hypothesis.strategies
 
 
 def shaped(
@@ -161,6 +149,12 @@ def callable_by_position(fn: Callable[..., Any], signature: Signature) -> None:
             "is nothing to draw."
         )
     tensors = {operand.name for operand in signature.operands}
+    named = [name for name in tensors if parameters[name].kind is inspect.Parameter.KEYWORD_ONLY]
+    if named:
+        raise ArgumentError(
+            f"shaped: {signature.name} takes its tensor {named[0]!r} by keyword only, but tensors are drawn by "
+            f"position; wrap it, as in lambda {named[0]}: {signature.name}({named[0]}={named[0]}), with annotations."
+        )
     last = signature.operands[-1].name
     for name, parameter in parameters.items():
         if name == last:
@@ -172,6 +166,15 @@ def callable_by_position(fn: Callable[..., Any], signature: Signature) -> None:
             )
 
 
+def missing_arguments(fn: Callable[..., Any], signature: Signature, static: Collection[str] = ()) -> list[str]:
+    """The names of the parameters without a default that are neither drawn nor given."""
+    empty = [name for name, default in signature.static.items() if default is inspect.Parameter.empty]
+    wanted = [name for name in empty if name not in static]
+    several = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    kinds = inspect.signature(getattr(fn, "__wrapped__", fn)).parameters if wanted else {}
+    return [name for name in wanted if name in kinds and kinds[name].kind not in several]
+
+
 def is_tree(annotation: Any) -> bool:
     """Whether a parameter is annotated as a container, or a class with fields, rather than as one tensor or number."""
     origin: Any = get_origin(annotation) or annotation
@@ -181,76 +184,6 @@ def is_tree(annotation: Any) -> bool:
 
 
 PLAIN = (str, bytes, np.ndarray)
-
-
-@dataclass
-class Axes:
-    """The axes drawn so far, by name: a size for one axis, a shape for a name of several axes."""
-
-    draw: DrawFn
-    static: Mapping[str, Any]
-    sides: tuple[int, int]
-    max_axes: int
-    empty: bool = False
-    sizes: dict[str, int] = field(default_factory=dict[str, int])
-    shapes: dict[str, tuple[int, ...]] = field(default_factory=dict[str, tuple[int, ...]])
-
-    def side(self) -> SearchStrategy[int]:
-        """A strategy for one size; 0 is the last to try, so that nothing shrinks to it."""
-        _, st = hypothesis_modules()
-        low, high = self.sides
-        return st.sampled_from([*range(low, high + 1), 0]) if self.empty and low else st.integers(low, high)
-
-    def size(self, name: str) -> int:
-        """The size of a named axis, drawn at the first call."""
-        if name not in self.sizes:
-            self.sizes[name] = self.draw(self.side(), label=f"axis {name}")
-        return self.sizes[name]
-
-    def several(self, name: str) -> tuple[int, ...]:
-        """The sizes of the axes that `*name` stands for."""
-        _, st = hypothesis_modules()
-        if name not in self.shapes:
-            sides = st.lists(self.side(), max_size=self.max_axes)
-            self.shapes[name] = tuple(self.draw(sides, label=f"axes *{name}"))
-        return self.shapes[name]
-
-    def shape(self, dim_str: str) -> tuple[int, ...]:
-        """The shape that a dimension string spells."""
-        return tuple(size for token in dim_str.split() for size in self.token(token))
-
-    def token(self, token: str) -> tuple[int, ...]:
-        """The sizes for one token of a dimension string."""
-        hypothesis, st = hypothesis_modules()
-        if token == "...":
-            return tuple(self.draw(st.lists(self.side(), max_size=self.max_axes)))
-        name = token.lstrip("#*?_").split("=")[-1]
-        marks = token[: len(token) - len(token.lstrip("#*?_"))]
-        if "*" in marks:
-            sizes = self.several(name) if "_" not in marks else tuple(self.token("..."))
-            return self.stretched(sizes) if "#" in marks else sizes
-        if "_" in marks:
-            return (self.draw(self.side()),)
-        if name.isidentifier():
-            size = self.size(name)
-        elif name.isdigit():
-            size = int(name)
-        else:
-            size = self.symbolic(name)
-            hypothesis.assume(size >= 0)
-        return (1,) if "#" in marks and self.draw(st.booleans()) else (size,)
-
-    def symbolic(self, expression: str) -> int:
-        """The value of an expression of other axes and static arguments."""
-        written = eval(f"f{expression!r}", dict(self.static)) if "{" in expression else expression
-        names = [node.id for node in ast.walk(ast.parse(written)) if isinstance(node, ast.Name)]
-        return int(eval(written, {name: self.size(name) for name in names}))
-
-    def stretched(self, sizes: tuple[int, ...]) -> tuple[int, ...]:
-        """A shape that broadcasts to these sizes: without some leading axes, and with some axes of size 1."""
-        _, st = hypothesis_modules()
-        stretched = tuple(1 if self.draw(st.booleans()) else size for size in sizes)
-        return stretched[self.draw(st.integers(0, len(sizes))) :]
 
 
 def one_type(
@@ -357,4 +290,4 @@ def is_open(leaf: Any) -> bool:
     return allows(leaf, np.dtype(object))
 
 
-__all__ = ["MissingExtraError", "abstract_arguments", "hypothesis_modules", "is_open", "shaped"]
+__all__ = ["abstract_arguments", "hypothesis_modules", "is_open", "missing_arguments", "shaped"]

@@ -245,3 +245,44 @@ def test_texts_of_arrays_keep_the_layout(layout: str) -> None:
     again = eval(exact_text(x), {"np": np})
     np.testing.assert_array_equal(again, x)
     assert again.strides == x.strides
+
+
+# Annotations that cannot be drawn ------------------------------------------------------------------------------------
+
+
+def negative(x: Float[T, "n-9"]) -> None: ...
+def half(x: Float[T, "n n/2"]) -> None: ...
+def counted(x: Float[T, "n {count}*n"], count: int) -> Any: ...
+def by_keyword(*, x: Float[T, "n"]) -> None: ...
+def of_a_class(x: Float[T, "n"], y: type) -> Any: ...
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda: found(negative, lambda a: True), "shaped: the axis 'n-9' has no size for axes of 1 to 4; choose them"),
+        (
+            lambda: found(counted, lambda a: True),
+            "shaped: the axis '{count}*n' names the argument 'count', which has no",
+        ),
+        (
+            lambda: shaped(by_keyword),
+            "shaped: by_keyword takes its tensor 'x' by keyword only, but tensors are drawn by",
+        ),
+        (
+            lambda: check_op(of_a_class),
+            "check_op: of_a_class needs y, which cannot be drawn; give what it is, as in check",
+        ),
+        (lambda: check_op(counted), "check_op: counted needs count, which cannot be drawn; give what it is"),
+    ],
+)
+def test_what_cannot_be_drawn_is_said(call: Any, said: str) -> None:
+    with pytest.raises(tm.TapeError) as caught:
+        call()
+    assert str(caught.value).startswith(said)
+
+
+def test_sizes_are_whole_and_not_negative() -> None:
+    assert found(half, lambda a: a[0].shape[0] > 1)[0].shape[0] % 2 == 0
+    assert found(negative, lambda a: True, max_side=12)[0].shape[0] <= 3
+    assert found(counted, lambda a: True, static={"count": 3})[0].size
