@@ -171,8 +171,10 @@ def missing_arguments(fn: Callable[..., Any], signature: Signature, static: Coll
     empty = [name for name, default in signature.static.items() if default is inspect.Parameter.empty]
     wanted = [name for name in empty if name not in static]
     several = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
-    kinds = inspect.signature(getattr(fn, "__wrapped__", fn)).parameters if wanted else {}
-    return [name for name in wanted if name in kinds and kinds[name].kind not in several]
+    if not wanted:
+        return []
+    parameters = inspect.signature(getattr(fn, "__wrapped__", fn)).parameters
+    return [name for name in wanted if name in parameters and parameters[name].kind not in several]
 
 
 def is_tree(annotation: Any) -> bool:
