@@ -16,7 +16,7 @@ import numpy as np
 from tapem.core import Array, ShapeDtype
 from tapem.testing.findings import Finding, worst_elements
 from tapem.testing.flattening import Flat, magnitude, packed
-from tapem.testing.judges import Judgment, exact_steps, judgment
+from tapem.testing.judges import Judgment, exact_steps, judgment, probed
 from tapem.testing.linear_maps import (
     NAMES,
     ROLES,
@@ -30,7 +30,6 @@ from tapem.testing.linear_maps import (
     random_direction,
 )
 from tapem.testing.rounding import rounding_error
-from tapem.testing.stencils import along, difference
 
 Judges: TypeAlias = dict[str, str]
 """Which derivatives were compared with what: "complex step", or differences and why."""
@@ -110,8 +109,7 @@ def first_order(
                 if whole:
                     found = whole_jacobian(flat, mode, maps, judged, tolerance, check, rng)
                 else:
-                    told[f"derivatives {label}".rstrip()] = "extrapolated differences along random directions"
-                    found = list(probes(flat, mode, maps, rng, tolerance, check, inside))
+                    found = list(probes(flat, mode, maps, rng, tolerance, check, inside, told))
         except Exception as error:  # a rule may raise anything
             found = [Finding.raised(check, error)]
         yield from found
@@ -170,6 +168,7 @@ def probes(
     tolerance: Tolerance,
     check: str,
     inside: Callable[[], Array],
+    told: Judges,
     count: int = 3,
 ) -> Iterator[Finding]:
     """Compare one number per probe, `<w, J v>`, for random w and v; if it is wrong, find the wrong element."""
@@ -182,14 +181,17 @@ def probes(
             v: Array, with_inside: bool = True, w: Array = w, pulled: Array = pulled
         ) -> tuple[float, float, float]:  # actual, expected, their difference divided by the allowed error
             known = inside() if with_inside else 0.0
-            found = difference(flat, along(flat, v), tolerance.eps, inside=known)
+            found, exact = probed(flat, v, tolerance.eps, known)
+            judge = "complex step" if exact else "extrapolated differences"
+            told[check.replace(NAMES[mode], "derivatives", 1).removesuffix(" mode")] = f"{judge}, random directions"
+            rtol = tolerance.exact if exact and tolerance.exact is not None else tolerance.rtol
             there = pulled * v if mode == "rev" else w * packed(linear(like(flat.leaves, v)))
             expected, actual = float(w @ found.value), float(np.sum(there))
             terms = float(np.sum(np.abs(there)))
             noise = 2 * float(np.linalg.norm(found.noise * w)) + 1e-4 * tolerance.rtol * terms
             if with_inside:
                 noise += float(np.sum(of_derivative() * np.abs(w[:, None] if mode == "fwd" else v[None, :])))
-            allowed = max(tolerance.rtol * max(abs(actual), abs(expected)), noise)
+            allowed = max(rtol * max(abs(actual), abs(expected)), noise)
             ratio = abs(actual - expected) / max(allowed, np.finfo(float).tiny)
             return actual, expected, ratio if np.isfinite(ratio) else np.inf
 

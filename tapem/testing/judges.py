@@ -64,12 +64,9 @@ def exact_steps(flat: Flat, wanted: Sequence[int]) -> ComplexSteps:
     nothing = np.zeros(flat.outputs.size, bool)
     if not len(wanted):
         return ComplexSteps([], nothing, "no input")
-    if any(flat.of_inputs) or any(flat.of_outputs):
-        return ComplexSteps([], nothing, "the function itself is complex")
-    if flat.real_only:
-        return ComplexSteps([], nothing, "its annotations allow real numbers only")
-    if flat.precision != np.float64:
-        return ComplexSteps([], nothing, f"the function is {flat.precision}")
+    reason = why_not(flat)
+    if reason is not None:
+        return ComplexSteps([], nothing, reason)
     try:
         columns = complex_steps(flat, wanted)
         probe = probe_of(flat, wanted, np.random.default_rng(len(wanted)))
@@ -81,6 +78,37 @@ def exact_steps(flat: Flat, wanted: Sequence[int]) -> ComplexSteps:
     with np.errstate(all="ignore"):
         exact = np.abs(np.sum(terms, axis=0) - expected) <= CONFIRMED * np.sum(np.abs(terms), axis=0)
     return ComplexSteps(columns, exact, "differences do not confirm it")
+
+
+def why_not(flat: Flat) -> str | None:
+    """Why no complex step is tried; None if one is."""
+    if any(flat.of_inputs) or any(flat.of_outputs):
+        return "the function itself is complex"
+    if flat.real_only:
+        return "its annotations allow real numbers only"
+    return None if flat.precision == np.float64 else f"the function is {flat.precision}"
+
+
+class Probe(NamedTuple):
+    """The derivative along one direction, and whether it is a complex step, which is exact to rounding."""
+
+    found: Difference
+    exact: bool
+
+
+def probed(flat: Flat, direction: Array, eps: float | None, inside: Array | float) -> Probe:
+    """The derivative along a direction: a complex step if a difference of values confirms it, else the difference."""
+    path = along(flat, direction)
+    found = difference(flat, path, eps, inside=inside)
+    if eps is not None or why_not(flat) is not None:
+        return Probe(found, False)
+    try:
+        step = complex_step(flat, path, None)
+    except ArgumentError:
+        return Probe(found, False)
+    with np.errstate(all="ignore"):
+        exact = bool(np.all(np.abs(step - found.value) <= CONFIRMED * np.max(np.abs(step), initial=0.0)))
+    return Probe(Difference(step, np.zeros_like(step)), True) if exact else Probe(found, False)
 
 
 def probe_of(flat: Flat, wanted: Sequence[int], rng: np.random.Generator) -> Array:
@@ -170,4 +198,4 @@ def matrix(columns: Sequence[Array], shape: tuple[int, int]) -> Array:
     return np.stack(columns, axis=1) if columns else np.zeros(shape)
 
 
-__all__ = ["ComplexSteps", "Judgment", "exact_steps", "judgment"]
+__all__ = ["ComplexSteps", "Judgment", "exact_steps", "judgment", "probed"]

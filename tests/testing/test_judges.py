@@ -137,6 +137,18 @@ def test_complex_steps_find_errors_that_differences_forgive() -> None:
     check_grads(lambda x: nearly(2e-6)(x) + 0 * np.abs(x) * np.sign(x), (X,), rtol=1e-5)
 
 
+def test_large_jacobians_are_judged_by_complex_steps_too() -> None:
+    x = np.linspace(0.5, 1.5, 300)
+    check_grads(nearly(0), (x,))
+    report = rule_report(lambda x: nearly(0)(x), [x])
+    assert not report.findings and set(report.judges.values()) == {"complex step, random directions"}
+    with pytest.raises(GradientMismatch, match=r"argument x\[\d+\]"):
+        check_grads(nearly(2e-6), (x,))
+    check_grads(lambda x: np.sin(x) + 1e-6 * np.abs(x - 1.0001), (x,))
+    judges = rule_report(lambda x: np.abs(x) * x, [-x]).judges
+    assert judges["derivatives"] == "extrapolated differences, random directions"
+
+
 @pytest.mark.parametrize("small", [1e-12, 1e-8, 1e-6, 1e-4, 1e-2])
 def test_a_small_part_that_is_not_analytic_is_no_false_alarm(small: float) -> None:
     for seed in range(5):
