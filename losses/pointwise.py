@@ -35,9 +35,11 @@ def mse(prediction: Prediction, target: Target, *, reduction: Reduction = "mean"
 
 @pointwise(lambda p, t: np.sign(p - t), lambda p, t: np.sign(t - p))
 def mae(prediction: Prediction, target: Target, *, reduction: Reduction = "mean") -> Reduced:
-    """The mean absolute error: the mean of `|prediction - target|`; its derivative is 0 where they are equal.
+    """The mean absolute error: the mean of `|prediction - target|`.
 
     Float "*shape", Real "*shape" -> Float "", or Float "*shape" with `reduction="none"`.
+
+    Kink: where they are equal, the derivative is 0.
 
     >>> float(mae(np.array([1.0, 2.0]), np.array([1.0, 4.0])))
     1.0
@@ -172,8 +174,9 @@ def bce_with_logits(prediction: Prediction, target: Target, *, reduction: Reduct
 def hinge(prediction: Prediction, target: Target, *, reduction: Reduction = "mean") -> Reduced:
     """The hinge loss of support-vector machines, `max(0, 1 - t p)`, for targets -1 and 1.
 
-    Float "*shape", Real "*shape" -> Float "", or Float "*shape" with `reduction="none"`. Its derivative is 0 at the
-    kink `t p = 1`.
+    Float "*shape", Real "*shape" -> Float "", or Float "*shape" with `reduction="none"`.
+
+    Kink: where `t p = 1`, the derivative is 0.
 
     >>> hinge(np.array([0.5, 2.0, -1.0]), np.array([1, 1, 1]), reduction="none")
     array([0.5, 0. , 2. ])

@@ -1,6 +1,7 @@
 """The reference, made from the code: `{room}` lists the public names of a module, each with its docstring.
 
-An op is shown with its typed signature, the source of its rules, its kinks and NumPy's names for it.
+An op is shown with its typed signature, the source of its rules, its kinks and NumPy's names for it. `{kinks}` is a
+table of all ops that have kinks.
 """
 
 from __future__ import annotations
@@ -17,8 +18,10 @@ from numpy.typing import DTypeLike
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
+import tapem
+from tapem import ops
 from tapem.core import Primitive
-from tapem.seeing import BATCHED, OpRules
+from tapem.seeing import BATCHED, OpRules, rule_table
 
 WIDTH = 92
 """The columns of a signature that a page shows without scrolling."""
@@ -38,6 +41,29 @@ class Room(SphinxDirective):
         hidden = self.options.get("except", "").split()
         lines = [line for name in names if name not in hidden for line in entry(module, name)]
         return self.parse_text_to_nodes("\n".join(lines), allow_section_headings=True)
+
+
+class Kinks(SphinxDirective):
+    """`{kinks}`: the ops that have kinks, with what their docstrings say of these."""
+
+    has_content = False
+
+    def run(self) -> list[nodes.Node]:
+        """The table."""
+        return self.parse_text_to_nodes("\n".join(kinks()))
+
+
+def kinks() -> list[str]:
+    """The rows of the table of kinks, as Markdown."""
+    packages = [importlib.import_module(name) for name in ("layers", "losses")]
+    rows = ["| op | NumPy | where there is no derivative |", "|:--|:--|:--|"]
+    for op in rule_table(ops, *packages):
+        home = next((module for module in (tapem, *packages) if hasattr(module, op.name)), None)
+        prefix = "tm" if home is tapem else "" if home is None else home.__name__
+        name = f"`{op.name}`" if home is None else f"[`{prefix}.{op.name}`](#{home.__name__}.{op.name})"
+        if op.kinks:
+            rows.append(f"| {name} | {', '.join(map(code, op.numpy))} | {escaped(op.kinks)} |")
+    return rows
 
 
 def names_of(module: Any, packages: Sequence[str]) -> list[str]:
@@ -108,7 +134,7 @@ def annotation(hint: Any) -> str:
 
 def default_text(default: Any, typed: bool) -> str:
     """The text of a default value: a function or a class by its name."""
-    text = getattr(default, "__name__", None) or repr(default)
+    text = getattr(default, "__name__", None) or re.sub(r"<class '(?:\w+\.)*(\w+)'>", r"\1", repr(default))
     return f" = {text}" if typed else f"={text}"
 
 
@@ -157,6 +183,7 @@ def escaped(line: str) -> str:
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
-    """Add the directive."""
+    """Add the directives."""
     app.add_directive("room", Room)
+    app.add_directive("kinks", Kinks)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -113,7 +113,9 @@ def _over_square(g: Any, side: Any, a: Any, b: Any) -> Any:
 def arctan2(a: T, b: T) -> FloatOut:
     """The angle in radians, from -pi to pi, of the point `(b, a)`: Num "*#shape", Num "*#shape" -> Float "*shape".
 
-    The first operand is the ordinate. At the origin there is no angle, and the derivatives are NaN.
+    The first operand is the ordinate.
+
+    Kink: at the origin there is no angle, and the derivatives are NaN.
 
     >>> arctan2(np.array([1.0, 0.0]), np.array([0.0, -1.0])) / np.pi
     array([0.5, 1. ])

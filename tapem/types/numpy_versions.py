@@ -16,7 +16,7 @@ SINCE: Mapping[str, tuple[int, int]] = {
     **dict.fromkeys(("unstack", "cumulative_sum", "cumulative_prod"), (2, 1)),
     **dict.fromkeys(("matvec", "vecmat"), (2, 2)),
 }
-"""The functions with a rule that are newer than NumPy 2.0, each with its first NumPy; the README tells them too."""
+"""The functions with a rule that are newer than NumPy 2.0, each with its first NumPy; docs/limits.md tells them too."""
 
 
 def present(*names: str) -> tuple[Any, ...]:

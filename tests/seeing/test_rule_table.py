@@ -21,7 +21,9 @@ from tapem.core import OPS, SCIPY
 from tapem.seeing import OpRules, rule_table
 from tapem.seeing.rule_table import ops_of
 
-README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+README, TABLE_OF_KINKS = (
+    (Path(__file__).parents[2] / name).read_text(encoding="utf-8") for name in ("README.md", "docs/kinks.md")
+)
 TABLE = {row.name: row for row in rule_table(ops, layers, losses)}
 X = Float[tm.Tensor, "*shape"]
 
@@ -234,17 +236,17 @@ def test_the_readme_shows_the_elementwise_part():
 
 
 def recorded(function: str, at: float | list[float]) -> set[str]:
-    """The names of the ops that a function from the README's table of kinks records."""
-    f = eval(f"lambda x: {function}", {"layers": layers, "np": np, "tm": tm})
+    """The names of the ops that a function from the table of kinks records."""
+    f = eval(f"lambda x: {function}", {"layers": layers, "losses": losses, "np": np, "tm": tm})
     x, tape = tm.Tape().leaf(np.array(at))
     with np.errstate(divide="ignore"):
         _, tape = tm.lift(f)(x).run(tape)
     return {node.op.name for node in tape}
 
 
-def named_in_the_readme() -> tuple[set[str], list[str]]:
+def named_in_the_table() -> tuple[set[str], list[str]]:
     """The ops with a kink that the table names, and its rows that name none."""
-    rows = re.findall(r"^\| `(.+?)` \| `(.+?)` \| `.+?` \| ?(.*)\|$", README, re.MULTILINE)
+    rows = re.findall(r"^\| `(.+?)` \| `(.+?)` \| `.+?` \| ?(.*)\|$", TABLE_OF_KINKS, re.MULTILINE)
     kinks = {name for name, row in TABLE.items() if row.kinks}
     found, without = set[str](), []
     for function, at, words in rows:
@@ -256,7 +258,7 @@ def named_in_the_readme() -> tuple[set[str], list[str]]:
     return found, without
 
 
-def test_readme_and_docstrings_name_the_same_kinks():
-    found, without = named_in_the_readme()
+def test_the_table_and_docstrings_name_the_same_kinks():
+    found, without = named_in_the_table()
     assert found == {name for name, row in TABLE.items() if row.kinks}
     assert without == ["np.prod(x)", "np.sinc(x)"]  # the table says that they have none

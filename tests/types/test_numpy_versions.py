@@ -1,4 +1,4 @@
-"""Older NumPys: what they lack is told in one place, and the README, the package's metadata and CI agree with it."""
+"""Older NumPys: what they lack is told in one place; docs/limits.md, the package's metadata and CI agree with it."""
 
 import inspect
 import re
@@ -14,8 +14,8 @@ from tapem.types import NUMPY, SINCE, present, signature_of
 from tapem.types.numpy_versions import _UNTOLD, _signature_of_ufunc
 
 ROOT = Path(__file__).parents[2]
-README, CI, WORKFLOW = (
-    (ROOT / name).read_text(encoding="utf-8") for name in ("README.md", ".ci/run", ".github/workflows/ci.yml")
+LIMITS, CI, WORKFLOW = (
+    (ROOT / name).read_text(encoding="utf-8") for name in ("docs/limits.md", ".ci/run", ".github/workflows/ci.yml")
 )
 
 
@@ -46,8 +46,8 @@ def test_a_function_that_does_not_tell_its_arguments_is_refused():
         signature_of(dict)
 
 
-def test_the_readme_tells_what_an_older_numpy_lacks():
-    [limit] = [item for item in README.split("\n- ") if "came with NumPy" in item]
+def test_the_limits_tell_what_an_older_numpy_lacks():
+    [limit] = [item for item in LIMITS.split("\n- ") if "came with NumPy" in item]
     assert limit.startswith("NumPy 2.0 is the oldest")
     told: dict[str, tuple[int, ...]] = {}
     for part in re.split(r"(?<=\d), |;", limit):
