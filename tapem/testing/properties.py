@@ -19,7 +19,7 @@ from tapem.testing.given_derivatives import given_derivatives, plain
 from tapem.testing.linear_maps import known_modes
 from tapem.testing.replay import array_text, call_text, exact_text
 from tapem.testing.rule_checks import insist, rule_report
-from tapem.testing.seeded import hypothesis_modules
+from tapem.testing.seeded import hypothesis_modules, seeded
 from tapem.testing.strategies import is_open, missing_arguments, shaped
 from tapem.types import Operand, Signature
 
@@ -150,20 +150,10 @@ def check_op(
         if watch is not None:
             watch(values, given)
 
-    profile, forced = hypothesis.settings.default, hypothesis.core.global_force_seed
     seed = fresh_seed(name) if seed is None else seed
-    run: Any = hypothesis.given(arguments, st.fixed_dictionaries(drawn), st.integers(0, 2**32 - 1))(property_of)
-    run = hypothesis.seed(seed)(run)  # before the settings, since it disables the database
-    run = hypothesis.settings(
-        max_examples=profile.max_examples if max_examples is None else max_examples,
-        deadline=None,
-        report_multiple_bugs=False,
-        print_blob=False,
-        phases=[phase for phase in profile.phases if phase is not hypothesis.Phase.explain],
-        suppress_health_check=list(hypothesis.HealthCheck),
-    )(run)
-    if forced is None:  # otherwise Hypothesis must not use its database
-        run._hypothesis_internal_database_key = f"tapem.check_op {getattr(fn, '__module__', '')}.{name}".encode()
+    key = f"tapem.check_op {getattr(fn, '__module__', '')}.{name}"
+    drawing = (arguments, st.fixed_dictionaries(drawn), st.integers(0, 2**32 - 1))
+    run = seeded(property_of, *drawing, seed=seed, max_examples=max_examples, key=key)
     options: dict[str, Any] = {
         **asked,
         "elements": elements,
