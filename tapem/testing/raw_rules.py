@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from tapem.core import Primitive, ShapeDtype, linear_in_all, tree_flatten, tree_map
-from tapem.tangents import AbstractZero, DoesNotExist, NotImplementedTangent, Zero, force
+from tapem.tangents import AbstractZero, DoesNotExist, InplaceableThunk, NotImplementedTangent, Zero, force
 from tapem.testing.dtypes import only_discrete
 from tapem.testing.findings import Finding
 from tapem.testing.flattening import as_tuple, is_array, is_inexact_value
@@ -23,7 +23,13 @@ def raw_rules(
     modes: Sequence[str],
     rng: np.random.Generator,
 ) -> Iterator[Finding]:
-    """Check that operands that cannot be perturbed get no cotangent, and that rules do not change their arguments."""
+    """Check the contract of a rule, which is more than its numbers.
+
+    Operands that cannot be perturbed get no cotangent; every other derivative has the shape of its operand and the
+    precision of what the rule was given. What a rule was given does not change, the same call gives the same, and what
+    adds in place adds to whatever is there. (A result may share memory with the cotangent or be a view: the sweep sees
+    to it that nobody writes there; `purity` checks that no result of a derivative does.)
+    """
     bound, given = op.bind(operands, static)
     inputs = tuple(np.array(x) if is_array(x) else x for x in map(op.as_input, range(len(bound)), bound))
     value, residuals = op.evaluate(inputs, given)
@@ -50,6 +56,7 @@ def raw_rules(
                 continue
             first = tangents if position is None else tangents[position]
             yield from unchanged(op, "frule", position, rule, (first, *rest), given)
+            yield from precision_of_tangent(op, position, rule(first, *rest, **given), inputs, value)
 
 
 def random_like(value: Any, rng: np.random.Generator) -> Any:
@@ -113,9 +120,57 @@ def kind_of_cotangent(op: Primitive, position: int, part: Any, operand: Any, val
     own, expected, name = ShapeDtype.of(part), ShapeDtype.of(operand), op.operand_name(position)
     if own.shape != expected.shape and not op.elementwise:
         yield Finding("rules", name, (), expected.shape, own.shape, "the shape of its cotangent", kind="shape")
-    promoted = any(ShapeDtype.of(y).dtype != expected.dtype for y in tree_flatten(value)[0])
-    if own.dtype != expected.dtype and not promoted:
+    results = [ShapeDtype.of(y).dtype for y in tree_flatten(value)[0]]
+    if own.dtype != expected.dtype and all(dtype == expected.dtype for dtype in results):
         yield Finding("rules", name, (), expected.dtype, own.dtype, "the dtype of its cotangent", kind="dtype")
+    elif any_precision([own.dtype]) > any_precision([expected.dtype, *results]):
+        detail = "the dtype of its cotangent, which is more precise than what it was made from"
+        yield Finding("rules", name, (), expected.dtype, own.dtype, detail, kind="dtype")
+
+
+def any_precision(dtypes: Sequence[np.dtype[Any]]) -> int:
+    """The most bits that a real number has in these dtypes; 0 where there are only integers."""
+    return max((np.finfo(dtype).bits for dtype in dtypes if is_inexact(dtype)), default=0)
+
+
+def precision_of_tangent(
+    op: Primitive, position: int | None, tangent: Any, inputs: tuple[Any, ...], value: Any
+) -> Iterator[Finding]:
+    """Check that a tangent is no more precise than what it was made from: the sweep would round it, and hide this."""
+    parts = as_tuple(tangent)
+    for part, result in zip(map(value_of, parts), as_tuple(value), strict=False):
+        if part is None or not hasattr(part, "dtype"):
+            continue
+        known = [ShapeDtype.of(x).dtype for x in (*inputs, result) if is_inexact_value(x)]
+        if any_precision([ShapeDtype.of(part).dtype]) > any_precision(known):
+            whose = op.operand_name(position or 0)
+            detail = "the dtype of the tangent, which is more precise than what it was made from"
+            yield Finding("rules", whose, (), ShapeDtype.of(result).dtype, part.dtype, detail, kind="dtype")
+
+
+def identical(one: Any, other: Any) -> bool:
+    """Whether two results have the same bits."""
+    return np.array_equal(one, other, equal_nan=True) if is_inexact_value(one) else bool(np.array_equal(one, other))
+
+
+def added(op: Primitive, position: int | None, parts: tuple[Any, ...]) -> Iterator[Finding]:
+    """Check that what adds its value in place adds it to whatever is there, and returns the array that it was given."""
+    for at, part in enumerate(parts):
+        if not isinstance(part, InplaceableThunk):
+            continue
+        name, alone = op.operand_name(at if position is None else position), np.asarray(force(part))
+        before = np.linspace(1, 2, alone.size).reshape(alone.shape).astype(alone.dtype)
+        total = before.copy()
+        if part.add_into(total) is not total:
+            yield Finding("rules", name, detail="add_into does not return the array that it was given", kind="memory")
+            continue
+        expected = before + alone
+        loose = 8 * float(np.finfo(alone.dtype).eps) * (np.abs(before) + np.abs(alone))
+        wrong = ~((np.abs(total - expected) <= loose) | (total == expected)) & np.isfinite(expected)
+        if wrong.any():
+            index = tuple(map(int, np.argwhere(np.atleast_1d(wrong))[0][: wrong.ndim]))
+            detail = "add_into gives something else than adding the value to what is there"
+            yield Finding("rules", name, index, expected[index], total[index], detail, kind="memory")
 
 
 def unchanged(
@@ -126,13 +181,18 @@ def unchanged(
     arguments: tuple[Any, ...],
     static: Mapping[str, Any],
 ) -> Iterator[Finding]:
-    """Check that a rule and the thunks that it returns do not change the arrays that the rule gets."""
+    """Check that a rule and its thunks change no array that the rule gets, and that the same call gives the same."""
     arrays = [leaf for leaf in tree_flatten(list(arguments))[0] if is_array(leaf)]
     locks = [array.flags.writeable for array in arrays]
     before = [array.copy() for array in arrays]
     roles = role_names(op, kind, arguments)
-    for part in as_tuple(rule(*arguments, **static)):
-        value_of(part)
+    once, again = ([value_of(part) for part in as_tuple(rule(*arguments, **static))] for _ in range(2))
+    for at, (one, other) in enumerate(zip(once, again, strict=True)):
+        if not all(map(identical, tree_flatten(one)[0], tree_flatten(other)[0])):
+            whose = op.operand_name(at if position is None and kind == "rrule" else position or 0)
+            yield Finding("rules", whose, detail=f"the {kind}, called twice, does not give the same", kind="memory")
+    if kind == "rrule":
+        yield from added(op, position, as_tuple(rule(*arguments, **static)))
     for array, copy, lock, role in zip(arrays, before, locks, roles, strict=True):
         if lock and not np.array_equal(array, copy, equal_nan=is_inexact(array.dtype)):
             index = tuple(map(int, np.argwhere(np.atleast_1d(array != copy))[0][: array.ndim]))
