@@ -23,6 +23,7 @@ from tapem.testing.findings import Finding, GradientMismatch
 from tapem.testing.finite_differences import finite_diff, finite_diff_jacobian
 from tapem.testing.invariants import check_invariant
 from tapem.testing.lost_digits import FloatError, float_error
+from tapem.testing.mutation import Mutant, MutationScore, mutants, mutation_score
 from tapem.testing.networks import DrawnModel, Network, arrays_like, models, trees
 from tapem.testing.properties import check_op
 from tapem.testing.rule_checks import RuleReport, check_rule, rule_report
@@ -39,8 +40,9 @@ from tapem.testing.taylor import TaylorTest, taylor_test
 
 __all__ = [
     "PROFILES", "CheckRun", "DrawnModel", "Finding", "FloatError", "GradientCheck", "GradientMismatch",
-    "MissingExtraError", "Network", "Profile", "RuleReport", "SignatureCheck", "TaylorTest", "add_check_options",
-    "arrays_like", "check_command", "check_gradient", "check_gradients", "check_grads", "check_invariant", "check_op",
-    "check_rule", "check_signatures", "finite_diff", "finite_diff_jacobian", "float_error", "models", "rule_report",
-    "run_check", "shaped", "taylor_test", "tensor_operands", "trees",
+    "MissingExtraError", "Mutant", "MutationScore", "Network", "Profile", "RuleReport", "SignatureCheck", "TaylorTest",
+    "add_check_options", "arrays_like", "check_command", "check_gradient", "check_gradients", "check_grads",
+    "check_invariant", "check_op", "check_rule", "check_signatures", "finite_diff", "finite_diff_jacobian",
+    "float_error", "models", "mutants", "mutation_score", "rule_report", "run_check", "shaped", "taylor_test",
+    "tensor_operands", "trees",
 ]  # fmt: skip
