@@ -9,6 +9,7 @@
 - `check_rule` runs every check of one op on given operands; `check_op` on examples drawn from the op's signature;
   `shaped` is the Hypothesis strategy behind it. `trees`, `arrays_like` and `models` draw trees and small networks.
 - `check_invariant` checks what is said of a whole class of functions: symmetric, linear, bounded and so on.
+- `mutants` makes wrong versions of an op's rules, and `mutation_score` says which of them a test notices.
 - `run_check` is `check_op` with its figures, for the pytest plugin (tapem_pytest.py) and `python -m tapem check`;
   `check_signatures` holds a module's functions against each other by shapes alone.
 

@@ -16,15 +16,23 @@ import layers
 import losses
 import tapem
 from tapem.core import Primitive
+from tapem.ops import spectral
 from tapem.testing import Mutant, MutationScore, mutants, rule_report
 from tapem.testing.mutation.mutants import SECOND_ORDER
 from tapem.testing.mutation.scores import complaint, survives
-from tests.tables import Row
+from tests.tables import Row, complex_numbers
 from tests.test_table import TABLE, primitives
 
 FILES = tuple(str(Path(str(package.__file__)).parent / part) for package, part in (
     (tapem, "ops"), (tapem, "core"), (layers, ""), (losses, "")
 ))  # fmt: skip
+
+
+# Functions of the table that are made of an op, whose own results have an arbitrary phase.
+COMPOSED: Mapping[Any, tuple[Any, ...]] = {
+    spectral.eigh: (complex_numbers.of_eigh, complex_numbers.of_eigh_values),
+    spectral.svd: (complex_numbers.of_svd,),
+}
 
 
 @functools.cache
@@ -35,7 +43,8 @@ def rows_of(op: Primitive) -> list[Row]:
         sizes = [np.size(x) for x in row.operands if x is not None]
         return 0 in sizes, sum(sizes)
 
-    return sorted((row for _, row in TABLE if row.op is op and row.order), key=cost)
+    ops = {op, *COMPOSED.get(op, ())}
+    return sorted((row for _, row in TABLE if row.op in ops and row.order), key=cost)
 
 
 @functools.cache

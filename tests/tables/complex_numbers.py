@@ -18,7 +18,7 @@ import numpy as np
 import tapem as tm
 from tapem.core import Primitive
 from tapem.errors import DTypeError
-from tapem.ops import complex_numbers, spectral
+from tapem.ops import complex_numbers, norms, spectral
 from tapem.types import Num
 from tests import tables
 from tests.tables import Row, decompositions
@@ -118,6 +118,12 @@ def of_eigh(a: Num[tm.Tensor, "*batch n n"], UPLO: Any = "L") -> Any:
 
 
 @tm.composed
+def of_eigh_values(a: Num[tm.Tensor, "*batch n n"], UPLO: Any = "L") -> Any:
+    """The eigenvalues alone: their rule takes a shorter way where no vector is used."""
+    return spectral.eigh(a, UPLO)[0]
+
+
+@tm.composed
 def of_svd(a: Num[tm.Tensor, "*batch m n"], full_matrices: bool = False) -> Any:
     """Singular values, and all products of singular vectors that do not depend on their phases."""
     u, s, vh = spectral.svd(a, full_matrices)
@@ -137,7 +143,13 @@ ROWS: list[Row] = [
     *(Row(complex_numbers.from_parts, (z.real, z.imag), {}, lambda re, im: re + 1j * im) for z in EDGES),
     Row(complex_numbers.from_parts, (Z.real, Z.imag[:, :1]), {}, lambda re, im: re + 1j * im, "broadcast"),
     Row(complex_numbers.from_parts, (0.5, Z.imag), {}, lambda re, im: re + 1j * im, "a number"),
-    *(Row(of_eigh, (moved(row.operands[0]),), row.static) for row in decompositions.ROWS if row.op is spectral.eigh),
+    *(Row(norms.norm, (Z,), {"axis": 1, "ord": ord}, np.linalg.vector_norm) for ord in (1, 3, np.inf)),
+    *(
+        Row(f, (moved(row.operands[0]),), row.static)
+        for row in decompositions.ROWS
+        if row.op is spectral.eigh
+        for f in (of_eigh, of_eigh_values)
+    ),
     *(
         Row(of_svd, (moved(row.operands[0]),), row.static)
         for row in decompositions.ROWS

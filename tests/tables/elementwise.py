@@ -101,6 +101,8 @@ ARITHMETIC = [
     *two(arithmetic.copysign, 0.5, 2, None, (-2, -0.5)),
     *two(arithmetic.remainder, 2.3, 2.55, None, (-0.95, -0.88)),
     *two(arithmetic.fmod, -2.55, -2.3, None, (0.88, 0.95)),
+    Row(arithmetic.fmod, (np.array([5.3, -7.2, 4.4]), np.array([2.0, -3.0, 1.7])), {}, np.fmod, "all divisors"),
+    Row(arithmetic.copysign, (np.array([-1.5, 2.0, -0.7]), np.array([1.0, -2.0, -0.5])), {}, np.copysign, "all signs"),
 ]
 
 TRIGONOMETRY = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -31,6 +32,7 @@ ROWS: list[Row] = [
     _linear(3, 2, 0, note="an empty batch"),
     _linear(3, 2, 2, 0, note="an empty batch of two axes"),
     _linear(1, 1, 1, note="size-1 axes"),
+    dataclasses.replace(_linear(2, 1, 4100, note="a large batch"), order=1),
     _linear(2, 0, 3, note="no inputs"),
     _linear(0, 2, 3, note="no outputs"),
 ]

@@ -65,6 +65,9 @@ POINTWISE: list[Row] = [
     *_pointwise(losses.mse, _normal, _other, lambda p, t: (p - t) ** 2),
     *_pointwise(losses.mse, _normal, _signs, lambda p, t: (p - t) ** 2),
     *_pointwise(losses.mae, _normal, _other, lambda p, t: abs(p - t)),
+    # On both sides of targets of both signs, so that neither term of the difference decides its sign alone.
+    *_pointwise(losses.mae, _even, lambda s: _even(s, 1), lambda p, t: abs(p - t)),
+    *_pointwise(losses.mae, lambda s: -_even(s), lambda s: -_even(s, 1), lambda p, t: abs(p - t)),
     *_pointwise(losses.huber, _normal, _other, _huber, delta=1.0),
     *_pointwise(losses.huber, _normal, _other, _huber, delta=0.3),
     *_pointwise(losses.smooth_l1, _normal, _other, lambda p, t, beta: _huber(p, t, beta) / beta, beta=0.5),

@@ -81,6 +81,7 @@ ROWS: list[Row] = [
     ),
     *(Row(norms.quasi_norm, (draw(3, 4) + 3.0,), {"axis": 1, "ord": p}, vector_norm) for p in (-1, -2.5)),
     *(row for op, f in NAN_OPS for row in rows(op, f)),
+    Row(ops.max, (draw(3, 4001),), {"axis": 1}, np.max, "large: only what attains it is written", order=1),
     # integers, where NumPy takes them
     *(Row(op, (WHOLE,), {"axis": 1}, f) for op, f in ((ops.sum, np.sum), (ops.mean, np.mean), (ops.max, np.max))),
     *(Row(op, (WHOLE,), {"axis": 0}, f) for op, f in ((ops.min, np.min), (ops.prod, np.prod), (ops.var, np.var))),

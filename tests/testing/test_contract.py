@@ -31,7 +31,9 @@ def double(rrule: Rule | None = None, frule: Rule | None = None, *, joint: bool 
 
 def findings(op: Any) -> tuple[Finding, ...]:
     return tuple(
-        found for found in rule_report(op, [X, np.array(3, np.int8)], order=1, seed=0).findings if found.check == "rules"
+        found
+        for found in rule_report(op, [X, np.array(3, np.int8)], order=1, seed=0).findings
+        if found.check == "rules"
     )
 
 

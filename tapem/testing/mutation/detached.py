@@ -10,6 +10,7 @@ from typing import Any
 
 from tapem.core import Primitive
 from tapem.sweeps import Written, written_as
+from tapem.testing.mutation.rebuilding import names_of
 
 KINDS = frozenset({"shape", "ndim", "dtype", "size", "itemsize", "flags", "__class__"})
 OF_KINDS = frozenset(
@@ -35,7 +36,7 @@ def by_value(function: FunctionType, position: int, seen: frozenset[Any] = froze
     if position >= len(arguments) and rest is None:
         return False
     name = arguments[position].arg if position < len(arguments) or rest is None else rest.arg
-    return named_by_value(written, name, function.__globals__, seen | {(function, position)})
+    return named_by_value(written, name, names_of(function), seen | {(function, position)})
 
 
 def named_by_value(written: Written, name: str, names: Mapping[str, Any], seen: frozenset[Any]) -> bool:

@@ -68,6 +68,11 @@ def cells_of(function: FunctionType) -> Iterator[tuple[str, Any]]:
             continue
 
 
+def names_of(function: FunctionType) -> dict[str, Any]:
+    """The names that a function sees outside itself: globals, and what it closes over."""
+    return {**function.__globals__, **dict(cells_of(function))}
+
+
 def helpers_of(function: FunctionType, home: set[str]) -> Iterator[tuple[str, FunctionType]]:
     """The global functions that a function calls, if they stand in one of the modules that are the rule's home."""
     if function.__module__ in home:
@@ -169,4 +174,4 @@ def without_annotations(arguments: ast.arguments) -> ast.arguments:
     )
 
 
-__all__ = ["compiled", "functions_of", "reached", "rebuilt"]
+__all__ = ["compiled", "functions_of", "names_of", "reached", "rebuilt"]
