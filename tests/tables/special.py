@@ -20,11 +20,12 @@ ARGUMENTS: dict[str, tuple[Any, ...]] = {
     ),
     **dict.fromkeys("erfinv ndtri logit ellipk ellipe".split(), (INSIDE,)),
     **dict.fromkeys("log1p exp1 spence gamma gammaln loggamma psi k0 k1 k0e k1e y0 y1 entr".split(), (POSITIVE,)),
-    **dict.fromkeys("j0 j1 i0 i1 i0e i1e exprel gammasgn".split(), (REAL,)),
+    **dict.fromkeys("j0 j1 i0 i1 i0e i1e gammasgn".split(), (REAL,)),
+    "exprel": (np.array([-1.3, 0.9, 8e-3, -6e-3]),),
     "erfcinv": (POSITIVE / 2,),
     "expi": (POSITIVE,),
     "rgamma": (np.array([-2.0, -1.3, 0.0, 0.5, 2.5]),),
-    "expn": (np.array([1, 2, 3, 5]), POSITIVE),
+    "expn": (np.array([0, 1, 2, 5]), POSITIVE),
     "xlogy": (REAL[:4], POSITIVE),
     "xlog1py": (REAL[:4], POSITIVE),
     **dict.fromkeys("rel_entr kl_div beta betaln poch".split(), (POSITIVE, POSITIVE[::-1] + 0.1)),
@@ -44,7 +45,7 @@ BESSEL = frozenset("jv iv ive kv kve yv yn kn".split())
 
 def arguments(name: str) -> list[Any]:
     """The arguments of a ufunc; what it has no derivative in are integers."""
-    constant, least = CONSTANT.get(name, ()), 0 if name in BESSEL else 1
+    constant, least = CONSTANT.get(name, ()), 0 if name in BESSEL | {"expn"} else 1
     given = enumerate(ARGUMENTS[name])
     return [np.maximum(np.round(x).astype(int), least) if i in constant else np.asarray(x, float) for i, x in given]
 

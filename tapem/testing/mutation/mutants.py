@@ -131,13 +131,21 @@ def of_arguments(
         name = names[position] if position < len(names) else f"argument {position}"
         operand = position - 1 - op.residuals - 1
         given = op.signature.operands[min(operand, op.arity - 1)] if operand >= 0 else None
-        if not by_value(function, position) or (given is not None and only_discrete(given)):
+        if given is not None and (only_discrete(given) or without_rule(op, operand)):
+            continue
+        if not by_value(function, position):
             continue
 
         def make(rules: Any, position: int = position) -> Any:
             return rebuilt(rules, function, with_detached(function, position), home)
 
         yield Mutant(op, "second order only", where, name, f"detach({name})", file, place, make)
+
+
+def without_rule(op: Primitive, operand: int) -> bool:
+    """Whether an operand has no rule of its own in either mode, so that nobody differentiates in it."""
+    each = [rules for rules in (op.rrule, op.frule) if is_several(rules)]
+    return bool(each) and all(operand >= len(rules) or rules[operand] is None for rules in each)
 
 
 def direct(rules: dict[str, Any]) -> dict[FunctionType, list[str]]:
