@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import linecache
 import re
+import textwrap
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -58,14 +59,15 @@ def exercise(check: Callable[..., str]) -> Callable[..., None]:
     @functools.wraps(check)
     def say(*given: Any) -> None:
         try:
-            print("right:", check(*given))
+            verdict = f"right: {check(*given)}"
         except NotYet as reason:
-            print("not yet:", reason)
+            verdict = f"not yet: {reason}"
         except Exception as error:
             frames = traceback.extract_tb(error.__traceback__)
             own = [frame.name for frame in frames if not Path(frame.filename).is_relative_to(Path(__file__).parent)]
             where = f" in {own[-1]}" if own else ""
-            print(f"not yet: your code raised {type(error).__name__}{where}: {error}")
+            verdict = f"not yet: your code raised {type(error).__name__}{where}: {error}"
+        print(textwrap.fill(verdict, 84))
 
     return say
 
@@ -79,7 +81,7 @@ def need(condition: Any, message: str) -> None:
 def text(value: Any) -> str:
     """A number or an array, short."""
     if value is None or np.ndim(value) == 0:
-        return f"{value:.6g}" if isinstance(value, int | float | np.ndarray) else str(value)
+        return f"{value:.6g}" if isinstance(value, int | float | np.number | np.ndarray) else str(value)
     return np.array2string(np.asarray(value), precision=4, separator=", ", threshold=12)
 
 
@@ -104,6 +106,11 @@ def compare(found: Any, expected: Any, what: str, hint: str = "", tolerance: flo
             shapes = (), ()
         if shapes[0] != shapes[1]:
             raise NotYet(f"{what} has shape {shapes[0]}; it should have shape {shapes[1]}.{hint}")
+        if np.size(expected) > 4:  # a large array: its worst element says enough
+            off = np.abs(np.asarray(found, float) - expected)
+            at = np.unravel_index(int(np.argmax(off)), off.shape)
+            place = ", ".join(map(str, at))
+            found, expected, what = np.asarray(found)[at], np.asarray(expected)[at], f"{what} at [{place}]"
         raise NotYet(f"{what} is {text(found)}; it should be {text(expected)}.{hint}")
 
 
