@@ -14,12 +14,13 @@ from tests.docs.pages import pairs, run_pairs
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+HOUSE = (ROOT / "docs" / "inside" / "house.md").read_text(encoding="utf-8")
 TABLE_OF_KINKS = (ROOT / "docs" / "kinks.md").read_text(encoding="utf-8")
 
 
-def blocks(language: str) -> list[str]:
+def blocks(language: str, text: str = README) -> list[str]:
     """The contents of the fenced blocks in a language."""
-    return re.findall(rf"^```{language}\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
 
 
 def test_code(tmp_path, monkeypatch):
@@ -67,14 +68,20 @@ def test_the_table_of_kinks_is_read():
     assert len(KINKS) >= 10
 
 
-def test_the_map_and_the_links_lead_somewhere():
-    """Every file and folder that the README names exists."""
+def test_the_links_lead_somewhere():
+    """Every file and folder that the README links to exists."""
     links = re.findall(r"\]\(((?!http)[^)]+)\)", README)
     assert "examples/digits.py" in links
-    house = next(text for text in blocks("text") if text.startswith("tapem/"))
+    assert [path for path in links if not (ROOT / path).exists()] == []
+
+
+def test_the_map_leads_somewhere():
+    """Every file and folder that the map of the house names exists, and every file named in its page and the README."""
+    house = next(text for text in blocks("text", HOUSE) if text.startswith("tapem/"))
     rooms = re.findall(r"^(\w+(?:/|\.py))", house, re.MULTILINE)
     assert len(rooms) >= 6
     inside = re.findall(r"\b(\w+(?:\.py|/(?=[ ,]|$)))", re.sub(r"^\w+(?:/|\.py).*$", "", house, flags=re.MULTILINE))
-    named = re.findall(r"`((?:tapem|tests)/[\w/.]+)`", README)
-    for path in [*links, *rooms, *(f"tapem/{name}" for name in inside), *named]:
+    named = re.findall(r"`((?:tapem|tests)/[\w/.]+)`", README + HOUSE)
+    assert len(named) >= 5
+    for path in [*rooms, *(f"tapem/{name}" for name in inside), *named]:
         assert (ROOT / path).exists(), path

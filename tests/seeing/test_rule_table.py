@@ -21,8 +21,9 @@ from tapem.core import OPS, SCIPY
 from tapem.seeing import OpRules, rule_table
 from tapem.seeing.rule_table import ops_of
 
-README, TABLE_OF_KINKS = (
-    (Path(__file__).parents[2] / name).read_text(encoding="utf-8") for name in ("README.md", "docs/kinks.md")
+ON_ONE_PAGE, TABLE_OF_KINKS = (
+    (Path(__file__).parents[2] / "docs" / name).read_text(encoding="utf-8")
+    for name in ("inside/calculus.md", "kinks.md")
 )
 TABLE = {row.name: row for row in rule_table(ops, layers, losses)}
 X = Float[tm.Tensor, "*shape"]
@@ -207,7 +208,7 @@ def test_an_op_of_a_notebook():
     assert OpRules.of(names["same"]).reverse == ("1 * g",)
 
 
-# The command, and the README -----------------------------------------------------------------------------------------
+# The command, and the pages -----------------------------------------------------------------------------------------
 
 
 def test_the_command_prints_it():
@@ -231,8 +232,8 @@ def test_the_command_tells_what_there_is():
     assert ran.returncode == 2 and "rules" in ran.stderr
 
 
-def test_the_readme_shows_the_elementwise_part():
-    assert f"```text\n{rule_table().elementwise}\n```" in README
+def test_a_page_shows_the_elementwise_part():
+    assert f"```text\n{rule_table().elementwise}\n```" in ON_ONE_PAGE
 
 
 def recorded(function: str, at: float | list[float]) -> set[str]:
