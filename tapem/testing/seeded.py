@@ -31,17 +31,13 @@ def seeded(
 
     >>> from hypothesis.strategies import integers
     >>> numbers: list[int] = []
-    >>> seeded(numbers.append, integers(0, 9), seed=1, max_examples=5)()
+    >>> seeded(lambda number: numbers.append(number), integers(0, 9), seed=1, max_examples=5)()
     >>> len(numbers)
     5
     """
-    hypothesis, st = hypothesis_modules()
+    hypothesis, _ = hypothesis_modules()
     profile = hypothesis.settings.default
-
-    def property_of(drawn: tuple[Any, ...]) -> None:
-        test(*drawn)
-
-    run: Any = hypothesis.seed(seed)(hypothesis.given(st.tuples(*strategies))(property_of))  # disables the database
+    run: Any = hypothesis.seed(seed)(hypothesis.given(*strategies)(test))  # disables the database
     run = hypothesis.settings(
         max_examples=profile.max_examples if max_examples is None else max_examples,
         deadline=None,
