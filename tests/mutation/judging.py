@@ -31,7 +31,7 @@ FILES = tuple(str(Path(str(package.__file__)).parent / part) for package, part i
 # Functions of the table that are made of an op, whose own results have an arbitrary phase.
 COMPOSED: Mapping[Any, tuple[Any, ...]] = {
     spectral.eigh: (complex_numbers.of_eigh, complex_numbers.of_eigh_values),
-    spectral.svd: (complex_numbers.of_svd,),
+    spectral.svd: (complex_numbers.of_svd, complex_numbers.of_svd_values),
 }
 
 

@@ -39,6 +39,7 @@ EQUIVALENT: Mapping[str, tuple[Key, ...]] = {
         for name, part in [
             *(("group_norm", part) for part in ("g.reshape(values.shape), values", "t, values", "shift, y")),
             *(("batch_norm", part) for part in ("g.reshape(values.shape), values", "g, values")),
+            ("batch_norm_inference", "np.reshape(g, values.shape), values"),
             *(("batch_norm", part) for part in ("t.reshape(values.shape), values", "shift, y")),
         ]
     ),
