@@ -36,7 +36,7 @@ def run_pairs(text: str, name: str) -> Iterator[tuple[str, str, str]]:
     for code, expected in pairs(text):
         printed = io.StringIO()
         with contextlib.redirect_stdout(printed):
-            exec(compile(code, f"<{name}>", "exec"), names)
+            exec(compile(code, f"<{name}>", "exec", dont_inherit=True), names)
         yield code, printed.getvalue(), expected
 
 
@@ -50,8 +50,11 @@ def run_cells(text: str, name: str) -> str:
         print(f"-- cell {number}", file=printed)
         try:
             with contextlib.redirect_stdout(printed):
-                exec(compile(tree, f"<{name}, cell {number}>", "exec"), names)
-                value = None if last is None else eval(compile(ast.Expression(last.value), f"<{name}>", "eval"), names)
+                exec(compile(tree, f"<{name}, cell {number}>", "exec", dont_inherit=True), names)
+                value = None
+                if last is not None:
+                    shown = compile(ast.Expression(last.value), f"<{name}>", "eval", dont_inherit=True)
+                    value = eval(shown, names)
                 if value is not None and not code.rstrip().endswith(";"):
                     print(repr(value))
         except Exception as error:
