@@ -128,12 +128,13 @@ def worst_elements(
         bad = wrong[:, block]
         if not bad.any():
             continue
+        found, right = actual[:, block], expected[:, block]
         with np.errstate(all="ignore"):
-            error = np.abs(actual[:, block] - expected[:, block])
+            error = np.abs(found - right)
         error[~np.isfinite(error)] = np.inf
         error[~bad] = -1.0
         order = np.argsort(-error, axis=None, kind="stable")[: min(limit, int(bad.sum()))]
-        hint = diagnosis(actual[:, block], expected[:, block], bad)
+        hint = diagnosis(found, right, bad)
         for rank, flat in enumerate(order):
             row, column = divmod(int(flat), bad.shape[1])
             index = inputs.locate(inputs.starts[position] + column)[1]
@@ -144,8 +145,8 @@ def worst_elements(
                     check,
                     name,
                     index,
-                    float(expected[row, column]),
-                    float(actual[row, column]),
+                    float(right[row, column]),
+                    float(found[row, column]),
                     detail,
                     None if scalar else f"{out_name}{list(out_index) if out_index else ''}",
                 )

@@ -165,6 +165,15 @@ def test_the_message() -> None:
     assert (finding.argument, finding.index, finding.actual) == ("x", (1, 0), 6.5)
 
 
+def test_the_numbers_of_a_finding_are_those_of_its_argument() -> None:
+    """Of whichever argument: the first is right here, and its derivatives are other numbers."""
+    with pytest.raises(GradientMismatch) as caught:
+        check_grads(lambda a, b, c: np.sum(7 * a) + total(b) + np.sum(9 * c), (X, X, X), modes=("rev",), order=1)
+    [finding] = caught.value.findings
+    assert (finding.argument, finding.index, finding.actual) == ("b", (1, 0), 6.5)
+    assert finding.expected == pytest.approx(6.0)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [({"order": 0}, "order=0 must be at least 1"), ({"modes": ("back",)}, "must hold 'fwd' and 'rev'")],
