@@ -18,6 +18,7 @@ from layers.checking import Beginnings, beginnings_of, check_trees, refuse_other
 from layers.overriding import adapt
 from layers.shapes import ANY, Pattern, check_pattern, misfit, shown
 from tapem import ArgumentError, Ref, ShapeError, TapeError, TapeM
+from tapem.display import Displayed
 
 Array: TypeAlias = npt.NDArray[Any]
 # A tree of arrays: what `init` gives, and what optimizers and `tm.grad` take and give back.
@@ -51,7 +52,7 @@ class Part(NamedTuple):
     input_shape: Pattern
 
 
-class Layer:
+class Layer(Displayed):
     """The base of all layers; a new one is a frozen dataclass with `forward` and the methods that differ from these.
 
     - `takes`: the shape that inputs must have, as a pattern (see `layers.shapes`); by default any.

@@ -4,15 +4,32 @@
 True
 """
 
-from typing import Any
+from typing import Any, NamedTuple
+
+from tapem.display import Displayed
 
 
-class TapeError(Exception):
+class Misfit(NamedTuple):
+    """Why a call does not fit its signature, for a display: what each operand must be and is, and what axes are.
+
+    `operands` has name, annotation, found type, and label (a node, or "") of each; `axes` has the name of each axis
+    and its size in each operand ("" where the operand does not have it). `hint` says what to do, or nothing.
+    """
+
+    operands: tuple[tuple[str, str, str, str], ...]
+    axes: tuple[tuple[str, tuple[str, ...]], ...]
+    hint: str
+
+
+class TapeError(Exception, Displayed):
     """The base of every error that tapem raises.
 
     >>> isinstance(ShapeError("sin(x): ..."), TapeError)
     True
     """
+
+    misfit: Misfit | None = None
+    """Of a call that does not fit its signature: the operands and their axes; else None."""
 
     def __str__(self) -> str:
         # KeyError prints the repr of its argument, which would put the line breaks of a message in quotes.

@@ -15,7 +15,8 @@ ROOT = Path(__file__).parents[1]
 
 # A folder may import those that its line names, and whatever they may import.
 HOUSE = """\
-errors      <-  nothing
+display     <-  nothing
+errors      <-  display
 types       <-  errors
 tangents    <-  types
 core        <-  tangents
@@ -28,7 +29,7 @@ transforms  <-  ops
 compiler    <-  transforms
 model       <-  transforms
 optim       <-  ops
-seeing      <-  random, compiler
+seeing      <-  compiler, training
 testing     <-  transforms
 training    <-  model, optim, random, compiler
 layers      <-  tapem
@@ -38,7 +39,7 @@ examples    <-  layers, losses
 
 LOOSE = {"__init__.py", "__main__.py", "errors.py", "random.py", "py.typed"}
 # What layers and losses are made with is what users have.
-PUBLIC = {"tapem", "tapem.random", "tapem.model", "tapem.optim", "tapem.testing"}
+PUBLIC = {"tapem", "tapem.random", "tapem.model", "tapem.optim", "tapem.testing", "tapem.display"}
 # A Ref builds steps, a step gives a tape, and a tape gives Refs: their types know each other, and nothing else does.
 MUTUAL = {"tapem.doors.pure.ref", "tapem.doors.pure.tape", "tapem.doors.monadic.step"}
 

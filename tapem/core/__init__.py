@@ -17,7 +17,7 @@ from tapem.core.deprecation import renamed_names, renamed_parameters
 from tapem.core.halves import all_half, in_float32, narrow, wide
 from tapem.core.hints import ATTRIBUTES, instead, note
 from tapem.core.immutable import Immutable, setter
-from tapem.core.listing import constant_text, listing, node_line, node_type
+from tapem.core.listing import constant_text, listed_nodes, listing, node_line, node_type
 from tapem.core.names import (
     ARRAY_API,
     CONSTANTS,
@@ -78,6 +78,7 @@ from tapem.core.tree import (
     tree_flatten,
     tree_leaves,
     tree_map,
+    tree_parts,
     tree_shapes,
     tree_unflatten,
 )
@@ -93,9 +94,9 @@ __all__ = [
     "boundary", "called_with", "check", "constant", "constant_text", "detach", "differences", "enter",
     "enter_function", "enter_method", "enter_options", "enter_refusal", "enter_ufunc", "enter_whole", "has_door",
     "identity", "in_float32", "in_loop", "instead", "is_constant", "is_several", "is_weak", "leaf_name", "leaf_names",
-    "leaves_like", "leaves_or_none", "linear_in_all", "listing", "name_of", "narrow", "new_context", "new_node",
-    "node_line", "node_type", "note", "number_in", "number_of", "pick", "prepared", "python_operator", "quietly",
-    "read_only", "recorded", "register_door", "renamed_names", "renamed_parameters", "run", "set_back", "setter",
-    "shorten", "shown", "silently", "snapshot", "taken", "tree_differences", "tree_flatten", "tree_leaves", "tree_map",
-    "tree_shapes", "tree_unflatten", "ufunc_handler", "unstack", "wide",
+    "leaves_like", "leaves_or_none", "linear_in_all", "listed_nodes", "listing", "name_of", "narrow", "new_context",
+    "new_node", "node_line", "node_type", "note", "number_in", "number_of", "pick", "prepared", "python_operator",
+    "quietly", "read_only", "recorded", "register_door", "renamed_names", "renamed_parameters", "run", "set_back",
+    "setter", "shorten", "shown", "silently", "snapshot", "taken", "tree_differences", "tree_flatten", "tree_leaves",
+    "tree_map", "tree_parts", "tree_shapes", "tree_unflatten", "ufunc_handler", "unstack", "wide",
 ]  # fmt: skip

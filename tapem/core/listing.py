@@ -24,8 +24,7 @@ def listing(tape: Listed) -> str:
     """The tape as text: one line per node with id, type, op, operands, static arguments and name."""
     count = len(tape)
     head = f"Tape of {count} node{'' if count == 1 else 's'}"
-    shown = range(count) if count <= 2 * EDGE + 1 else [*range(EDGE), *range(count - EDGE, count)]
-    nodes = [tape[index] for index in shown]
+    nodes = listed_nodes(tape)
     types = [node_type(node) for node in nodes]
     id_width = max((len(f"%{node.id}") for node in nodes), default=0)
     type_width = max(map(len, types), default=0)
@@ -36,6 +35,13 @@ def listing(tape: Listed) -> str:
     if count > len(nodes):
         lines.insert(EDGE, f"  ... {count - len(nodes)} more nodes ...")
     return "\n".join([head, *lines])
+
+
+def listed_nodes(tape: Listed) -> list[Node]:
+    """The nodes that a listing shows: all of a short tape, the first and the last ones of a long one."""
+    count = len(tape)
+    shown = range(count) if count <= 2 * EDGE + 1 else [*range(EDGE), *range(count - EDGE, count)]
+    return [tape[index] for index in shown]
 
 
 def node_type(node: Node) -> str:

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, NoReturn, Protocol, TypeAlias, TypeGuard, ca
 import numpy as np
 import numpy.typing as npt
 
+from tapem.display import html_of, rich_of
 from tapem.errors import ConcretizationError, MutationError
 from tapem.types import NUMBERS, NUMERIC, NoArray, as_tensor, type_text
 
@@ -169,6 +170,9 @@ class Node(NamedTuple):
     """Whether a reverse sweep visits the node: inferred from the parents, given for a leaf."""
     name: str | None
     """The name that the user gave, if any."""
+
+    _repr_html_ = html_of
+    __rich__ = rich_of
 
     # Nodes compare by identity: comparing the fields of the tuple would compare arrays.
     __eq__ = object.__eq__

@@ -157,14 +157,25 @@ def leaf_names(tree: Any, way: tuple[str, ...] = ()) -> Iterator[str]:
     >>> list(leaf_names({"w": 1.0, "b": (2.0, None)}))
     ['b.0', 'w']
     """
-    if tree is None:
-        return
-    if optree.tree_is_leaf(tree, namespace=NAMESPACE):
+    parts = tree_parts(tree)
+    if parts is None:
         yield leaf_name(way)
-        return
+    for key, part in parts or ():
+        yield from leaf_names(part, (*way, key))
+
+
+def tree_parts(tree: Any) -> list[tuple[str, Any]] | None:
+    """The parts of a tree's outermost node, each with its key; None for a leaf.
+
+    >>> tree_parts({"w": 1.0, "b": (2.0, None)}), tree_parts(1.0), tree_parts(None)
+    ([('b', (2.0, None)), ('w', 1.0)], None, [])
+    """
+    if tree is None:
+        return []
+    if optree.tree_is_leaf(tree, namespace=NAMESPACE):
+        return None
     parts, _, entries, _ = optree.tree_flatten_one_level(tree, namespace=NAMESPACE)
-    for key, part in zip(getattr(tree, "_fields", entries), parts, strict=True):
-        yield from leaf_names(part, (*way, str(key)))
+    return [(str(key), part) for key, part in zip(getattr(tree, "_fields", entries), parts, strict=True)]
 
 
 def tree_shapes(tree: Any) -> dict[str, Shape]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal, overload
 
 from tapem.core import CONTEXT, LEAF, Immutable, ShapeDtype, prepared, run, setter
+from tapem.display import Displayed
 from tapem.doors.pure import Ref, Tape
 from tapem.errors import ArgumentError
 from tapem.sweeps import (
@@ -21,7 +22,7 @@ from tapem.sweeps import (
 Step = ReverseStep | ForwardStep
 
 
-class Sweep(Immutable, Sequence[Step]):
+class Sweep(Immutable, Displayed, Sequence[Step]):
     """A sweep over a tape as a sequence of immutable steps, one for each node, in the order of the sweep.
 
     `mode` is "reverse" or "forward", and `start` are the ids of the nodes whose derivative was given. The text of a

@@ -67,7 +67,8 @@ def function_of(x: Any, arguments: tuple[Any, ...], caller: str) -> tuple[str, C
     if callable(x):
         return getattr(x, "__name__", type(x).__name__), x, arguments
     raise ArgumentError(
-        f"{caller} takes a tape, a function with its arguments, a do program or a model with an input, not "
+        f"{caller} takes a tape, a function with its arguments, a do program or a model with an input"
+        f"{', or a tree of arrays' if caller == 'show' else ''}, not "
         f"{short_text(x)}."
     )
 

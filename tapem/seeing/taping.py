@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from tapem.core import CONTEXT, ROOT, ShapeDtype, leaf_names, prepared, run, tree_flatten, tree_unflatten
+from tapem.display import html_of, rich_of
 from tapem.doors.direct import Recorder, Tracer, new_recorder, opened
 from tapem.doors.monadic import run_if_program
 from tapem.doors.pure import Ref, Tape
@@ -27,6 +28,9 @@ class Taped(NamedTuple):
     inputs: tuple[Any, ...]
     outputs: Any
     origins: Mapping[int, Origin]
+
+    _repr_html_ = html_of
+    __rich__ = rich_of
 
     def __repr__(self) -> str:
         return f"{self.tape!r}\n  inputs {self.inputs}\n  outputs {self.outputs}"

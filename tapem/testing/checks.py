@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tapem.core import Array
+from tapem.display import Displayed, Fold, Mark, Sheet, Table, shows
 from tapem.errors import ArgumentError
 from tapem.testing.comparison import Tolerance, all_orders
 from tapem.testing.findings import GradientMismatch, number
@@ -26,7 +27,7 @@ Element = tuple[tuple[Any, ...], float, float, float]
 
 
 @dataclass(frozen=True)
-class GradientCheck:
+class GradientCheck(Displayed):
     """The comparison of a gradient with complex steps or finite differences; its truth value is `passed`.
 
     The errors are over all checked elements; the relative error is relative to the larger of the two values.
@@ -67,13 +68,41 @@ class GradientCheck:
             f"   rel error: max {self.max_rel_error:.3g}, mean {self.mean_rel_error:.3g}",
         ]
         shown = (self.failed_indices or self.worst)[:8]
-        rows = [("index", self.source, "expected", "abs error")]
-        rows += [(index_text(index), number(ad), number(fd), f"{error:.3g}") for index, ad, fd, error in shown]
+        rows = [("index", self.source, "expected", "abs error"), *rows_of(shown)]
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         lines += ["  " + "  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows]
         if self.num_failed > len(shown):
             lines.append(f"  ... and {self.num_failed - len(shown)} more")
         return "\n".join(lines)
+
+
+@shows(GradientCheck)
+def check_sheet(check: GradientCheck) -> Sheet:
+    """The verdict, the errors, and the elements that failed; if none did, the worst ones, folded."""
+    verdict = f"passed, {check.num_checked} elements"
+    failed = f"FAILED at {check.num_failed} of {check.num_checked} elements"
+    errors = Table(
+        ("error", "max", "mean"),
+        (
+            ("absolute", f"{check.max_abs_error:.3g}", f"{check.mean_abs_error:.3g}"),
+            ("relative", f"{check.max_rel_error:.3g}", f"{check.mean_rel_error:.3g}"),
+        ),
+    )
+    worst = Table(("index", check.source, "expected", "abs error"), rows_of((check.failed_indices or check.worst)[:40]))
+    return Sheet(
+        f"GradientCheck of {check.name}",
+        (
+            Mark(f"\N{CHECK MARK} {verdict}", True) if check.passed else Mark(f"\N{BALLOT X} {failed}", False),
+            f"judge: {check.judge}",
+            errors,
+            worst if check.failed_indices else Fold("the largest errors", (worst,)),
+        ),
+    )
+
+
+def rows_of(elements: Sequence[Element]) -> tuple[tuple[str, ...], ...]:
+    """Elements as rows of text: index, derivative, expected one, error."""
+    return tuple((index_text(index), number(ad), number(fd), f"{error:.3g}") for index, ad, fd, error in elements)
 
 
 def index_text(index: tuple[Any, ...]) -> str:

@@ -7,9 +7,11 @@ from contextlib import suppress
 from typing import Any, NamedTuple, TypeAlias
 
 from tapem.core import tree_differences, tree_shapes
+from tapem.display import html_of, rich_of
 from tapem.errors import ArgumentError, ShapeError, TreeError
 from tapem.model import named
 from tapem.optim import Optimizer
+from tapem.types import short_text
 
 Tree: TypeAlias = Any
 History: TypeAlias = dict[str, list[float]]
@@ -62,6 +64,20 @@ class Fitted(NamedTuple):
     state: FitState
     history: History
     interrupted: bool
+
+    _repr_html_ = html_of
+    __rich__ = rich_of
+
+    def __repr__(self) -> str:
+        epoch, steps = self.state.epoch, len(self.history.get("step_loss", ()))
+        said = [f"{epoch} epoch{'s' * (epoch != 1)}, {steps} step{'s' * (steps != 1)} in this call"]
+        for name in ("loss", "validation"):
+            if values := self.history.get(name):
+                said.append(f"{name} {values[0]:.4g} -> {values[-1]:.4g}")
+        if self.best is not None:
+            said.append(f"best {self.best.score:.4g} after epoch {self.best.epoch}")
+        said.append("interrupted" if self.interrupted else f"params {short_text(tree_shapes(self.params), 60)}")
+        return f"<Fitted: {'; '.join(said)}>"
 
     @property
     def params(self) -> Tree:

@@ -161,7 +161,7 @@ def out_of_patience(state: FitState, patience: int | None) -> bool:
 
 def progress_bar(state: FitState, epochs: int, steps: int, batch: int, progress: bool) -> Any:
     """A bar over all steps of a training, `steps` in each epoch."""
-    from tqdm import tqdm  # here, since only a training needs it
+    from tqdm.auto import tqdm  # here, since only a training needs it
 
     done = min(state.epoch, epochs) * steps + math.ceil(state.seen / batch)
     return cast(Any, tqdm)(total=epochs * steps, initial=done, desc="fit", unit="step", disable=not progress)

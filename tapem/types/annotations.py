@@ -16,8 +16,8 @@ import numpy as np
 from jaxtyping import AbstractArray, AbstractDtype, Bool, Complex, Float, Int, Shaped
 
 __all__ = [
-    "DTYPES", "Operand", "allowed_dtypes", "allows_dtype", "annotation_text", "axes_of_any_number", "expand",
-    "is_jaxtyping", "names_in_braces", "results_of", "satisfies",
+    "DTYPES", "Operand", "allowed_dtypes", "allows_dtype", "annotation_text", "axes_of_any_number", "axis_sizes",
+    "expand", "is_jaxtyping", "names_in_braces", "results_of", "satisfies",
 ]  # fmt: skip
 
 DTYPES = frozenset(
@@ -179,3 +179,25 @@ def axes_of_any_number(leaf: Any) -> tuple[str, bool] | None:
     """
     found = _ANY_AXES.fullmatch(leaf.dim_str) if is_jaxtyping(leaf) else _ANY_AXES.fullmatch("...")
     return found and (found["name"] or "...", not found["name"] or bool(found["broadcasts"] or found["also"]))
+
+
+def axis_sizes(operand: Operand, shape: tuple[int, ...]) -> dict[str, str]:
+    """The sizes of the named axes of one operand, by the first of its annotations that has as many axes as the shape.
+
+    >>> axis_sizes(Operand.of("x", Float[np.ndarray, "*batch in"]), (5, 2, 3))
+    {'batch': '(5, 2)', 'in': '3'}
+    """
+    for leaf in operand.leaves:
+        axes = str(getattr(leaf, "dim_str", "")).split()
+        several = [index for index, axis in enumerate(axes) if axis.startswith("*") or axis == "..."]
+        if len(several) > 1 or len(shape) < len(axes) - len(several) or (not several and len(shape) != len(axes)):
+            continue
+        if several:
+            place = several[0]
+            count = len(shape) - len(axes) + 1
+            shape_of: list[Any] = [*shape[:place], shape[place : place + count], *shape[place + count :]]
+        else:
+            shape_of = list(shape)
+        names = [axis.strip("*#?") for axis in axes]
+        return {name: str(size) for name, size in zip(names, shape_of, strict=True) if name.isidentifier()}
+    return {}

@@ -13,8 +13,8 @@ from typing import Annotated, Any, NamedTuple, TypeAlias, cast, get_args, get_or
 
 import numpy as np
 
-from tapem.errors import DTypeError, ShapeError, TapeError
-from tapem.types.annotations import Operand, allows_dtype, annotation_text, is_jaxtyping, names_in_braces
+from tapem.errors import DTypeError, Misfit, ShapeError, TapeError
+from tapem.types.annotations import Operand, allows_dtype, annotation_text, axis_sizes, is_jaxtyping, names_in_braces
 from tapem.types.tensor import NUMBER_DTYPES, Tensor, type_text
 
 __all__ = ["Slot", "refusal"]
@@ -79,7 +79,17 @@ def refusal(
         lines.append(f"  ({len(rows)} tensors in all)")
     if hint:
         lines.append(f"  hint: {hint}")
-    return kind("\n".join([f"{call}: {complaint}", *lines]))
+    error = kind("\n".join([f"{call}: {complaint}", *lines]))
+    error.misfit = misfit_of(slots[: max(inputs, misfit + 1)], hint)
+    return error
+
+
+def misfit_of(slots: Sequence[Slot], hint: str) -> Misfit:
+    """The operands and the sizes of their axes, for a display of the error."""
+    sizes = [{} if s.value is None else axis_sizes(s.operand, s.value.shape) for s in slots]
+    names = dict.fromkeys(name for one in sizes for name in one)
+    operands = tuple((s.name, s.operand.text, _found(s), s.label or "") for s in slots)
+    return Misfit(operands, tuple((name, tuple(one.get(name, "") for one in sizes)) for name in names), hint)
 
 
 def _found(slot: Slot) -> str:

@@ -6,7 +6,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Protocol
 
 from tapem.core import Array, Immutable, Node, read_only, setter
+from tapem.display import Displayed
 from tapem.errors import MissingGradientError, TapeError, UnknownRefError
+from tapem.sweeps import value_text
 from tapem.tangents import add
 
 
@@ -22,7 +24,7 @@ class Nodes(Protocol):
         ...
 
 
-class Gradients(Immutable, Mapping[Any, Array]):
+class Gradients(Immutable, Displayed, Mapping[Any, Array]):
     """An immutable mapping from a node to its gradient, for every node that was reached and requires one.
 
     The keys are ids or Refs. The arrays are read-only. Two Gradients are equal only if they are the same object;
@@ -72,6 +74,10 @@ class Gradients(Immutable, Mapping[Any, Array]):
             f"{node.label()} ({node.op.name}) was not reached: no output depends on it, so its gradient is zero."
         )
 
+    def node(self, key: Any) -> Node:
+        """The node of a Ref or an id, to which a gradient belongs. Raises UnknownRefError if it is not on the tape."""
+        return self._tape[key]
+
     def __iter__(self) -> Iterator[int]:
         return iter(sorted(self._cotangents))
 
@@ -99,7 +105,8 @@ class Gradients(Immutable, Mapping[Any, Array]):
         return Gradients(total, long._tape)
 
     def __repr__(self) -> str:
-        shown = ", ".join(f"{self._tape[index].label()}: {self[index]!r}" for index in list(self)[:6])
+        texts = [repr(self[id]) if self[id].size <= 6 else value_text(self[id]) for id in list(self)[:6]]
+        shown = ", ".join(f"{self._tape[id].label()}: {text}" for id, text in zip(self, texts, strict=False))
         return f"Gradients({{{shown}{', ...' if len(self) > 6 else ''}}})"
 
 

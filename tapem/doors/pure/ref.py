@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 import numpy as np
 
 from tapem.core import Handle, Immutable, Node, setter
+from tapem.display import Displayed
 from tapem.doors.operators import Operators
 from tapem.errors import ConcretizationError, UnknownRefError
 from tapem.types import NoArray, refuse_meeting, type_text
@@ -55,7 +56,7 @@ class Deferred(Immutable, Operators[Step], NoArray):
         self._refuse("it has no truth value (tm.where chooses between two tensors)")
 
 
-class Ref(Handle, Deferred):
+class Ref(Handle, Deferred, Displayed):
     """A typed handle to one node: its id, shape and dtype, but not its value.
 
     Operators and indexing build steps (`TapeM[Ref]`); nothing is computed until a step runs on a tape. A Ref can be

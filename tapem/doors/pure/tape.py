@@ -36,13 +36,14 @@ from tapem.core import (
     setter,
     shorten,
 )
+from tapem.display import Displayed
 from tapem.doors.pure.gradients import Gradients
 from tapem.doors.pure.ref import Deferred, Ref, unknown
 from tapem.errors import ArgumentError, DTypeError, NotScalarError, ShapeError, StepError
 from tapem.sweeps import Printer, fit_given, reverse, zeros_of
 
 
-class Tape(Immutable):
+class Tape(Immutable, Displayed):
     """An immutable straight-line program: nodes in SSA form, each an op applied to earlier nodes.
 
     Every method that adds a node returns a new tape and leaves this one valid, so two branches may grow from one tape.

@@ -11,15 +11,18 @@ from typing import Any, cast
 
 import numpy as np
 
-from tapem.core import LEAF, Immutable, Node, ShapeDtype, is_several, node_line, setter
+from tapem.core import LEAF, Immutable, Node, ShapeDtype, is_several, node_line, setter, tree_leaves
+from tapem.doors.pure import Tape
 from tapem.errors import ArgumentError, TapeError
+from tapem.seeing.displays import ShownTree
 from tapem.seeing.explorer.differences import MOST, Difference, differences_of
 from tapem.seeing.explorer.layout import layout
-from tapem.seeing.explorer.signatures import axes_of, signature_text
-from tapem.seeing.explorer.summaries import number_text, summary_of
 from tapem.seeing.origins import Origin
+from tapem.seeing.signatures import axes_of, signature_text
 from tapem.seeing.steps import Sweep, forward_steps, reverse_steps
 from tapem.seeing.subjects import Subject, leaves_of, subject_of
+from tapem.seeing.summaries import number_text, summary_of
+from tapem.seeing.taping import Taped
 from tapem.sweeps import ForwardStep, ReverseStep, value_text
 
 
@@ -54,8 +57,9 @@ class Explorer(Immutable):
         return f"<Explorer of {self.title}: {len(self.html) // 1000} kB; .save(path) writes it>"
 
 
-def show(x: Any, *arguments: Any, path: str | Path | None = None) -> Explorer:
+def show(x: Any, *arguments: Any, path: str | Path | None = None) -> Explorer | ShownTree:
     """The explorer of a tape, of a function with its arguments, of a `do` program, a model with an input, or a sweep.
+    Of a tree of arrays, such as parameters, its display: the nodes fold, the leaves show numbers or a picture.
 
     The page steps through the computation and then through the reverse sweep (or forward mode), with the rule of each
     node and its numbers, the derivative that arrives and what is handed on, finite differences beside it, and the line
@@ -69,6 +73,11 @@ def show(x: Any, *arguments: Any, path: str | Path | None = None) -> Explorer:
     >>> show(lambda x: np.tanh(x) * x, 0.5).title
     '<lambda>'
     """
+    if not arguments and is_tree(x):
+        shown = ShownTree(x)
+        if path is not None:
+            shown.save(path)
+        return shown
     if isinstance(x, Sweep):
         subject, sweeps = Subject(x.tape, (), {}, f"a {x.mode} sweep"), [x]
     else:
@@ -79,6 +88,13 @@ def show(x: Any, *arguments: Any, path: str | Path | None = None) -> Explorer:
     if path is not None:
         page.save(path)
     return page
+
+
+def is_tree(x: Any) -> bool:
+    """Whether x is a tree with an array in it, or an array."""
+    if isinstance(x, Tape | Taped | Sweep | Explorer) or callable(x) or hasattr(x, "apply"):
+        return False
+    return any(isinstance(leaf, np.ndarray | ShapeDtype) for leaf in tree_leaves(x))
 
 
 def sweeps_of(subject: Subject) -> list[Sweep]:

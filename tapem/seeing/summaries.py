@@ -1,4 +1,4 @@
-"""A value as the explorer shows it: its numbers if they are few, else its range, a histogram, and an image."""
+"""A value as displays and the explorer show it: numbers if they are few, else range, histogram and image."""
 
 from __future__ import annotations
 
@@ -79,4 +79,4 @@ def picture(array: np.ndarray[Any, Any]) -> Summary:
     return shown
 
 
-__all__ = ["Summary", "number_text", "summary_of"]
+__all__ = ["Summary", "number_text", "picture", "summary_of"]
