@@ -75,6 +75,12 @@ def test_the_links_lead_somewhere():
     assert [path for path in links if not (ROOT / path).exists()] == []
 
 
+def test_the_first_page_is_one_page_and_points_to_all_parts_of_the_documentation():
+    assert len(README.splitlines()) <= 300
+    parts = {"start", "course", "howto", "coming_from", "inside", "reference"}
+    assert {path.split("/")[1] for path in re.findall(r"\]\((docs/\w+/\w+\.md)\)", README)} == parts
+
+
 def test_the_map_leads_somewhere():
     """Every file and folder that the map of the house names exists, and every file named in its page and the README."""
     house = next(text for text in blocks("text", HOUSE) if text.startswith("tapem/"))
