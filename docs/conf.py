@@ -27,6 +27,8 @@ nb_execution_mode = "force"
 nb_execution_raise_on_error = True
 nb_execution_timeout = 120
 nb_merge_streams = True
+# What a cell writes to stderr, such as a warning, is a warning of the build.
+nb_output_stderr = "warn"
 
 # Quotation marks stay as they are written: in a signature they are code.
 smartquotes = False

@@ -161,7 +161,11 @@ def out_of_patience(state: FitState, patience: int | None) -> bool:
 
 def progress_bar(state: FitState, epochs: int, steps: int, batch: int, progress: bool) -> Any:
     """A bar over all steps of a training, `steps` in each epoch."""
-    from tqdm.auto import tqdm  # here, since only a training needs it
+    # Here, since only a training needs it. The bar of notebooks warns if ipywidgets is missing: only if one is shown.
+    if progress:
+        from tqdm.auto import tqdm
+    else:
+        from tqdm import tqdm
 
     done = min(state.epoch, epochs) * steps + math.ceil(state.seen / batch)
     return cast(Any, tqdm)(total=epochs * steps, initial=done, desc="fit", unit="step", disable=not progress)
