@@ -54,14 +54,16 @@ KINKS = re.findall(r"^\| `(.+?)` \| `(.+?)` \| `(.+?)` \|", TABLE_OF_KINKS, re.M
 
 
 @pytest.mark.parametrize(("function", "at", "derivative"), KINKS)
-@pytest.mark.filterwarnings("ignore:divide by zero")
+@pytest.mark.filterwarnings("ignore:divide by zero", "ignore:invalid value")
 def test_kinks(function, at, derivative):
-    """The derivative at the kink is the one in the table, in both modes."""
+    """The derivative at the kink is the one in the table: in both modes, in batches and in programs."""
     f = eval(f"lambda x: {function}", {"layers": layers, "losses": losses, "np": np, "tm": tm})
     x = np.array(ast.literal_eval(at))
     expected = np.array(eval(derivative, {"np": np}))
     np.testing.assert_array_equal(tm.grad(f)(x), expected)
     np.testing.assert_array_equal(tm.jacfwd(f)(x), expected)
+    np.testing.assert_array_equal(tm.vmap(tm.grad(f))(np.stack([x, x])), np.stack([expected, expected]))
+    np.testing.assert_array_equal(tm.compile(tm.grad(f), engine="numpy")(x), expected)
 
 
 def test_the_table_of_kinks_is_read():

@@ -49,7 +49,7 @@ def generators(value: Any, seen: set[int]) -> Iterator[Any]:
         parts = [value.func, *value.args, *value.keywords.values()]
     elif isinstance(value, MethodType):
         parts = [value.__func__, *getattr(value.__self__, "__dict__", {}).values()]
-    elif isinstance(value, FunctionType) and value.__module__.split(".")[0] not in _NOT_THE_USERS:
+    elif isinstance(value, FunctionType) and str(value.__module__).split(".")[0] not in _NOT_THE_USERS:
         names = set(names_in(value.__code__)).intersection(value.__globals__)
         parts = [*(value.__globals__[name] for name in names), *map(contents, value.__closure__ or ())]
         parts += [*(value.__defaults__ or ()), *(value.__kwdefaults__ or {}).values()]

@@ -162,6 +162,13 @@ def test_errors_name_the_op_that_fails_when_it_runs():
         compiled(loss)(PARAMS, X, LABELS * 0 + 9)
 
 
+def test_a_function_of_no_module_is_compiled():
+    """What `eval` makes in a dictionary of its own has no module."""
+    f = eval("lambda x: np.sin(x) * 2", {"np": np})
+    assert f.__module__ is None
+    assert tm.compile(lambda x: f(x), engine="numpy")(0.5) == tm.compile(f, engine="numpy")(0.5) == np.sin(0.5) * 2
+
+
 def test_hidden_randomness_is_refused():
     with pytest.raises(tm.ArgumentError, match=r"global random state.*tm\.random"):
         compiled(lambda x: x + np.random.rand())(X)
