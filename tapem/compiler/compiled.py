@@ -13,6 +13,7 @@ import threading
 import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from inspect import Parameter, Signature
 from types import MethodType
 from typing import Any, NamedTuple
 
@@ -213,6 +214,32 @@ class Compiled:
         """
         entry, _ = self._at(arguments, options)
         return Passes(*(Tape.of([*p.nodes], len(p.nodes)) for p in (entry.traced.program, entry.program)))
+
+    @boundary
+    def improved(self, *arguments: Any, **options: Any) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+        """The program for these arguments, as the passes made it: a function, and the arguments that it takes.
+
+        Its ops run one by one, so that it can be recorded and differentiated. Static arguments are left out.
+
+        >>> import numpy as np, tapem as tm
+        >>> f, arguments = tm.compile(lambda x: np.sin(x) + np.sin(x)).improved(0.0)
+        >>> f(*arguments)
+        np.float64(0.0)
+        """
+        entry, _ = self._at(arguments, options)
+        if self._some_static:
+            arguments, options, _ = self.static.split(arguments, options)
+
+        def run(*values: Any) -> Any:
+            positional, named = values[: len(arguments)], dict(zip(options, values[len(arguments) :], strict=True))
+            leaves, _ = tree_flatten((positional, named))
+            return tree_unflatten(entry.traced.structure, entry.program(*leaves))
+
+        names = [*self.static.shown(len(arguments)), *options]
+        parameters = [Parameter(name, Parameter.POSITIONAL_ONLY) for name in names if name.isidentifier()]
+        if len(parameters) == len(names):
+            vars(run)["__signature__"] = Signature(parameters)
+        return run, (*arguments, *options.values())
 
     @boundary
     def source(self, *arguments: Any, **options: Any) -> str:

@@ -14,7 +14,7 @@ from tapem.doors.monadic import TapeM
 from tapem.doors.pure import Ref, Tape
 from tapem.errors import ArgumentError
 from tapem.seeing.origins import Origin
-from tapem.seeing.taping import tape_of
+from tapem.seeing.taping import Taped, tape_of
 from tapem.types import short_text
 
 
@@ -46,6 +46,8 @@ def subject_of(x: Any, *arguments: Any, caller: str) -> Subject:
     if isinstance(x, Tape):
         given = tuple(tree_leaves(arguments)) or ((len(x) - 1,) if len(x) else ())
         return Subject(x, tuple(Ref(x[out]) for out in given), MappingProxyType({}), "the tape")
+    if isinstance(x, Taped):
+        return Subject(x.tape, tuple(tree_leaves(x.outputs)), x.origins, "the tape")
     if isinstance(x, TapeM):
         program = cast("TapeM[Any]", x)
         result, tape = program.run(Tape())

@@ -6,11 +6,21 @@ from tapem.sweeps.fitting import fit_given
 from tapem.sweeps.forward import forward
 from tapem.sweeps.printer import Printer, value_text
 from tapem.sweeps.reverse import View, reached, reverse
-from tapem.sweeps.rule_source import Written, partials_of, source_of, sources_of, written_as
+from tapem.sweeps.rule_source import (
+    Place,
+    Written,
+    partials_of,
+    place_of,
+    places_of,
+    source_of,
+    sources_of,
+    written_as,
+)
 from tapem.sweeps.steps import Contribution, ForwardStep, Notes, ReverseStep, forward_steps_of, reverse_steps_of
 
 __all__ = [
-    "Batched", "Contribution", "ForwardStep", "Notes", "Printer", "ReverseStep", "View", "Written", "batch",
-    "fit_given", "forward", "forward_steps_of", "from_front", "never_arrived", "partials_of", "reached", "reverse",
-    "reverse_steps_of", "source_of", "sources_of", "to_front", "unbroadcast", "value_text", "written_as", "zeros_of",
+    "Batched", "Contribution", "ForwardStep", "Notes", "Place", "Printer", "ReverseStep", "View", "Written", "batch",
+    "fit_given", "forward", "forward_steps_of", "from_front", "never_arrived", "partials_of", "place_of", "places_of",
+    "reached", "reverse", "reverse_steps_of", "source_of", "sources_of", "to_front", "unbroadcast", "value_text",
+    "written_as", "zeros_of",
 ]  # fmt: skip

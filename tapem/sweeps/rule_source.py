@@ -7,8 +7,9 @@ import functools
 import inspect
 import linecache
 import re
+import textwrap
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from tapem.core import Primitive, is_several, linear_in_all
 
@@ -68,6 +69,48 @@ def sources_of(rules: Any, change: str) -> tuple[str, ...]:
     if is_several(rules):
         return tuple(map(source_of, rules))
     return tuple(f"{change} * {partial}" for partial in partials_of(rules)) or (source_of(rules),)
+
+
+class Place(NamedTuple):
+    """Where a function is written: the file, as its module names it, the line, and its text."""
+
+    file: str
+    line: int
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.file}, line {self.line}"
+
+
+def place_of(function: Any) -> Place | None:
+    """Where a rule, or the declaration of an op, is written; None if it is not in Python.
+
+    >>> import tapem as tm
+    >>> place_of(tm.tanh).file, place_of(tm.tanh.rrule[0]).text
+    ('tapem/ops/trigonometry.py', '@elementwise(lambda g, y, x: g * (1 - y * y), numpy=[np.tanh])')
+    """
+    if isinstance(function, functools.partial):
+        return place_of(function.func)
+    inner = inspect.unwrap(function) if callable(function) else function
+    code = getattr(inner, "__code__", None)
+    if code is None:
+        return None
+    module = str(inner.__globals__.get("__name__", ""))
+    parts = re.split(r"[/\\\\]", code.co_filename)
+    folders = module.count(".") + (parts[-1] == "__init__.py")
+    written = written_as(inner)
+    first = code.co_firstlineno if written is None else written.lineno
+    last = first if written is None else written.end_lineno or first
+    lines = linecache.getlines(code.co_filename, inner.__globals__)[first - 1 : last]
+    return Place("/".join(parts[-1 - folders :]), first, textwrap.dedent("".join(lines)).rstrip())
+
+
+def places_of(rules: Any) -> tuple[Place | None, ...]:
+    """Where an op's rules for one mode are written, one for each text of `sources_of`."""
+    if is_several(rules):
+        return tuple(map(place_of, rules))
+    partials = partials_functions(rules)
+    return tuple(place_of(partial if callable(partial) else rules) for partial in partials) or (place_of(rules),)
 
 
 def written_as(function: Callable[..., Any]) -> Written | None:

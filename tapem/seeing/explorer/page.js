@@ -1,27 +1,12 @@
 "use strict";
 // The page has one state: the sweep, the step, the selected node and which folders are open. `draw` shows it.
-const data = JSON.parse(document.getElementById("data").textContent);
-const nodes = data.nodes, rowOf = new Map(data.rows.map((id, row) => [id, row]));
-const state = { sweep: 0, at: 0, selected: null, open: data.folders.map((folder) => folder.open) };
+// A compiled function has two programs, and a page shows one at a time; any other subject has one.
+const programs = JSON.parse(document.getElementById("data").textContent);
+let data, nodes, rowOf, state, visited, skipped, parents;
 const ROW = 24, LANE = 16;
-const $ = (id) => document.getElementById(id);
-
-function element(tag, properties = {}, ...children) {
-  const made = document.createElement(tag);
-  for (const [name, value] of Object.entries(properties)) {
-    if (name === "class") made.className = value;
-    else if (name in made) made[name] = value;
-    else made.setAttribute(name, value);
-  }
-  made.append(...children.filter((child) => child !== null && child !== undefined));
-  return made;
-}
 
 // -- The sweep at a step ----------------------------------------------------------------------------------------------
 
-const visited = data.sweeps.map((sweep) => sweep.steps.filter((step) => !step.skipped));
-const skipped = data.sweeps.map(
-  (sweep) => new Map(sweep.steps.filter((step) => step.skipped).map((step) => [step.node, step.skipped])));
 const isForward = () => data.sweeps.length > 0 && data.sweeps[state.sweep].mode === "forward";
 const computing = () => nodes.length;
 const total = () => computing() + (visited[state.sweep] || []).length;
@@ -64,10 +49,6 @@ function shownRows() {
   return shown;
 }
 
-const parents = data.rows.map(() => -1);
-data.folders.forEach((folder, index) => {
-  for (let row = folder.first; row <= folder.last; row++) parents[row] = index;
-});
 const innermost = (row) => parents[row];
 function depthOf(index) {
   let depth = -1;
@@ -252,10 +233,21 @@ function showStep() {
       element("div", {}, forward ? `from %${part.parent} (its ${part.operand}):` : `to %${part.parent} (its ${part.operand}):`),
       element("div", { class: "rule" }, part.rule, part.numbers ? element("div", {}, `= ${part.numbers}`) : null),
       element("div", {}, "= ", valueElement(part.value)),
-      element("div", {}, "sum so far ", valueElement(part.running)))));
+      element("div", {}, "sum so far ", valueElement(part.running)),
+      sourceElement(ruleFor(node, part.operand)))));
   if (!step.contributions.length) panel.append(element("div", {}, node.leaf
     ? (forward ? "The tangent of a leaf is given." : "A leaf: the sum is its gradient.")
     : "It hands on nothing: every contribution is zero, or its operands are constant."));
+}
+
+// The rules of a node's op in the mode that is shown, and the one for an operand: a single rule is for all of them.
+const rulesOf = (node) => data.ops[node.kind][isForward() ? "forward" : "reverse"] || [];
+const ruleFor = (node, operand) => rulesOf(node)[rulesOf(node).length > 1 ? node.operands.indexOf(operand) : 0];
+
+// Where a rule is written, which opens to its source.
+function sourceElement(rule) {
+  if (!rule || !rule.place) return null;
+  return element("details", { class: "source" }, element("summary", {}, rule.place), element("pre", {}, rule.source));
 }
 
 function showNode(id) {
@@ -268,6 +260,9 @@ function showNode(id) {
   const axes = Object.entries(node.axes).map(([name, size]) => `${name}=${size}`).join("  ");
   add("axes", axes);
   add("your line", node.source && element("span", {}, element("code", {}, node.source.text), ` (${node.source.file}, line ${node.source.line})`));
+  add("declared", data.ops[node.kind].declared);
+  rulesOf(node).forEach((rule, index, rules) => add(rules.length > 1 ? `rule for ${node.operands[index] || index}` : "rule",
+    element("span", {}, element("code", {}, rule.rule), sourceElement(rule))));
   add("gradient", node.leaf && !node.grad ? "none: it is constant" : "");
   add("not visited", (skipped[state.sweep] || new Map()).get(id));
   const one = data.differences[id];
@@ -292,34 +287,6 @@ function showLeaves(found) {
   const title = isForward() ? "Tangents of the leaves" : "Gradients of the leaves";
   const head = element("tr", {}, ...["leaf", "type", isForward() ? "tangent" : "gradient", "finite differences"].map((text) => element("th", {}, text)));
   $("leaves").replaceChildren(element("h2", {}, title), element("table", {}, head, ...rows));
-}
-
-function valueElement(summary) {
-  if (!summary) return element("span", {}, "none");
-  const whole = element("span", {}, element("code", {}, summary.numbers === undefined ? summary.text : numbersText(summary)));
-  if (summary.finite === false) whole.append(element("b", { class: "bad" }, " not finite"));
-  if (summary.histogram) {
-    const most = Math.max(...summary.histogram);
-    const bars = summary.histogram.map((count) => { const bar = element("i"); bar.style.height = `${Math.round((26 * count) / most)}px`; return bar; });
-    const hist = element("span", { class: "hist", role: "img" }, ...bars);
-    hist.setAttribute("aria-label", `histogram from ${summary.low} to ${summary.high}`);
-    whole.append(hist);
-  }
-  if (summary.image) whole.append(imageElement(summary));
-  return whole;
-}
-
-const numbersText = (summary) => (Array.isArray(summary.numbers) ? JSON.stringify(summary.numbers).replaceAll('"', "").replaceAll(",", ", ") : summary.numbers);
-
-function imageElement(summary) {
-  const height = summary.image.length, width = summary.image[0].length;
-  const canvas = element("canvas", { width, height, role: "img" });
-  canvas.setAttribute("aria-label", `image of the values, from ${summary.low} (black) to ${summary.high} (white)`);
-  canvas.style.width = `${Math.max(48, 4 * width)}px`;
-  const context = canvas.getContext("2d"), pixels = context.createImageData(width, height);
-  summary.image.flat().forEach((gray, index) => pixels.data.set([gray, gray, gray, 255], 4 * index));
-  context.putImageData(pixels, 0, 0);
-  return canvas;
 }
 
 // -- What the reader does -------------------------------------------------------------------------------------------------
@@ -348,12 +315,41 @@ function move(by) {
   draw();
 }
 
-data.sweeps.forEach((sweep, index) => {
-  const button = element("button", {}, sweep.mode === "forward" ? "forward mode" : "reverse mode");
-  button.onclick = () => { state.sweep = index; state.at = Math.min(state.at, total()); pressed(); draw(); };
-  $("modes").append(button);
-});
-const pressed = () => [...$("modes").children].forEach((button, index) => button.setAttribute("aria-pressed", index === state.sweep));
+// Show a program from the beginning of its sweep.
+function load(program) {
+  data = programs[program];
+  nodes = data.nodes;
+  rowOf = new Map(data.rows.map((id, row) => [id, row]));
+  state = { sweep: 0, at: nodes.length, selected: null, open: data.folders.map((folder) => folder.open) };
+  visited = data.sweeps.map((sweep) => sweep.steps.filter((step) => !step.skipped));
+  skipped = data.sweeps.map(
+    (sweep) => new Map(sweep.steps.filter((step) => step.skipped).map((step) => [step.node, step.skipped])));
+  parents = data.rows.map(() => -1);
+  data.folders.forEach((folder, index) => {
+    for (let row = folder.first; row <= folder.last; row++) parents[row] = index;
+  });
+  buttons("modes", data.sweeps.map((sweep) => (sweep.mode === "forward" ? "forward mode" : "reverse mode")), (index) => {
+    state.sweep = index;
+    state.at = Math.min(state.at, total());
+    draw();
+  });
+  layRows();
+  draw();
+}
+
+// A group of buttons, of which one is pressed: the first, and then the one that was chosen last.
+function buttons(id, texts, choose) {
+  const made = texts.map((text, index) => {
+    const button = element("button", { "aria-pressed": index === 0 }, text);
+    button.onclick = () => {
+      made.forEach((other) => other.setAttribute("aria-pressed", other === button));
+      choose(index);
+    };
+    return button;
+  });
+  $(id).replaceChildren(...made);
+}
+
 $("first").onclick = () => go(0);
 $("back").onclick = () => go(state.at - 1);
 $("next").onclick = () => go(state.at + 1);
@@ -375,7 +371,5 @@ function fold() {
   if (index >= 0) toggle(index);
 }
 
-pressed();
-state.at = computing();
-layRows();
-draw();
+if (programs.length > 1) buttons("programs", programs.map((program) => program.name), load);
+load(0);

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import html
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 
-from tapem.core import LEAF, Immutable, Node, ShapeDtype, is_several, node_line, setter, tree_leaves
+from tapem.compiler import Compiled
+from tapem.core import LEAF, Immutable, Node, Primitive, ShapeDtype, is_several, node_line, setter, tree_leaves
 from tapem.doors.pure import Tape
 from tapem.errors import ArgumentError, TapeError
 from tapem.seeing.displays import ShownTree
@@ -23,7 +24,7 @@ from tapem.seeing.steps import Sweep, forward_steps, reverse_steps
 from tapem.seeing.subjects import Subject, leaves_of, subject_of
 from tapem.seeing.summaries import number_text, summary_of
 from tapem.seeing.taping import Taped
-from tapem.sweeps import ForwardStep, ReverseStep, value_text
+from tapem.sweeps import ForwardStep, ReverseStep, place_of, places_of, sources_of, value_text
 
 
 class Explorer(Immutable):
@@ -65,6 +66,8 @@ def show(x: Any, *arguments: Any, path: str | Path | None = None) -> Explorer | 
     node and its numbers, the derivative that arrives and what is handed on, finite differences beside it, and the line
     of the user's code that made the node. Layers and calls fold. With a `path` the page is written there as well.
 
+    A compiled function is shown twice: as its program, which the passes improved, and as it runs without `tm.compile`.
+
     The sweep begins at the only output; of a value that is no scalar, with a cotangent of ones.
 
     Raises ArgumentError for what cannot be shown.
@@ -79,12 +82,17 @@ def show(x: Any, *arguments: Any, path: str | Path | None = None) -> Explorer | 
             shown.save(path)
         return shown
     if isinstance(x, Sweep):
-        subject, sweeps = Subject(x.tape, (), {}, f"a {x.mode} sweep"), [x]
+        subject = Subject(x.tape, (), {}, f"a {x.mode} sweep")
+        programs = [data_of(subject, [x], "")]
+    elif isinstance(x, Compiled):
+        subject = subject_of(x, *arguments, caller="show")
+        f, values = x.improved(*arguments)
+        after = subject_of(f, *values, caller="show")
+        programs = [data_of(one, sweeps_of(one, True), name) for one, name in ((after, "compiled"), (subject, "eager"))]
     else:
         subject = subject_of(x, *arguments, caller="show")
-        sweeps = sweeps_of(subject)
-    data = data_of(subject, sweeps)
-    page = Explorer(subject.title, document(subject.title, data))
+        programs = [data_of(subject, sweeps_of(subject), "")]
+    page = Explorer(subject.title, document(subject.title, programs))
     if path is not None:
         page.save(path)
     return page
@@ -97,11 +105,16 @@ def is_tree(x: Any) -> bool:
     return any(isinstance(leaf, np.ndarray | ShapeDtype) for leaf in tree_leaves(x))
 
 
-def sweeps_of(subject: Subject) -> list[Sweep]:
-    """The reverse sweep of the output, and the forward sweep of all leaves; none of a tape without values."""
+def sweeps_of(subject: Subject, lenient: bool = False) -> list[Sweep]:
+    """The reverse sweep of the output, and the forward sweep of all leaves; none of a tape without values.
+
+    Of several outputs there is none if `lenient`, and an ArgumentError otherwise.
+    """
     if not len(subject.tape) or any(isinstance(node.output, ShapeDtype) for node in subject.tape):
         return []
     if len(subject.outputs) != 1:
+        if lenient:
+            return []
         raise ArgumentError(
             f"show: {subject.title} has {len(subject.outputs)} outputs; a sweep begins at one. Return one value, or "
             "give a tape and one output."
@@ -118,17 +131,24 @@ def sweeps_of(subject: Subject) -> list[Sweep]:
         return [reverse]
 
 
-def data_of(subject: Subject, sweeps: list[Sweep]) -> dict[str, Any]:
-    """All that the page shows, as plain data."""
+def data_of(subject: Subject, sweeps: list[Sweep], name: str) -> dict[str, Any]:
+    """All that the page shows of one program, as plain data; with several programs, each has a name."""
     nodes = list(subject.tape)
+    kinds: dict[Any, int] = {}
+    for node in nodes:
+        kinds.setdefault(node.op, len(kinds))
     plan = layout(nodes, subject.origins)
     differences: dict[int, Difference] = {}
     for sweep in sweeps:
         if sweep.mode == "reverse":
             differences = differences_beside(nodes, sweep)
     return {
-        "title": subject.title,
-        "nodes": [node_data(node, subject.origins.get(node.id), plan.lanes[node.id]) for node in nodes],
+        "name": f"{name}: {len(nodes)} nodes",
+        "ops": [op_data(op) for op in kinds],
+        "nodes": [
+            node_data(node, subject.origins.get(node.id), plan.lanes[node.id]) | {"kind": kinds[node.op]}
+            for node in nodes
+        ],
         "rows": plan.rows,
         "width": plan.width,
         "folders": [folder._asdict() for folder in plan.folders],
@@ -155,6 +175,24 @@ def differences_beside(nodes: list[Node], sweep: Sweep) -> dict[int, Difference]
         return {}
     ids = [id for id in cotangents if len(nodes) <= MOST or nodes[id].op is LEAF]
     return differences_of(nodes, cotangents, last, cotangents[last], ids)
+
+
+def op_data(op: Any) -> dict[str, Any]:
+    """Where an op is declared, and where its rules are written, by mode: one for each operand, or one for all."""
+    if not isinstance(op, Primitive):
+        return {}
+    modes = {"reverse": (op.rrule, "g"), "forward": (op.frule, "t")} if op.differentiable else {}
+    return {
+        "declared": str(place_of(op) or ""),
+        **{
+            mode: [
+                {"rule": text, "place": str(place or ""), "source": "" if place is None else place.text}
+                for text, place in zip(sources_of(rules, letter), places_of(rules), strict=True)
+            ]
+            for mode, (rules, letter) in modes.items()
+            if rules is not None
+        },
+    }
 
 
 def node_data(node: Node, origin: Origin | None, lane: int) -> dict[str, Any]:
@@ -212,14 +250,14 @@ def part(name: str) -> str:
     return (Path(__file__).parent / name).read_text(encoding="utf-8")
 
 
-def document(title: str, data: Mapping[str, Any]) -> str:
-    """The whole page."""
-    text = json.dumps(data, separators=(",", ":"), default=str).replace("</", "<\\/").replace("<!--", "<\\!--")
+def document(title: str, programs: Sequence[Mapping[str, Any]]) -> str:
+    """The whole page, of one program or several."""
+    text = json.dumps(programs, separators=(",", ":"), default=str).replace("</", "<\\/").replace("<!--", "<\\!--")
     return (
         part("page.html")
         .replace("{{title}}", html.escape(title))
         .replace("{{style}}", part("page.css"))
-        .replace("{{script}}", part("page.js"))
+        .replace("{{script}}", part("values.js") + part("page.js"))
         .replace("{{data}}", text)
     )
 

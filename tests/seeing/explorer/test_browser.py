@@ -1,5 +1,7 @@
 """The explorer in a browser: what it displays at each step are the numbers of the sweep."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -8,6 +10,8 @@ import tapem as tm
 from layers import Linear, Tanh
 from tapem.sweeps import value_text
 from tests.seeing.explorer.browser import opened
+
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture(scope="module")
@@ -158,3 +162,61 @@ def test_what_cannot_be_shown_is_refused():
         tm.show(3.0)
     with pytest.raises(tm.ArgumentError, match="2 outputs"):
         tm.show(lambda x: (x, x), 1.0)
+
+
+def test_the_lines_of_source_that_computed_a_contribution_are_found(network, tmp_path):
+    f, arguments = network
+    path = tmp_path / "loss.html"
+    tm.show(f, *arguments, path=path)
+    with opened(path) as page:
+        page.locator(".row", has_text="tanh(").last.wait_for()
+        while "tanh(" not in page.locator(".row.now").inner_text():
+            page.keyboard.press("ArrowRight")
+        step = page.locator("#step .source")
+        file, line = step.locator("summary").inner_text().split(", line ")
+        assert not step.locator("pre").is_visible()
+        step.locator("summary").click()
+        source = step.locator("pre").inner_text()
+        assert "g * (1 - y * y)" in source
+        assert (ROOT / file).read_text().splitlines()[int(line) - 1].strip() == source.splitlines()[0].strip()
+        page.locator(".row .text", has_text="= linear(").first.hover()
+        node = page.locator("#node")
+        assert "declared\nlayers/ops/linear.py, line " in node.inner_text()
+        assert node.locator(".source").count() == 3 and "rule for weight" in node.inner_text()
+
+
+def test_a_compiled_function_is_shown_before_and_after(tmp_path):
+    f = tm.compile(lambda x: np.sum(np.sin(x) * 2.0 + np.sin(x)), engine="numpy")
+    path, x = tmp_path / "compiled.html", np.array([0.5, 1.0])
+    before, after = f.tape(x)
+    tm.show(f, x, path=path)
+    with opened(path) as page:
+        names = page.locator("#programs button").all_inner_texts()
+        assert names == [f"compiled: {len(after)} nodes", f"eager: {len(before)} nodes"] and len(after) < len(before)
+        for index, tape in enumerate((after, before)):
+            page.locator("#programs button").nth(index).click()
+            assert page.locator(".row .text").count() == len(tape)
+            page.keyboard.press("End")
+            gradient = page.locator("#leaves tr").nth(1).locator("td")
+            assert gradient.nth(0).inner_text() == "%0 x"
+            assert gradient.nth(2).inner_text() == value_text(3 * np.cos(x))
+            assert gradient.nth(3).inner_text().startswith("✓ agrees")
+    step = tm.compile(tm.value_and_grad(lambda x: np.sum(x * x)), engine="numpy")
+    assert "compiled: " in tm.show(step, x).html  # two results, so no sweep begins at one of them
+
+
+def test_a_sweep_and_an_abstract_tape_are_shown(tmp_path):
+    x, tape = tm.Tape().leaf(3.0, name="x")
+    y, tape = tape.record(tm.mul, x, 2.0)
+    tm.show(tm.reverse_steps(tape, y, 10.0), path=tmp_path / "sweep.html")
+    with opened(tmp_path / "sweep.html") as page:
+        page.keyboard.press("End")
+        assert page.locator("#leaves td").nth(2).inner_text() == "20."
+        assert page.locator("#modes button").all_inner_texts() == ["reverse mode"]
+    taped = tm.tape_of(lambda x: np.sum(np.sin(x)), np.ones(3), abstract=True)
+    tm.show(taped, path=tmp_path / "abstract.html")
+    with opened(tmp_path / "abstract.html") as page:
+        assert page.locator(".row .text").all_inner_texts()[1] == "%1 f64[3] = sin(%0)"
+        assert page.locator("#modes button").count() == 0
+        page.locator(".row").nth(1).hover()
+        assert "np.sum(np.sin(x))" in page.locator("#node").inner_text()
