@@ -15,6 +15,7 @@ NOTEBOOKS = [page for page in PAGES if CELLS.search((DOCS / page).read_text(enco
 @pytest.mark.parametrize("page", CODE)
 def test_blocks_print_what_the_page_says(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)  # for the files that they write
+    monkeypatch.syspath_prepend(DOCS / "course")  # for the checkers of exercises
     for code, printed, expected in run_pairs((DOCS / page).read_text(encoding="utf-8"), page):
         assert printed == expected, code
 
