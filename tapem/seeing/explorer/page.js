@@ -175,7 +175,7 @@ function draw() {
     row.classList.toggle("skipped", never);
     const mark = now ? "▶" : never ? "∅" : done.has(one.id) ? "●" : feeds.has(one.id) ? "◂" : computed.has(one.id) ? "✓" : "·";
     row.querySelector(".mark").textContent = mark;
-    const value = computed.has(one.id) && node.value && node.value.numbers !== undefined ? `  → ${short(node.value.text)}` : "";
+    const value = computed.has(one.id) && node.value && node.value.numbers !== undefined ? `  → ${short(node.value.text, 26)}` : "";
     row.querySelector(".value").textContent = value;
     const sum = found.get(one.id);
     row.querySelector(".sum").textContent = sum ? `   ${isForward() ? "tangent" : "cotangent"} ${short(sum.text)}` : "";
@@ -202,7 +202,7 @@ function draw() {
   if (at >= 0) $("rows").setAttribute("aria-activedescendant", `row${at}`);
 }
 
-const short = (text) => (text.length > 44 ? `${text.slice(0, 42)}…` : text);
+const short = (text, most = 44) => (text.length > most ? `${text.slice(0, most - 2)}…` : text);
 
 function flagsOf(node, sum) {
   const flags = [];

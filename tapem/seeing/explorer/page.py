@@ -205,7 +205,7 @@ def node_data(node: Node, origin: Origin | None, lane: int) -> dict[str, Any]:
         "id": node.id,
         "op": node.op.name,
         "name": node.name or "",
-        "line": node_line(node),
+        "line": node_line(node).removesuffix("  requires grad"),
         "lane": lane,
         "leaf": node.op is LEAF,
         "grad": node.requires_grad,
