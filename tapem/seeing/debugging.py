@@ -12,6 +12,7 @@ from tapem.core import (
     CONTEXT,
     Node,
     ShapeDtype,
+    UnknownNumber,
     is_several,
     node_line,
     prepared,
@@ -125,7 +126,7 @@ def discarded(node: Node, derivative: Any, nodes: Sequence[Node]) -> str:
 
 def is_finite(value: Any) -> bool:
     """Whether all elements are finite; an unknown value counts as finite."""
-    return type(value) in (ShapeDtype, Tracer, Zero) or bool(np.all(np.isfinite(value)))
+    return type(value) in (ShapeDtype, Tracer, UnknownNumber, Zero) or bool(np.all(np.isfinite(value)))
 
 
 class debug_mode:

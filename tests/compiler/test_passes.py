@@ -29,7 +29,7 @@ from tapem.core import LEAF
 from tapem.transforms import Program, Scan, lowered
 from tests.programs.generate import program as random_program
 from tests.programs.running import DIRECT, source
-from tests.programs.shrink import candidates
+from tests.programs.shrink import smallest
 
 EXACT = [hoist, common, joined, dead, fold, roll, slices]
 """Passes that change no bit."""
@@ -76,20 +76,6 @@ def with_gradient(drawn):
         return y, pullback(np.array([1.0, 0.3]))[0]
 
     return both
-
-
-def smallest(drawn, fails):
-    """A program from which nothing can be left out that still fails."""
-    while True:
-        for candidate in candidates(drawn):
-            try:
-                if fails(candidate) is not None:
-                    drawn = candidate
-                    break
-            except Exception:
-                continue
-        else:
-            return drawn
 
 
 def insist(seed, difference, title):
@@ -388,6 +374,20 @@ def test_what_is_simplified_keeps_special_values(f, expected, dtype):
     after = dead(simplify(program))
     assert names(after) == expected
     assert_bits(run(after, x), run(program, x))
+
+
+def test_a_choice_between_a_value_and_constants_in_a_loop_stays():
+    constants = np.array([1.0, 0.0, 0.5])
+
+    def f(x):
+        step = lambda s: (s[0] + 1, np.sin(s[1]) + np.sum(np.where(x > constants, x, constants)))  # noqa: E731
+        return np.sum(tm.while_loop(lambda s: (s[0] < 3) & (np.sum(s[1]) > -5.0), step, (0, x))[1])
+
+    x = np.array([1.5, -0.3, 0.7])
+    both = lambda x: (f(x), tm.grad(f)(x))  # noqa: E731
+    assert_near(tm.compile(both, engine="numpy")(x), both(x))
+    with tm.debug_mode(True):
+        assert_near(tm.compile(both, engine="numpy")(x), both(x))
 
 
 def test_the_gradient_of_a_new_axis_is_a_reshape_with_its_zeros():

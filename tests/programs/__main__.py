@@ -1,6 +1,7 @@
 """`python -m tests.programs --count 100000 --seed 0`: run random programs and diamonds, and report what failed.
 
-Each failure is shrunk, and printed as a program that can be run by itself.
+Each failure is shrunk, and printed as a program that can be run by itself. `--against jax torch numpy numba` compares
+the programs with these instead: libraries that are installed, or engines of `tm.compile`; `all` stands for all of them.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from random import Random
 
 from .checks import CHECKS, failures, some_of
 from .diamonds import diamond, pairs
+from .differential import others, run
 from .doors import DOORS
 from .generate import program
 from .language import Program
@@ -32,6 +34,22 @@ def drawn(kind: str, seed: int, count: int) -> Iterator[Program]:
             yield diamond(one, other, each // len(families))
 
 
+def against(options: argparse.Namespace) -> int:
+    """Compare programs with libraries and engines, a chunk of programs with each in turn; give 1 if any differ."""
+    names = others() if "all" in options.against else options.against
+    start, tallies, done = time.monotonic(), {}, 0
+    runs = {name: run(name, drawn("programs", options.seed, options.count), options.order) for name in names}
+    for steps in zip(*runs.values(), strict=True):
+        tallies, done = {tally.name: tally for _, tally in steps}, steps[0][0]
+        if time.monotonic() - start > 60 * options.minutes:
+            break
+    for tally in tallies.values():
+        print(tally, *tally.findings[: options.show], sep="\n\n", flush=True)
+    seconds = time.monotonic() - start
+    print(f"{done} programs from seed {options.seed}, each against {', '.join(names)}, in {seconds:.0f} s")
+    return int(any(tally.findings for tally in tallies.values()))
+
+
 def main() -> int:
     """Run, report, and give 1 if anything failed."""
     parser = argparse.ArgumentParser(prog="python -m tests.programs", description=__doc__)
@@ -41,8 +59,12 @@ def main() -> int:
     parser.add_argument("--checks", type=int, default=0, help="only so many of the checks, at random; 0 for all")
     parser.add_argument("--minutes", type=float, default=float("inf"), help="stop after this time")
     parser.add_argument("--show", type=int, default=10, help="how many different failures are shrunk and printed")
+    parser.add_argument("--against", nargs="+", choices=["all", *others()], help="compare programs with these")
+    parser.add_argument("--order", type=int, choices=[1, 2], default=2, help="of the derivatives that are compared")
     options = parser.parse_args()
     warnings.simplefilter("ignore")
+    if options.against:
+        return against(options)
     start, done = time.monotonic(), 0
     kinds: Counter[str] = Counter()
     seeds: dict[str, list[object]] = {}

@@ -17,7 +17,7 @@ from .judging import Doubtful, Plain, judge_of
 from .language import Function, Program, Statement, used
 from .running import Namespace
 from .tools import TOOLS
-from .vocabulary import FAMILIES, FLOATS, LITERALS, PARTS, POWER, ROWS, TERMS, WEIGHTS, arity, takes_function
+from .vocabulary import FAMILIES, FLOATS, LITERALS, PARTS, PLAIN, POWER, ROWS, TERMS, WEIGHTS, arity, takes_function
 
 LARGEST, MOST = 20.0, 16
 LINES = re.compile(r"axis=-?\d|\.reduce|np.pad|np.diff|softmax")
@@ -48,7 +48,7 @@ class Drawing:
         self.random = random
         self.families = families
         self.count = 0
-        self.judge = Namespace({"np": np, "judge": Plain(), **TOOLS}, plain=True)
+        self.judge = Namespace({"np": np, "judge": Plain(), **TOOLS}, PLAIN)
         self.points = tuple(tuple(round(random.uniform(-1.5, 1.5), 5) for _ in range(4)) for _ in range(3))
 
     def program(self, length: int) -> Program:

@@ -16,7 +16,7 @@ import numpy as np
 from .language import Program, depth
 from .running import Namespace
 from .tools import TOOLS
-from .vocabulary import DIFFERENCED
+from .vocabulary import DIFFERENCED, PLAIN
 
 
 class Doubtful(Exception):
@@ -221,7 +221,7 @@ class Judge:
 def judged(program: Program, x: Any, scale: float) -> Callable[[Any], Any]:
     """The program for values near x, in the judge's own form."""
     tools = Plain(scale)
-    f = Namespace({"np": np, "judge": tools, **TOOLS}, plain=True).run(program)
+    f = Namespace({"np": np, "judge": tools, **TOOLS}, PLAIN).run(program)
     with np.errstate(all="ignore"):
         f(x)
     tools.keeping = False

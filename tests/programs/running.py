@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Iterator, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,6 @@ import tapem as tm
 
 from .language import Function, Program, Statement, is_name, walk
 from .tools import TOOLS
-from .vocabulary import PLAIN
 
 HOLES = ("a", "b", "c")
 
@@ -28,14 +28,20 @@ def code(text: str, arity: int) -> Any:
 class Namespace:
     """What the names in a program's text mean: `np`, `tm` and the tools.
 
-    The same program runs on another library if `np` and `tm` are that library's. `plain` chooses the texts that judges
-    use.
+    The same program runs on another library if `np` and `tm` are that library's. `texts` says what it computes instead
+    of a text, as judges do, and `literals` what a library makes of a literal, which is NumPy's.
     """
 
-    def __init__(self, names: Mapping[str, Any], plain: bool = False) -> None:
+    def __init__(
+        self,
+        names: Mapping[str, Any],
+        texts: Mapping[str, str] = MappingProxyType({}),
+        literals: Callable[[Any], Any] = lambda value: value,
+    ) -> None:
         """With these names; a library need only have those that its programs use."""
         self.names = dict(names)
-        self.plain = plain
+        self.texts = texts
+        self.made = literals
         self.functions: dict[str, Callable[..., Any]] = {}
         self.literals: dict[str, Any] = {}
 
@@ -43,14 +49,14 @@ class Namespace:
         """What a statement computes, as a function of the function in it and its operands."""
         found = self.functions.get(statement.text)
         if found is None:
-            text = PLAIN.get(statement.text, statement.text) if self.plain else statement.text
+            text = self.texts.get(statement.text, statement.text)
             found = self.functions[statement.text] = eval(code(text, len(statement.operands)), self.names)
         return found
 
     def literal(self, text: str) -> Any:
         """The value of a literal."""
         if text not in self.literals:
-            self.literals[text] = eval(text, self.names)
+            self.literals[text] = self.made(eval(text, {"np": np}))
         return self.literals[text]
 
     def call(self, statement: Statement, values: Mapping[str, Any]) -> Any:
@@ -123,8 +129,8 @@ def source(program: Program, check: str = "", expected: Any = None) -> str:
             f"BATCH = np.array({[list(point) for point in program.points]})",
             f"X, V, W = BATCH[0], np.cos(1.0 + np.arange({size}.0)), np.array([1.5, -0.5])",
             f"print({check})",
-            f"# expected: {expected!r}",
         ]
+        lines += [f"# expected: {expected!r}"] if expected is not None else []
     return "\n".join(lines) + "\n"
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -27,6 +27,20 @@ def shrunk(failure: Failure, tries: int = 400) -> Failure:
                 failure, smaller = found, True
                 break
     return failure
+
+
+def smallest(program: Program, fails: Callable[[Program], object]) -> Program:
+    """A program from which nothing can be left out that still fails: `fails` gives anything but None for it."""
+    while True:
+        for candidate in candidates(program):
+            try:
+                if fails(candidate) is not None:
+                    program = candidate
+                    break
+            except Exception:  # what is left is no program
+                continue
+        else:
+            return program
 
 
 def same(program: Program, failure: Failure, checks: list[Check]) -> Failure | None:

@@ -246,7 +246,7 @@ def cast_of_cast(rewriter: Rewriter, node: Node) -> Any:
 def equal_branches(rewriter: Rewriter, node: Node) -> Any:
     """where(c, x, x) is x. Constants are not compared: 0.0 equals -0.0, and 1 equals 1.0."""
     _, x, y = rewriter.operands(node)
-    return x if type(x) is Value and x == y and is_whole(rewriter, node, x) else None
+    return x if type(x) is type(y) is Value and x == y and is_whole(rewriter, node, x) else None
 
 
 def reduction_of_one(rewriter: Rewriter, node: Node) -> Any:
