@@ -209,7 +209,7 @@ class Compiled:
 
         >>> import numpy as np, tapem as tm
         >>> fast = tm.compile(lambda x: np.sin(x) + np.sin(x), engine="numpy")
-        >>> [len(tape) for tape in fast.tape(0.5)]
+        >>> [len(tape) for tape in fast.tape(np.ones(2))]
         [4, 3]
         """
         entry, _ = self._at(arguments, options)

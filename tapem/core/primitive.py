@@ -31,7 +31,7 @@ from tapem.core.node import (
 )
 from tapem.core.presentation import FunctionLike
 from tapem.errors import ArgumentError, DTypeError, NoRuleError, ShapeError, TapeError
-from tapem.types import NUMBERS, NUMERIC, Signature, as_tensor, type_text
+from tapem.types import NUMBERS, NUMERIC, Signature, as_tensor, misfit_by_place, type_text
 
 # A rule has as many parameters as its op has operands and static arguments, so their types cannot be written here.
 Rule: TypeAlias = Callable[..., Any]
@@ -339,12 +339,18 @@ class Primitive(FunctionLike):
         if verdict is not None:
             return verdict
         labels = labels_of(operands)
+        kinds = [None if value is None else ShapeDtype.of(value) for value in inputs]
+        rows = [
+            (
+                self.operand_name(position),
+                self.signature.text_of(position),
+                "None" if kind is None else type_text(kind.shape, kind.dtype),
+                (labels[position] if position < len(labels) else None) or "",
+            )
+            for position, kind in enumerate(kinds)
+        ]
         lines = [f"{self.usage()}: {error}"]
-        for position, value in enumerate(inputs):
-            kind = ShapeDtype.of(value)
-            label = labels[position] if position < len(labels) else None
-            text = "None" if value is None else type_text(kind.shape, kind.dtype)
-            lines.append(f"  {self.operand_name(position)}: {text}  {label or ''}".rstrip())
+        lines += [f"  {name}: {text}  {label}".rstrip() for name, _, text, label in rows]
         if static:
             lines.append("  " + ", ".join(f"{name}={value!r}" for name, value in static.items()))
         message = "\n".join(lines)
@@ -352,7 +358,9 @@ class Primitive(FunctionLike):
             return ArgumentError(message)
         if isinstance(error, TypeError):
             return DTypeError(message)
-        return (ShapeError if isinstance(error, ValueError) and len(inputs) > 1 else ArgumentError)(message)
+        refused = (ShapeError if isinstance(error, ValueError) and len(inputs) > 1 else ArgumentError)(message)
+        refused.misfit = misfit_by_place(rows, [() if kind is None else kind.shape for kind in kinds])
+        return refused
 
     def __repr__(self) -> str:
         return f"<op {self.name}>"

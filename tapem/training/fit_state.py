@@ -11,7 +11,6 @@ from tapem.display import html_of, rich_of
 from tapem.errors import ArgumentError, ShapeError, TreeError
 from tapem.model import named
 from tapem.optim import Optimizer
-from tapem.types import short_text
 
 Tree: TypeAlias = Any
 History: TypeAlias = dict[str, list[float]]
@@ -76,7 +75,9 @@ class Fitted(NamedTuple):
                 said.append(f"{name} {values[0]:.4g} -> {values[-1]:.4g}")
         if self.best is not None:
             said.append(f"best {self.best.score:.4g} after epoch {self.best.epoch}")
-        said.append("interrupted" if self.interrupted else f"params {short_text(tree_shapes(self.params), 60)}")
+        shapes = tree_shapes(self.params).values()
+        said.append(f"{sum(map(math.prod, shapes)):,} parameters in {len(shapes)} arrays")
+        said += ["interrupted"] * self.interrupted
         return f"<Fitted: {'; '.join(said)}>"
 
     @property

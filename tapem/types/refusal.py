@@ -17,7 +17,7 @@ from tapem.errors import DTypeError, Misfit, ShapeError, TapeError
 from tapem.types.annotations import Operand, allows_dtype, annotation_text, axis_sizes, is_jaxtyping, names_in_braces
 from tapem.types.tensor import NUMBER_DTYPES, Tensor, type_text
 
-__all__ = ["Slot", "refusal"]
+__all__ = ["Slot", "misfit_by_place", "refusal"]
 
 # An axis name: its size (or the sizes of *batch axes), the tensor that bound it, and whether it may broadcast.
 _Bound: TypeAlias = "dict[str, tuple[Any, str, bool]]"
@@ -90,6 +90,13 @@ def misfit_of(slots: Sequence[Slot], hint: str) -> Misfit:
     names = dict.fromkeys(name for one in sizes for name in one)
     operands = tuple((s.name, s.operand.text, _found(s), s.label or "") for s in slots)
     return Misfit(operands, tuple((name, tuple(one.get(name, "") for one in sizes)) for name in names), hint)
+
+
+def misfit_by_place(operands: Sequence[tuple[str, str, str, str]], shapes: Sequence[tuple[int, ...]]) -> Misfit:
+    """The same where axes have no names: they are counted from the last one, as NumPy lines them up."""
+    most = max(map(len, shapes), default=0)
+    axes = [(str(-n), tuple(str(s[-n]) if n <= len(s) else "" for s in shapes)) for n in range(1, most + 1)]
+    return Misfit(tuple(operands), tuple(axes), "")
 
 
 def _found(slot: Slot) -> str:
@@ -223,5 +230,5 @@ def _batch_fault(axis: str, size: tuple[int, ...], who: str, bound: _Bound) -> s
         return f"{fault}, which do not broadcast"
     if (not free and joint != size) or (not freed and joint != wanted):
         return f"{fault}, which do not broadcast"
-    bound[name] = joint, owner if joint == wanted else f"{owner} with {who}", free
+    bound[name] = joint, owner if joint == wanted else f"{owner} with {who}", free and freed
     return ""

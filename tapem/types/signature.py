@@ -126,6 +126,10 @@ class Signature:
         """The op and the names of its operands, with which every error message begins."""
         return f"{self.name}({', '.join('*' * o.variadic + o.name for o in self.operands)})"
 
+    def text_of(self, position: int) -> str:
+        """The annotation of the operand at a position, as text; the last operand takes the rest if it is variadic."""
+        return self.operands[min(position, len(self.operands) - 1)].text if self.operands else ""
+
     @property
     def broadcasts(self) -> bool:
         """Whether the annotations say no more of shapes than that all operands broadcast to the result.

@@ -137,6 +137,12 @@ def test_axes_that_broadcast() -> None:
         "ShapeError: add(x, y, z): axes '*b' are (2, 3) in x (2, 1) with y (3,) but (4,) in z (4,), "
         "which do not broadcast\n"
     )
+
+    def between(x: Float[Tensor, "*b"], y: Float[Tensor, "*#b"], z: Float[Tensor, "*b"]) -> Float[Tensor, "*b"]: ...
+
+    assert message(between, [f32(), f32(), f32(4)]).startswith(
+        "ShapeError: between(x, y, z): axes '*b' are () in x () but (4,) in z (4,), which do not broadcast\n"
+    )
     assert message(scale, [f32(2), f32(3), f32(1)]).startswith(
         "ShapeError: scale(x, y, z): axis 'n' is 2 in x (2,) but 3 in y (3,)\n"
     )

@@ -54,7 +54,8 @@ class ShownTree(Immutable, Displayed):
         Path(path).write_text(self.html, encoding="utf-8")
 
     def __repr__(self) -> str:
-        return text_of(tree_sheet(self))
+        sheet = tree_sheet(self)
+        return text_of(sheet._replace(parts=tuple(map(without_numbers, sheet.parts))))
 
 
 @shows(ShownTree)
@@ -98,6 +99,15 @@ def leaf_part(name: str, leaf: Any) -> Part:
     fold = cell if isinstance(cell, Fold) else None
     line: tuple[str | Drawn | Mark, ...] = fold.line if fold is not None else cell  # pyright: ignore[reportAssignmentType]
     return (head, *line) if fold is None else Fold((head, *line), fold.inside)
+
+
+def without_numbers(part: Part) -> Part:
+    """A part for a terminal, where nothing folds: arrays that are not small stay closed."""
+    if not isinstance(part, Fold):
+        return part
+    if isinstance(part.line, tuple):  # an array
+        return part.line
+    return part._replace(inside=tuple(map(without_numbers, part.inside)))
 
 
 def kind_of(tree: Any) -> str:

@@ -104,7 +104,7 @@ def test_a_tree_shows_its_leaves_and_is_written(tmp_path):
         "    2: None",
         "    3: i64[] 3",
     ]
-    assert "w: f64[3,4] in [0, 11]" in repr(shown) and "[ 8.  9. 10. 11.]" in repr(shown)
+    assert repr(shown).splitlines()[6:] == ["  w: f64[3,4] in [0, 11]"] and "[ 8.  9. 10. 11.]" in html_of(shown)
     page = (tmp_path / "tree.html").read_text()
     assert page.startswith("<!doctype html>") and page.count("<details") == 2
     assert pickle.loads(pickle.dumps(shown)).tree["rest"][3] == 3
@@ -122,6 +122,7 @@ def test_a_training_is_curves_and_no_page_of_weights():
     html = html_of(fitted)
     assert html.count("<path d=") >= 4 and "<title>validation</title>" in html
     assert repr(fitted).startswith("<Fitted: 3 epochs, 12 steps in this call; loss ") and len(repr(fitted)) < 300
+    assert repr(fitted).endswith("; 49 parameters in 4 arrays>")
     stopped = fitted._replace(interrupted=True)
     assert "interrupted" in text(stopped) and repr(stopped).endswith("interrupted>")
 
@@ -169,4 +170,7 @@ def test_an_error_shows_its_axes_as_a_table():
     assert pickle.loads(pickle.dumps(error)).misfit == error.misfit
     swapped = error_of(lambda: layers.linear(np.ones((3, 4)), np.ones((5, 4)), np.ones(3)))
     assert "hint: exchange bias and x" in text(swapped)
+    product = error_of(lambda: tm.matmul(np.ones((5, 2)), np.ones(3)))
+    assert row(product, "a ") == ["a", 'Num[Tensor, "..."]', "f64[5,2]"] and row(product, "-1") == ["-1", "2", "3"]
+    assert row(product, "-2") == ["-2", "5"] and str(product).endswith("\n  a: f64[5,2]\n  b: f64[3]")
     assert text(VALUES["another error"]).startswith("NotScalarError: grad needs an output of shape ()")
