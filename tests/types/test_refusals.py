@@ -141,7 +141,7 @@ def test_axes_that_broadcast() -> None:
     def between(x: Float[Tensor, "*b"], y: Float[Tensor, "*#b"], z: Float[Tensor, "*b"]) -> Float[Tensor, "*b"]: ...
 
     assert message(between, [f32(), f32(), f32(4)]).startswith(
-        "ShapeError: between(x, y, z): axes '*b' are () in x () but (4,) in z (4,), which do not broadcast\n"
+        "ShapeError: between(x, y, z): axes '*b' are () in x () but (4,) in z (4,)\n"
     )
     assert message(scale, [f32(2), f32(3), f32(1)]).startswith(
         "ShapeError: scale(x, y, z): axis 'n' is 2 in x (2,) but 3 in y (3,)\n"
