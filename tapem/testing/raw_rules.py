@@ -186,13 +186,8 @@ def unchanged(
     locks = [array.flags.writeable for array in arrays]
     before = [array.copy() for array in arrays]
     roles = role_names(op, kind, arguments)
-    once, again = ([value_of(part) for part in as_tuple(rule(*arguments, **static))] for _ in range(2))
-    for at, (one, other) in enumerate(zip(once, again, strict=True)):
-        if not all(map(identical, tree_flatten(one)[0], tree_flatten(other)[0])):
-            whose = op.operand_name(at if position is None and kind == "rrule" else position or 0)
-            yield Finding("rules", whose, detail=f"the {kind}, called twice, does not give the same", kind="memory")
-    if kind == "rrule":
-        yield from added(op, position, as_tuple(rule(*arguments, **static)))
+    once = [value_of(part) for part in as_tuple(rule(*arguments, **static))]
+    changed = False
     for array, copy, lock, role in zip(arrays, before, locks, roles, strict=True):
         if lock and not np.array_equal(array, copy, equal_nan=is_inexact(array.dtype)):
             index = tuple(map(int, np.argwhere(np.atleast_1d(array != copy))[0][: array.ndim]))
@@ -201,6 +196,16 @@ def unchanged(
             output = None if whose == role else role
             yield Finding("rules", whose, index, copy[index], array[index], detail, output, kind="memory")
             array[...] = copy
+            changed = True
+    if changed:  # then a second call differs for this reason, which has been told
+        return
+    again = [value_of(part) for part in as_tuple(rule(*arguments, **static))]
+    for at, (one, other) in enumerate(zip(once, again, strict=True)):
+        if not all(map(identical, tree_flatten(one)[0], tree_flatten(other)[0])):
+            whose = op.operand_name(at if position is None and kind == "rrule" else position or 0)
+            yield Finding("rules", whose, detail=f"the {kind}, called twice, does not give the same", kind="memory")
+    if kind == "rrule":
+        yield from added(op, position, as_tuple(rule(*arguments, **static)))
 
 
 def role_names(op: Primitive, kind: str, arguments: tuple[Any, ...]) -> list[str]:
