@@ -83,7 +83,7 @@ def layer_sheet(layer: Layer) -> Sheet:
     try:
         params = first_params(layer)
         rows = tuple(_rows(Part(layer, params, layer.takes), 0))
-    except (TapeError, TypeError, ValueError):
+    except (TapeError, TypeError, ValueError, AttributeError, LookupError):  # a user's layer, half written
         inside = layer.layers if isinstance(layer, Sequential) else ()
         return Sheet(title, (Table(("layer",), tuple((repr(one),) for one in inside)),) if inside else ())
     sheet = summary_sheet(Summary((*rows, ("total", "", count_parameters(params)))))

@@ -69,14 +69,20 @@ def picture(array: np.ndarray[Any, Any]) -> Summary:
     if not finite.size:
         return {}
     low, high = float(finite.min()), float(finite.max())
-    counts = np.histogram(finite, BINS, (low, high if high > low else low + 1.0))[0]
+    counts = np.bincount(np.minimum((BINS * within(finite, low, high)).astype(int), BINS - 1), minlength=BINS)
     shown: Summary = {"low": number_text(low), "high": number_text(high), "histogram": counts.tolist()}
     matrix = array.reshape(-1, *array.shape[-2:])[0] if array.ndim >= 2 else array[None]
     if min(matrix.shape) > 1:
         step = [max(1, -(-size // SIDE)) for size in matrix.shape]
         small = np.nan_to_num(matrix[:: step[0], :: step[1]], nan=low, posinf=high, neginf=low)
-        shown["image"] = np.round(255 * (small - low) / (high - low or 1.0)).astype(int).tolist()
+        shown["image"] = np.round(255 * within(small, low, high)).astype(int).tolist()
     return shown
+
+
+def within(values: np.ndarray[Any, Any], low: float, high: float) -> np.ndarray[Any, Any]:
+    """Where values lie between low, 0, and high, 1: of any size, from the smallest floats to the largest."""
+    with np.errstate(all="ignore"):  # halves, since a difference of large numbers is infinite
+        return np.nan_to_num((values / 2 - low / 2) / (high / 2 - low / 2), nan=0.0)
 
 
 __all__ = ["Summary", "number_text", "picture", "summary_of"]

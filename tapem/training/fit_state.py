@@ -49,6 +49,9 @@ class FitState(NamedTuple):
     total: float
     best: Best | None
 
+    _repr_html_ = html_of
+    __rich__ = rich_of
+
 
 class Fitted(NamedTuple):
     """The result of `fit`: the state of the training, its history, and whether it was interrupted.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tapem.display import Mark, Part, Sheet, curves, shows
 from tapem.seeing.displays.trees import tree_fold
-from tapem.training import Fitted
+from tapem.training import FitState, Fitted
 
 
 @shows(Fitted)
@@ -32,4 +32,13 @@ def fitted_sheet(fitted: Fitted) -> Sheet:
     return Sheet(f"Fitted: {epochs}", tuple(part for part in parts if part))
 
 
-__all__ = ["fitted_sheet"]
+@shows(FitState)
+def state_sheet(state: FitState) -> Sheet:
+    """A training between two steps: a tree of trees."""
+    return Sheet(
+        f"FitState after {state.epoch} epochs",
+        tuple(tree_fold(name, part) for name, part in zip(state._fields, state, strict=True)),
+    )
+
+
+__all__ = ["fitted_sheet", "state_sheet"]

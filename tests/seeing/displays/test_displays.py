@@ -14,6 +14,7 @@ import layers
 import tapem as tm
 from layers import Linear, Relu
 from tapem.display import html_of, sheet_of, text_of
+from tapem.seeing.summaries import BINS, summary_of
 from tests.seeing.displays.values import displayed, error_of, tapes, training
 
 VALUES = displayed()
@@ -174,3 +175,54 @@ def test_an_error_shows_its_axes_as_a_table():
     assert row(product, "a ") == ["a", 'Num[Tensor, "..."]', "f64[5,2]"] and row(product, "-1") == ["-1", "2", "3"]
     assert row(product, "-2") == ["-2", "5"] and str(product).endswith("\n  a: f64[5,2]\n  b: f64[3]")
     assert text(VALUES["another error"]).startswith("NotScalarError: grad needs an output of shape ()")
+
+
+@pytest.mark.parametrize(
+    "array",
+    [
+        np.full((9, 9), np.nan),
+        np.full((40, 3), 1e300),
+        np.array([[-1.7e308, 1.7e308]] * 30),
+        np.full(50, 5e-324),
+        np.ones((30, 30), np.float16),
+        np.ones(30) * 1j,
+        np.zeros((0, 4)),
+        np.arange(50) % 2 == 0,
+        np.array([np.inf, -np.inf, 1.0] * 20),
+        np.longdouble(2) ** np.arange(30),
+    ],
+    ids=lambda array: f"{array.dtype}{list(array.shape)}",
+)
+def test_every_array_has_a_picture_or_none(array):
+    with np.errstate(all="raise"):
+        shown = tm.show({"w": array})
+        assert html_of(shown) and "w: " in repr(shown)
+
+
+def test_a_picture_is_the_histogram_of_numpy():
+    drawn = np.random.default_rng(0).normal(size=1000)
+    assert summary_of(drawn)["histogram"] == np.histogram(drawn, BINS)[0].tolist()
+
+
+def test_the_leaves_of_a_tree_may_have_no_values():
+    ref, _ = tm.Tape().leaf(np.ones(3))
+    shown = repr(tm.show({"s": tm.ShapeDtype((2, 3), np.dtype("f4")), "r": ref}))
+    assert shown.splitlines()[1:] == ["  r: Ref 0 f64[3]", "  s: f32[2,3]"]
+    inside = []
+    tm.grad(lambda x: inside.append(repr(tm.show({"w": x, "z": np.ones(2)}))) or np.sum(x))(np.ones(2))
+    assert "w: Tracer" in inside[0] and "z: f64[2] [1., 1.]" in inside[0]
+
+
+def test_a_state_of_a_training_is_a_tree():
+    assert "params: tuple of 3, 4 arrays" in text(training().state)
+
+
+def test_a_layer_that_is_half_written_shows_its_name():
+    class Mine(layers.Layer):
+        def init(self, key, input_shape=None):
+            return {"w": self.missing}
+
+        def forward(self, params, x, *, key=None, train=False):
+            return x
+
+    assert "Mine" in html_of(Mine() >> Relu())
