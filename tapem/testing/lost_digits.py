@@ -84,7 +84,10 @@ def float_error(f: Callable[..., Any], x: Any) -> FloatError:
     The program's tape is replayed in float64 beside float32 or float16, and in `np.longdouble` beside float64; which
     of them it is, the dtype of x decides. x may be a tree. Comparisons and indices keep their outcome.
 
-    Raises DTypeError for integers in x, ArgumentError if `np.longdouble` is no longer than float64 here.
+    What overflows in one precision and not in the other has lost all digits.
+
+    Raises DTypeError for integers in x; ArgumentError if `np.longdouble` is no longer than float64 here, and where
+    nothing that f returns is finite.
 
     >>> x = np.float32(1000.0) + np.arange(8, dtype=np.float32) / 8
     >>> print(float_error(lambda x: np.mean(x**2) - np.mean(x) ** 2, x))
@@ -98,11 +101,10 @@ def float_error(f: Callable[..., Any], x: Any) -> FloatError:
     precision = flat.precision
     exact = longer(precision)
     if exact is None:
-        raise ArgumentError(
-            "float_error: np.longdouble is no longer than float64 on this machine; give x in float32, which is "
-            "replayed in float64."
-        )
-    recorded = trace(lambda leaves: flat(*leaves), list(flat.leaves))
+        given = "float32, which is replayed in float64" if precision == np.float64 else "float64"
+        raise ArgumentError(f"float_error: nothing on this machine is longer than {precision}; give x in {given}.")
+    with np.errstate(all="ignore"):  # what overflows is told of in the report
+        recorded = trace(lambda leaves: flat(*leaves), list(flat.leaves))
     names = dict(zip((node.id for node in recorded.inputs), flat.inputs.names, strict=True))
     nodes = list(recorded.recorder.nodes)
     skipped: dict[str, str] = {}
@@ -111,6 +113,9 @@ def float_error(f: Callable[..., Any], x: Any) -> FloatError:
         errors = [relative_error(one.output, other.output) for one, other in zip(nodes, better, strict=True)]
         found = [recorded.output_node(output) for output in recorded.outputs]
         ends = [node.id for node in found if node is not None]
+        values = packed([better[end].output for end in ends], exact)
+        if values.size and not np.isfinite(values).any():
+            raise ArgumentError("float_error: nothing that f returns is finite at x; choose a point inside its domain.")
         forward = forward_losses(nodes, errors, precision, names)
         backward: list[Loss] = []
         gradient: float | None = None
@@ -133,8 +138,12 @@ def relative_error(one: Any, other: Any) -> float:
     if one is None or not is_inexact(ShapeDtype.of(one).dtype):
         return 0.0
     right = np.asarray(other)
-    apart = np.abs(np.asarray(one, right.dtype) - right)
-    error, size = float(np.max(apart, initial=0, where=np.isfinite(apart))), float(magnitude(np.abs(right)))
+    value = np.asarray(one, right.dtype)
+    same = (value == right) | (np.isnan(value) & np.isnan(right))
+    apart = np.where(same, 0, np.abs(value - right))
+    if not np.isfinite(apart).all():
+        return 1.0
+    error, size = float(np.max(apart, initial=0)), float(magnitude(np.abs(right)))
     return 0.0 if error == 0 else error / size if size else 1.0
 
 

@@ -32,7 +32,9 @@ def replayed(
         op: Any = node.op
         given = zip(node.parents, node.inputs, strict=True)
         inputs = tuple(up(value) if parent is None else better[parent].output for parent, value in given)
-        output, residuals = up(node.output), up(node.residuals)
+        # An input may be a Python number, with which the replay would stay in the lower precision.
+        found = node.output if node.parents or node.output is None else np.asarray(node.output)[()]
+        output, residuals = up(found), up(node.residuals)
         if node.parents and op.differentiable:
             static = {key: exact if is_dtype(value, precision) else value for key, value in node.static.items()}
             try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -9,9 +10,13 @@ import pytest
 from jaxtyping import Float
 
 import tapem as tm
+from tapem.errors import ArgumentError
 from tapem.testing import FloatError, float_error
 
 RNG = np.random.default_rng(0)
+with_long_doubles = pytest.mark.skipif(
+    bool(np.finfo(np.longdouble).eps >= np.finfo(float).eps), reason="long double is double here"
+)
 AT_AN_OFFSET = (1e3 + RNG.normal(size=100)).astype(np.float32)
 
 
@@ -72,7 +77,7 @@ def test_digits_that_go_backward() -> None:
     assert gradient == pytest.approx(float(actual), rel=0.5)
 
 
-@pytest.mark.skipif(np.finfo(np.longdouble).eps >= np.finfo(float).eps, reason="long double is double here")
+@with_long_doubles
 def test_doubles_are_replayed_in_long_double() -> None:
     report = float_error(naive_variance, 1e6 + RNG.normal(size=50))
     assert report.beside == np.longdouble and "= sub(" in report.forward[0].text and report.forward[0].lost > 8
@@ -110,3 +115,33 @@ def test_programs_of_every_kind(f: Any, x: Any) -> None:
 def test_integers_have_no_digits_to_lose() -> None:
     with pytest.raises(tm.DTypeError, match="holds integers"):
         float_error(np.sum, np.arange(3))
+
+
+@pytest.mark.parametrize("of", [float, np.float64, np.asarray], ids=["float", "float64", "array"])
+@with_long_doubles
+def test_python_numbers_are_replayed_like_arrays(of: Callable[[float], Any]) -> None:
+    x = of(1e-5)
+    value = float_error(lambda x: (1 - np.cos(x)) / x**2, x).value
+    # The replay loses digits as well, three fewer.
+    assert value == pytest.approx(abs((1 - np.cos(1e-5)) / 1e-5**2 - 0.5) / 0.5, rel=1e-2)
+
+
+def test_what_overflows_in_one_precision_has_lost_all_digits() -> None:
+    report = float_error(lambda x: np.exp(x) * np.float32(1e-30), np.float32(100.0))
+    assert report.value == 1.0 and [loss.left for loss in report.forward] == [0.0]
+    assert "= exp(" in report.forward[0].text
+
+
+def test_infinities_of_both_precisions_are_equal() -> None:
+    report = float_error(lambda x: np.sum(np.where(x > 0, x, -np.inf)[:1]) + x[1] * 0.0, np.array([1.0, -1.0]))
+    assert report.value == 0.0
+
+
+def test_a_point_where_nothing_is_finite_has_no_digits() -> None:
+    with pytest.raises(ArgumentError, match="nothing that f returns is finite at x; choose a point inside its domain"):
+        float_error(lambda x: x * np.nan, np.float32(1.0))
+
+
+def test_nothing_is_longer_than_the_longest_floats() -> None:
+    with pytest.raises(ArgumentError, match=r"nothing on this machine is longer than \w+; give x in float(32|64)"):
+        float_error(lambda x: x * x, np.longdouble(1.0))
