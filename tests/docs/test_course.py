@@ -219,3 +219,11 @@ def test_each_exercise_has_a_starter_a_hint_and_a_solution(notebook):
 def test_each_notebook_shows_tapems_own_source(notebook):
     text = (COURSE / f"{notebook}.md").read_text(encoding="utf-8")
     assert "## In tapem" in text and "```{literalinclude} ../../tapem/" in text
+
+
+def test_each_misconception_has_a_cell_that_shows_it():
+    text = (COURSE / "teacher.md").read_text(encoding="utf-8")
+    sections = re.split(r"^### \d+\. ", text[text.index("## Misconceptions") :], flags=re.MULTILINE)[1:]
+    assert len(sections) >= 7
+    for section in sections:
+        assert CELLS.search(section), section
