@@ -9,6 +9,7 @@ from tapem.sweeps.reverse import View, reached, reverse
 from tapem.sweeps.rule_source import (
     Place,
     Written,
+    file_text,
     partials_of,
     place_of,
     places_of,
@@ -20,7 +21,7 @@ from tapem.sweeps.steps import Contribution, ForwardStep, Notes, ReverseStep, fo
 
 __all__ = [
     "Batched", "Contribution", "ForwardStep", "Notes", "Place", "Printer", "ReverseStep", "View", "Written", "batch",
-    "fit_given", "forward", "forward_steps_of", "from_front", "never_arrived", "partials_of", "place_of", "places_of",
-    "reached", "reverse", "reverse_steps_of", "source_of", "sources_of", "to_front", "unbroadcast", "value_text",
-    "written_as", "zeros_of",
+    "file_text", "fit_given", "forward", "forward_steps_of", "from_front", "never_arrived", "partials_of", "place_of",
+    "places_of", "reached", "reverse", "reverse_steps_of", "source_of", "sources_of", "to_front", "unbroadcast",
+    "value_text", "written_as", "zeros_of",
 ]  # fmt: skip

@@ -96,13 +96,23 @@ def place_of(function: Any) -> Place | None:
     if code is None:
         return None
     module = str(inner.__globals__.get("__name__", ""))
-    parts = re.split(r"[/\\\\]", code.co_filename)
-    folders = module.count(".") + (parts[-1] == "__init__.py")
+    folders = module.count(".") + code.co_filename.endswith("__init__.py")
     written = written_as(inner)
     first = code.co_firstlineno if written is None else written.lineno
     last = first if written is None else written.end_lineno or first
     lines = linecache.getlines(code.co_filename, inner.__globals__)[first - 1 : last]
-    return Place("/".join(parts[-1 - folders :]), first, textwrap.dedent("".join(lines)).rstrip())
+    return Place(file_text(code.co_filename, folders), first, textwrap.dedent("".join(lines)).rstrip())
+
+
+def file_text(path: str, folders: int = 0) -> str:
+    """A file as a reader knows it: its name with the folders of its package, or the cell of a notebook.
+
+    >>> file_text("/usr/lib/tapem/ops/linalg.py", 2), file_text("/tmp/ipykernel_7/123.py")
+    ('tapem/ops/linalg.py', 'a cell')
+    """
+    parts = path.replace("\\", "/").split("/")
+    cell = path.startswith("<ipython") or (len(parts) > 1 and parts[-2].startswith("ipykernel_"))
+    return "a cell" if cell else "/".join(parts[-1 - folders :])
 
 
 def places_of(rules: Any) -> tuple[Place | None, ...]:

@@ -18,12 +18,14 @@ def error_sheet(error: TapeError) -> Sheet:
 
 def tables_of(misfit: Misfit, complaint: str) -> tuple[Part, ...]:
     """The operands, their axes and the hint; the axis that the complaint names is marked."""
-    parts: list[Part] = [Table(("operand", "must be", "is", "from"), misfit.operands)]
+    shown = 4 if any(label for *_, label in misfit.operands) else 3  # labels are those of nodes
+    rows = tuple(operand[:shown] for operand in misfit.operands)
+    parts: list[Part] = [Table(("operand", "must be", "is", "from")[:shown], rows)]
     if misfit.axes:
         names = [operand[0] for operand in misfit.operands]
-        rows = [axis_row(name, sizes, complaint) for name, sizes in misfit.axes]
-        table = Table(("axis", *names, ""), tuple(rows))
-        parts.append(table if len(rows) <= 12 else Fold(f"{len(rows)} axes", (table,)))
+        axes = tuple(axis_row(name, sizes, complaint) for name, sizes in misfit.axes)
+        table = Table(("axis", *names, ""), axes)
+        parts.append(table if len(axes) <= 12 else Fold(f"{len(axes)} axes", (table,)))
     return (*parts, f"hint: {misfit.hint}") if misfit.hint else tuple(parts)
 
 

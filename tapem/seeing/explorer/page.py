@@ -24,7 +24,7 @@ from tapem.seeing.steps import Sweep, forward_steps, reverse_steps
 from tapem.seeing.subjects import Subject, leaves_of, subject_of
 from tapem.seeing.summaries import number_text, summary_of
 from tapem.seeing.taping import Taped
-from tapem.sweeps import ForwardStep, ReverseStep, place_of, places_of, sources_of, value_text
+from tapem.sweeps import ForwardStep, ReverseStep, file_text, place_of, places_of, sources_of, value_text
 
 
 class Explorer(Immutable):
@@ -216,7 +216,7 @@ def node_data(node: Node, origin: Origin | None, lane: int) -> dict[str, Any]:
         "axes": axes_of(node),
     }
     if origin is not None and origin.line:
-        data["source"] = {"file": Path(origin.file).name, "line": origin.line, "text": origin.text}
+        data["source"] = {"file": file_text(origin.file), "line": origin.line, "text": origin.text}
     return data
 
 
