@@ -5,9 +5,10 @@ The derivatives are tapem's, or those given as `gradient=`, `jvp=` or `vjp=`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from operator import index
+from typing import Any, NamedTuple, SupportsIndex
 
 import numpy as np
 
@@ -158,11 +159,11 @@ def check_gradient(
         raise ArgumentError(f"{caller} tests one derivative, but jvp= and the reverse mode are given.")
     flat = Flat(f, (x,), given=given)
     real_input(flat, caller)
-    columns = list(range(flat.inputs.size)) if check_indices is None else [int(i) for i in check_indices]
-    for index in columns:
-        if not 0 <= index < flat.inputs.size:
+    columns = list(range(flat.inputs.size)) if check_indices is None else whole_numbers(check_indices)
+    for column in columns:
+        if not 0 <= column < flat.inputs.size:
             raise ArgumentError(
-                f"check_gradient: check_indices has {index}, but x has {flat.inputs.size} elements (0 to "
+                f"check_gradient: check_indices has {column}, but x has {flat.inputs.size} elements (0 to "
                 f"{flat.inputs.size - 1})."
             )
     judge = Judge(eps, method, accuracy)
@@ -170,6 +171,16 @@ def check_gradient(
     if verbose:
         print(result)
     return result
+
+
+def whole_numbers(indices: Iterable[SupportsIndex]) -> list[int]:
+    """The positions of the elements to check. Raises ArgumentError for what is no list of integers."""
+    try:
+        return [index(i) for i in indices]
+    except TypeError:
+        raise ArgumentError(
+            f"check_gradient: check_indices={indices!r} must be a list of integers, which count the elements of x."
+        ) from None
 
 
 def check_gradients(
@@ -309,8 +320,8 @@ def check_grads(
     arguments = as_tuple(tuple(args) if is_list(args) else args)
     given = given_derivatives("check_grads", gradient, jvp, vjp, alone=False)
     chosen = known_modes("check_grads", modes, given)
-    if order < 1:
-        raise ArgumentError(f"check_grads: order={order} must be at least 1.")
+    if order < 1 or order % 1:
+        raise ArgumentError(f"check_grads: order={order} must be an integer, at least 1.")
     seed = int(np.random.SeedSequence().generate_state(1)[0]) if seed is None else seed
     rng = np.random.default_rng(seed)
     flat = Flat(f, arguments, given=given)

@@ -52,8 +52,8 @@ def finite_diff(
     real_input(flat, "finite_diff")
     if flat.outputs.shapes != [()]:
         raise NotScalarError(
-            f"finite_diff needs a function that returns one real scalar, but it returned the shapes "
-            f"{flat.outputs.shapes}. Use finite_diff_jacobian."
+            "finite_diff needs a function that returns one real scalar, but it returned "
+            + (f"the shapes {flat.outputs.shapes}. Use finite_diff_jacobian." if flat.outputs.shapes else "no floats.")
         )
     row = difference_matrix(flat, eps, method, accuracy)[0]
     gradient = of_inputs(flat, flat.inputs.split(row))

@@ -13,6 +13,7 @@ import numpy as np
 
 from tapem.core import NOTHING, Array, ShapeDtype, Structure, leaves_or_none, shown, tree_flatten, tree_map
 from tapem.errors import ArgumentError, DTypeError, ShapeError, TreeError
+from tapem.transforms import as_function
 
 Arguments: TypeAlias = tuple[Any, ...]
 
@@ -53,6 +54,9 @@ def given_derivatives(
     """
     if gradient is None and jvp is None and vjp is None:
         return None
+    for name, function in (("gradient", gradient), ("jvp", jvp), ("vjp", vjp)):
+        if function is not None:
+            as_function(function, f"{caller}: {name}=")
     if gradient is not None and vjp is not None:
         raise ArgumentError(f"{caller}: gradient= and vjp= are both the reverse mode; give one of them.")
 
@@ -104,7 +108,8 @@ def fitting(
 ) -> list[Array | None]:
     """The leaves of a foreign result, as copies; `expected` holds None where there is nothing to compare.
 
-    Raises TreeError, ShapeError or DTypeError where the result does not fit. A Python number fits any dtype.
+    Raises TreeError, ShapeError or DTypeError where the result does not fit. A Python number fits any dtype, but a
+    complex one no real dtype.
     """
     result = plain(found)
     try:
@@ -122,7 +127,8 @@ def fitting(
         value = np.asarray(leaf)
         if value.shape != kind.shape:
             raise ShapeError(f"{what} returned the shape {value.shape} for {name}, but {kind.shape} is expected.")
-        if value.dtype != kind.dtype and type(leaf) not in (int, float, complex):
+        fits = type(leaf) in (int, float) or (type(leaf) is complex and kind.dtype.kind == "c")
+        if value.dtype != kind.dtype and not fits:
             raise DTypeError(
                 f"{what} returned {value.dtype} for {name}, but {kind.dtype} is expected; convert the result, or give "
                 f"arguments of the dtype that it computes in."

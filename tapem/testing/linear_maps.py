@@ -25,9 +25,9 @@ ROLES = {"fwd": "tangent", "rev": "cotangent"}
 def known_modes(caller: str, modes: Sequence[str], given: Given | None = None) -> tuple[str, ...]:
     """The modes as a tuple, without those that a given derivative has not; `caller` is the name shown in errors.
 
-    Raises ArgumentError for an unknown mode.
+    Raises ArgumentError for an unknown mode, and for none.
     """
-    if isinstance(modes, str) or not set(modes) <= NAMES.keys():
+    if isinstance(modes, str) or not modes or not set(modes) <= NAMES.keys():
         raise ArgumentError(f"{caller}: modes={modes!r} must hold 'fwd' and 'rev', or one of them.")
     return tuple(mode for mode in modes if given is None or mode in given.modes)
 

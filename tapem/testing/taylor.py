@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from tapem.core import Array, tree_flatten
-from tapem.errors import ArgumentError, MissingExtraError, ShapeError
+from tapem.core import Array, shown, tree_flatten
+from tapem.errors import ArgumentError, MissingExtraError, ShapeError, TreeError
 from tapem.testing.findings import GradientMismatch
 from tapem.testing.flattening import Flat, argument_names, packed, real_input, real_parts
 from tapem.testing.given_derivatives import given_derivatives
@@ -153,7 +153,7 @@ def taylor_test(
     functions at 0. `seed` repeats the random choices.
 
     Raises ArgumentError for float16, for an order that cannot be measured, and where f is not defined beside x;
-    ShapeError if the direction does not fit x; GradientMismatch if f is random.
+    TreeError or ShapeError if the direction does not fit x; GradientMismatch if f is random.
 
     >>> result = taylor_test(lambda x: np.sum(np.sin(x)), np.array([0.3, 1.0]), seed=0)
     >>> bool(result), [round(rate, 1) for rate in result.rates]
@@ -170,8 +170,10 @@ def taylor_test(
     real_input(flat, "taylor_test")
     if flat.precision == np.float16:
         raise ArgumentError("taylor_test: float16 has too few digits for a rate; give x in float32 or float64.")
-    unsteady = list(steadiness(flat))
     name = argument_names(f, 1)[0]
+    if not np.isfinite(packed(flat.leaves)).all():
+        raise ArgumentError(f"taylor_test: {name} has elements that are not finite; choose a finite point.")
+    unsteady = list(steadiness(flat))
     if unsteady:
         raise GradientMismatch(name, unsteady)
     rng = np.random.default_rng(seed)
@@ -203,13 +205,22 @@ def random_step(flat: Flat, rng: np.random.Generator) -> Array:
 
 def vector_like(flat: Flat, direction: Any) -> Array:
     """A direction, which is a tree like x, as one vector."""
-    leaves = real_parts(tree_flatten((direction,))[0], flat.of_inputs)
+    found, structure = tree_flatten((direction,))
+    if structure != flat.structure:
+        raise TreeError(
+            f"taylor_test: direction is the tree {shown(structure)}, but x is {shown(flat.structure)}; they must be "
+            "the same."
+        )
+    leaves = real_parts(found, flat.of_inputs)
     if [np.shape(leaf) for leaf in leaves] != flat.inputs.shapes:
         raise ShapeError(
             f"taylor_test: direction has the shapes {[np.shape(leaf) for leaf in leaves]}, but x has "
             f"{flat.inputs.shapes}; they must be the same."
         )
-    return packed(leaves)
+    vector = packed(leaves)
+    if not np.isfinite(vector).all():
+        raise ArgumentError("taylor_test: direction has elements that are not finite.")
+    return vector
 
 
 def first_derivative(flat: Flat, mode: str, v: Array, weights: Array) -> float:

@@ -1,5 +1,6 @@
 """Transforms: derivatives, batching, custom rules and control flow, each a fold over a trace."""
 
+from tapem.transforms.arguments import as_function
 from tapem.transforms.branching import Cond, While
 from tapem.transforms.by_example import by_example
 from tapem.transforms.calls import call
@@ -19,10 +20,10 @@ from tapem.transforms.tracing import Trace, monadic, plain_tree, through_every_d
 from tapem.transforms.vectorize import vmap
 
 __all__ = [
-    "Cond", "Kept", "Program", "Pulled", "Scan", "Trace", "While", "by_example", "call", "checkpoint", "composed",
-    "cond", "custom_jvp", "custom_vjp", "defbatch", "deffrule", "defrrule", "detach", "differentiable", "eval_shape",
-    "fori_loop", "frule", "grad", "hessian", "hvp", "jacfwd", "jacobian", "jacrev", "jvp", "kept", "linearize",
-    "lowered", "monadic", "no_grad", "non_differentiable", "plain_tree", "project_to", "pulled", "row_kinds", "rrule",
-    "scalar_rule", "scan", "stop_gradient", "through_every_door", "trace", "traced", "value_and_grad", "vjp", "vmap",
-    "while_loop", "with_parts",
+    "Cond", "Kept", "Program", "Pulled", "Scan", "Trace", "While", "as_function", "by_example", "call", "checkpoint",
+    "composed", "cond", "custom_jvp", "custom_vjp", "defbatch", "deffrule", "defrrule", "detach", "differentiable",
+    "eval_shape", "fori_loop", "frule", "grad", "hessian", "hvp", "jacfwd", "jacobian", "jacrev", "jvp", "kept",
+    "linearize", "lowered", "monadic", "no_grad", "non_differentiable", "plain_tree", "project_to", "pulled",
+    "row_kinds", "rrule", "scalar_rule", "scan", "stop_gradient", "through_every_door", "trace", "traced",
+    "value_and_grad", "vjp", "vmap", "while_loop", "with_parts",
 ]  # fmt: skip

@@ -48,6 +48,9 @@ def test_check_indices_are_flat() -> None:
     assert check_gradient(total, X, check_indices=[]).num_checked == 0
     with pytest.raises(tm.ArgumentError, match=r"check_indices has 4, but x has 4 elements \(0 to 3\)"):
         check_gradient(total, X, check_indices=[4])
+    for wrong in (1, [1.5], ["a"]):
+        with pytest.raises(tm.ArgumentError, match="must be a list of integers, which count the elements of x"):
+            check_gradient(total, X, check_indices=wrong)  # pyright: ignore[reportArgumentType]
 
 
 @pytest.mark.parametrize("method", ["central", "forward", "backward", "extrapolated", "complex"])
@@ -176,7 +179,12 @@ def test_the_numbers_of_a_finding_are_those_of_its_argument() -> None:
 
 @pytest.mark.parametrize(
     ("options", "message"),
-    [({"order": 0}, "order=0 must be at least 1"), ({"modes": ("back",)}, "must hold 'fwd' and 'rev'")],
+    [
+        ({"order": 0}, "order=0 must be an integer, at least 1"),
+        ({"order": 1.5}, "order=1.5 must be an integer, at least 1"),
+        ({"modes": ("back",)}, "must hold 'fwd' and 'rev'"),
+        ({"modes": ()}, r"modes=\(\) must hold 'fwd' and 'rev', or one of them"),
+    ],
 )
 def test_bad_arguments(options: dict[str, Any], message: str) -> None:
     with pytest.raises(tm.ArgumentError, match=message):

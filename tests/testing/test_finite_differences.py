@@ -131,7 +131,9 @@ def test_the_function_may_keep_its_argument() -> None:
         (lambda x: abs(x) * x, -1.0, {"method": "complex"}, "not analytic as it is written"),
         (lambda x: float(x.real) * 2.0, np.ones(()), {"method": "complex"}, "not analytic"),
         (np.sin, "text", {}, "one of its arguments is 'text', which is not a tensor"),
-        (lambda x: None, 1.0, {}, "finite_diff needs a function that returns one real scalar"),
+        (lambda x: None, 1.0, {}, "the function returned None; does it lack a return statement"),
+        (lambda x: np.argmax(x), X, {}, "returns one real scalar, but it returned no floats"),
+        (1.0, 1.0, {}, r"needs a function, not 1\.0\. Give it the function itself"),
         (lambda x: "text", 1.0, {}, "an output of the function is 'text', which is not a tensor"),
     ],
 )

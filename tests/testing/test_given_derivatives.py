@@ -13,7 +13,16 @@ import scipy.optimize
 from jaxtyping import Float
 
 import tapem as tm
-from tapem.testing import GradientMismatch, check_gradient, check_grads, check_op, rule_report, taylor_test
+from tapem.testing import (
+    GradientMismatch,
+    check_gradient,
+    check_grads,
+    check_op,
+    finite_diff,
+    float_error,
+    rule_report,
+    taylor_test,
+)
 
 X = np.array([0.3, -1.2, 2.0])
 
@@ -241,6 +250,25 @@ def test_options_that_contradict_each_other() -> None:
         check_op(weighted, gradient=slope, vjp=slope)
     with pytest.raises(tm.ArgumentError, match="one real output; give jvp= or vjp="):
         check_gradient(lambda x: (x, x), X, gradient=slope)
+
+
+def test_what_is_no_function() -> None:
+    """What forgets to return, or is a value, checks nothing: all checkers refuse it."""
+    checks: list[Callable[..., Any]] = [check_gradient, check_grads, taylor_test, float_error, finite_diff]
+    for check in checks:
+        with pytest.raises(tm.ArgumentError, match="needs a function, not array"):
+            check(X, X)
+        with pytest.raises(tm.ArgumentError, match="the function returned None; does it lack a return statement"):
+            check(lambda x: None, X)
+    for check in checks[:3]:
+        for name in ("gradient", "jvp", "vjp"):
+            with pytest.raises(tm.ArgumentError, match=f"{check.__name__}: {name}= needs a function, not 'slope'"):
+                check(energy, X, **{name: "slope"})
+
+
+def test_a_complex_number_is_no_real_derivative() -> None:
+    with pytest.raises(tm.DTypeError, match="gradient= returned complex128 for x, but float64 is expected"):
+        check_gradient(lambda x: x * x, 1.0, gradient=lambda x: 2.0 + 1j)
 
 
 def test_functions_that_are_random_or_change_their_argument() -> None:

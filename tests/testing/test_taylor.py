@@ -117,6 +117,12 @@ def test_bad_input() -> None:
         taylor_test(np.sum, X, np.ones(2))
     with pytest.raises(tm.DTypeError, match="holds integers"):
         taylor_test(np.sum, np.arange(3))
+    with pytest.raises(tm.TreeError, match=r"direction is the tree \(\[\*, \*, \*\],\), but x is \(\*,\); they must"):
+        taylor_test(np.sum, X, [1.0, 2.0, 3.0])
+    with pytest.raises(tm.ArgumentError, match="direction has elements that are not finite"):
+        taylor_test(np.sum, X, np.full(3, np.nan))
+    with pytest.raises(tm.ArgumentError, match="x has elements that are not finite; choose a finite point"):
+        taylor_test(lambda x: np.sum(x), np.array([1.0, np.inf]))
 
 
 def test_the_drawing(tmp_path: Path) -> None:
