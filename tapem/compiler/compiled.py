@@ -227,19 +227,40 @@ class Compiled:
         np.float64(0.0)
         """
         entry, _ = self._at(arguments, options)
-        if self._some_static:
-            arguments, options, _ = self.static.split(arguments, options)
 
-        def run(*values: Any) -> Any:
-            positional, named = values[: len(arguments)], dict(zip(options, values[len(arguments) :], strict=True))
-            leaves, _ = tree_flatten((positional, named))
-            return tree_unflatten(entry.traced.structure, entry.program(*leaves))
+        def run(values: Any) -> Any:
+            return tree_unflatten(entry.traced.structure, entry.program(*tree_flatten(values)[0]))
+
+        return self._stage(arguments, options, lambda values, static: run(values))
+
+    @boundary
+    def plain(self, *arguments: Any, **options: Any) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+        """The function as it runs without `compile`, and the arguments that it takes: all that are not static.
+
+        >>> import tapem as tm
+        >>> f, arguments = tm.compile(lambda x, n: x**n, static_argnums=1).plain(3.0, 2)
+        >>> f(*arguments), arguments
+        (9.0, (3.0,))
+        """
+        return self._stage(arguments, options, lambda values, static: self.static.call(values[0], values[1], static))
+
+    def _stage(
+        self, arguments: tuple[Any, ...], options: dict[str, Any], call: Callable[[Any, StaticValues | None], Any]
+    ) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+        """A function of the arguments that are not static, which keep their names, and these arguments."""
+        static = None
+        if self._some_static:
+            arguments, options, static = self.static.split(arguments, options)
+
+        def stage(*values: Any) -> Any:
+            named = dict(zip(options, values[len(arguments) :], strict=True))
+            return call((values[: len(arguments)], named), static)
 
         names = [*self.static.shown(len(arguments)), *options]
-        parameters = [Parameter(name, Parameter.POSITIONAL_ONLY) for name in names if name.isidentifier()]
-        if len(parameters) == len(names):
-            vars(run)["__signature__"] = Signature(parameters)
-        return run, (*arguments, *options.values())
+        if all(map(str.isidentifier, names)):
+            parameters = [Parameter(name, Parameter.POSITIONAL_ONLY) for name in names]
+            vars(stage)["__signature__"] = Signature(parameters)
+        return stage, (*arguments, *options.values())
 
     @boundary
     def source(self, *arguments: Any, **options: Any) -> str:

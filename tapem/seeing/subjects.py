@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple, cast
@@ -65,7 +64,7 @@ def function_of(x: Any, arguments: tuple[Any, ...], caller: str) -> tuple[str, C
         values = arguments if len(arguments) > 1 else (init(random.key(0)), *arguments)
         return type(x).__name__, named_apply(apply), values
     if isinstance(x, Compiled):
-        return x.__name__, inspect.unwrap(x), arguments
+        return x.__name__, *x.plain(*arguments)
     if callable(x):
         return getattr(x, "__name__", type(x).__name__), x, arguments
     raise ArgumentError(

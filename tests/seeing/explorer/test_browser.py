@@ -205,6 +205,14 @@ def test_a_compiled_function_is_shown_before_and_after(tmp_path):
     assert "compiled: " in tm.show(step, x).html  # two results, so no sweep begins at one of them
 
 
+def test_static_arguments_of_a_compiled_function_are_no_leaves():
+    f = tm.compile(lambda x, times: sum(np.sin(x) for _ in range(times)), engine="numpy", static_argnums=1)
+    page = tm.show(f, 0.5, 3).html
+    assert page.count('"leaf":true') == 2 and '"name":"x"' in page and '"name":"times"' not in page
+    assert "Gradients of the leaves:\n    %0 'x': 2.6327" in tm.explain(f, 0.5, 3)
+    assert f.plain(0.5, times=3)[1] == (0.5,)
+
+
 def test_a_sweep_and_an_abstract_tape_are_shown(tmp_path):
     x, tape = tm.Tape().leaf(3.0, name="x")
     y, tape = tape.record(tm.mul, x, 2.0)
