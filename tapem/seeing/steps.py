@@ -18,6 +18,7 @@ from tapem.sweeps import (
     forward_steps_of,
     reverse_steps_of,
 )
+from tapem.types import short_text
 
 Step = ReverseStep | ForwardStep
 
@@ -77,7 +78,7 @@ def reverse_steps(tape: Tape, out: Ref | int, cotangent: Any = None) -> Sweep:
     the rule's `numbers`, `value` and `running` sum), `running` (the sums by parent) and `skipped` (why the sweep does
     not visit the node, or None). Without a cotangent the output is a scalar, whose cotangent is 1.
 
-    Raises what `tape.backward_scalar` and `tape.backward` raise.
+    Raises what `tape.backward_scalar` and `tape.backward` raise, and ArgumentError for a tape without values.
 
     >>> import tapem as tm
     >>> x, tape = tm.Tape().leaf(3.0)
@@ -86,6 +87,7 @@ def reverse_steps(tape: Tape, out: Ref | int, cotangent: Any = None) -> Sweep:
     >>> step.rule, step.cotangent, step.contributions[0].numbers, step.contributions[0].value
     ('a: g * b, b: g * a', array(1.), '1. * 2.', np.float64(2.0))
     """
+    check_values(tape, "reverse_steps")
     nodes, output, last = list(tape), Ref(tape[out]), tape[out].id
     notes = Notes(nodes)
     context = prepared(CONTEXT.get()._replace(watcher=notes))
@@ -105,7 +107,8 @@ def forward_steps(tape: Tape, tangents: Mapping[Any, Any]) -> Sweep:
     `tangents` maps a leaf's Ref or id to an array of the leaf's shape. A step is like one of `reverse_steps`, with
     `tangent` in place of `cotangent`; its contributions come from the parents.
 
-    Raises ArgumentError for what is no leaf, ShapeError or DTypeError for a tangent that does not fit.
+    Raises ArgumentError for what is no leaf and for a tape without values, ShapeError or DTypeError for a tangent that
+    does not fit.
 
     >>> import tapem as tm
     >>> x, tape = tm.Tape().leaf(3.0)
@@ -114,6 +117,12 @@ def forward_steps(tape: Tape, tangents: Mapping[Any, Any]) -> Sweep:
     >>> step.tangent, step.contributions[0].numbers
     (np.float64(2.0), '1. * 2.')
     """
+    mapping: Any = tangents
+    if not isinstance(mapping, Mapping):
+        raise ArgumentError(
+            f"forward_steps: tangents must map leaves to arrays, {{x: 1.0}}, not {short_text(mapping)}."
+        )
+    check_values(tape, "forward_steps")
     given: dict[int, Any] = {}
     for key, tangent in tangents.items():
         node = tape[key]
@@ -129,6 +138,12 @@ def forward_steps(tape: Tape, tangents: Mapping[Any, Any]) -> Sweep:
     nodes = list(tape)
     found = forward(nodes, dict(given), len(nodes) - 1, outputs=range(len(nodes)), watcher=CONTEXT.get().watcher)
     return Sweep(tape, "forward", sorted(given), list(forward_steps_of(nodes, found, set(given))))
+
+
+def check_values(tape: Tape, caller: str) -> None:
+    """Raise ArgumentError for an abstract tape, whose rules have nothing to compute with."""
+    if any(isinstance(node.output, ShapeDtype) for node in tape):
+        raise ArgumentError(f"{caller}: the tape holds shapes and no values; record it with arrays.")
 
 
 __all__ = ["Step", "Sweep", "forward_steps", "reverse_steps"]

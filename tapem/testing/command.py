@@ -24,10 +24,18 @@ def add_check_options(parser: ArgumentParser) -> None:
     parser.add_argument(
         "targets", nargs="+", metavar="module[:function]", help="what to check; a module: all it defines"
     )
-    parser.add_argument("--examples", type=int, metavar="N", help="draw N examples for each function")
+    parser.add_argument("--examples", type=positive, metavar="N", help="draw N examples for each function")
     parser.add_argument("--seed", type=int, metavar="SEED", help="the seed of every function, to replay one")
     parser.add_argument("--profile", choices=list(PROFILES), default="default", help="ci: thorough, repeats itself")
     parser.add_argument("--signatures", action="store_true", help="check signatures only, without any data")
+
+
+def positive(text: str) -> int:
+    """A count on the command line. Raises ValueError, of which argparse makes its own error."""
+    count = int(text)
+    if count < 1:
+        raise ValueError(text)
+    return count
 
 
 def check_command(given: Namespace) -> int:
@@ -64,6 +72,8 @@ def check_command(given: Namespace) -> int:
 def found(target: str) -> tuple[ModuleType, dict[str, Callable[..., Any]]]:
     """The module and the functions that a target such as `package.module:function` names."""
     name, _, function = target.partition(":")
+    if not all(map(str.isidentifier, name.split("."))):
+        raise ArgumentError(f"check: {name!r} is no module; write module:function, and of a file a/b.py a.b:function.")
     try:
         module = importlib.import_module(name)
     except ModuleNotFoundError as error:

@@ -18,7 +18,7 @@ from tapem.core import NAMESPACE, Array, Shape, ShapeDtype, constant, tree_flatt
 from tapem.doors.direct import current_recorder
 from tapem.doors.monadic import TapeM, run_if_program
 from tapem.doors.pure import Ref
-from tapem.errors import ArgumentError, DTypeError, TapeError
+from tapem.errors import DTypeError, TapeError
 from tapem.testing.given_derivatives import Given, plain
 from tapem.transforms import as_function
 from tapem.types import is_inexact
@@ -73,7 +73,7 @@ class Flat:
     no complex derivative. All other inputs keep their values. `leaves` are the real inputs at the point; `inputs` and
     `outputs` are the layouts. A program with a `given` derivative is never traced: it only gets plain arrays.
 
-    Raises DTypeError for a leaf that is not a tensor, ArgumentError for what is no function or returns None.
+    Raises DTypeError for a leaf that is not a tensor and for a result None, ArgumentError for what is no function.
 
     >>> flat = Flat(lambda x, n: {"y": x[n], "n": n}, (np.array([1.0, 2.0]), 1))
     >>> flat.inputs.names, flat.outputs.names, flat.vector(flat.leaves)
@@ -112,7 +112,7 @@ class Flat:
         with np.errstate(all="ignore"):
             result = self.run(arguments)
         if result is None:
-            raise ArgumentError("a gradient check: the function returned None; does it lack a return statement?")
+            raise DTypeError("a gradient check: the function returned None; does it lack a return statement?")
         leaves, self.output_structure = tree_flatten(result)
         for leaf in leaves:
             constant(leaf, op="a gradient check", argument="an output of the function")

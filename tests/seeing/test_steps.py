@@ -154,6 +154,17 @@ def test_a_tangent_of_what_is_no_leaf_is_refused():
         tm.forward_steps(tape, {x: np.ones(2)})
 
 
+def test_tangents_are_a_mapping():
+    with pytest.raises(tm.ArgumentError, match=r"tangents must map leaves to arrays, \{x: 1\.0\}, not \[1\.0\]"):
+        tm.explain(np.sin, 1.0, mode="forward", tangents=[1.0])
+
+
+@pytest.mark.parametrize("mode", ["forward", "reverse"])
+def test_a_tape_of_shapes_has_no_sweep(mode):
+    with pytest.raises(tm.ArgumentError, match=f"{mode}_steps: the tape holds shapes and no values; record it"):
+        tm.explain(tm.tape_of(np.sin, 1.0, abstract=True), mode=mode)
+
+
 def test_explain_takes_functions_programs_and_models_and_both_modes():
     from layers import Linear
 

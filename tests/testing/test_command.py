@@ -111,6 +111,8 @@ def test_a_module_is_checked_and_what_cannot_be_drawn_is_said(network, capsys: p
 @pytest.mark.parametrize(
     ("target", "said"),
     [
+        ("", "'' is no module; write module:function"),
+        ("./network.py:f", "'./network.py' is no module; write module:function, and of a file a/b.py a.b:function."),
         ("netwrok", "there is no module 'netwrok' here; write module:function, as in Python."),
         ("network.sub:f", "there is no module 'network.sub' here"),
         ("network:nothing", "network has no function 'nothing'; annotated are encode, scaled, swapped"),
