@@ -17,7 +17,7 @@ computational noise, 2011.
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -56,15 +56,20 @@ def rounding_error(flat: Flat, rng: np.random.Generator) -> Array:
 
 
 def between_ops(flat: Flat, rng: np.random.Generator) -> Array:
-    """How far the results move if every value on the tape is a little wrong; 0 if the program cannot be recorded."""
+    """How far the results move if every value on the tape is a little wrong; 0 if the program cannot be recorded.
+
+    They move from the recorded results, not from `flat.values`: a rule may compute arrays alone in another way than
+    recorded ones, and if that is wrong, it is no rounding.
+    """
     if not flat.traceable:
         return np.zeros(flat.outputs.size)
     try:
         recorded = trace(lambda leaves: flat(*leaves), list(flat.leaves))
-        runs = [packed(shaken(recorded, rng)) for _ in range(RUNS)]
+        start = packed(replay(recorded, lambda value: value))
+        runs = [packed(replay(recorded, functools.partial(shake, rng))) for _ in range(RUNS)]
     except Exception:  # a rule may raise anything; the next check that runs it reports the error
         return np.zeros(flat.outputs.size)
-    return np.max(np.abs(np.array(runs) - packed(flat.values)), axis=0, initial=0.0)
+    return np.max(np.abs(np.array(runs) - start), axis=0, initial=0.0)
 
 
 def beside_longer(flat: Flat, rng: np.random.Generator) -> Array:
@@ -124,18 +129,18 @@ def near(flat: Flat, leaves: Sequence[Any]) -> Array:
     return flat.near([as_leaf(value, leaf) for value, leaf in zip(leaves, flat.leaves, strict=True)])
 
 
-def shaken(recorded: Trace, rng: np.random.Generator) -> Sequence[Any]:
-    """Run a recorded program again with every value a little wrong, and return its outputs."""
+def replay(recorded: Trace, changed: Callable[[Any], Any]) -> Sequence[Any]:
+    """Run a recorded program again with every computed value changed, and return its outputs."""
     values: list[Any] = []
     for node in recorded.recorder.nodes:
         value = evaluated(node, values)
-        values.append(tree_map(functools.partial(shake, rng), value) if node.parents else value)
+        values.append(tree_map(changed, value) if node.parents else value)
     found = (recorded.output_node(output) for output in recorded.outputs)
     return [output if node is None else values[node.id] for output, node in zip(recorded.outputs, found, strict=True)]
 
 
 def evaluated(node: Node, values: Sequence[Any]) -> Any:
-    """The value of a node for shaken values of its parents; a leaf or a decision keeps its value."""
+    """The value of a node for other values of its parents; a leaf or a decision keeps its value."""
     op: Any = node.op
     if not node.parents or not op.differentiable:
         return node.output
