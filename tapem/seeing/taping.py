@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -14,7 +13,8 @@ from tapem.doors.monadic import run_if_program
 from tapem.doors.pure import Ref, Tape
 from tapem.errors import ArgumentError
 from tapem.seeing.origins import Origin, OriginNotes
-from tapem.types import NUMBERS, as_tensor, short_text
+from tapem.transforms import as_function
+from tapem.types import NUMBERS, argument_names, as_tensor
 
 
 class Taped(NamedTuple):
@@ -59,13 +59,12 @@ def tape_of(f: Callable[..., Any], *arguments: Any, abstract: bool = False) -> T
     >>> taped.tape.backward_scalar(taped.outputs)[taped.inputs[0]]
     array([2., 2., 2.])
     """
-    if not callable(f):
-        raise ArgumentError(f"tape_of needs a function, not {short_text(f)}. Give it f and its arguments.")
+    f = as_function(f, "tape_of")
     notes = OriginNotes()
 
     def record(recorder: Recorder) -> Taped:
         inputs: list[Any] = []
-        for tree, name in zip(arguments, names_of_arguments(f, len(arguments)), strict=True):
+        for tree, name in zip(arguments, argument_names(f, len(arguments)), strict=True):
             leaves, structure = tree_flatten(tree)
             names = [name if place == ROOT else f"{name}.{place}" for place in leaf_names(tree)]
             nodes = [recorder.leaf(as_kind(leaf, abstract), name=own) for leaf, own in zip(leaves, names, strict=True)]
@@ -97,16 +96,6 @@ def output_of(recorder: Recorder, value: Any) -> int:
     if type(value) is Tracer and value.recorder is recorder:
         return value.node.id
     return recorder.leaf(as_tensor(value, op="tape_of", argument="the result"), requires_grad=False).id
-
-
-def names_of_arguments(f: Callable[..., Any], count: int) -> list[str]:
-    """The names of the first parameters of a function; `args[i]` for those without one."""
-    try:
-        parameters = list(inspect.signature(f).parameters.values())
-    except (TypeError, ValueError):  # a function that was not written in Python
-        parameters = []
-    names = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)][:count]
-    return [*names, *(f"args[{position}]" for position in range(len(names), count))]
 
 
 __all__ = ["Taped", "tape_of"]

@@ -12,10 +12,10 @@ from tapem.core import Primitive, tree_flatten, tree_map
 from tapem.errors import TapeError
 from tapem.testing.comparison import Judges
 from tapem.testing.dtypes import COMPLEX, operand_allows
-from tapem.testing.flattening import REFUSALS, Flat, argument_names, first_line, is_inexact_value, is_list
+from tapem.testing.flattening import REFUSALS, Flat, first_line, is_inexact_value, is_list
 from tapem.testing.given_derivatives import Given
 from tapem.testing.linear_maps import NAMES
-from tapem.types import Operand, Signature
+from tapem.types import Operand, Signature, argument_names
 
 
 @dataclass

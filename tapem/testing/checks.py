@@ -17,12 +17,13 @@ from tapem.display import Displayed, Fold, Mark, Sheet, Table, shows
 from tapem.errors import ArgumentError
 from tapem.testing.comparison import Tolerance, all_orders
 from tapem.testing.findings import GradientMismatch, number
-from tapem.testing.flattening import Flat, argument_names, as_tuple, is_list, real_input
+from tapem.testing.flattening import Flat, as_tuple, is_list, real_input
 from tapem.testing.given_derivatives import given_derivatives
 from tapem.testing.judges import Judgment, judgment
 from tapem.testing.linear_maps import ad_matrix, known_modes, linear_map
 from tapem.testing.purity import adjointness, purity, steadiness
 from tapem.testing.stencils import known_accuracy
+from tapem.types import argument_names
 
 Element = tuple[tuple[Any, ...], float, float, float]
 

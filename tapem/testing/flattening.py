@@ -7,7 +7,6 @@ arguments. `Flat` reduces it to its differentiable part: the real inputs and the
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Sequence
 from typing import Any, TypeGuard, cast
 
@@ -21,7 +20,7 @@ from tapem.doors.pure import Ref
 from tapem.errors import DTypeError, TapeError
 from tapem.testing.given_derivatives import Given, plain
 from tapem.transforms import as_function
-from tapem.types import is_inexact
+from tapem.types import argument_names, is_inexact
 
 REFUSALS = (TapeError, TypeError, ValueError, ArithmeticError, NotImplementedError)
 """The exceptions that a program may raise if it does not accept its arguments."""
@@ -264,24 +263,6 @@ def computed(result: Any) -> Any:
     return tree_unflatten(structure, [np.array(tape.value(leaf)) if isinstance(leaf, Ref) else leaf for leaf in leaves])
 
 
-def argument_names(f: Callable[..., Any], count: int) -> list[str]:
-    """The names of the positional parameters of a function; `x0`, `x1` if its signature cannot be read.
-
-    >>> argument_names(lambda a, *rest: a, 3)
-    ['a', 'rest[0]', 'rest[1]']
-    """
-    names: list[str] = []
-    try:
-        for parameter in inspect.signature(f).parameters.values():
-            if parameter.kind is parameter.VAR_POSITIONAL:
-                names += [f"{parameter.name}[{position}]" for position in range(count - len(names))]
-            elif parameter.kind is not parameter.KEYWORD_ONLY and parameter.kind is not parameter.VAR_KEYWORD:
-                names.append(parameter.name)
-    except (TypeError, ValueError):  # a builtin that does not show its parameters
-        pass
-    return [*names, *(f"x{position}" for position in range(len(names), count))][:count]
-
-
 def leaf_names(trees: tuple[Any, ...], names: Sequence[str]) -> list[str]:
     """The expression for each leaf of a program's arguments.
 
@@ -314,7 +295,6 @@ __all__ = [
     "REFUSALS",
     "Flat",
     "Layout",
-    "argument_names",
     "as_leaf",
     "as_tuple",
     "computed",

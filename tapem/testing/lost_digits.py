@@ -16,10 +16,10 @@ import numpy as np
 from tapem.core import Node, ShapeDtype, is_several
 from tapem.errors import ArgumentError, TapeError
 from tapem.sweeps import reverse
-from tapem.testing.flattening import Flat, argument_names, first_line, magnitude, packed, real_input
+from tapem.testing.flattening import Flat, first_line, magnitude, packed, real_input
 from tapem.testing.precise_replay import longer, replayed
 from tapem.transforms import Trace, trace
-from tapem.types import is_inexact
+from tapem.types import argument_names, is_inexact
 
 SHOWN = 5
 """How many nodes of each sweep the report shows."""

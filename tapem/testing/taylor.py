@@ -14,12 +14,13 @@ import numpy as np
 from tapem.core import Array, shown, tree_flatten
 from tapem.errors import ArgumentError, MissingExtraError, ShapeError, TreeError
 from tapem.testing.findings import GradientMismatch
-from tapem.testing.flattening import Flat, argument_names, packed, real_input, real_parts
+from tapem.testing.flattening import Flat, packed, real_input, real_parts
 from tapem.testing.given_derivatives import given_derivatives
 from tapem.testing.linear_maps import along_direction, derivative, like, linear_map
 from tapem.testing.purity import steadiness
 from tapem.testing.rounding import rounding_error
 from tapem.testing.stencils import along, values_on
+from tapem.types import argument_names
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

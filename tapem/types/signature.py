@@ -34,7 +34,7 @@ from tapem.types.numpy_versions import signature_of
 from tapem.types.refusal import Slot, refusal
 from tapem.types.tensor import Tensor, shape_and_dtype, stand_in
 
-__all__ = ["Signature", "Tensor", "parameters_and_hints"]
+__all__ = ["Signature", "Tensor", "argument_names", "parameters_and_hints"]
 
 jaxtyped = cast("Any", _jaxtyped)
 if "jax" not in sys.modules:
@@ -299,3 +299,21 @@ def _fits(slot: Slot) -> bool:
         return slot.operand.optional and slot.given is None
     leaves = slot.operand.leaves
     return not leaves or satisfies(slot.value, cast("Any", Union)[leaves])
+
+
+def argument_names(f: Callable[..., Any], count: int) -> list[str]:
+    """The names of the positional parameters of a function; `x0`, `x1` if its signature cannot be read.
+
+    >>> argument_names(lambda a, *rest: a, 3)
+    ['a', 'rest[0]', 'rest[1]']
+    """
+    names: list[str] = []
+    try:
+        for parameter in inspect.signature(f).parameters.values():
+            if parameter.kind is parameter.VAR_POSITIONAL:
+                names += [f"{parameter.name}[{position}]" for position in range(count - len(names))]
+            elif parameter.kind is not parameter.KEYWORD_ONLY and parameter.kind is not parameter.VAR_KEYWORD:
+                names.append(parameter.name)
+    except (TypeError, ValueError):  # a builtin that does not show its parameters
+        pass
+    return [*names, *(f"x{position}" for position in range(len(names), count))][:count]
