@@ -28,7 +28,10 @@ WIDTH = 92
 
 
 class Room(SphinxDirective):
-    """`{room} tapem` with `:names: a b` (or `:module: tapem.ops.arithmetic`): these names, in this order."""
+    """`{room} tapem` with `:names: a b`: these names, in this order; without, all public names of the module.
+
+    `:from: packages` keeps those of objects that are made there, and `:except: names` leaves some out.
+    """
 
     required_arguments = 1
     option_spec: ClassVar[dict[str, Any]] = {"names": str, "except": str, "from": str}

@@ -154,6 +154,12 @@ def test_a_tangent_of_what_is_no_leaf_is_refused():
         tm.forward_steps(tape, {x: np.ones(2)})
 
 
+def test_an_array_or_a_complex_number_needs_a_cotangent():
+    for f, error in ((np.sin, tm.NotScalarError), (lambda x: np.sum(x) * 1j, tm.DTypeError)):
+        with pytest.raises(error, match="or give a cotangent, to tape.backward or as cotangent= of tm.explain"):
+            tm.explain(f, np.ones(3))
+
+
 def test_tangents_are_a_mapping():
     with pytest.raises(tm.ArgumentError, match=r"tangents must map leaves to arrays, \{x: 1\.0\}, not \[1\.0\]"):
         tm.explain(np.sin, 1.0, mode="forward", tangents=[1.0])

@@ -282,13 +282,14 @@ class Tape(Immutable, Displayed):
                 if seed.dtype.kind == "c":
                     raise DTypeError(
                         f"{caller} needs a real output, but {node.label()} ({node.op.name}) is {seed.dtype}: a complex "
-                        "number has no gradient. Make it real with tm.abs or tm.real, or give a cotangent to "
-                        "tape.backward."
+                        "number has no gradient. Make it real with tm.abs or tm.real, or give a cotangent, to "
+                        "tape.backward or as cotangent= of tm.explain."
                     )
             else:
                 raise NotScalarError(
                     f"{caller} needs an output of shape (), but {node.label()} ({node.op.name}) has shape "
-                    f"{node.shape}. Reduce it with tm.sum or tm.mean, or give a cotangent to tape.backward."
+                    f"{node.shape}. Reduce it with tm.sum or tm.mean, or give a cotangent, to tape.backward or as "
+                    "cotangent= of tm.explain."
                 )
             if node.requires_grad:
                 seeds[node.id] = seeds[node.id] + seed if node.id in seeds else seed
