@@ -61,6 +61,8 @@ def function_of(x: Any, arguments: tuple[Any, ...], caller: str) -> tuple[str, C
     """The title, the function and the arguments of what can be called."""
     apply, init = getattr(x, "apply", None), getattr(x, "init", None)
     if callable(apply) and callable(init):
+        if not arguments:
+            raise ArgumentError(f"{caller}: a model needs an input: {caller}(model, x), or {caller}(model, params, x).")
         values = arguments if len(arguments) > 1 else (init(random.key(0)), *arguments)
         return type(x).__name__, named_apply(apply), values
     if isinstance(x, Compiled):

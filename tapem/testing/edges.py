@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -80,7 +80,8 @@ def known_edges(edges: bool | Sequence[str] | None) -> tuple[str, ...]:
     """
     if edges is None or isinstance(edges, bool):
         return HARMLESS if edges is None else EDGES if edges else ()
-    if isinstance(edges, str) or not set(edges) <= set(EDGES):
+    given: Any = edges
+    if isinstance(given, str) or not isinstance(given, Iterable) or not set(edges) <= set(EDGES):
         raise ArgumentError(f"shaped: edges={edges!r} must be True, False, or a list of {', '.join(EDGES)}.")
     return tuple(edges)
 

@@ -20,7 +20,7 @@ from tapem.testing.runs import tensor_operands
 from tapem.testing.seeded import seeded
 from tapem.testing.strategies import abstract_arguments, missing_arguments
 from tapem.transforms import eval_shape
-from tapem.types import Signature
+from tapem.types import Signature, short_text
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ def check_signatures(module: ModuleType, *names: str, max_examples: int = 25) ->
     every call of an annotated function that stands in the module must fit the annotations. What needs values, such as a
     branch on a number, is skipped.
 
-    Raises MissingExtraError without Hypothesis.
+    Raises MissingExtraError without Hypothesis, ArgumentError for a name of which there is no annotated function.
 
     >>> from types import ModuleType
     >>> from jaxtyping import Float
@@ -70,7 +70,16 @@ def check_signatures(module: ModuleType, *names: str, max_examples: int = 25) ->
     FAILED signature of code: encode(x, w): axis 'd' is ...
     ...
     """
+    given: Any = module
+    if not isinstance(given, ModuleType):
+        raise ArgumentError(f"check_signatures takes a module, and names in it, not {short_text(given)}.")
     functions = annotated_functions(module)
+    for name in names:
+        if name not in functions:
+            raise ArgumentError(
+                f"check_signatures: {module.__name__} has no annotated function {name!r}; it has "
+                f"{', '.join(functions)}."
+            )
     return [check_signature(functions[name], module, name, max_examples) for name in names or own(functions, module)]
 
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+import layers
 import tapem as tm
 from tests.programs.generate import program
 from tests.programs.running import DIRECT
@@ -156,8 +157,13 @@ def test_a_tangent_of_what_is_no_leaf_is_refused():
 
 def test_an_array_or_a_complex_number_needs_a_cotangent():
     for f, error in ((np.sin, tm.NotScalarError), (lambda x: np.sum(x) * 1j, tm.DTypeError)):
-        with pytest.raises(error, match="or give a cotangent, to tape.backward or as cotangent= of tm.explain"):
+        with pytest.raises(error, match=r"or give a cotangent, to tape\.backward or as cotangent= of tm\.explain"):
             tm.explain(f, np.ones(3))
+
+
+def test_a_model_needs_an_input():
+    with pytest.raises(tm.ArgumentError, match=r"explain: a model needs an input: explain\(model, x\), or explain\("):
+        tm.explain(layers.Linear(2, 1))
 
 
 def test_tangents_are_a_mapping():

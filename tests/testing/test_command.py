@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tapem.__main__ import main
+from tapem.errors import ArgumentError
 from tapem.testing import check_signatures
 
 NETWORK = '''
@@ -69,6 +70,13 @@ def test_signatures_are_held_against_each_other(network) -> None:
     assert {name for name, check in checks.items() if check.skipped} == {"branch", "of_a_tree"}
     assert network.swapped.__code__.co_name == "swapped", "the module is as it was"
     assert str(checks["encode"]) == "ok     signature of encode"
+
+
+def test_signatures_of_what_is_not_there(network) -> None:
+    with pytest.raises(ArgumentError, match="check_signatures takes a module, and names in it, not 'network'"):
+        check_signatures("network")  # pyright: ignore[reportArgumentType]
+    with pytest.raises(ArgumentError, match=r"no annotated function 'encoed'; it has encode, scaled, swapped"):
+        check_signatures(importlib.import_module("network"), "encoed")
 
 
 def test_a_function_is_checked(network, capsys: pytest.CaptureFixture[str]) -> None:

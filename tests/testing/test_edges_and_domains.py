@@ -188,6 +188,7 @@ def test_domains_of_some_parameters_and_of_users() -> None:
         (numbers, {"domain": {"mask": "positive"}}, "no bool is in the domain 'positive'; mask must be of floats"),
         (numbers, {"domain": {"labels": "invertible"}}, "the domain 'invertible' needs square matrices"),
         (matrix, {"edges": ["larg"]}, "edges=['larg'] must be True, False, or a list of ties, zeros, subnormal"),
+        (matrix, {"edges": -1}, "edges=-1 must be True, False, or a list of"),
         (matrix, {"edges": "large"}, "edges='large' must be True, False, or a list of"),
     ],
 )
