@@ -148,7 +148,7 @@ class Compiled:
             return self.static.call(arguments, options, static)
 
         sources = [self.static.function, *([] if static is None else static.values)]
-        found = traced(call, [kind_of_leaf(leaf) for leaf in leaves], self.__name__, sources)
+        found = traced(call, [kind_of_leaf(leaf) for leaf in leaves], self.__name__, sources, not self.fast)
         if found is None:
             return None
         program = self.engine.improved(lowered(found.program), self.fast)
@@ -336,7 +336,9 @@ def compile(
     the first call. Results are new arrays; one without axes is a NumPy scalar, as NumPy's functions return it.
 
     `engine` is "numpy", or None for the fastest that is installed. With `fast=False` the engine is "numpy" if none
-    is asked for, and its values are those of f bit for bit.
+    is asked for, and its values are those of f bit for bit, except in the last bit where derivatives of loops,
+    conditions and repeated indices are summed in another order, in the sign of a zero that slices of a derivative sum
+    to, and in what the page of limits says of complex numbers, NumPy scalars and threads.
 
     Raises ConcretizationError where f reads a value that is not known, ArgumentError for an unknown engine, a static
     argument that cannot be hashed, or numbers drawn from a global random state; DTypeError if f returns what is no tree

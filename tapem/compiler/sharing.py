@@ -22,7 +22,7 @@ NEW = frozenset(
 )
 
 # Ops that return NumPy scalars where there is no axis left, beside all elementwise ops that are NumPy ufuncs.
-SCALARS = frozenset("all any dot inner max mean min power prod std sum var".split())
+SCALARS = frozenset("all any dot inner max mean min number_power power prod std sum var".split())
 
 # Ops whose results are views that cannot be written.
 READ_ONLY = frozenset("broadcast_to diagonal".split())

@@ -23,6 +23,7 @@ TEXTS: Mapping[str, str] = {
     "mul": "{a} * {b}",
     "div": "{a} / {b}",
     "neg": "-{x}",
+    "number_power": "({a}) ** {b}",
     # reductions
     "sum": "np.sum({x}{axis=}{keepdims=})",
     "prod": "np.prod({x}{axis=}{keepdims=})",
@@ -39,6 +40,7 @@ TEXTS: Mapping[str, str] = {
     "expand_dims": "np.expand_dims({x}, {axis})",
     "squeeze": "np.squeeze({x}{axis=})",
     "broadcast_to": "np.broadcast_to({x}, {shape})",
+    "full": "np.full({shape}, {x})",
     "concat": "np.concatenate(({*},){axis=})",
     "stack": "np.stack(({*},){axis=})",
     "flip": "np.flip({x}{axis=})",

@@ -22,11 +22,12 @@ class Traced(NamedTuple):
 
 
 def traced(
-    call: Callable[[list[Any]], Any], kinds: Sequence[Any], name: str, sources: Sequence[Any] = ()
+    call: Callable[[list[Any]], Any], kinds: Sequence[Any], name: str, sources: Sequence[Any] = (), plain: bool = False
 ) -> Traced | None:
     """Trace `call(leaves)` on leaves of which only shapes and dtypes are known; None if it uses an outer tracer.
 
-    `name` is that of the function; in `sources` generators of random numbers are looked for. Raises
+    `name` is that of the function; in `sources` generators of random numbers are looked for. With
+    `plain`, operators are recorded as they compute with NumPy's scalars, to the bit. Raises
     ConcretizationError where the function reads a value, ArgumentError if it draws random numbers, DTypeError if it
     returns what is no tree of arrays.
     """
@@ -47,7 +48,7 @@ def traced(
         program = Program.of(recorder.nodes, [node.id for node in inputs], outputs, name)
         return Traced(program, structure)
 
-    return opened(new_recorder(abstract=True, capturing=True, whole=True), record)
+    return opened(new_recorder(abstract=True, capturing=True, whole=True, plain=plain), record)
 
 
 def kind_of_leaf(leaf: Any) -> ShapeDtype:

@@ -51,6 +51,7 @@ from tapem.core.node import (
     Static,
     UnknownNumber,
     constant,
+    is_plain,
     is_several,
     is_weak,
     new_node,
@@ -58,7 +59,7 @@ from tapem.core.node import (
     snapshot,
     taken,
 )
-from tapem.core.primitive import GivenRule, Primitive, Rule, Rules, has_door, linear_in_all, register_door
+from tapem.core.primitive import GivenRule, Primitive, Rule, Rules, has_door, linear_in_all, register_door, replaced
 from tapem.core.recording import recorded
 from tapem.core.structure import detach, identity, pick, unstack
 from tapem.core.tangent_door import TangentDoor
@@ -93,10 +94,11 @@ __all__ = [
     "Structure", "TangentDoor", "UnknownNumber", "Watcher", "abstract_evaluate", "abstract_residuals", "all_half",
     "boundary", "called_with", "check", "constant", "constant_text", "detach", "differences", "enter",
     "enter_function", "enter_method", "enter_options", "enter_refusal", "enter_ufunc", "enter_whole", "has_door",
-    "identity", "in_float32", "in_loop", "instead", "is_constant", "is_several", "is_weak", "leaf_name", "leaf_names",
-    "leaves_like", "leaves_or_none", "linear_in_all", "listed_nodes", "listing", "name_of", "narrow", "new_context",
-    "new_node", "node_line", "node_type", "note", "number_in", "number_of", "pick", "prepared", "python_operator",
-    "quietly", "read_only", "recorded", "register_door", "renamed_names", "renamed_parameters", "run", "set_back",
-    "setter", "shorten", "shown", "silently", "snapshot", "taken", "tree_differences", "tree_flatten", "tree_leaves",
-    "tree_map", "tree_parts", "tree_shapes", "tree_unflatten", "ufunc_handler", "unstack", "wide",
+    "identity", "in_float32", "in_loop", "instead", "is_constant", "is_plain", "is_several", "is_weak", "leaf_name",
+    "leaf_names", "leaves_like", "leaves_or_none", "linear_in_all", "listed_nodes", "listing", "name_of", "narrow",
+    "new_context", "new_node", "node_line", "node_type", "note", "number_in", "number_of", "pick", "prepared",
+    "python_operator", "quietly", "read_only", "recorded", "register_door", "renamed_names", "renamed_parameters",
+    "replaced", "run", "set_back", "setter", "shorten", "shown", "silently", "snapshot", "taken", "tree_differences",
+    "tree_flatten", "tree_leaves", "tree_map", "tree_parts", "tree_shapes", "tree_unflatten", "ufunc_handler",
+    "unstack", "wide",
 ]  # fmt: skip

@@ -247,6 +247,15 @@ class Handle(NoArray):
         return int(np.prod(self.node.shape, dtype=np.int64))
 
 
+def is_plain(x: Any) -> bool:
+    """Whether a value is a tracer that stands for an array of plain code, not for one that is being differentiated.
+
+    Of arrays not only the values count to the last bit, but also how they lie in memory.
+    """
+    recorder: Any = getattr(x, "recorder", None)
+    return getattr(recorder, "plain", False) and (recorder.depth == 0 or not x.node.requires_grad)
+
+
 def is_weak(x: Any) -> bool:
     """Whether a value is a Python number: NumPy's functions make a NumPy scalar of such, Python's operators do not.
 

@@ -371,10 +371,17 @@ class Primitive(FunctionLike):
     __name__: str
 
 
+def replaced(op: Primitive, **attributes: Any) -> Primitive:
+    """The same op with other attributes, such as another name; its errors show its own."""
+    copy = object.__new__(type(op))
+    vars(copy).update(vars(op), usage=op.usage, **attributes)
+    return copy
+
+
 def labels_of(operands: Sequence[Any]) -> list[str | None]:
     """The labels of the operands' nodes for errors; None for an operand without a node."""
     nodes = [getattr(operand, "node", None) for operand in operands]
     return [node.label() if isinstance(node, Node) else None for node in nodes]
 
 
-__all__ = ["GivenRule", "Primitive", "Rule", "Rules", "has_door", "linear_in_all", "register_door"]
+__all__ = ["GivenRule", "Primitive", "Rule", "Rules", "has_door", "linear_in_all", "register_door", "replaced"]

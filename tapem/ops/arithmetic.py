@@ -265,6 +265,18 @@ def sign(x: Real[Tensor, "*shape"]) -> Real[Tensor, "*shape"]:
     return np.sign(x)
 
 
+def direction(x: Any) -> Any:
+    """The sign of real numbers; the direction of complex ones, 0 at 0.
+
+    NumPy's own sign of complex numbers has another last bit, so rules that are to give the same on arrays and on
+    tracers call this one.
+    """
+    if not np.iscomplexobj(x):
+        return np.sign(x)
+    none = x == 0
+    return np.where(none, 0, x) / np.where(none, 1, np.abs(x))
+
+
 @elementwise(lambda g, y, a, b: g * (np.sign(a) * np.sign(y)), lambda g, y, a, b: Zero(), numpy=[np.copysign])
 def copysign(a: T, b: T) -> FloatOut:
     """The size of `a` with the sign of `b`: Num "*#shape", Num "*#shape" -> Float "*shape".

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from tapem.errors import ArgumentError
+from tapem.ops.arithmetic import direction
 from tapem.ops.axes import Axis, batch_reduction, refuse_axis_of_scalar, restore
 from tapem.ops.complex_numbers import conjugated
 from tapem.ops.declare import elementwise, primitive
@@ -60,10 +61,10 @@ def even_power(x: Real[Tensor, "*shape"], power: float) -> Real[Tensor, "*shape"
 def _direction(y: Any, x: Any, axis: Any, keepdims: bool, ord: float) -> Any:
     """The derivative of a norm. Where the norm is 0, it is the constant 0, whose own derivatives are 0 too."""
     if ord == 1:
-        return conjugated(np.sign(x))
+        return conjugated(direction(x))
     y = restore(y, x, axis, keepdims)
     if ord == math.inf:
-        return conjugated(np.sign(x)) * ties(np.abs(x), y, axis=axis)
+        return conjugated(direction(x)) * ties(np.abs(x), y, axis=axis)
     none = y == 0
     unit = np.where(none, 0, x) / np.where(none, 1, y)
     if ord == 2:
@@ -71,7 +72,7 @@ def _direction(y: Any, x: Any, axis: Any, keepdims: bool, ord: float) -> Any:
     unit = np.where(none, 1, unit)
     if np.iscomplexobj(x):
         size = np.where(none, 0, even_power(np.abs(unit), power=ord - 1))
-        return np.conjugate(np.sign(unit)) * np.where(unit == 0, 0, size)
+        return np.conjugate(direction(unit)) * np.where(unit == 0, 0, size)
     return np.where(none, 0, odd_power(unit, power=ord - 1))
 
 

@@ -22,6 +22,7 @@ from tapem.ops.cumulative import cumprod, shift
 from tapem.ops.declare import primitive
 from tapem.ops.scaling import at_scale
 from tapem.ops.softmax import as_float, softmax_or_zero
+from tapem.sweeps import repeated
 from tapem.tangents import InplaceableThunk
 from tapem.types import Float, Inexact, Num, Real, Tensor
 
@@ -47,11 +48,13 @@ def spread(g: Any, x: Any, axis: Any, keepdims: bool) -> Any:
     shape = x.shape if type(x) is np.ndarray else np.shape(x)
     if axis is not None:
         g = restore(g, x, axis, keepdims)
-    if isinstance(g, np.ndarray | np.generic) and math.prod(shape) <= _FILLED:
+    if math.prod(shape) > _FILLED:
+        return np.broadcast_to(g, shape)
+    if isinstance(g, np.ndarray | np.generic):
         filled = np.empty(shape, g.dtype)
         filled[...] = g
         return filled
-    return np.broadcast_to(g, shape)
+    return repeated(g, shape)
 
 
 def count(x: Any, axis: Any) -> int:

@@ -1,7 +1,7 @@
 """The folds over a tape, one file each: reverse, forward, batch; and their steps as data."""
 
 from tapem.sweeps.batch import Batched, batch, from_front, to_front
-from tapem.sweeps.broadcasting import never_arrived, unbroadcast, zeros_of
+from tapem.sweeps.broadcasting import never_arrived, repeated, unbroadcast, zeros_of
 from tapem.sweeps.fitting import fit_given
 from tapem.sweeps.forward import forward
 from tapem.sweeps.printer import Printer, value_text
@@ -22,6 +22,6 @@ from tapem.sweeps.steps import Contribution, ForwardStep, Notes, ReverseStep, fo
 __all__ = [
     "Batched", "Contribution", "ForwardStep", "Notes", "Place", "Printer", "ReverseStep", "View", "Written", "batch",
     "file_text", "fit_given", "forward", "forward_steps_of", "from_front", "never_arrived", "partials_of", "place_of",
-    "places_of", "reached", "reverse", "reverse_steps_of", "source_of", "sources_of", "to_front", "unbroadcast",
-    "value_text", "written_as", "zeros_of",
+    "places_of", "reached", "repeated", "reverse", "reverse_steps_of", "source_of", "sources_of", "to_front",
+    "unbroadcast", "value_text", "written_as", "zeros_of",
 ]  # fmt: skip

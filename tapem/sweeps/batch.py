@@ -13,6 +13,7 @@ import numpy as np
 
 from tapem.core import CONTEXT, LEAF, Node, pick
 from tapem.errors import ConcretizationError
+from tapem.sweeps.broadcasting import repeated
 
 
 class Batched(NamedTuple):
@@ -99,7 +100,5 @@ def from_front(batched: Batched, axis: int, size: int) -> Any:
     """Move the batch axis of a result to the given axis; a result without a batch axis is repeated."""
     value = batched.value
     if not batched.mapped:
-        shape = np.shape(value)
-        value = np.broadcast_to(value, (size, *shape))
-        value = value.copy() if type(value) is np.ndarray else value
+        value = repeated(value, (size, *np.shape(value)))
     return value if axis == 0 else np.moveaxis(value, 0, axis)

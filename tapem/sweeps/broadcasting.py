@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tapem.core import Array, DType, Shape, ShapeDtype
+from tapem.core import OPS, Array, DType, Primitive, Shape, ShapeDtype, is_plain, replaced
 from tapem.types import is_inexact
 
 
@@ -34,6 +34,25 @@ def unbroadcast(cotangent: Any, shape: Shape, to: Shape) -> Any:
         return cotangent.reshape(to)
     summed = np.sum(cotangent, axis=axes)
     return summed if np.shape(summed) == to else np.reshape(summed, to)
+
+
+def repeated(x: Any, shape: Shape) -> Any:
+    """A value repeated to a shape: of an array a new array, of a tracer a view, unless it is plain."""
+    if is_plain(x):
+        return full(OPS[np.broadcast_to])(x, shape=shape)
+    view = np.broadcast_to(x, shape)
+    return view.copy() if type(view) is np.ndarray else view
+
+
+@functools.cache
+def full(op: Any) -> Primitive:
+    """The op `broadcast_to` as one that makes a new array: NumPy sums in the order of memory."""
+    return replaced(op, name="full", implementation=in_new_memory)
+
+
+def in_new_memory(x: Any, shape: Shape) -> Any:
+    """`x` repeated to a shape, in memory of its own."""
+    return np.full(shape, x)
 
 
 def zeros_of(value: Any, *, writeable: bool = True) -> Array:

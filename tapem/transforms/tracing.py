@@ -147,7 +147,7 @@ def record(
         node = input_node(recorder, leaf)
         inputs.append(node)
         tracers.append(Tracer(recorder, node))
-    result = call(tracers)
+    result = call(tracers) if not recorder.plain else called_inside(recorder, call, tracers)
     if type(result) is Tracer and not has_aux:
         return new_trace((recorder, nested, inputs, [result], ONE_LEAF, len(recorder.nodes) - 1, None, False))
     result = run_if_program(result, recorder)
@@ -161,6 +161,15 @@ def record(
             aux = plain_tree(aux, recorder)
     outputs, structure = tree_flatten(result)
     return Trace(recorder, nested, inputs, outputs, structure, len(recorder.nodes) - 1, aux, False)
+
+
+def called_inside(recorder: Recorder, call: Callable[[list[Any]], Any], tracers: list[Any]) -> Any:
+    """The result of a function that is being differentiated, on a recorder that tells it from plain code."""
+    recorder.depth += 1
+    try:
+        return run_if_program(call(tracers), recorder)
+    finally:
+        recorder.depth -= 1
 
 
 def input_node(recorder: Recorder, value: Any) -> Node:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from tapem.core import Primitive, Static
+from tapem.core import Primitive, Static, replaced
 from tapem.transforms import Kept, Program, Pulled
 
 _OURS = ("tapem", "layers", "losses")
@@ -16,7 +16,7 @@ def foreign(program: Program) -> Program:
     ops = {id(op): op for node in program.nodes if (op := op_in(node.op, node.static)) is not None}
     others = [op for op in ops.values() if not is_ours(op)]
     names = names_of_ours() if others else frozenset[str]()
-    renamed = {id(op): with_name(op, f"users_{op.name}") for op in others if op.name in names}
+    renamed = {id(op): replaced(op, name=f"users_{op.name}") for op in others if op.name in names}
     if not renamed:
         return program
     nodes = list(program.nodes)
@@ -48,13 +48,6 @@ def names_of_ours() -> frozenset[str]:
     modules = [module for name, module in [*sys.modules.items()] if name.split(".")[0] in _OURS]
     values = [value for module in modules for value in [*vars(module).values()]]
     return frozenset(value.name for value in values if isinstance(value, Primitive) and is_ours(value))
-
-
-def with_name(op: Primitive, name: str) -> Primitive:
-    """The same op under another name; its errors show its own."""
-    copy = object.__new__(type(op))
-    vars(copy).update(vars(op), name=name, usage=op.usage)
-    return copy
 
 
 __all__ = ["foreign"]

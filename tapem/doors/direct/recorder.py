@@ -38,6 +38,8 @@ class Recorder:
     operands' recorders. An `abstract` recorder holds shapes only. A `capturing` recorder is for closure conversion: it
     makes an input for every tracer of a lower level that an op uses, and keeps both in `captures`. `closure` is the
     innermost capturing recorder, this one or one further down: everything computed inside belongs to that closure.
+    On a `plain` recorder, tracers stand for arrays of plain code to the last bit (`is_plain`), but for those in the
+    `depth` functions, one in the other, that are being differentiated.
     On a `whole` recorder, and on all above it, no value will ever be known: loops and branches stay whole, as one node.
     `slices` are the nodes of slices, by the node and the index: a slice that a loop takes again is not recorded again.
     `alive` becomes False when the transform that opened the recorder ends.
@@ -47,8 +49,8 @@ class Recorder:
     """
 
     __slots__ = (
-        "__weakref__", "abstract", "alive", "below", "captures", "closure", "level", "nodes", "slices", "usual",
-        "whole",
+        "__weakref__", "abstract", "alive", "below", "captures", "closure", "depth", "level", "nodes", "plain",
+        "slices", "usual", "whole",
     )  # fmt: skip
 
     def __init__(
@@ -58,6 +60,7 @@ class Recorder:
         abstract: bool = False,
         capturing: bool = False,
         whole: bool = False,
+        plain: bool = False,
         below: Recorder | None = None,
     ) -> None:
         """Start on an empty tape."""
@@ -65,6 +68,8 @@ class Recorder:
         self.level = level
         self.below = below
         self.abstract = abstract
+        self.plain = plain
+        self.depth = 0
         self.whole = whole or (below is not None and below.whole)
         self.alive = True
         self.slices: dict[Any, Node] = {}
@@ -162,11 +167,13 @@ def prepared_for(recorder: Recorder | None) -> Context:
     return prepared(usual or new_context((recorder, 0, watcher)))
 
 
-def new_recorder(*, abstract: bool = False, capturing: bool = False, whole: bool = False) -> Recorder:
+def new_recorder(
+    *, abstract: bool = False, capturing: bool = False, whole: bool = False, plain: bool = False
+) -> Recorder:
     """A recorder one level above the current one."""
     below = current_recorder()
     level = 0 if below is None else below.level + 1
-    return Recorder(level=level, abstract=abstract, capturing=capturing, whole=whole, below=below)
+    return Recorder(level=level, abstract=abstract, capturing=capturing, whole=whole, plain=plain, below=below)
 
 
 def opened(recorder: Recorder, function: Callable[[Recorder, Unpack[Ts]], R], *arguments: *Ts) -> R:

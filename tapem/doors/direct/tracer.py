@@ -38,6 +38,7 @@ from tapem.core import (
     unstack,
 )
 from tapem.doors.direct.methods import ArrayMethods
+from tapem.doors.direct.number_powers import power_of
 from tapem.doors.direct.recorder import Recorder, current_recorder, plain_index
 from tapem.doors.direct.rewriting import rewritten_call
 from tapem.errors import ArgumentError, ConcretizationError, EscapedTracerError, MutationError, NoRuleError
@@ -83,6 +84,14 @@ class Tracer(Handle, ArrayMethods["Tracer"]):
 
     def __ne__(self, other: object) -> Any:
         return UFUNCS[np.not_equal](self, other)
+
+    def __pow__(self, other: Any) -> Any:
+        power = UFUNCS[np.power] if not self.recorder.plain else power_of(self, other)
+        return power(self, other)
+
+    def __rpow__(self, other: Any) -> Any:
+        power = UFUNCS[np.power] if not self.recorder.plain else power_of(self, other)
+        return power(other, self)
 
     def __hash__(self) -> int:
         raise ConcretizationError(

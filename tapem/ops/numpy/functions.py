@@ -362,17 +362,9 @@ def _float_power(a: Any, b: Any) -> Any:
     return np.power(casting.astype(a, dtype), casting.astype(b, dtype))
 
 
-def _sign(x: Any) -> Any:
-    """The sign of real numbers; the direction of complex ones, 0 at 0."""
-    if ShapeDtype.of(x).dtype.kind != "c":
-        return arithmetic.sign(x)
-    none = x == 0
-    return np.where(none, 0, x) / np.where(none, 1, np.abs(x))
-
-
 _UFUNCS: Mapping[np.ufunc, Callable[..., Any]] = {
     np.float_power: _float_power,
-    np.sign: _sign,
+    np.sign: lambda x: (arithmetic.direction if ShapeDtype.of(x).dtype.kind == "c" else arithmetic.sign)(x),
     np.vecdot: lambda a, b: np.sum(complex_numbers.conjugated(a) * b, axis=-1),
     **dict.fromkeys(present("matvec"), lambda a, b: np.squeeze(np.matmul(a, np.expand_dims(b, -1)), -1)),
     **dict.fromkeys(
