@@ -180,12 +180,13 @@ def of_mutations(record: Any) -> Iterator[str]:
     found = record["found"]
     total, named = found["mistakes"], found["named"]
     yield MUTATIONS + when(record)
+    share, reasonless = record["how"].get("share", 1), sum(one[-1] is None for one in found["survived"])
     yield (
         f"There are {total} mistakes in the rules and helpers of {found['ops']} ops. {len(named)} of them are named as "
-        f"unnoticed, so {1 - len(named) / total:.2%} must be noticed. The run behind this page tried "
-        f"{found['tried']} of them, in every op whose number is a multiple of {record['how'].get('share', 1)}: "
-        f"{len(found['survived'])} survived, {sum(one[-1] is None for one in found['survived'])} of them without a "
-        "reason.\n"
+        "unnoticed with their reasons, most of them since what is computed is the same, so "
+        f"{1 - len(named) / total:.2%} must be noticed. The run behind this page tried {found['tried']} of them, in "
+        f"every op whose number is a multiple of {share}: {len(found['survived'])} survived, {reasonless} of them "
+        "without a reason.\n"
     )
     yield table(["kind of mistake", "mistakes"], Counter(found["kinds"]).most_common())
     yield "### Survivors\n"

@@ -186,7 +186,7 @@ def errors(f: Function, judgment: Judgment, dtype: str, rng: np.random.Generator
     w = rng.uniform(0.5, 1.5, jacobian.shape[0]).astype(dtype)
     sizes = [np.shape(part) for part in outputs]
     number = sum(int(np.prod(shape)) for shape in sizes)
-    complex_ = len(w) == 2 * number
+    complex_ = any(np.dtype(output.dtype).kind == "c" for output in outputs)
     whole = w[:number] + 1j * w[number:] if complex_ else w
     places = np.cumsum([int(np.prod(shape)) for shape in sizes])[:-1]
     cotangents = [
