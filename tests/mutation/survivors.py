@@ -52,6 +52,12 @@ EQUIVALENT: Mapping[str, tuple[Key, ...]] = {
         Key("conv*", "detach", "correlate_transposed(*"),
         Key("conv*", SECOND, "kept"),
     ),
+    "what follows adds the adjoint and reads the real diagonal, so the adjoint of it gives the same": (
+        Key("cholesky", "transposed", "adjoint(solve(adjoint(y), adjoint(half)))"),
+    ),
+    "this op reads the lower triangle alone; the rows of eigh with the upper one notice it": (
+        Key("cholesky", "transposed", "mask.T"),
+    ),
     "only the order, a count, a shape or the truth of it is used": (
         Key("sort", SECOND, "x"),
         Key("concat", SECOND, "argument 2"),
