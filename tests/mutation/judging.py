@@ -17,10 +17,12 @@ import losses
 import tapem
 from tapem.core import Primitive
 from tapem.ops import spectral
+from tapem.ops.scipy import special
 from tapem.testing import Mutant, MutationScore, mutants, rule_report
 from tapem.testing.mutation.mutants import SECOND_ORDER
 from tapem.testing.mutation.scores import complaint, survives
 from tests.tables import Row, complex_numbers
+from tests.tables import special as special_rows
 from tests.test_table import TABLE, primitives
 
 FILES = tuple(str(Path(str(package.__file__)).parent / part) for package, part in (
@@ -28,10 +30,13 @@ FILES = tuple(str(Path(str(package.__file__)).parent / part) for package, part i
 ))  # fmt: skip
 
 
-# Functions of the table that are made of an op, whose own results have an arbitrary phase.
+# Functions of the table that are made of an op, and show what its own rows cannot.
 COMPOSED: Mapping[Any, tuple[Any, ...]] = {
     spectral.eigh: (complex_numbers.of_eigh, complex_numbers.of_eigh_values),
     spectral.svd: (complex_numbers.of_svd, complex_numbers.of_svd_values),
+    special.exprel: (special_rows.of_exprel,),
+    special.iv: (special_rows.of_iv,),
+    special.ive: (special_rows.of_ive,),
 }
 
 

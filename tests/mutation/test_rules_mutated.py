@@ -28,8 +28,10 @@ def test_a_mistake_is_noticed(same: list[Mutant]) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("op", [pytest.param(op, id=op.name) for op in mistakes()])
 def test_mistakes_in_the_rules_of_an_op_are_noticed(op: Primitive) -> None:
-    """Every mistake is noticed, or it is named with the reason why not."""
-    assert [repr(mutant) for mutant in score_of(op).survivors if reason_of(mutant) is None] == []
+    """Every mistake is noticed, or it is named with the reason why not; what is named is not noticed."""
+    score = score_of(op)
+    assert [repr(mutant) for mutant in score.survivors if reason_of(mutant) is None] == []
+    assert [repr(mutant) for mutant in score.noticed if reason_of(mutant) is not None] == []
 
 
 def test_at_least_98_percent_are_noticed() -> None:

@@ -162,5 +162,11 @@ ROWS: list[Row] = [
         if row.op is spectral.svd and row.order
         for f in (of_svd, of_svd_values)
     ),
+    *(
+        Row(of_eigh_values, (row.operands[0],), row.static, None, "real")
+        for row in decompositions.ROWS
+        if row.op is spectral.eigh
+    ),
+    *(Row(of_svd_values, (x,), {}, None, "real", order) for x, order in ((decompositions.SINGULAR, 1), (Z.real, 2))),
     *in_the_plane(real_rows()),
 ]

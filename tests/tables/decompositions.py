@@ -43,6 +43,9 @@ def _singular(n: int, rank: int) -> Any:
     return x[:, :rank] @ x[:rank]
 
 
+SINGULAR = np.diag([2.0, 1.0, 0.0])
+
+
 def _plain(f: Callable[..., Any]) -> Callable[..., Any]:
     """A NumPy function with its result as a plain tuple."""
     return lambda *xs, **static: tuple(f(*xs, **static))
@@ -112,7 +115,7 @@ ROWS: list[Row] = [
     Row(slogdet, (-_values(3, 3),), reference=_plain(np.linalg.slogdet), note="negative determinant"),
     *(Row(cofactors, (_values(*shape),), reference=_minors) for shape in [(3, 3), (2, 2, 2), (1, 1)]),
     *(Row(cofactors, (x,), reference=_minors, note=note, order=1) for note, x in _DEGENERATE),
-    *(Row(second_cofactors, (_values(*shape), _any(*shape))) for shape in [(3, 3), (2, 2, 2), (1, 1)]),
+    *(Row(second_cofactors, (_values(*shape), _any(*shape))) for shape in [(4, 4), (3, 3), (2, 2, 2), (1, 1)]),
     *(Row(cholesky, (_positive(*shape),), reference=np.linalg.cholesky) for shape in _SQUARE),
     Row(cholesky, (_positive(3, 3),), {"upper": True}, np.linalg.cholesky),
     Row(cholesky, (np.tril(_positive(3, 3)),), reference=np.linalg.cholesky, note="lower triangle alone"),
@@ -146,4 +149,5 @@ ROWS: list[Row] = [
     *(Row(svd, (_values(*shape),), reference=_plain(np.linalg.svd)) for shape in [(3, 3), (2, 2, 2), (1, 1)]),
     *(Row(svd, (_values(*s),), {}, _plain(np.linalg.svd), "no derivative", order=0) for s in [(4, 2), (2, 3)]),
     *(Row(svdvals, (_values(*shape),), reference=np.linalg.svdvals) for shape in _OBLONG),
+    Row(svdvals, (SINGULAR,), {}, np.linalg.svdvals, "one is 0, where both sides have the mean 0", order=1),
 ]

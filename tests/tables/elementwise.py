@@ -180,6 +180,11 @@ SELECTION = [
     *two(selection.fmax, -2, 2),
     *two(selection.fmin, -2, 2),
     Row(selection.fmax, (X, np.array([np.nan, 0.5, 0.6])), {}, np.fmax, "NaN", order=0),
+    # At a tie of two, a central difference is the mean of both sides, which is what the rule gives.
+    *(
+        Row(op, (X, X + np.array([0, 0.3, -0.3])), {}, f, "tie", order=1)
+        for op, f in ((selection.fmax, np.fmax), (selection.fmin, np.fmin))
+    ),
     *[
         Row(selection.clamp, (X, lo, hi), {}, np.clip)
         for lo, hi in ((-1.0, 1.0), (None, 1.0), (-1.0, None), (np.array([[-0.5], [0.1]]), X[1] + 0.7))

@@ -18,6 +18,13 @@ def draw(*shape: int) -> Any:
     return np.random.default_rng(sum(shape) + len(shape)).normal(size=shape)
 
 
+def tied(*shape: int) -> Any:
+    """Numbers of which two along the last axis are the greatest: the mean of both sides is half for each."""
+    x = draw(*shape)
+    x[..., -1] = x[..., 1] = np.max(x, axis=-1) + 1
+    return x
+
+
 SHAPES: list[tuple[tuple[int, ...], dict[str, Any]]] = [
     ((), {}),
     ((5,), {}),
@@ -82,6 +89,8 @@ ROWS: list[Row] = [
     *(Row(norms.quasi_norm, (draw(3, 4) + 3.0,), {"axis": 1, "ord": p}, vector_norm) for p in (-1, -2.5)),
     *(row for op, f in NAN_OPS for row in rows(op, f)),
     Row(ops.max, (draw(3, 4001),), {"axis": 1}, np.max, "large: only what attains it is written", order=1),
+    Row(ops.max, (tied(3, 4001),), {"axis": 1}, np.max, "large, and two attain it", order=1),
+    Row(ops.std, (np.array([[1.0, 1.0, 1.0], [0.5, 2.0, 1.5]]),), {"axis": 1}, np.std, "all equal", order=1),
     # integers, where NumPy takes them
     *(Row(op, (WHOLE,), {"axis": 1}, f) for op, f in ((ops.sum, np.sum), (ops.mean, np.mean), (ops.max, np.max))),
     *(Row(op, (WHOLE,), {"axis": 0}, f) for op, f in ((ops.min, np.min), (ops.prod, np.prod), (ops.var, np.var))),

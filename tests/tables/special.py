@@ -5,8 +5,10 @@ from typing import Any
 import numpy as np
 from scipy import special as sp
 
+import tapem as tm
 from tapem.ops.polygamma import polygamma
 from tapem.ops.scipy import special
+from tapem.types import Float
 from tests.tables import Row
 
 INSIDE = np.array([0.2, 0.45, 0.83])
@@ -79,8 +81,32 @@ def complex_arguments(name: str) -> tuple[Any, ...]:
 
 X = np.array([0.4, 1.3, 2.8])
 
+
+@tm.composed
+def of_exprel(x: Float[tm.Tensor, "..."]) -> Any:
+    """`exprel` near 0, magnified so that differences stay within its series."""
+    return 1e3 * special.exprel(1e-3 * x)
+
+
+@tm.composed
+def of_iv(x: Float[tm.Tensor, "..."]) -> Any:
+    """`iv` of orders that are no integers, for which it is not even in the order."""
+    return special.iv(np.array([0.5, 1.5, 2.25], x.dtype), x)
+
+
+@tm.composed
+def of_ive(x: Float[tm.Tensor, "..."]) -> Any:
+    """`ive` of orders that are no integers, for which it is not even in the order."""
+    return special.ive(np.array([0.5, 1.5, 2.25], x.dtype), x)
+
+
 ROWS: list[Row] = [
     *(row for name in ARGUMENTS for row in rows(name)),
+    # As often differentiated as the series has terms.
+    Row(of_exprel, (np.array([4.0]),), {}, None, "near 0", order=5),
+    Row(of_iv, (X,)),
+    Row(of_ive, (X,)),
+    Row(special.ive, (np.array([0, 1, 2]), np.array([-0.7, -1.2, 2.0])), {}, sp.ive, "negative"),
     *(Row(polygamma, (x,), {"n": 1}, lambda x, n: sp.polygamma(n, x)) for x in (X, X[:0], X[:1], 0.7)),
     *(Row(polygamma, (z,), {"n": n}, None, "complex") for n in (0, 1, 2) for z in (Z, Z[:0], Z[:1], 0.7 - 2j)),
     *(Row(getattr(special, name), complex_arguments(name), {}, getattr(sp, name), "complex") for name in COMPLEX),
