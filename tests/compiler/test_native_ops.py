@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import tapem as tm
+from tapem.compiler.native.scalars import ONLY_IN_LOOPS
 from tapem.core import tree_flatten
 from tests.compiler.test_every_op import needs_values, value_and_cotangents
 from tests.tables import Row
@@ -65,6 +66,26 @@ def check(rows: list[Row], dtype: Any) -> None:
 @pytest.mark.parametrize("name", SAMPLE)
 def test_a_native_op(name: str) -> None:
     check(ROWS[name][:4], np.float32)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_functions_of_c_are_native_in_loops_for_both_floats(dtype: Any) -> None:
+    unary = sorted(ONLY_IN_LOOPS - {"arctan2", "hypot", "fmod"})
+    rows = [getattr(np, name) for name in unary]
+    x = np.array([0.25, 0.5, 0.75], dtype)
+
+    def f(x: Any) -> Any:
+        def step(carry: Any, _: Any) -> Any:
+            found = [own(carry + 1) if own is np.arccosh else own(carry) for own in rows]
+            return carry * dtype(0.9), (*found, np.arctan2(carry, x), np.hypot(carry, x), np.fmod(carry, x))
+
+        return tm.scan(step, x, None, length=3)
+
+    compiled = tm.compile(f, engine="numba")
+    for one, other in zip(tree_flatten(compiled(x))[0], tree_flatten(f(x))[0], strict=True):
+        assert one.dtype == other.dtype
+        np.testing.assert_allclose(one, other, rtol=8 * np.finfo(dtype).eps)
+    assert "called" not in repr(compiled)
 
 
 @pytest.mark.slow

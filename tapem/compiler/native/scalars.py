@@ -57,8 +57,8 @@ SCALARS: Mapping[str, str] = {
     "arccosh": "math.acosh({0})",
     "arctanh": "math.atanh({0})",
     "hypot": "math.hypot({0}, {1})",
-    "exp2": "np.exp2({0})",
-    "log2": "np.log2({0})",
+    "exp2": "{T}(np.exp2(np.float64({0})))",  # numba has neither of float32
+    "log2": "{T}(np.log2(np.float64({0})))",
     "log10": "math.log10({0})",
     # rounding
     "trunc": "np.trunc({0})",
