@@ -161,7 +161,9 @@ def diagnosis(actual: Array, expected: Array, wrong: Array) -> str:
     >>> diagnosis(-a, a, a > 0), diagnosis(a / 2, a, a > 0), diagnosis(a.T, a, a > 0)
     ('; the sign is wrong', '; off by a factor of 0.5', '; it looks transposed')
     """
-    if not (np.isfinite(actual).all() and np.isfinite(expected).all()):
+    if not np.isfinite(expected).all():
+        return "; what is expected is not finite: is the function defined around this point?"
+    if not np.isfinite(actual).all():
         return "; some are not finite"
     close = 1e-4 * float(np.max(np.abs(expected), initial=0.0))
     square = actual.shape[0] == actual.shape[1]

@@ -189,3 +189,9 @@ def test_the_numbers_of_a_finding_are_those_of_its_argument() -> None:
 def test_bad_arguments(options: dict[str, Any], message: str) -> None:
     with pytest.raises(tm.ArgumentError, match=message):
         check_grads(np.sin, (X,), **options)
+
+
+def test_a_point_outside_the_domain_is_asked_about() -> None:
+    said = r"x\[0\].*not finite: is the function defined around this point\?"
+    with np.errstate(all="ignore"), pytest.raises(GradientMismatch, match=said):
+        check_grads(lambda x: np.sum(np.sqrt(x)), (np.array([-1.0, 2.0]),))
