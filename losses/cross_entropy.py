@@ -104,8 +104,8 @@ def _cross_entropy_target(
     ),
     frule=(
         lambda t, y, kept, logits, target, reduction, **_: reduced(np.sum(kept[0] * t, axis=-1), reduction, kept[1]),
-        lambda t, y, kept, logits, target, reduction, label_smoothing, **_: reduced(
-            np.sum((label_smoothing - 1) * tm.log_softmax(logits) * like(t, logits), axis=-1), reduction, kept[1]
+        lambda t, y, residuals, logits, target, reduction, label_smoothing, **_: reduced(
+            np.sum((label_smoothing - 1) * tm.log_softmax(logits) * like(t, logits), axis=-1), reduction, residuals[1]
         ),
     ),
     batch=batch_rows,
