@@ -18,6 +18,7 @@ The packages `layers` and `losses` build on this one; `tm.model` holds what one 
 from typing import TYPE_CHECKING
 
 from tapem import model, optim, random, xp
+from tapem.bridges import to_jax
 from tapem.compiler import compile
 from tapem.core import (
     Node,
@@ -379,7 +380,7 @@ __all__ = [
     "set_tape", "show", "sigmoid", "sign", "signbit", "silu", "sin", "sinc", "sinh", "slogdet", "softmax", "softplus",
     "solve", "solve_triangular", "sort", "spacing", "split", "sqrt", "square", "squeeze", "stack", "std",
     "stop_gradient", "sub", "sum", "svd", "svdvals", "swapaxes", "take", "take_along_axis", "tan", "tanh", "tape_of",
-    "tensordot", "testing", "thunk", "tile", "to_dot", "trace", "transpose", "traverse", "tree_differences",
+    "tensordot", "testing", "thunk", "tile", "to_dot", "to_jax", "trace", "transpose", "traverse", "tree_differences",
     "tree_flatten", "tree_leaves", "tree_map", "tree_shapes", "tree_unflatten", "tril", "triu", "trunc", "unbroadcast",
     "unthunk", "value_and_grad", "var", "vdot", "vjp", "vmap", "where", "while_loop", "xp",
 ]  # fmt: skip

@@ -32,6 +32,7 @@ optim       <-  ops
 seeing      <-  compiler, training
 testing     <-  transforms
 training    <-  model, optim, random, compiler
+bridges     <-  compiler
 layers      <-  tapem
 losses      <-  tapem
 examples    <-  layers, losses
