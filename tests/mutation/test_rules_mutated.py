@@ -11,7 +11,7 @@ from tapem.testing import Mutant
 from tapem.testing.mutation.scores import survives
 from tests.mutation.judging import lines_of, mistakes, score_of, table_passes
 from tests.mutation.survivors import BEYOND, EQUIVALENT, REASONS, reason_of
-from tests.mutation.whole_run import OpScore, Survivor, WholeRun
+from tests.mutation.whole_run import OpScore, Survivor, WholeRun, read_record
 
 MISTAKES = [same for every in mistakes().values() for same in every]
 SAMPLE = [same for same in MISTAKES[5::450] if reason_of(same[0]) is None]
@@ -57,3 +57,9 @@ def test_the_record_of_a_run_counts() -> None:
     run = WholeRun((OpScore("exp", {"sign": 2, "detach": 1}, (survivor,)), OpScore("log", {"sign": 1}, ())))
     assert run.score == 0.75 and run.mistakes == {"sign": 3, "detach": 1} and run.survivors == (survivor,)
     assert "3 of 4 mistakes in the rules of 2 ops noticed: 75.00%" in str(run) and "NO REASON" in str(run)
+
+
+def test_the_record_that_is_kept_passes() -> None:
+    run = read_record()
+    assert run.score >= 0.98 and run.mistakes.total() > 4800
+    assert [survivor for survivor in run.survivors if survivor.reason is None] == []

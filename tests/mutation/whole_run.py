@@ -5,15 +5,19 @@
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 import os
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import NamedTuple
 
 from tapem.core import Primitive
 from tests.mutation.judging import mistakes, score_of
 from tests.mutation.survivors import reason_of
+
+RECORD = Path(__file__).with_name("record.json")
 
 
 class Survivor(NamedTuple):
@@ -88,3 +92,17 @@ def whole_run(processes: int | None = None, positions: Iterable[int] | None = No
     chosen = list(range(len(mistakes())) if positions is None else positions)
     with multiprocessing.get_context("spawn").Pool(processes or os.cpu_count()) as pool:
         return WholeRun(tuple(pool.imap(at, chosen)))
+
+
+def write_record(run: WholeRun) -> None:
+    """Keep a whole run, which takes long, for whoever tells of it."""
+    ops = [{"op": op.op, "mistakes": dict(op.mistakes), "survivors": list(map(list, op.survivors))} for op in run.ops]
+    RECORD.write_text(json.dumps(ops, separators=(",", ":")).replace('{"op"', '\n{"op"') + "\n")
+
+
+def read_record() -> WholeRun:
+    """The whole run that was kept."""
+    ops = json.loads(RECORD.read_text())
+    return WholeRun(
+        tuple(OpScore(op["op"], op["mistakes"], tuple(Survivor(*s) for s in op["survivors"])) for op in ops)
+    )
