@@ -27,6 +27,9 @@ ACCURACIES = {"central": (2, 4, 6, 8), "forward": (1, 2, 3, 4), "backward": (1, 
 # Large enough against the error of rounding, small enough against the error of truncation.
 STEPS = {np.dtype(np.float64): 1e-4, np.dtype(np.float32): 1e-2, np.dtype(np.float16): 1e-1}
 
+NOTHING = 1e-150
+"""A number that is not larger counts as zero: a step in proportion to it would vanish, or its inverse overflow."""
+
 
 class Difference(NamedTuple):
     """A directional derivative of all outputs, and an estimate of the difference's own error in each of them."""
@@ -66,7 +69,7 @@ def element(flat: Flat, column: int) -> Direction:
     size = abs(float(np.asarray(leaf).flat[at]))
     name, index = flat.inputs.locate(column)
     place = f"{name}{list(index) if index else ''} = {float(np.asarray(leaf).flat[at]):.6g}"
-    return Direction(path, max(1.0, size), size or 1.0, place)
+    return Direction(path, max(1.0, size), size if size > NOTHING else 1.0, place)
 
 
 def along(flat: Flat, direction: Array) -> Direction:
@@ -81,8 +84,8 @@ def along(flat: Flat, direction: Array) -> Direction:
 
     # A step is small enough for every element if it is for the smallest one, which counts as of order one.
     scales = [
-        1.0 / max(largest, float(np.max(np.abs(direction / np.where(size > 0, counted, 1))[moving], initial=0)))
-        for largest, counted in ((1.0, np.maximum(1, size)), (0.0, np.where(size > 0, size, 1)))
+        1.0 / max(largest, float(np.max(np.abs(direction / np.where(size > NOTHING, counted, 1))[moving], initial=0)))
+        for largest, counted in ((1.0, np.maximum(1, size)), (0.0, np.where(size > NOTHING, size, 1)))
         if moving.any()
     ] or [1.0, 1.0]
     return Direction(path, scales[0], min(scales), "the point, along a direction")

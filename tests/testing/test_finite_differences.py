@@ -150,3 +150,10 @@ def test_a_function_that_refuses_complex_numbers() -> None:
 
     with pytest.raises(tm.ArgumentError, match=r"which it refuses: only real numbers\. Use method=\"extrapolated\""):
         finite_diff(f, 1.0, method="complex")
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("tiny", [5e-324, 2e-313, 1e-300, 1e-160, 1e-140])
+def test_numbers_next_to_nothing_count_as_zero(tiny):
+    """A step in proportion to them would vanish, and the inverse of one of 2e-313 overflows."""
+    tm.testing.check_grads(lambda x: np.sum(np.tanh(x) * x), (np.array([tiny, 1.0]),), order=2)
