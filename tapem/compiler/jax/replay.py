@@ -190,7 +190,10 @@ class Replay:
         def differentiated(first: Sequence[Any], moving: Sequence[int]) -> Callable[..., Any]:
             def of_moving(*values: Any) -> Any:
                 own = filled(node.inputs, places, filled(first, moving, values))
-                return op(*own, **node.static)
+                result = op(*own, **node.static)
+                # A Python number is an array here, which may make the result wider.
+                same = type(result) is tuple or result.dtype == node.dtype
+                return result if same else result.astype(node.dtype)
 
             return of_moving
 
