@@ -24,6 +24,8 @@ def pairs(value: Any, ndim: int) -> tuple[tuple[Any, Any], ...]:
         for axis, width in cast("Mapping[int, Any]", value).items():
             rows[np.lib.array_utils.normalize_axis_index(axis, ndim)] = pairs(width, 1)[0]
         return tuple(rows)
+    if value == () and ndim == 0:  # what this function gave for a value without axes
+        return ()
     try:
         rows_of_two = np.broadcast_to(np.asarray(value), (ndim, 2))
     except ValueError:
