@@ -24,8 +24,6 @@ def pairs(value: Any, ndim: int) -> tuple[tuple[Any, Any], ...]:
         for axis, width in cast("Mapping[int, Any]", value).items():
             rows[np.lib.array_utils.normalize_axis_index(axis, ndim)] = pairs(width, 1)[0]
         return tuple(rows)
-    if value == () and ndim == 0:  # what this function gave for a value without axes
-        return ()
     try:
         rows_of_two = np.broadcast_to(np.asarray(value), (ndim, 2))
     except ValueError:
@@ -83,7 +81,9 @@ def _batch_unpad(
     return op(inputs[0], widths=((0, 0), *static["widths"]), mode=static["mode"])
 
 
-@primitive(rrule=(lambda g, y, x, widths, mode: pad(g, widths, mode=mode),), frule=linear_in_all, batch=_batch_unpad)
+@primitive(
+    rrule=(lambda g, y, x, widths, mode: pad(g, widths or 0, mode=mode),), frule=linear_in_all, batch=_batch_unpad
+)
 def unpad(x: T, widths: Sequence[tuple[int, int]], mode: Mode = "constant") -> T:
     """The transpose of `pad`: remove the padding, and add each removed copy to its element.
 
