@@ -82,8 +82,8 @@ REFUSED: frozenset[str] = frozenset(
         ellipk erf erfc erfcinv erfcx erfi exp1 expi exponent exprel fft_fftn fft_ifftn fft_irfftn fft_rfftn
         fraction from_winners gamma gammainccinv gammaincinv gammasgn i0_derivative i1 i1e independent_columns
         independent_vectors iv ive j0 j1 jv k0 k0e k1 k1e kn known_rank kv kve log_expit log_ndtr loggamma
-        matching max_pool max_pool1d max_pool2d max_pool3d multi_head_attention ndtr pad pinv poch polygamma
-        polynomial_roots pool_winners psi qr quasi_norm rgamma rotary_embedding round
+        matching max_pool max_pool1d max_pool2d max_pool3d multi_head_attention ndtr of_exprel of_iv of_ive
+        pad pinv poch polygamma polynomial_roots pool_winners psi qr quasi_norm rgamma rotary_embedding round
         scaled_dot_product_attention scatter_add scatter_set share_out simple_roots smooth_max_pool
         smooth_max_pool1d smooth_max_pool2d smooth_max_pool3d solve_triangular spacing spence split
         sum_of_windows to_winners windows_of y0 y1 yn yv

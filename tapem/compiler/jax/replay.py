@@ -8,7 +8,7 @@ order. Ops that are linear in each operand leave theirs to JAX.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -32,11 +32,15 @@ from tapem.compiler.passes.foreign import is_ours
 from tapem.compiler.passes.parts import LABELED, PARTS, can_be_taken_apart
 from tapem.core import LEAF, Node, ShapeDtype, UnknownNumber, pick, python_operator
 from tapem.errors import DTypeError, NoRuleError, TapeError
+from tapem.ops import astype
 from tapem.transforms import Program, call, custom_call, jvp, kept, pulled, vjp
 from tapem.types import NUMBERS, is_inexact
 
 _MEETING = frozenset(
-    "power matmul bmm dot inner outer tensordot vdot kron einsum concat concat_vectors stack clamp isclose".split()
+    (
+        "power matmul bmm dot inner outer tensordot vdot kron einsum concat concat_vectors stack clamp isclose "
+        "from_parts"
+    ).split()
 )
 """Ops other than NumPy's ufuncs whose operands meet in one dtype."""
 
@@ -190,10 +194,10 @@ class Replay:
         def differentiated(first: Sequence[Any], moving: Sequence[int]) -> Callable[..., Any]:
             def of_moving(*values: Any) -> Any:
                 own = filled(node.inputs, places, filled(first, moving, values))
-                result = op(*own, **node.static)
-                # A Python number is an array here, which may make the result wider.
-                same = type(result) is tuple or result.dtype == node.dtype
-                return result if same else result.astype(node.dtype)
+                result: Any = op(*own, **node.static)
+                if type(result) is tuple or result.dtype == node.dtype:
+                    return cast("Any", result)
+                return astype(result, node.dtype)  # a Python number is an array here, which made the result wider
 
             return of_moving
 
