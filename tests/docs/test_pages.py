@@ -2,6 +2,7 @@
 
 import os
 import re
+import sys
 
 import pytest
 
@@ -12,19 +13,26 @@ CODE = [page for page in PAGES if pairs((DOCS / page).read_text(encoding="utf-8"
 NOTEBOOKS = [page for page in PAGES if CELLS.search((DOCS / page).read_text(encoding="utf-8"))]
 
 
+@pytest.fixture
+def alone(tmp_path, monkeypatch):
+    """Run a page in a folder of its own, with checkers of exercises that have not drawn any number yet."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(DOCS / "course")
+    for name in [name for name in sys.modules if name.partition(".")[0] == "checker"]:
+        monkeypatch.delitem(sys.modules, name)
+
+
 @pytest.mark.parametrize("page", CODE)
-def test_blocks_print_what_the_page_says(page, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)  # for the files that they write
-    monkeypatch.syspath_prepend(DOCS / "course")  # for the checkers of exercises
+@pytest.mark.usefixtures("alone")
+def test_blocks_print_what_the_page_says(page):
     for code, printed, expected in run_pairs((DOCS / page).read_text(encoding="utf-8"), page):
         assert printed == expected, code
 
 
 @pytest.mark.parametrize("page", NOTEBOOKS)
-def test_notebooks_print_what_was_written_down(page, tmp_path, monkeypatch):
+@pytest.mark.usefixtures("alone")
+def test_notebooks_print_what_was_written_down(page):
     """With TAPEM_WRITE_OUTPUTS=1 the test writes down what they print; read the difference before it is committed."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.syspath_prepend(DOCS / "course")  # for the checkers of exercises
     printed = re.sub(r"0x[0-9a-f]+", "0x...", run_cells((DOCS / page).read_text(encoding="utf-8"), page))
     printed = re.sub(r"\d+ kB", "... kB", printed)  # of an explorer's page
     path = DOCS / "outputs" / page.replace("/", ".").replace(".md", ".txt")
