@@ -25,6 +25,8 @@ collect_ignore = ["ops/test_array_methods.py"] if np.lib.NumpyVersion(np.__versi
 
 if os.name != "posix":
     collect_ignore.append("training/test_saving_posix.py")
+if np.finfo(np.longdouble).eps >= np.finfo(float).eps:
+    collect_ignore.append("testing/test_long_doubles.py")
 
 # How long an example takes says more about what else the machine does than about tapem.
 settings.register_profile("tapem", deadline=None)
