@@ -122,7 +122,7 @@ def probe_of(flat: Flat, wanted: Sequence[int], rng: np.random.Generator) -> Arr
 
 def refuse_unless_analytic(flat: Flat, columns: Sequence[Array], wanted: Sequence[int]) -> None:
     """Raise ArgumentError if complex steps contradict differences of values, as they do if f uses abs or compares."""
-    probe = probe_of(flat, wanted, np.random.default_rng())
+    probe = probe_of(flat, wanted, np.random.default_rng(len(wanted)))
     expected = difference(flat, along(flat, probe)).value
     found = np.zeros(flat.outputs.size)
     for column, partial in zip(wanted, columns, strict=True):

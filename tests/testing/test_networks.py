@@ -67,7 +67,7 @@ def test_models_have_right_derivatives() -> None:
     """In both modes, through every kind of layer."""
     seen: set[str] = set()
 
-    @settings(quick, max_examples=15)
+    @settings(quick, max_examples=30, derandomize=True)
     @given(models())
     def check(drawn: Any) -> None:
         model, params, x = drawn
